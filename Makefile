@@ -1,0 +1,46 @@
+# Distillery's commands. `make quickstart` and `make test` are all that a newcomer needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= 2
+BIN := .venv/bin
+QUICKSTART := results/quickstart
+
+.PHONY: help quickstart test lint format lock clean
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+# The environment is made anew when the lock changes. `python -m uv` and `python -m snakemake` rather than their scripts: a script's
+# first line holds the path of its interpreter and breaks in a folder with a space in its name.
+.venv/.done: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, not " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	touch .venv/.done
+
+setup: .venv/.done ## Make .venv with the locked packages
+
+# Two small jobs side by side rather than one after the other: without a GPU `gpu` only counts computing jobs.
+quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in minutes
+	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=2 --configfile config/quickstart.yaml
+	@echo "The report is at $(QUICKSTART)/report.html"
+
+test: .venv/.done ## Run the test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/.done ## Check style: ruff, snakefmt and Snakemake's own linter
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m snakefmt --check Snakefile workflow
+	$(BIN)/python -m snakemake --lint
+
+format: .venv/.done ## Format the code
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m snakefmt Snakefile workflow
+
+lock: .venv/.done ## Resolve the versions anew and write requirements.lock
+	$(BIN)/python -m uv lock --upgrade
+	$(BIN)/python -m uv export --quiet --frozen --format requirements-txt --no-emit-project --extra test -o requirements.lock
+
+clean: ## Remove the quickstart's results
+	rm -rf $(QUICKSTART)

@@ -1,0 +1,205 @@
+"""What a result cost: arithmetic, time, memory and energy, and on what it was measured."""
+
+import importlib.metadata
+import logging
+import platform
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from distillery import networks
+from distillery.metrics import Metrics
+
+PACKAGES = ("torch", "torchvision", "numpy", "fvcore", "safetensors", "snakemake")
+
+# One forward pass and a backward pass of twice its cost (gradients of the activations and of the parameters).
+_PASSES_OF_A_TRAINING_STEP = 3
+_FLOPS_OF_A_MAC = 2
+
+
+def macs(network: Mapping) -> int:
+    """Multiply-accumulates of one forward pass of one image, counted by fvcore.
+
+    Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for instance, group and
+    layer norm, less for batch norm) and adaptive pooling. Not counted: activations, fixed pooling, additions
+    (residuals, biases).
+    The count does not change with the machine, the precision or compilation.
+
+    Args:
+        network: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for ``networks.build``.
+
+    Raises:
+        UserError: the network cannot be built.
+    """
+    from fvcore.nn import FlopCountAnalysis
+
+    module = networks.build(
+        network["name"],
+        channels=network["channels"],
+        size=network["size"],
+        classes=network["classes"],
+        **network.get("options", {}),
+    ).eval()
+    images = torch.zeros(1, network["channels"], network["size"], network["size"])
+    tracing = logging.getLogger("fvcore")
+    level = tracing.level
+    tracing.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            analysis = (
+                FlopCountAnalysis(module, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+            )
+            return int(analysis.total())
+    finally:
+        tracing.setLevel(level)
+
+
+def training_flops(macs: int, images_seen: int) -> int:
+    """Floating-point operations of training on ``images_seen`` images (with repetition), forward and backward.
+
+    2 x 3 x ``macs`` x ``images_seen``: a multiply-accumulate is two operations, and a backward pass costs two forward
+    passes.
+    """
+    return _FLOPS_OF_A_MAC * _PASSES_OF_A_TRAINING_STEP * int(macs) * int(images_seen)
+
+
+def record_training(metrics: Metrics, network: Mapping, images: int, epochs: int) -> None:
+    """Note what training one network on ``images`` images for ``epochs`` epochs takes.
+
+    ``macs_per_image`` (multiply-accumulates, forward), ``parameters``, ``images_seen`` and ``training_flops``
+    (floating-point operations).
+    """
+    per_image = macs(network)
+    shape = {name: network[name] for name in ("channels", "size", "classes")}
+    module = networks.build(network["name"], **shape, **network.get("options", {}))
+    metrics.add("macs_per_image", per_image)
+    metrics.add("parameters", sum(parameter.numel() for parameter in module.parameters()))
+    metrics.add("images_seen", images * epochs)
+    metrics.add("training_flops", training_flops(per_image, images * epochs))
+
+
+class Meter:
+    """Measures what happens inside a ``with`` block on one device. Read the attributes after it, or ``record()``.
+
+    Attributes:
+        seconds: wall time, by ``time.perf_counter``; the device is waited for at both ends.
+        peak_memory_bytes: on CUDA the most memory that tensors held inside the block; else the most resident memory
+            that this process has had since it started (so measure one job a process); ``None`` where the system does
+            not say.
+        memory_kind: ``device`` or ``host``.
+        energy_joules: what the GPU as a whole drew, other jobs on it included, by NVML; ``None`` where there is no
+            NVML.
+    """
+
+    def __init__(self, device: torch.device | str):
+        self.device = torch.device(device)
+        self.memory_kind = "device" if self.device.type == "cuda" else "host"
+        self.seconds: float | None = None
+        self.peak_memory_bytes: int | None = None
+        self.energy_joules: float | None = None
+
+    def __enter__(self) -> "Meter":
+        _synchronise(self.device)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self._energy = _energy_joules(self.device)
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        _synchronise(self.device)
+        self.seconds = time.perf_counter() - self._start
+        energy = _energy_joules(self.device)
+        if energy is not None and self._energy is not None:
+            self.energy_joules = energy - self._energy
+        if self.device.type == "cuda":
+            self.peak_memory_bytes = torch.cuda.max_memory_allocated(self.device)
+        else:
+            self.peak_memory_bytes = _peak_resident_bytes()
+
+    def record(self) -> dict:
+        """The measurements and where they were made, ready for JSON: what a job's ``cost.json`` takes from here."""
+        return {
+            "seconds": self.seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "memory_kind": self.memory_kind,
+            "energy_joules": self.energy_joules,
+            "device": self.device.type,
+            "device_name": device_name(self.device),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+        }
+
+
+def device_name(device: torch.device | str) -> str:
+    """The GPU's name, or the processor's model as the system tells it."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip().lower() == "model name" and value.strip():
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, of the packages that compute, and of CUDA where torch was built with it."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    # The installed file says more than the metadata: which build (+cpu, +cu130) it is.
+    found["torch"] = str(torch.__version__)
+    if torch.version.cuda:
+        found["cuda"] = torch.version.cuda
+    return found
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_resident_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+_nvml_lock = threading.Lock()
+
+
+def _energy_joules(device: torch.device) -> float | None:
+    """The GPU's energy counter, or ``None`` where there is none (no NVML, an old GPU, a slice of one)."""
+    if device.type != "cuda":
+        return None
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    # NVML numbers the machine's GPUs, torch those that this process may see: only the identifier is common to both.
+    identifier = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    with _nvml_lock:
+        try:
+            pynvml.nvmlInit()
+            try:
+                return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(identifier)) / 1000
+            finally:
+                pynvml.nvmlShutdown()
+        except pynvml.NVMLError:
+            return None

@@ -1,0 +1,164 @@
+"""What a set is worth: fresh networks trained on it, and tested on images that nothing was selected by."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distillery.device import Compute
+from distillery.metrics import Metrics
+from distillery.training import Recipe, stack_size, test, train
+
+
+def recipes(settings: dict[str, Any]) -> Callable[[float | None], Recipe]:
+    """The training recipe of an evaluation for a set's learned step size, from the study's settings.
+
+    A learning rate of ``learned`` is the set's own step size, or 0.01 where it has none.
+    """
+    names = ("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment")
+    common = {name: settings[name] for name in names}
+
+    def recipe(step_size: float | None) -> Recipe:
+        learned = 0.01 if step_size is None else step_size
+        return Recipe(**{**common, "lr": learned if common["lr"] == "learned" else common["lr"]})
+
+    return recipe
+
+
+def curve_epochs(epochs: int, points: int = 20) -> set[int]:
+    """The epochs after which a learning curve is measured: at most ``points``, evenly spaced, the last among them."""
+    return {round(epochs * (i + 1) / min(points, epochs)) for i in range(min(points, epochs))}
+
+
+def measure(
+    metrics: Metrics,
+    network: dict[str, Any],
+    images: Tensor,
+    labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    recipe: Recipe,
+    *,
+    models: int,
+    stream: Callable[..., torch.Generator],
+    compute: Compute,
+    curve: int,
+    flip_allowed: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> list[float]:
+    """Train ``models`` networks on a set and record how they do: ``accuracy``, ``loss`` and ``class_accuracy`` on the
+    test images after the last epoch (selection ``last``), and learning curves (``epoch`` set) of training and test.
+
+    Args:
+        images: (N, C, H, W) float32 normalised; labels: (N,) int64 or (N, K) float32: the set.
+        test_images, test_labels: what is tested on; hard labels.
+        curve: at about how many epochs to record the learning curves (0: none): of training for every network, of test
+            for the first alone, because on small sets testing costs more than training.
+        progress: called with the number of epochs done since the last call.
+
+    Returns:
+        The test accuracy of each network after its last epoch.
+    """
+    accuracies: list[float] = []
+    size = stack_size(network, models, images.device)
+    on_the_way = curve_epochs(recipe.epochs, curve) if curve else set()
+    for begin in range(0, models, size):
+        count = min(size, models - begin)
+        last: dict[str, Tensor] = {}
+
+        def note(epoch, stack, summary, begin=begin, last=last):
+            if epoch and progress is not None:
+                progress(stack.count)
+            for e in range(stack.count if epoch in on_the_way else 0):
+                for name in ("loss", "accuracy"):
+                    metrics.add(name, summary[name][e], model=begin + e, selection="last", split="train", epoch=epoch)
+            if epoch == recipe.epochs:
+                last.update(test(stack, test_images, test_labels, classes=network["classes"], compute=compute))
+            if epoch in on_the_way and begin == 0:
+                tested = last or test(
+                    stack.first(), test_images, test_labels, classes=network["classes"], compute=compute
+                )
+                for name in ("loss", "accuracy"):
+                    metrics.add(name, tested[name][0], model=0, selection="last", split="test", epoch=epoch)
+
+        train(
+            network,
+            count,
+            images,
+            labels,
+            recipe,
+            stream=stream,
+            compute=compute,
+            flip_allowed=flip_allowed,
+            first=begin,
+            after_epoch=note,
+        )
+        for e in range(count):
+            for name in ("accuracy", "loss"):
+                metrics.add(name, last[name][e], model=begin + e, selection="last", split="test")
+            for c, value in enumerate(last["class_accuracy"][e]):
+                metrics.add("class_accuracy", value, model=begin + e, selection="last", split="test", class_=c)
+            accuracies.append(float(last["accuracy"][e]))
+    return accuracies
+
+
+def select(
+    metrics: Metrics,
+    network: dict[str, Any],
+    frames: list[tuple[int, Tensor, Tensor, float | None]],
+    validation: tuple[Tensor, Tensor],
+    tested: tuple[Tensor, Tensor],
+    recipe_of: Callable[[float | None], Recipe],
+    *,
+    models: int,
+    stream: Callable[..., torch.Generator],
+    compute: Compute,
+    flip_allowed: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Judge every saved snapshot of a distillation, and name the best by two rules.
+
+    ``best_validation`` is the iteration with the highest mean accuracy on the validation images, which were held out of
+    the training images; ``best_test`` picks by the test images themselves, as the trajectory-matching papers report,
+    and is therefore optimistic. Both rows hold test accuracy. Ties go to the earlier iteration.
+
+    Args:
+        frames: (iteration, images, labels, step size) of each snapshot, on the device.
+        recipe_of: the evaluation recipe for a snapshot's step size.
+    """
+    scores: dict[str, list[float]] = {"validation": [], "test": []}
+    finals: list[list[float]] = []
+    for iteration, images, labels, step_size in frames:
+        recipe = recipe_of(step_size)
+        per_split: dict[str, list[float]] = {"validation": [], "test": []}
+        size = stack_size(network, models, images.device)
+        for begin in range(0, models, size):
+            count = min(size, models - begin)
+            stack = train(
+                network,
+                count,
+                images,
+                labels,
+                recipe,
+                stream=stream,
+                compute=compute,
+                flip_allowed=flip_allowed,
+                first=begin,
+            )
+            for split, (x, y) in (("validation", validation), ("test", tested)):
+                accuracy = test(stack, x, y, classes=network["classes"], compute=compute)["accuracy"]
+                for e in range(count):
+                    metrics.add(
+                        "accuracy", accuracy[e], model=begin + e, selection="snapshot", split=split, iteration=iteration
+                    )
+                    per_split[split].append(float(accuracy[e]))
+            if progress is not None:
+                progress(count * recipe.epochs)
+        for split, values in per_split.items():
+            scores[split].append(sum(values) / len(values))
+        finals.append(per_split["test"])
+    for name, split in (("best_validation", "validation"), ("best_test", "test")):
+        best = max(range(len(frames)), key=lambda index, split=split: (scores[split][index], -index))
+        for model, value in enumerate(finals[best]):
+            metrics.add("accuracy", value, model=model, selection=name, split="test", iteration=frames[best][0])

@@ -1,0 +1,118 @@
+"""The identity of code: what a job runs, and nothing else, decides whether its results are stale.
+
+Snakemake compares the times of script files and never looks at what they import. Here a script stands for itself and for each project
+module that it imports, transitively, found in the syntax tree. Docstrings, comments and layout do not count.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+from distillery.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "distillery"
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _resolve(module: str, root: Path) -> list[Path]:
+    """The files that importing a dotted project module runs: its packages' ``__init__`` files and its own."""
+    files, folder, parts = [], root, module.split(".")
+    for depth, part in enumerate(parts):
+        if (folder / part / "__init__.py").is_file():
+            folder = folder / part
+            files.append(folder / "__init__.py")
+        elif (folder / f"{part}.py").is_file() and depth == len(parts) - 1:
+            files.append(folder / f"{part}.py")
+        else:
+            break
+    return files
+
+
+@functools.cache
+def _imports(path: Path, root: Path) -> tuple[Path, ...]:
+    found: list[Path] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise UserError(f"{path}: relative import on line {node.lineno}: import project modules by their full name")
+            names = [node.module or ""] + [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name == PACKAGE or name.startswith(PACKAGE + "."):
+                found.extend(_resolve(name, root))
+    return tuple(dict.fromkeys(found))
+
+
+def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
+    """Every project file that running the files of ``start`` imports, themselves included, sorted."""
+    seen: set[Path] = set()
+    todo = list(start)
+    while todo:
+        path = todo.pop()
+        if path not in seen:
+            seen.add(path)
+            todo.extend(_imports(path, root))
+    return sorted(seen)
+
+
+class _Canonical(ast.NodeTransformer):
+    """Drops docstrings, and the version number, which alone changes no result."""
+
+    def _strip(self, node):
+        self.generic_visit(node)
+        body = node.body
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+            node.body = body[1:]
+        return node
+
+    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip
+
+    def visit_Assign(self, node):
+        is_version = any(isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets)
+        return None if is_version else self.generic_visit(node)
+
+
+def _dump(node) -> str:
+    """A text of the tree that is the same in every Python version: empty and absent fields are left out."""
+    if isinstance(node, ast.AST):
+        fields = [
+            f"{name}={_dump(value)}" for name, value in ast.iter_fields(node) if value not in (None, [], ()) and name not in ("kind", "type_comment")
+        ]
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return "[" + ",".join(map(_dump, node)) + "]"
+    return repr(node)
+
+
+@functools.cache
+def of_file(path: Path) -> str:
+    """SHA-256 (hex) of a Python file's syntax tree without docstrings and comments."""
+    tree = _Canonical().visit(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+    return hashlib.sha256(_dump(tree).encode()).hexdigest()
+
+
+@functools.cache
+def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
+    """A 16-character digest of what a job runs.
+
+    Args:
+        script: a file name in ``workflow/scripts``.
+        plugins: project modules that the job imports by name at run time, relative to the library, such as ``methods/dc.py``.
+
+    Raises:
+        UserError: a project module uses a relative import, which would escape the analysis.
+    """
+    start = [root / "workflow" / "scripts" / script, *(root / PACKAGE / plugin for plugin in plugins)]
+    digest = hashlib.sha256()
+    for path in closure(start, root):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{of_file(path)}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,399 @@
+"""A study: what the config asks for, checked, and the settings that each job reads. Imports no torch: every job parses it."""
+
+import copy
+import difflib
+import itertools
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from distillery import plugins
+from distillery.errors import UserError
+
+INITS = ("real", "noise")
+IMPORTED = "imported"
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One synthetic set of the study."""
+
+    dataset: str
+    method: str
+    init: str
+    ipc: int
+    seed: int
+
+
+class Study:
+    """A checked config.
+
+    Args:
+        config: as loaded from YAML.
+        schema: the JSON schema of the config.
+
+    Raises:
+        UserError: the config cannot be run; one line says where, what is wrong and what would be right.
+    """
+
+    def __init__(self, config: dict[str, Any], schema: dict[str, Any]):
+        self.config = copy.deepcopy(config)
+        _validate("config", self.config, schema, fill=True)
+        for section in ("evaluate", "vanilla"):
+            self.config[section]["networks"] = _listed(self.config[section]["networks"])
+        self.methods = plugins.methods()
+        self.datasets = plugins.datasets()
+        self.networks = plugins.networks()
+        self.imported = {entry["name"]: entry for entry in self.config["imported"]}
+        self._check_networks()
+        self._check_methods()
+        self._check_overrides(schema)
+        self.cells = self._expand()
+        self._check_imported()
+        for cell in self.cells:
+            self._check_cell(cell)
+        self._check_measurements()
+
+    # ---- the grid -------------------------------------------------------------------------------------------------------------
+
+    def _expand(self) -> list[Cell]:
+        cells: dict[Cell, None] = {}
+        for number, block in enumerate(self.config["grid"]):
+            axes = {name: _listed(value) for name, value in block.items()}
+            axes.setdefault("seed", [0])
+            for dataset, method, init, ipc, seed in itertools.product(*(axes[a] for a in ("dataset", "method", "init", "ipc", "seed"))):
+                where = f"config: grid[{number}]"
+                _known(where, "dataset", dataset, self.datasets)
+                _known(where, "method", method, self.methods)
+                _known(where, "init", init, INITS)
+                if self.methods[method]["kind"] == "coreset" and init != "real":
+                    raise UserError(f"{where}: {method} chooses real images: give it a block of its own with `init: [real]`, not {init!r}")
+                cells[Cell(dataset, method, init, ipc, seed)] = None
+        for entry in self.config["imported"]:
+            for experiment in range(entry["sets"]):
+                cells[Cell(entry["dataset"], entry["name"], IMPORTED, entry["ipc"], experiment)] = None
+        return list(cells)
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """The datasets of the study, in the order of the config."""
+        return list(dict.fromkeys(cell.dataset for cell in self.cells))
+
+    def is_imported(self, method: str) -> bool:
+        return method in self.imported
+
+    # ---- settings of one job --------------------------------------------------------------------------------------------------
+
+    def network(self, dataset: str, name: str) -> dict[str, Any]:
+        """What ``networks.build`` needs: ``name``, ``channels``, ``size``, ``classes``, ``options``."""
+        spec = self.datasets[dataset]
+        options = {key: schema["default"] for key, schema in self.networks[name]["options"].items()}
+        options.update(self.config["networks"].get(name, {}))
+        return {
+            "name": name,
+            "channels": spec["channels"],
+            "size": spec["size"],
+            "classes": len(spec["classes"]),
+            "options": options,
+        }
+
+    def method_settings(self, cell: Cell) -> dict[str, Any]:
+        """Every setting of ``cell``'s method: defaults, then the config's block, then the overrides that match the cell."""
+        properties = self.methods[cell.method]["settings"]
+        settings = {name: schema["default"] for name, schema in properties.items()}
+        settings.update(_resolve(self.config["methods"].get(cell.method, {}), cell.__dict__))
+        settings.pop("experts", None)
+        return settings
+
+    def recipe(self, cell: Cell) -> str:
+        """The name of the expert recipe that ``cell``'s method learns from."""
+        return _resolve(self.config["methods"].get(cell.method, {}), cell.__dict__).get("experts", "default")
+
+    def experts(self, dataset: str, recipe: str) -> dict[str, Any]:
+        """The resolved settings of an expert recipe on a dataset."""
+        return _resolve(self.config["experts"][recipe], {"dataset": dataset})
+
+    def shards(self, dataset: str, recipe: str) -> list[list[int]]:
+        """The experts' numbers in each shard."""
+        settings = self.experts(dataset, recipe)
+        numbers = range(settings["number"])
+        return [list(numbers[i : i + settings["shard"]]) for i in range(0, len(numbers), settings["shard"])]
+
+    def evaluation(self, cell: Cell, network: str) -> dict[str, Any]:
+        """How a set is evaluated on a network."""
+        settings = _resolve(self.config["evaluate"], {**cell.__dict__, "network": network}, drop=("networks",))
+        selection = settings.pop("selection")
+        chosen = network == self.config["network"] and not self.is_imported(cell.method) and self.methods[cell.method]["kind"] != "coreset"
+        settings["selection"] = selection if chosen and selection["models"] else None
+        return settings
+
+    def evaluation_networks(self, dataset: str) -> list[str]:
+        """The networks that this dataset's sets are evaluated on: those of ``evaluate.networks`` that its images are large enough for."""
+        return [name for name in self.config["evaluate"]["networks"] if self._fits(dataset, name)]
+
+    def vanilla(self, dataset: str, network: str) -> dict[str, Any]:
+        return _resolve(self.config["vanilla"], {"dataset": dataset, "network": network}, drop=("networks",))
+
+    def vanilla_networks(self, dataset: str) -> list[str]:
+        return [name for name in self.config["vanilla"]["networks"] if self._fits(dataset, name)]
+
+    def continual(self, dataset: str) -> dict[str, Any]:
+        return _resolve(self.config["continual"], {"dataset": dataset}, drop=("datasets", "strategies", "memory"))
+
+    @property
+    def continual_datasets(self) -> list[str]:
+        wanted = self.config["continual"]["datasets"]
+        return [name for name in self.dataset_names if wanted == "all" or name in wanted]
+
+    def memories(self, dataset: str) -> list[Cell]:
+        """The sets that continual learning replays from."""
+        wanted = self.config["continual"]["memory"]
+        return [
+            cell
+            for cell in self.cells
+            if cell.dataset == dataset and all(getattr(cell, key) in values for key, values in wanted.items())
+        ]
+
+    @property
+    def strategies(self) -> list[str]:
+        return list(self.config["continual"]["strategies"])
+
+    # ---- checks ---------------------------------------------------------------------------------------------------------------
+
+    def _fits(self, dataset: str, network: str) -> bool:
+        return self.datasets[dataset]["size"] >= self.networks[network]["minimum_size"]
+
+    def _check_networks(self) -> None:
+        places = {
+            "network": [self.config["network"]],
+            "networks": list(self.config["networks"]),
+            "evaluate.networks": self.config["evaluate"]["networks"],
+            "vanilla.networks": self.config["vanilla"]["networks"],
+            "continual.network": [self.config["continual"]["network"]],
+        }
+        for where, names in places.items():
+            for name in names:
+                _known(f"config: {where}", "network", name, self.networks)
+        for name, options in self.config["networks"].items():
+            _check_properties(f"config: networks.{name}", "option", options, self.networks[name]["options"])
+
+    def _check_methods(self) -> None:
+        for name, block in self.config["methods"].items():
+            where = f"config: methods.{name}"
+            _known("config: methods", "method", name, self.methods)
+            if not isinstance(block, dict):
+                raise UserError(f"{where}: must be a block of settings, not {block!r}")
+            properties = self.methods[name]["settings"]
+            for place, part in _blocks(where, block):
+                self._check_when(place, part.pop("when", {}))
+                extra = {"experts"} if self.methods[name]["needs_experts"] else set()
+                _check_properties(place, "setting", {k: v for k, v in part.items() if k not in extra}, properties)
+                if "experts" in part and extra:
+                    _known(place, "expert recipe", part["experts"], self.config["experts"])
+
+    def _check_overrides(self, schema: dict[str, Any]) -> None:
+        """The overrides of every section but the methods', whose settings the methods declare."""
+        sections = {f"experts.{name}": (block, schema["properties"]["experts"]["additionalProperties"]) for name, block in self.config["experts"].items()}
+        sections |= {name: (self.config[name], schema["properties"][name]) for name in ("evaluate", "vanilla", "continual")}
+        for name, (block, section) in sections.items():
+            fixed = ("networks", "overrides", "datasets", "strategies", "memory", "number", "shard")
+            properties = {key: {**rule, "$defs": schema["$defs"]} for key, rule in section["properties"].items() if key not in fixed}
+            for place, part in list(_blocks(f"config: {name}", block))[1:]:
+                self._check_when(place, part.pop("when"))
+                _check_properties(place, "key", part, properties)
+
+    def _check_when(self, where: str, when: dict[str, Any]) -> None:
+        known = {"dataset": self.datasets, "method": [*self.methods, *self.imported], "network": self.networks, "init": (*INITS, IMPORTED)}
+        for key, values in when.items():
+            _known(f"{where}.when", "key", key, ("dataset", "method", "init", "ipc", "seed", "network"))
+            for value in _listed(values) if key in known else ():
+                _known(f"{where}.when", key, value, known[key])
+
+    def _check_imported(self) -> None:
+        names = [entry["name"] for entry in self.config["imported"]]
+        for number, entry in enumerate(self.config["imported"]):
+            where = f"config: imported[{number}]"
+            _known(where, "dataset", entry["dataset"], self.datasets)
+            if entry["name"] in self.methods:
+                raise UserError(f"{where}: the name {entry['name']!r} is a method's; give the imported set another")
+            if names.count(entry["name"]) > 1:
+                raise UserError(f"{where}: the name {entry['name']!r} is used twice; names of imported sets must differ")
+            for key in ("file", "labels"):
+                if key in entry and not Path(entry[key]).is_file():
+                    raise UserError(f"{where}: {key} {entry[key]} is missing; give the path of a file that exists")
+            if entry["sets"] > 1 and "labels" in entry:
+                raise UserError(f"{where}: an images-and-labels pair holds one set; `sets: {entry['sets']}` goes with a file that holds several")
+
+    def _check_cell(self, cell: Cell) -> None:
+        spec = self.datasets[cell.dataset]
+        smallest = spec["smallest_class"]
+        held_out = int(self.config["data"]["validation"] * smallest)
+        if self.is_imported(cell.method):
+            return
+        if cell.ipc > smallest - held_out:
+            raise UserError(
+                f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: {smallest} training images, "
+                f"{held_out} of them held out for validation; at most {smallest - held_out} is possible"
+            )
+        if not self._fits(cell.dataset, self.config["network"]):
+            self._too_small("network", cell.dataset, self.config["network"])
+        if self.methods[cell.method]["needs_experts"]:
+            settings, recipe = self.method_settings(cell), self.recipe(cell)
+            if recipe not in self.config["experts"]:
+                raise UserError(f"config: experts: has no recipe {recipe!r}, which methods.{cell.method} learns from")
+            epochs = self.experts(cell.dataset, recipe)["epochs"]
+            needed = settings["max_start_epoch"] + settings["expert_epochs"]
+            if needed > epochs:
+                raise UserError(
+                    f"config: methods.{cell.method}: max_start_epoch {settings['max_start_epoch']} + expert_epochs "
+                    f"{settings['expert_epochs']} is {needed}, beyond the {epochs} epochs of experts.{recipe} on {cell.dataset}; "
+                    f"lower one, or raise experts.{recipe}.epochs to {needed}"
+                )
+
+    def _too_small(self, where: str, dataset: str, network: str) -> None:
+        raise UserError(
+            f"config: {where}: {network} needs images of at least {self.networks[network]['minimum_size']} pixels a side; "
+            f"{dataset} has {self.datasets[dataset]['size']}"
+        )
+
+    def _check_measurements(self) -> None:
+        if self.config["evaluate"]["selection"]["models"] and self.config["data"]["validation"] == 0:
+            raise UserError("config: evaluate.selection: needs validation images; set data.validation above 0, or selection.models to 0")
+        for dataset in self.dataset_names:
+            for where in ("evaluate", "vanilla"):
+                names = self.config[where]["networks"]
+                if names and not any(self._fits(dataset, name) for name in names):
+                    self._too_small(f"{where}.networks", dataset, names[0])
+        wanted = self.config["continual"]["datasets"]
+        for name in wanted if wanted != "all" else []:
+            if name not in self.dataset_names:
+                raise UserError(f"config: continual.datasets: {name!r} is not in the grid, which has {', '.join(self.dataset_names)}")
+        for dataset in self.continual_datasets:
+            check_groups(len(self.datasets[dataset]["classes"]), self.continual(dataset)["groups"])
+            if not self._fits(dataset, self.config["continual"]["network"]):
+                self._too_small("continual.network", dataset, self.config["continual"]["network"])
+
+
+def check_groups(classes: int, groups: int | list[list[int]]) -> list[list[int]]:
+    """The split of ``classes`` classes into groups: given in full, or as the number of groups of (nearly) equal size, in order.
+
+    Raises:
+        UserError: a class is missing or named twice, or there are more groups than classes.
+    """
+    if isinstance(groups, int):
+        if not 1 <= groups <= classes:
+            raise UserError(f"config: continual.groups: {groups} groups of {classes} classes; 1 to {classes} is possible")
+        bounds = [round(classes * i / groups) for i in range(groups + 1)]
+        return [list(range(bounds[i], bounds[i + 1])) for i in range(groups)]
+    if sorted(c for group in groups for c in group) != list(range(classes)) or not all(groups):
+        raise UserError(
+            f"config: continual.groups: {groups} must name each class 0 to {classes - 1} once, in groups that are not empty"
+        )
+    return [list(group) for group in groups]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _blocks(where: str, block: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """A block of settings and each of its overrides, with where they stand."""
+    yield where, {key: value for key, value in block.items() if key != "overrides"}
+    overrides = block.get("overrides", [])
+    if not isinstance(overrides, list):
+        raise UserError(f"{where}.overrides: must be a list of blocks with `when`, not {overrides!r}")
+    for number, override in enumerate(overrides):
+        place = f"{where}.overrides[{number}]"
+        if not isinstance(override, dict) or not isinstance(override.get("when"), dict):
+            raise UserError(f"{place}: must have a `when` block that names the cells it is for, such as {{when: {{ipc: 10}}, …}}")
+        yield place, dict(override)
+
+
+def _resolve(block: dict[str, Any], cell: dict[str, Any], drop: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A block's settings for one cell: its own, then those of each override whose ``when`` matches, in order."""
+    settings = {key: value for key, value in block.items() if key != "overrides" and key not in drop}
+    for override in block.get("overrides", []):
+        when = override["when"]
+        if all(cell.get(key) in _listed(value) for key, value in when.items()):
+            settings.update({key: value for key, value in override.items() if key != "when"})
+    return copy.deepcopy(settings)
+
+
+def _known(where: str, what: str, name: object, names: Iterable[str]) -> None:
+    names = list(names)
+    if name not in names:
+        close = difflib.get_close_matches(str(name), names, 1, 0.5) or [n for n in names if n.lower() == str(name).lower()]
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UserError(f"{where}: unknown {what} {name!r}; {hint}known are {', '.join(names)}")
+
+
+def _check_properties(where: str, what: str, values: dict[str, Any], properties: dict[str, Any]) -> None:
+    """Check settings against the JSON-schema properties that a plug-in declares."""
+    for name, value in values.items():
+        _known(where, what, name, properties)
+        schema = {key: rule for key, rule in properties[name].items() if key not in ("default", "description")}
+        _validate(f"{where}.{name}", value, schema)
+
+
+def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
+    if isinstance(value, dict):
+        for name, sub in schema.get("properties", {}).items():
+            if "default" in sub and name not in value:
+                value[name] = copy.deepcopy(sub["default"])
+            if name in value:
+                _fill_defaults(value[name], sub, root)
+        extra = schema.get("additionalProperties")
+        if isinstance(extra, dict):
+            for name in value.keys() - schema.get("properties", {}).keys():
+                _fill_defaults(value[name], extra, root)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for item in value:
+            _fill_defaults(item, schema["items"], root)
+
+
+def _validate(where: str, value: Any, schema: dict[str, Any], fill: bool = False) -> None:
+    validator = jsonschema.Draft202012Validator(schema)
+    if fill:
+        _fill_defaults(value, schema, schema)
+    errors = sorted(validator.iter_errors(value), key=lambda error: (len(error.absolute_path), str(error.absolute_path)))
+    if errors:
+        raise UserError(_told(where, jsonschema.exceptions.best_match(errors) or errors[0]))
+
+
+def _told(where: str, error: jsonschema.ValidationError) -> str:
+    """One line about a schema error, in the user's words."""
+    for step in error.absolute_path:
+        where += f"[{step}]" if isinstance(step, int) else (f": {step}" if where == "config" else f".{step}")
+    rule, limit, value = error.validator, error.validator_value, error.instance
+    if rule == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        name = next(key for key in value if key not in known)
+        close = difflib.get_close_matches(name, known, 1, 0.5)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{where}: unknown key {name!r}; {hint}known are {', '.join(known)}"
+    words = {
+        "minimum": f"must be {limit} or more",
+        "exclusiveMinimum": f"must be above {limit}",
+        "maximum": f"must be {limit} or less",
+        "exclusiveMaximum": f"must be below {limit}",
+        "type": f"must be of type {limit if isinstance(limit, str) else ' or '.join(limit) if isinstance(limit, list) else limit}",
+        "enum": f"must be one of {', '.join(map(str, limit)) if isinstance(limit, list) else limit}",
+        "minItems": "must not be empty",
+        "pattern": f"must match {limit}",
+    }
+    if rule == "required":
+        missing = next(key for key in limit if key not in value)
+        return f"{where}: the key {missing!r} is missing"
+    if rule in words:
+        return f"{where}: {words[rule]}, not {value!r}"
+    return f"{where}: {error.message}"
+
+
+def as_list(cell: Cell) -> list[str | int]:
+    """A cell as the identity of a random stream."""
+    return list(astuple(cell))

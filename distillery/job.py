@@ -1,0 +1,143 @@
+"""What every computing job shares: its log, its threads and device, its progress, its cost, and how it fails."""
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from distillery import cost, device
+from distillery.device import Compute
+from distillery.errors import UserError
+from distillery.files import write_text
+
+LOG_EVERY_SECONDS = 20.0
+
+log = logging.getLogger("distillery")
+
+
+class Progress:
+    """A bar on a terminal; in a log, a plain line at most every ``LOG_EVERY_SECONDS`` and at the end.
+
+    Args:
+        total: how many units of work there are.
+        label: what is being done.
+        unit: what one of them is called.
+    """
+
+    def __init__(self, total: int, label: str, unit: str):
+        self.total, self.done, self._label, self._unit = total, 0, label, unit
+        self._started = self._logged = time.monotonic()
+        self._bar = tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True)
+
+    def __call__(self, amount: int = 1, note: str = "") -> None:
+        """``amount`` more units are done."""
+        self.done += amount
+        self._bar.update(amount)
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
+        now = time.monotonic()
+        if now - self._logged >= LOG_EVERY_SECONDS or self.done == self.total:
+            self._logged = now
+            elapsed = now - self._started
+            left = elapsed / max(self.done, 1) * (self.total - self.done)
+            counted = f"{self.done} of {self.total} {self._unit}s"
+            log.info("%s: %s, %.0f s, %.0f s left%s", self._label, counted, elapsed, left, f", {note}" * bool(note))
+
+    def iteration(self, iteration: int, loss: Any) -> None:
+        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is read only when it is shown."""
+        if iteration > self.done:
+            due = time.monotonic() - self._logged >= LOG_EVERY_SECONDS or iteration == self.total or not self._bar.disable
+            self(iteration - self.done, f"matching loss {float(loss):.4g}" if due and loss is not None else "")
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class Run:
+    """A job on its way.
+
+    Attributes:
+        device: where to compute.
+        compute: how to compute.
+    """
+
+    def __init__(self, device_: torch.device, compute: dict[str, Any] | None):
+        settings = compute or {"precision": "float32", "compile": "off"}
+        self.device = device_
+        self.compute = Compute(settings["precision"], settings["compile"])
+        self.threads = torch.get_num_threads()
+        self._started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self._bars: list[Progress] = []
+        self._meter = cost.Meter(self.device)
+        self._meter.__enter__()
+
+    def progress(self, total: int, label: str, unit: str) -> Progress:
+        """A new progress display, closed with the job."""
+        self._bars.append(Progress(total, label, unit))
+        return self._bars[-1]
+
+    def save_cost(self, path: str, *, rule: str, code: str, settings: dict[str, Any], **identity: Any) -> None:
+        """Write what this job took so far: seconds, peak memory, device, versions, and what it ran. The one artefact that holds times."""
+        self._meter.__exit__()
+        record = {"rule": rule, **identity, **self._meter.record(), "code": code, "started": self._started, "settings": settings}
+        write_text(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+@contextlib.contextmanager
+def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
+    """Set a job up and see it through: log to ``log_path``, claim a device, time it, and turn an error into one line and exit status 1.
+
+    Args:
+        compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does not compute. The number of threads is the
+            study's, whatever cores Snakemake has to give: another number changes the last bits of a result.
+    """
+    handler = logging.FileHandler(log_path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(handler)
+    # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    device.keep_host_memory()
+    torch.set_num_threads(compute["threads"] if compute else 1)
+    state = None
+    try:
+        with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
+            # The same bits again are promised on the CPU only; elsewhere the deterministic kernels cost too much.
+            torch.use_deterministic_algorithms(claimed.type == "cpu", warn_only=True)
+            torch.utils.deterministic.fill_uninitialized_memory = False
+            state = Run(claimed, compute)
+            log.info("on %s with %d threads", cost.device_name(state.device), state.threads)
+            yield state
+        log.info("done")
+    except UserError as error:
+        _fail(str(error))
+    except torch.OutOfMemoryError as error:
+        place = cost.device_name(state.device) if state else "the device"
+        reason = str(error).splitlines()[0]
+        _fail(f"out of memory on {place}: lower `batch`, `models` or `shard`, or take a device with more ({reason})")
+    except Exception:
+        log.error("%s", traceback.format_exc())
+        raise
+    finally:
+        for bar in state._bars if state is not None else ():
+            bar.close()
+        log.removeHandler(handler)
+        logging.getLogger("py.warnings").removeHandler(handler)
+        handler.close()
+
+
+def _fail(message: str) -> None:
+    log.error("error: %s", message)
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1) from None

@@ -1,0 +1,108 @@
+"""The tidy record of measurements: one row a measurement, the same columns everywhere."""
+
+import csv
+import io
+import json
+import math
+import os
+from typing import Any
+
+from distillery.errors import UserError
+from distillery.files import write_text
+
+COLUMNS = (
+    "rule",
+    "dataset",
+    "method",
+    "init",
+    "ipc",
+    "seed",
+    "network",
+    "strategy",
+    "model",
+    "selection",
+    "split",
+    "stage",
+    "group",
+    "class",
+    "epoch",
+    "iteration",
+    "measure",
+    "value",
+)
+
+
+class Metrics:
+    """Rows of one job. ``common`` holds the columns that all its rows share."""
+
+    def __init__(self, **common: Any):
+        self._common = self._checked(common)
+        self.rows: list[dict[str, Any]] = []
+
+    @staticmethod
+    def _checked(columns: dict[str, Any]) -> dict[str, Any]:
+        unknown = set(columns) - set(COLUMNS)
+        if unknown:
+            raise KeyError(f"no such metrics columns: {sorted(unknown)}")
+        return {name: value for name, value in columns.items() if value is not None}
+
+    def add(self, measure: str, value: float, **columns: Any) -> None:
+        """Note one measurement; ``class_`` stands for the column ``class``."""
+        if "class_" in columns:
+            columns["class"] = columns.pop("class_")
+        self.rows.append({**self._common, **self._checked(columns), "measure": measure, "value": float(value)})
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the rows as CSV, whole or not at all; a float is written so that reading it gives the same float."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows:
+            value = row["value"]
+            number = int(value) if math.isfinite(value) and value == int(value) and abs(value) < 2**53 else value
+            writer.writerow({**row, "value": repr(number)})
+        write_text(path, text.getvalue())
+
+
+def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
+    """Concatenate metrics files in the order given.
+
+    Raises:
+        UserError: a file is not a metrics file (empty, cut short, or of other columns).
+    """
+    header = ",".join(COLUMNS) + "\n"
+    parts = [header]
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                first, body = file.readline(), file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); delete it and run snakemake again") from error
+        # A job may have nothing to tell, as a coreset has no loss: its file is the line of columns alone.
+        if first != header or (body and not body.endswith("\n")):
+            raise UserError(
+                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule makes it anew"
+            )
+        parts.append(body)
+    write_text(output, "".join(parts))
+
+
+def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
+    """Put the cost records (one JSON object a file) into one JSON list, in the order given.
+
+    Raises:
+        UserError: a file is missing, or is not one JSON object.
+    """
+    records = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                record = json.load(file)
+            if not isinstance(record, dict):
+                raise ValueError(f"it holds a {type(record).__name__}, not an object")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule makes it anew"
+            ) from error
+        records.append(record)
+    write_text(output, json.dumps(records, indent=1, sort_keys=True) + "\n")

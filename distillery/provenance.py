@@ -1,0 +1,56 @@
+"""Where the figures of a report come from: the commit, the machine, the packages and their licences."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from distillery import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def gather() -> dict[str, Any]:
+    """What the report shows of its origin: ``distillery`` (version), ``commit``, ``changed files``, ``python`` and ``platform``.
+
+    A folder that is no checkout, or a machine without git, leaves the commit out.
+    """
+    found: dict[str, Any] = {"distillery": __version__}
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        found["commit"] = commit
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+        found["uncommitted changes"] = "none" if not changed else f"{len(changed.splitlines())} files"
+    found["python"] = platform.python_version()
+    found["platform"] = platform.platform()
+    return found
+
+
+def packages() -> list[dict[str, str]]:
+    """Every installed distribution with its ``name``, ``version`` and ``licence``, by name: the software bill of the environment."""
+    bill = {}
+    for distribution in importlib.metadata.distributions():
+        meta = distribution.metadata
+        name = meta["Name"]
+        if name:
+            bill[name.lower()] = {"name": name, "version": distribution.version, "licence": _licence(meta)}
+    return [bill[name] for name in sorted(bill)]
+
+
+def _licence(meta) -> str:
+    if meta.get("License-Expression"):
+        return meta["License-Expression"]
+    classified = [line.rsplit(" :: ", 1)[1] for line in meta.get_all("Classifier") or [] if line.startswith("License :: ") and line.count(" :: ") > 1]
+    if classified:
+        return ", ".join(classified)
+    stated = (meta.get("License") or "").strip().splitlines()
+    return stated[0][:60] if stated else "not stated"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,223 @@
+"""The synthetic set: the one format that every method writes and every measurement reads."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from distillery import __version__, artefact
+from distillery.data import Dataset as RealDataset
+from distillery.errors import UserError
+from distillery.metrics import Metrics
+
+
+@dataclass
+class SyntheticSet(Dataset):
+    """A labelled set of synthetic images; a ``torch.utils.data.Dataset`` of (image, label) pairs.
+
+    Attributes:
+        images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not clipped.
+        labels: (N,) int64 classes, or (N, K) float32 class probabilities.
+        step_size: the learning rate that belongs to the set, where the method learns one.
+        header: ``dataset``, ``normalization`` (``kind``, ``mean``, ``std``), ``classes``, ``method``, ``init``,
+            ``ipc``, ``seed``, ``settings``, ``iterations``, ``version`` and ``code``.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    step_size: float | None = None
+    header: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], self.labels[index]
+
+    @property
+    def hard_labels(self) -> torch.Tensor:
+        """(N,) int64: the labels, or the likeliest class of soft ones."""
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the set as safetensors, whole or not at all; the same set gives the same bytes."""
+        tensors = {"images": self.images, "labels": self.labels}
+        if self.step_size is not None:
+            tensors["step_size"] = torch.tensor(self.step_size, dtype=torch.float64)
+        artefact.save(path, tensors, self.header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "SyntheticSet":
+        """Read a set that :meth:`save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        tensors, header = artefact.load(path, rule="distill")
+        if not {"images", "labels"} <= tensors.keys() or "classes" not in header:
+            raise UserError(
+                f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a header with `classes`"
+            )
+        step = tensors.get("step_size")
+        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header)
+
+
+def header(
+    source: RealDataset,
+    /,
+    *,
+    method: str,
+    init: str,
+    ipc: int,
+    seed: int,
+    settings: dict[str, Any],
+    network: dict[str, Any] | None,
+    iterations: int,
+    code: str,
+    dataset: str,
+) -> dict[str, Any]:
+    """What a set says of itself: everything that is needed to use it and to trace it, as JSON types."""
+    return {
+        "dataset": dataset,
+        "classes": list(source.classes),
+        "normalization": {"kind": "channel", "mean": list(source.mean), "std": list(source.std)},
+        "licence": source.licence,
+        "method": method,
+        "init": init,
+        "ipc": ipc,
+        "seed": seed,
+        "settings": settings,
+        "network": network,
+        "iterations": iterations,
+        "version": __version__,
+        "code": code,
+    }
+
+
+def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: str) -> None:
+    """Refuse what cannot be a synthetic set of ``classes`` classes.
+
+    Raises:
+        UserError: wrong number of dimensions or dtype, lengths that differ, values that are not finite, labels out of
+            range.
+    """
+    if images.ndim != 4 or images.dtype != torch.float32 or len(images) == 0:
+        raise UserError(
+            f"{where}: images are {images.dtype} of shape {tuple(images.shape)}; float32 (N, C, H, W) with N > 0 is "
+            "needed"
+        )
+    if labels.ndim not in (1, 2) or len(labels) != len(images):
+        raise UserError(
+            f"{where}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; (N,) or (N, K) is "
+            "needed"
+        )
+    if not torch.isfinite(images).all():
+        raise UserError(f"{where}: images hold NaN or infinite values")
+    if labels.ndim == 1:
+        if labels.dtype != torch.int64:
+            raise UserError(f"{where}: hard labels are {labels.dtype}; int64 is needed")
+        if int(labels.min()) < 0 or int(labels.max()) >= classes:
+            raise UserError(
+                f"{where}: labels run from {int(labels.min())} to {int(labels.max())}; this dataset has classes 0 to "
+                f"{classes - 1}"
+            )
+    elif labels.dtype != torch.float32 or labels.shape[1] != classes or not torch.isfinite(labels).all():
+        raise UserError(
+            f"{where}: soft labels are {labels.dtype} of shape {tuple(labels.shape)}; finite float32 (N, {classes}) is "
+            "needed"
+        )
+
+
+class Evolution:
+    """What a distillation looked like on its way: snapshots at intervals and the loss of every iteration.
+
+    Methods call :meth:`iteration` once an iteration; which are kept is decided here.
+
+    Args:
+        iterations: how many there will be.
+        snapshots: how many to keep beside the start (evenly spaced, the last included).
+        progress: called with the iteration and the latest loss, to show it.
+    """
+
+    def __init__(self, iterations: int, snapshots: int, progress=None):
+        count = max(1, min(snapshots, iterations))
+        self.kept = {0} | {round(iterations * (i + 1) / count) for i in range(count)}
+        self.losses: list[tuple[int, torch.Tensor | float]] = []
+        self.step_sizes: list[tuple[int, torch.Tensor | float]] = []
+        self.frames: list[tuple[int, torch.Tensor, torch.Tensor | None, float | None]] = []
+        self._progress = progress
+
+    def iteration(self, iteration: int, loss=None, images=None, *, step_size=None, labels=None) -> None:
+        """Note an iteration. Iteration 0 is the start, before any update (no loss).
+
+        Args:
+            loss: the matching loss of this iteration (a number or a 0-d tensor, read only at the end).
+            images: (N, C, H, W) after this iteration's update; copied if kept.
+            step_size: the learned step size after this iteration.
+            labels: (N, K) soft labels after this iteration.
+        """
+        if loss is not None:
+            self.losses.append((iteration, loss))
+        if step_size is not None:
+            self.step_sizes.append((iteration, step_size))
+        if iteration in self.kept and not any(frame[0] == iteration for frame in self.frames):
+            self.frames.append(
+                (
+                    iteration,
+                    images.detach().to("cpu", copy=True),
+                    None if labels is None else labels.detach().to("cpu", copy=True),
+                    None if step_size is None else float(step_size),
+                )
+            )
+        if self._progress is not None:
+            self._progress(iteration, loss)
+
+    def record(self, metrics: Metrics) -> None:
+        """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is learned."""
+        for measure, values in (("matching_loss", self.losses), ("step_size", self.step_sizes)):
+            for iteration, value in values:
+                if math.isfinite(float(value)):  # iteration 0 has no loss yet
+                    metrics.add(measure, value, iteration=iteration)
+
+    def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
+        """Write the snapshots: ``images`` (S, N, C, H, W) float32, ``iterations`` (S,) int64, and ``step_sizes`` (S,)
+        and ``labels`` if learned."""
+        tensors = {
+            "iterations": torch.tensor([frame[0] for frame in self.frames], dtype=torch.int64),
+            "images": torch.stack([frame[1] for frame in self.frames]).float(),
+        }
+        if all(frame[2] is not None for frame in self.frames):
+            tensors["labels"] = torch.stack([frame[2] for frame in self.frames])
+        if all(frame[3] is not None for frame in self.frames):
+            tensors["step_sizes"] = torch.tensor([frame[3] for frame in self.frames], dtype=torch.float64)
+        artefact.save(path, tensors, header)
+
+
+def load_evolution(
+    path: str | os.PathLike, labels: torch.Tensor, device: torch.device | str
+) -> list[tuple[int, torch.Tensor, torch.Tensor, float | None]]:
+    """The snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step size) on ``device``.
+
+    Args:
+        labels: of the finished set, for snapshots that learned none of their own.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    tensors, _ = artefact.load(path, rule="distill")
+    steps = tensors.get("step_sizes")
+    return [
+        (
+            int(iteration),
+            tensors["images"][i].to(device),
+            tensors.get("labels", labels.expand(len(tensors["iterations"]), *labels.shape))[i].to(device),
+            None if steps is None else float(steps[i]),
+        )
+        for i, iteration in enumerate(tensors["iterations"])
+    ]

@@ -1,0 +1,190 @@
+"""What is recorded of a set, and how the best snapshot is chosen."""
+
+import itertools
+
+import pytest
+import torch
+
+from distillery import evaluate, streams, training
+from distillery.device import Compute
+from distillery.metrics import Metrics
+from distillery.training import Recipe
+
+CLASSES = 3
+NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 8, "depth": 1}}
+SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def data(count=30, seed=1):
+    """Images that are bright at a place of their class."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(CLASSES).repeat(count // CLASSES)
+    images = torch.randn(count, 1, 8, 8, generator=generator)
+    for c in range(CLASSES):
+        images[labels == c, :, :, 2 * c : 2 * c + 3] += 2
+    return images, labels
+
+
+def values(metrics, **columns):
+    """The rows that have these columns; ``None`` for one that must be absent."""
+    return [row for row in metrics.rows if all(row.get(name) == value for name, value in columns.items())]
+
+
+# ---- recipes and curves ----------------------------------------------------------------------------------------------
+
+
+def test_a_learned_rate_is_the_sets_own_step_size():
+    settings = {"epochs": 3, "momentum": 0.9, "weight_decay": 5e-4, "batch": 16, "decay": "half", "augment": "dsa"}
+    learned = evaluate.recipes({**settings, "lr": "learned", "models": 5})
+    assert learned(0.25) == Recipe(lr=0.25, **settings)
+    assert learned(None) == Recipe(lr=0.01, **settings)
+    fixed = evaluate.recipes({**settings, "lr": 0.1})
+    assert fixed(0.25) == fixed(None) == Recipe(lr=0.1, **settings)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 20, 300, 1000])
+@pytest.mark.parametrize("points", [1, 3, 20])
+def test_curves_are_even_and_end_with_the_last_epoch(epochs, points):
+    chosen = sorted(evaluate.curve_epochs(epochs, points))
+    assert len(chosen) == min(epochs, points) and chosen[-1] == epochs and chosen[0] >= 1
+    ideal = epochs / len(chosen)
+    assert all(abs(b - a - ideal) <= 1 for a, b in itertools.pairwise([0, *chosen]))
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def measured(monkeypatch, together, curve=2, **arguments):
+    monkeypatch.setattr(evaluate, "stack_size", lambda network, count, device: together)
+    metrics, done = Metrics(rule="evaluate_synthetic"), []
+    recipe = Recipe(epochs=4, lr=0.05, batch=16)
+    arguments = {"models": 3, "progress": done.append, **SHARED, **arguments}
+    found = evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), recipe, curve=curve, **arguments)
+    assert sum(done) == 3 * 4
+    return metrics, found
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_the_rows_do_not_depend_on_how_many_are_trained_together(together, monkeypatch):
+    metrics, _ = measured(monkeypatch, together)
+    names = ("measure", "model", "split", "selection", "epoch", "class")
+    found = sorted((tuple(row.get(name) for name in names) for row in metrics.rows), key=str)
+    expected = []
+    for model in range(3):
+        expected += [(name, model, "test", "last", None, None) for name in ("accuracy", "loss")]
+        expected += [("class_accuracy", model, "test", "last", None, c) for c in range(CLASSES)]
+        expected += [(name, model, "train", "last", e, None) for name in ("accuracy", "loss") for e in (2, 4)]
+    expected += [(name, 0, "test", "last", e, None) for name in ("accuracy", "loss") for e in (2, 4)]
+    assert found == sorted(expected, key=str)
+    assert all(row["rule"] == "evaluate_synthetic" for row in metrics.rows)
+
+
+def test_the_values_are_those_of_training_and_testing(monkeypatch):
+    metrics, accuracies = measured(monkeypatch, 2)
+    images, labels = data(15, 2)
+    alone, _ = measured(monkeypatch, 1)
+    for model in range(3):
+        stack = training.train(NETWORK, 1, *data(), Recipe(epochs=4, lr=0.05, batch=16), first=model, **SHARED)
+        tested = training.test(stack, images, labels, classes=CLASSES, compute=SHARED["compute"])
+        (accuracy,) = values(metrics, measure="accuracy", model=model, split="test", epoch=None)
+        (loss,) = values(metrics, measure="loss", model=model, split="test", epoch=None)
+        assert accuracy["value"] == accuracies[model] == float(tested["accuracy"])
+        assert loss["value"] == pytest.approx(float(tested["loss"]), rel=1e-4)
+        by_class = values(metrics, measure="class_accuracy", model=model)
+        assert [row["value"] for row in by_class] == tested["class_accuracy"][0].tolist()
+    # The first network's curve is its own, however many were tested with it, and ends where its result is.
+    for row in values(metrics, measure="loss", split="test", model=0):
+        (other,) = values(alone, measure="loss", split="test", model=0, epoch=row.get("epoch"))
+        assert row["value"] == pytest.approx(other["value"], rel=1e-4)
+    first, last = (values(metrics, measure="loss", split="test", model=0, epoch=e)[0]["value"] for e in (2, 4))
+    assert first != last == values(metrics, measure="loss", split="test", model=0, epoch=None)[0]["value"]
+
+
+def test_without_a_curve_only_the_end_is_recorded(monkeypatch):
+    metrics, _ = measured(monkeypatch, 1, curve=0)
+    assert len(metrics.rows) == 3 * (2 + CLASSES)
+    assert not any("epoch" in row for row in metrics.rows)
+
+
+# ---- selection -------------------------------------------------------------------------------------------------------
+
+
+SWAPPED = torch.tensor([1, 2, 0])
+
+
+def selected(validation_labels=None, test_labels=None, frames=None, **arguments):
+    """Iteration 0 has learned every class as the next one; iteration 10 has learned them right, and 20 again."""
+    images, labels = data()
+    frames = frames or [(0, images, SWAPPED[labels], 0.05), (10, images, labels, 0.05), (20, images, labels, 0.05)]
+    validation, tested = data(15, 2), data(15, 3)
+    metrics = Metrics()
+    evaluate.select(
+        metrics,
+        NETWORK,
+        frames,
+        (validation[0], validation[1] if validation_labels is None else validation_labels),
+        (tested[0], tested[1] if test_labels is None else test_labels),
+        arguments.pop("recipe_of", lambda step_size: Recipe(epochs=8, lr=step_size, batch=16)),
+        models=2,
+        **SHARED,
+        **arguments,
+    )
+    return metrics
+
+
+def chosen(metrics, name):
+    rows = values(metrics, selection=name)
+    assert [row["model"] for row in rows] == [0, 1] and all(row["split"] == "test" for row in rows)
+    (iteration,) = {row["iteration"] for row in rows}
+    snapshots = values(metrics, selection="snapshot", split="test", iteration=iteration)
+    assert [row["value"] for row in rows] == [row["value"] for row in snapshots]
+    return iteration
+
+
+def test_the_best_snapshot_wins_and_the_earlier_of_equals():
+    metrics = selected()
+    assert len(values(metrics, selection="snapshot")) == 3 * 2 * 2
+    scores = {
+        (iteration, split): sum(
+            r["value"] for r in values(metrics, selection="snapshot", split=split, iteration=iteration)
+        )
+        / 2
+        for iteration in (0, 10, 20)
+        for split in ("validation", "test")
+    }
+    # Equal images on the same streams are equal networks: a tie.
+    assert scores[10, "validation"] == scores[20, "validation"] > scores[0, "validation"]
+    assert scores[10, "test"] == scores[20, "test"] > scores[0, "test"]
+    assert chosen(metrics, "best_validation") == chosen(metrics, "best_test") == 10
+
+
+def test_best_validation_never_looks_at_the_test_labels():
+    _, test_labels = data(15, 3)
+    metrics = selected(test_labels=SWAPPED[test_labels])
+    assert chosen(metrics, "best_validation") == 10
+    # It is the test images that deceive the other rule.
+    assert chosen(metrics, "best_test") == 0
+    _, labels = data(15, 2)
+    metrics = selected(validation_labels=SWAPPED[labels])
+    assert (chosen(metrics, "best_validation"), chosen(metrics, "best_test")) == (0, 10)
+
+
+def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
+    images, labels = data()
+    asked, done = [], []
+
+    def recipe_of(step_size):
+        asked.append(step_size)
+        return Recipe(epochs=1, lr=0.01, batch=16)
+
+    frames = [(0, images, labels, None), (5, images, labels, 0.3)]
+    selected(frames=frames, recipe_of=recipe_of, progress=done.append)
+    assert asked == [None, 0.3] and sum(done) == 2 * 2

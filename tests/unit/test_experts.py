@@ -1,0 +1,153 @@
+"""Expert trajectories: what is remembered, and what is read back."""
+
+import pytest
+import torch
+
+from distillery import artefact, experts, networks, streams, training
+from distillery.device import Compute
+from distillery.errors import UserError
+from distillery.training import Recipe
+
+CLASSES = 3
+NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 4, "depth": 2}}
+RECIPE = Recipe(epochs=3, lr=0.1, batch=8, augment="dsa")
+SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+SHAPE = {"channels": 1, "size": 8, "classes": CLASSES, "width": 4, "depth": 2}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def data():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(20, 1, 8, 8, generator=generator), torch.randint(CLASSES, (20,), generator=generator)
+
+
+def trained(numbers, recipe=RECIPE, **arguments):
+    return experts.train_experts(NETWORK, numbers, *data(), recipe, **SHARED, **arguments)
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one():
+    found = trained([3])
+    assert found.dtype == torch.float32 and found.shape[:2] == (1, 4)
+    start = networks.initialise(networks.build("ConvNet", **SHAPE), SHARED["stream"]("initialise", 3))
+    assert torch.equal(found[0, 0], networks.flatten(networks.parameters(start)))
+    for epochs in (1, 2, 3):
+        recipe = Recipe(epochs=epochs, lr=0.1, batch=8, augment="dsa")
+        stack = training.train(NETWORK, 1, *data(), recipe, first=3, **SHARED)
+        assert torch.equal(found[0, epochs], stack.flat()[0])
+
+
+def test_snapshots_are_copies_and_not_the_live_weights():
+    """On a CPU, moving weights to the CPU copies nothing: snapshots that share them all end as the last."""
+    found = trained([0, 1])
+    for expert in found:
+        for epoch in range(3):
+            assert float((expert[epoch + 1] - expert[epoch]).abs().max()) > 1e-3
+    kept = found.clone()
+    found[0, 0] += 1
+    assert torch.equal(found[0, 1:], kept[0, 1:]) and torch.equal(found[1], kept[1])
+
+
+def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
+    whole = trained([0, 1, 2, 3])
+    assert torch.equal(whole, torch.cat([trained([0, 1]), trained([2, 3])]))
+    assert torch.equal(whole[2:3], trained([2]))
+    # Trained together they are the same up to rounding.
+    monkeypatch.setattr(experts, "stack_size", lambda network, count, device: 3)
+    together = trained([0, 1, 2, 3])
+    assert float((together - whole).abs().max()) < 1e-4
+    assert float((whole[0] - whole[1]).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_every_epoch_of_every_expert_is_told(together, monkeypatch):
+    monkeypatch.setattr(experts, "stack_size", lambda network, count, device: together)
+    told = []
+    trained([4, 5, 6], after_epoch=lambda *all_: told.append(all_))
+    found = [(first + e, epoch) for first, epoch, summary in told for e in range(len(summary["loss"]))]
+    assert sorted(found) == [(number, epoch) for number in (4, 5, 6) for epoch in (1, 2, 3)]
+    assert all(summary["accuracy"].shape == summary["loss"].shape for _, _, summary in told)
+
+
+@pytest.mark.parametrize("numbers", [[0, 2], [1, 0], []])
+def test_a_shard_is_a_run_of_numbers(numbers):
+    with pytest.raises(UserError, match="numbered consecutively"):
+        trained(numbers)
+
+
+# ---- shards on disk --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Two shards, of two experts and one, whose every value tells its place."""
+    numbers = torch.arange(3 * 5 * 7, dtype=torch.float32).view(3, 5, 7)
+    paths = [tmp_path / "shard0.safetensors", tmp_path / "shard1.safetensors"]
+    experts.save(paths[0], numbers[:2], {"dataset": "toy"})
+    experts.save(paths[1], numbers[2:], {"dataset": "toy"})
+    return paths, numbers
+
+
+def test_pairs_are_the_rows_asked_for_across_shards(shards):
+    paths, numbers = shards
+    found = experts.Experts(paths)
+    assert (found.number, found.epochs, found.parameters) == (3, 4, 7)
+    for expert in range(3):
+        for start in range(5):
+            for stop in range(5):
+                first, second = found.pair(expert, start, stop)
+                assert torch.equal(first, numbers[expert, start]) and torch.equal(second, numbers[expert, stop])
+    # What is read may be changed without harm to the file or the next reading.
+    first.zero_()
+    assert torch.equal(found.pair(2, 4, 4)[0], numbers[2, 4])
+
+
+@pytest.mark.parametrize("expert, start, stop", [(3, 0, 1), (-1, 0, 1), (0, 0, 5), (0, -1, 0)])
+def test_what_is_not_there_is_not_read(shards, expert, start, stop):
+    with pytest.raises(IndexError, match="3 experts of 4 epochs"):
+        experts.Experts(shards[0]).pair(expert, start, stop)
+
+
+def test_a_row_is_a_network(tmp_path):
+    path = tmp_path / "shard.safetensors"
+    experts.save(path, trained([0]), {})
+    last = experts.Experts([path]).pair(0, 0, 3)[1]
+    module = networks.build("ConvNet", **SHAPE)
+    apply, _ = networks.functional(module)
+    stack = training.train(NETWORK, 1, *data(), RECIPE, **SHARED)
+    images, _ = data()
+    logits = apply(networks.unflatten(last, networks.parameters(module)), images)
+    assert torch.equal(logits, stack.logits(images[None])[0])
+
+
+def test_a_damaged_shard_is_named_with_its_rule(shards):
+    paths, _ = shards
+    whole = paths[1].read_bytes()
+    for left in (b"", whole[:5], whole[: len(whole) // 2], whole[:-1], b"PK" + whole[2:]):
+        paths[1].write_bytes(left)
+        with pytest.raises(UserError, match=r"shard1\.safetensors.*train_experts"):
+            experts.Experts(paths)
+    paths[1].unlink()
+    with pytest.raises(UserError, match=r"shard1\.safetensors: is missing.*train_experts"):
+        experts.Experts(paths)
+    for tensors in ({"others": torch.zeros(1, 5, 7)}, {"trajectories": torch.zeros(7)}):
+        artefact.save(paths[1], tensors, {})
+        with pytest.raises(UserError, match=r"shard1\.safetensors.*train_experts"):
+            experts.Experts(paths)
+
+
+def test_shards_of_different_recipes_or_networks_are_refused(shards):
+    paths, _ = shards
+    for shape in ((1, 6, 7), (1, 5, 8)):
+        experts.save(paths[1], torch.zeros(shape), {})
+        with pytest.raises(UserError, match="disagree"):
+            experts.Experts(paths)

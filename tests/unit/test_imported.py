@@ -1,0 +1,489 @@
+import io
+import os
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distillery import imported
+from distillery.errors import UserError
+
+SPEC = {"name": "toy", "channels": 3, "size": 4, "classes": ("a", "b")}
+IPC = 2
+WHERE = "config: imported[0]"
+ZIPPED = pytest.mark.parametrize("zipped", (True, False), ids=("zip", "legacy"))
+
+
+def one(seed=0, ipc=IPC, classes=2, channels=3, size=4):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(ipc * classes, channels, size, size, generator=generator)
+    return [images, torch.arange(classes).repeat_interleave(ipc)]
+
+
+def result(*pairs):
+    """What the gradient-matching authors save, their NumPy scalars included."""
+    accuracies = [np.float64(0.31), np.float32(0.25), np.float16(0.5), np.int64(3), np.int32(-3), np.bool_(True)]
+    return {"data": list(pairs), "accs_all_exps": {"ConvNet": accuracies * 3, "MLP": []}, "note": "done", "step": 1000}
+
+
+def torch_bytes(content, zipped, **options):
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=zipped, **options)
+    return buffer.getvalue()
+
+
+def with_pickle(content, change):
+    """A zip with its pickle changed and every checksum right."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(changed, "w") as new:
+        for member in old.infolist():
+            part = old.read(member)
+            new.writestr(member.filename, change(part) if member.filename.endswith("data.pkl") else part)
+    return changed.getvalue()
+
+
+def renamed(content, zipped, module):
+    """As an older or newer NumPy would name the scalars; nothing else in their pickles differs."""
+
+    def change(part):
+        part = part.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+        return part.replace(b"cnumpy.core.multiarray\n", b"c" + module + b"\n")
+
+    changed = with_pickle(content, change) if zipped else change(content)
+    assert b"c" + module + b"\nscalar\n" in changed
+    return changed
+
+
+def put(folder, content, name="res.pt"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else torch_bytes(content, True))
+    return path
+
+
+def read(path, labels=None, **changes):
+    return imported.read(path, labels, **{"dataset_spec": SPEC, "ipc": IPC, "where": WHERE, **changes})
+
+
+def check(path, **entry):
+    imported.check({"name": "theirs", "dataset": "toy", "file": str(path), "ipc": IPC, **entry}, SPEC, WHERE)
+
+
+def refusal(call, *arguments, **keywords):
+    """The one line of a refusal, less the file's folder."""
+    with pytest.raises(UserError) as error:
+        call(*arguments, **keywords)
+    line = str(error.value)
+    assert line.startswith(f"{WHERE}: ") and "\n" not in line and "\x1b" not in line and len(line) < 600
+    assert "weights_only" not in line and "safe_globals" not in line
+    path = line.removeprefix(f"{WHERE}: ").partition(": ")[0]
+    return line.replace(path, os.path.basename(path)).removeprefix(f"{WHERE}: ")
+
+
+def same(first, second):
+    return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+# ---- what is read ----------------------------------------------------------------------------------------------------
+
+
+@ZIPPED
+@pytest.mark.parametrize("module", (b"numpy.core.multiarray", b"numpy._core.multiarray"), ids=("numpy1", "numpy2"))
+def test_every_set_of_a_result_file_is_read_whatever_wrote_it(tmp_path, zipped, module):
+    pairs = [one(0), one(1), one(2)]
+    path = put(tmp_path, renamed(torch_bytes(result(*pairs), zipped), zipped, module))
+    check(path, sets=3)
+    for number, pair in enumerate(pairs):
+        assert same(read(path, number=number, sets=3), pair)
+    assert same(read(str(path)), pairs[0])
+
+
+@ZIPPED
+def test_an_images_and_labels_pair_is_read(tmp_path, zipped):
+    images, labels = one()
+    first = put(tmp_path, torch_bytes(images, zipped), "images_best.pt")
+    second = put(tmp_path, torch_bytes(labels, zipped), "labels_best.pt")
+    check(first, labels=str(second), step_size=0.02)
+    assert same(read(first, second), (images, labels))
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float16, torch.bfloat16), ids=str)
+def test_other_dtypes_become_float32_and_int64(tmp_path, dtype):
+    images, labels = one()
+    images = images.to(dtype)
+    for small in (torch.int32, torch.uint8):
+        path = put(tmp_path, result([images, labels.to(small)]))
+        assert same(read(path), (images.float(), labels))
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32, torch.float16), ids=str)
+def test_soft_labels_become_float32_and_need_no_balance(tmp_path, dtype):
+    images, _ = one()
+    labels = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.75, 0.25]], dtype=dtype)
+    assert same(read(put(tmp_path, result([images, labels]))), (images, labels.float()))
+
+
+@ZIPPED
+def test_views_parameters_and_gradients_are_read_as_plain_tensors_of_their_own(tmp_path, zipped):
+    many, labels = torch.randn(3, 40, 4, 4), torch.arange(4) // 2
+    view = many.transpose(0, 1)[8:12]
+    path = put(tmp_path, torch_bytes(result([torch.nn.Parameter(view), labels]), zipped))
+    images, _ = read(path)
+    assert type(images) is torch.Tensor and not images.requires_grad and torch.equal(images, view)
+    assert images.is_contiguous() and images.untyped_storage().nbytes() == images.nbytes
+
+
+def test_tensors_that_were_saved_from_a_gpu_are_read_without_one(tmp_path):
+    content = torch_bytes(result(one()), False)
+    assert b"X\x03\x00\x00\x00cpu" in content
+    path = put(tmp_path, content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:7"))
+    assert same(read(path), one())
+
+
+def test_numpy_and_torch_allow_no_more_afterwards_than_before(tmp_path):
+    before = torch.serialization.get_safe_globals()
+    read(put(tmp_path, result(one())))
+    refusal(read, put(tmp_path, b"PK\x03\x04"))
+    assert torch.serialization.get_safe_globals() == before
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+IMAGES, LABELS = one()
+SOFT = torch.full((4, 2), 0.5)
+
+
+def spoilt(tensor, value):
+    tensor = tensor.clone()
+    tensor.view(-1)[-1] = value
+    return tensor
+
+
+WHOLE = "a whole res_*.pt, or an images_*.pt with its labels_*.pt, is needed"
+WRONG = {
+    "no data": ({"datas": [], "accs": [], 5: 0}, f"has no key `data` (its keys: `datas`, `accs`); {WHOLE}"),
+    "one tensor": (IMAGES, "is one tensor, as an images_*.pt is; name its labels_*.pt as `labels`"),
+    "a list": ([IMAGES, LABELS], f"holds a list, not a dictionary with the key `data`; {WHOLE}"),
+    "not pairs": ({"data": [IMAGES]}, f"`data` is not a list of (images, labels) pairs; {WHOLE}"),
+    "no set": ({"data": []}, "holds 0 sets, but 1 are asked for; a file with at least one would do"),
+    "not tensors": ({"data": [["x", LABELS]]}, "images are a str; a tensor (N, C, H, W) is needed"),
+    "no labels": ({"data": [[IMAGES, None]]}, "labels are a NoneType; a tensor (N,) or (N, K) is needed"),
+    "pixels": (
+        result([torch.zeros(4, 3, 4, 4, dtype=torch.uint8), LABELS]),
+        "images are torch.uint8, but a set lives in normalised space (of the dataset's mean and standard deviation), "
+        "where pixels are not whole numbers; float32 is needed",
+    ),
+    "channels": (result(one(channels=1)), "images are (4, 1, 4, 4); toy needs (N, 3, 4, 4)"),
+    "size": (result(one(size=5)), "images are (4, 3, 5, 5); toy needs (N, 3, 4, 4)"),
+    "flat": (result([IMAGES.flatten(1), LABELS]), "images are (4, 48); toy needs (N, 3, 4, 4)"),
+    "ipc": (
+        result(one(ipc=5)),
+        "holds 10 images; `ipc: 2` for the 2 classes of toy needs 4 (`ipc: 5` would fit)",
+    ),
+    "odd": (result([IMAGES[:3], LABELS[:3]]), "holds 3 images; `ipc: 2` for the 2 classes of toy needs 4"),
+    "none": (result([IMAGES[:0], LABELS[:0]]), "holds 0 images; `ipc: 2` for the 2 classes of toy needs 4"),
+    "NaN": (
+        result([spoilt(IMAGES, torch.nan), LABELS]),
+        "images hold NaN or infinite values; finite float32 is needed",
+    ),
+    "too large": (
+        result([spoilt(IMAGES.double(), 1e300), LABELS]),
+        "images hold NaN or infinite values; finite float32 is needed",
+    ),
+    "range": (result([IMAGES, LABELS + 1]), "labels run from 1 to 2; this dataset has classes 0 to 1"),
+    "negative": (result([IMAGES, LABELS - 1]), "labels run from -1 to 0; this dataset has classes 0 to 1"),
+    "balance": (
+        result([IMAGES, torch.tensor([0, 1, 1, 1])]),
+        "class 0 has 1 images; `ipc: 2` needs 2 of each class",
+    ),
+    "length": (
+        result([IMAGES, LABELS[:3]]),
+        "labels of shape (3,) do not go with 4 images; (N,) or (N, K) is needed",
+    ),
+    "no dimension": (
+        result([IMAGES, torch.tensor(1)]),
+        "labels of shape () do not go with 4 images; (N,) or (N, K) is needed",
+    ),
+    "float classes": (result([IMAGES, LABELS.float()]), "hard labels are torch.float32; int64 is needed"),
+    "bool classes": (result([IMAGES, LABELS.bool()]), "hard labels are torch.bool; int64 is needed"),
+    "width": (
+        result([IMAGES, torch.full((4, 10), 0.1)]),
+        "soft labels are torch.float32 of shape (4, 10); finite float32 (N, 2) is needed",
+    ),
+    "one-hot integers": (
+        result([IMAGES, SOFT.long()]),
+        "soft labels are torch.int64 of shape (4, 2); finite float32 (N, 2) is needed",
+    ),
+    "infinite": (
+        result([IMAGES, spoilt(SOFT, torch.inf)]),
+        "soft labels are torch.float32 of shape (4, 2); finite float32 (N, 2) is needed",
+    ),
+    "complex": (
+        result([IMAGES.to(torch.complex64), LABELS]),
+        "asks for torch.ComplexFloatStorage, which is refused and has not run; tensors, lists and numbers are read",
+    ),
+    "sparse": (
+        result([IMAGES.to_sparse(), LABELS]),
+        "asks for torch._utils._rebuild_sparse_tensor, which is refused and has not run; "
+        "tensors, lists and numbers are read",
+    ),
+    "NumPy array": (
+        result([IMAGES.numpy(), LABELS]),
+        "asks for numpy._core.multiarray._reconstruct, which is refused and has not run; "
+        "tensors, lists and numbers are read",
+    ),
+    "NumPy text": (
+        {**result(one()), "note": np.str_("x")},
+        f"cannot be read (ValueError: a NumPy scalar is not a plain number); {WHOLE}",
+    ),
+}
+
+
+@ZIPPED
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_set_of_the_dataset_is_refused(tmp_path, name, zipped):
+    content, message = WRONG[name]
+    path = put(tmp_path, torch_bytes(content, zipped))
+    assert refusal(check, path) == f"res.pt: {message}"
+    assert refusal(read, path) == f"res.pt: {message}"
+
+
+def test_a_refusal_names_the_set_of_several_and_the_file_of_two(tmp_path):
+    path = put(tmp_path, result(one(), [IMAGES, LABELS + 1], one()))
+    check(path)
+    assert refusal(check, path, sets=3).startswith("res.pt: set 1: labels run from 1 to 2")
+    assert same(read(path, number=2, sets=3), one())
+
+    images, labels = put(tmp_path, IMAGES, "images.pt"), put(tmp_path, LABELS + 1, "labels.pt")
+    assert refusal(check, images, labels=str(labels)).startswith("labels.pt: labels run from 1 to 2")
+    labels = put(tmp_path, LABELS, "labels.pt")
+    images = put(tmp_path, spoilt(IMAGES, torch.nan), "images.pt")
+    assert refusal(check, images, labels=str(labels)).startswith("images.pt: images hold NaN")
+
+
+def test_as_many_sets_must_be_there_as_are_asked_for(tmp_path):
+    path = put(tmp_path, result(one(), one()))
+    message = "res.pt: holds 2 sets, but 3 are asked for; `sets: 2` or less would do"
+    assert refusal(check, path, sets=3) == message
+    assert refusal(read, path, sets=3) == message
+    assert refusal(read, path, number=2, sets=2) == message
+
+
+def test_labels_go_with_one_tensor_only(tmp_path):
+    path, labels = put(tmp_path, result(one())), put(tmp_path, LABELS, "labels.pt")
+    assert refusal(check, path, labels=str(labels)) == (
+        "res.pt: is a dictionary, as a res_*.pt is, which has labels of its own; drop `labels`"
+    )
+    path = put(tmp_path, IMAGES, "images.pt")
+    assert refusal(check, path, labels=str(labels), sets=2) == (
+        "images.pt: with `labels` it is one set, but 2 are asked for; `sets: 1` goes with it"
+    )
+    assert (
+        refusal(check, path, labels=str(tmp_path / "no.pt")) == "no.pt: is missing; give the path of a file that exists"
+    )
+
+
+def archive(**members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in members.items():
+            file.writestr(name.replace("__", "/").replace("_pkl", ".pkl").replace("_npy", ".npy"), content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    (
+        (b"", "is empty"),
+        (b"\x93NUMPY\x01\x00", "is a NumPy array (.npy)"),
+        (archive(arr_0_npy=b"\x93NUMPY"), "is a NumPy archive (.npz)"),
+        (archive(readme=b"x"), "is a zip archive"),
+        (archive(a__data_pkl=b"\x80\x02N.", a__constants_pkl=b""), "is a TorchScript archive"),
+        (b"\x89PNG\r\n", "is a PNG image"),
+        (b"\x1f\x8b\x08", "is gzipped"),
+        (b"\x10\0\0\0\0\0\0\0" + b'{"a":1}', "is a safetensors file"),
+        (b"\n<!DOCTYPE html><html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer, which stands for the file"),
+        (pickle.dumps({"data": []}), "is a plain pickle"),
+        (b"hello", "is of an unknown kind"),
+    ),
+)
+def test_another_kind_of_file_is_named(tmp_path, content, kind):
+    assert refusal(check, put(tmp_path, content)) == f"res.pt: {kind}, not what torch.save writes; {WHOLE}"
+
+
+def test_what_is_no_file_is_refused_without_opening_it(tmp_path):
+    assert refusal(check, tmp_path / "no.pt") == "no.pt: is missing; give the path of a file that exists"
+    (tmp_path / "folder.pt").mkdir()
+    assert refusal(check, tmp_path / "folder.pt") == f"folder.pt: is a folder; {WHOLE}"
+    os.mkfifo(tmp_path / "pipe.pt")
+    assert refusal(check, tmp_path / "pipe.pt") == f"pipe.pt: is not a regular file; {WHOLE}"
+    assert "cannot be read" in refusal(check, tmp_path / ("x" * 300))
+    assert "cannot be read" in refusal(read, "nul\0.pt")
+
+
+# ---- hostile files ---------------------------------------------------------------------------------------------------
+
+
+class Runs:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, function, *arguments):
+        self.made = function, arguments
+
+    def __reduce__(self):
+        return self.made
+
+
+@ZIPPED
+@pytest.mark.parametrize("protocol", (1, 2, 4))
+@pytest.mark.parametrize("place", ("data", "accs_all_exps", "other"))
+@pytest.mark.parametrize("call", ("open", "system", "eval"))
+def test_no_code_of_a_file_runs(tmp_path, call, place, protocol, zipped):
+    mark = tmp_path / "mark"
+    hostile = {
+        "open": Runs(open, str(mark), "w"),
+        "system": Runs(os.system, f"touch {mark}"),
+        "eval": Runs(eval, f"open({str(mark)!r}, 'w')"),
+    }[call]
+    whole = result(one())
+    whole[place] = [hostile, *whole[place]] if place == "data" else {"ConvNet": [hostile]}
+    content = torch_bytes(whole, zipped, pickle_protocol=protocol)
+    path = put(tmp_path, content)
+    line = refusal(check, path)
+    if protocol == 2:
+        name = {"open": "io.open", "system": "posix.system", "eval": "__builtin__.eval"}[call]
+        assert line == (
+            f"res.pt: asks for {name}, which is refused and has not run; tensors, lists and numbers are read"
+        )
+    refusal(read, path)
+    assert not mark.exists()
+    torch.load(io.BytesIO(content), weights_only=False)
+    assert mark.exists()  # it would have
+
+
+def test_a_plain_pickle_does_not_run_either(tmp_path):
+    for protocol in range(6):
+        refusal(check, put(tmp_path, pickle.dumps(Runs(open, str(tmp_path / "mark"), "w"), protocol)))
+    assert not (tmp_path / "mark").exists()
+
+
+@ZIPPED
+@pytest.mark.parametrize(
+    "name", ("builtins bytearray", "torch.serialization load", "numpy ndarray", "numpy.core.multiarray _reconstruct")
+)
+def test_names_that_no_set_needs_are_refused_even_where_torch_allows_them(tmp_path, name, zipped):
+    module, _, attribute = name.partition(" ")
+    asked = f"c{module}\n{attribute}\n".encode() + b"J\xff\xff\xff\x7f\x85R."
+    content = torch_bytes(7, zipped)
+    assert content.count(b"\x80\x02K\x07.") == 1
+
+    def change(part):
+        return part.replace(b"\x80\x02K\x07.", b"\x80\x02" + asked)
+
+    path = put(tmp_path, with_pickle(content, change) if zipped else change(content))
+    assert refusal(check, path).startswith(f"res.pt: asks for {module}.{attribute}, which is refused")
+
+
+def test_a_key_nested_too_deep_for_the_interpreter_is_refused(tmp_path):
+    content = with_pickle(torch_bytes(7, True), lambda part: b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"Ns.")
+    assert refusal(check, put(tmp_path, content)) == "res.pt: its pickle has 300000 tuples; at most 20000 are read"
+
+
+def test_a_file_is_not_read_beyond_the_bounds(tmp_path):
+    path = put(tmp_path, torch_bytes(result(one()), False))
+    os.truncate(path, imported.FILE_BYTES + 1)  # a hole, which takes no room
+    assert refusal(check, path) == (
+        "res.pt: has 2147483649 bytes; at most 2147483648 are read, more than any released set has"
+    )
+
+    content = bytearray(torch_bytes(result(one()), True))
+    struct.pack_into("<I", content, content.rindex(b"PK\x01\x02") + 24, 0xFFFFFF00)
+    line = refusal(check, put(tmp_path, bytes(content)))
+    assert "res.pt: unpacks to 42949" in line and "at most 2147483648 are read" in line
+
+    content = with_pickle(torch_bytes(7, True), lambda part: b"\x80\x02" + b"N0" * imported.PICKLE_BYTES + b"K\x07.")
+    assert refusal(check, put(tmp_path, content)) == "res.pt: its pickle has 2097157 bytes; at most 1048576 are read"
+
+
+def test_a_tensor_cannot_claim_numbers_that_the_file_does_not_have(tmp_path):
+    content = torch_bytes(torch.zeros(6, dtype=torch.float64), False)
+    assert content.count(b"K\x06N") == 1
+    path = put(tmp_path, content.replace(b"K\x06N", b"J\x00\x00\x00\x10N"))
+    assert refusal(check, path).startswith("res.pt: names 2147483648 bytes of numbers or more and holds ")
+
+    # A shape that a few numbers serve, as an expanded tensor has: it is compared before any of it is laid out.
+    images = torch.zeros(1).expand(1 << 40, 3, 4, 4)
+    assert refusal(check, put(tmp_path, result([images, LABELS]))).startswith("res.pt: holds 1099511627776 images")
+    wide = torch.zeros(1).double().expand(4, 1 << 40)
+    assert "soft labels are torch.float64" in refusal(check, put(tmp_path, result([IMAGES, wide])))
+
+
+def test_a_damaged_pixel_is_noticed_where_the_file_has_checksums(tmp_path):
+    content = torch_bytes(result(one()), True)
+    pixels = IMAGES.numpy().tobytes()
+    at = content.index(pixels) + 5
+    damaged = content[:at] + bytes((content[at] ^ 1,)) + content[at + 1 :]
+    assert refusal(check, put(tmp_path, damaged)) == (
+        f"res.pt: the checksum of `archive/data/0` is wrong, so it is damaged; {WHOLE}"
+    )
+
+
+@ZIPPED
+def test_a_file_that_is_cut_short_anywhere_is_refused(tmp_path, zipped):
+    content = torch_bytes(result(one()), zipped)
+    for length in range(0, len(content), 7):
+        refusal(read, put(tmp_path, content[:length]))
+    assert same(read(put(tmp_path, content)), one())
+
+
+def survives(path, content):
+    """Whatever the bytes are, there is a set or a refusal."""
+    path.write_bytes(content)
+    try:
+        images, labels = read(path)
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert images.shape == (4, 3, 4, 4) and images.dtype == torch.float32 and labels.shape in ((4,), (4, 2))
+
+
+STARTS = (b"", imported._LEGACY, torch_bytes(7, False)[:100], b"PK\x03\x04", torch_bytes(7, True)[:200])
+WHOLE_LEGACY, WHOLE_ZIP = torch_bytes(result(one()), False), torch_bytes(result(one()), True)
+FLIPS = st.lists(st.tuples(st.integers(0, 1 << 12), st.integers(1, 255)), min_size=1, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzz") / "res.pt"
+
+
+def flipped(content, flips):
+    content = bytearray(content)
+    for place, mask in flips:
+        content[place % len(content)] ^= mask
+    return bytes(content)
+
+
+@settings(max_examples=150, deadline=None)
+@given(start=st.sampled_from(STARTS), rest=st.binary(max_size=300))
+def test_random_bytes_give_nothing_worse_than_a_refusal(scratch, start, rest):
+    survives(scratch, start + rest)
+
+
+@settings(max_examples=150, deadline=None)
+@given(flips=FLIPS)
+def test_flipped_bytes_of_a_legacy_file_give_nothing_worse_than_a_refusal(scratch, flips):
+    survives(scratch, flipped(WHOLE_LEGACY, flips))
+
+
+@settings(max_examples=150, deadline=None)
+@given(flips=FLIPS, checksums=st.booleans())
+def test_flipped_bytes_of_a_zip_give_nothing_worse_than_a_refusal(scratch, flips, checksums):
+    """With checksums made anew, as a forger would, the flips of the pickle reach torch."""
+    content = with_pickle(WHOLE_ZIP, lambda part: flipped(part, flips)) if checksums else flipped(WHOLE_ZIP, flips)
+    survives(scratch, content)

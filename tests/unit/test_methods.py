@@ -1,0 +1,340 @@
+"""The methods as a user runs them, on small images."""
+
+import itertools
+
+import pytest
+import torch
+
+from distillery import networks, plugins, streams
+from distillery.device import Compute
+from distillery.errors import UserError
+from distillery.methods import base, dc, herding, mtt
+from distillery.methods import random as random_method
+
+CLASSES, SIZE = 3, 8
+SPEC = {"name": "ConvNet", "channels": 1, "size": SIZE, "classes": CLASSES, "options": {"width": 8, "depth": 2}}
+
+
+def _data(a_class=20, seed=0):
+    """Blobs at a place of their own for each class, in random order."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(CLASSES).repeat(a_class)[torch.randperm(CLASSES * a_class, generator=generator)]
+    images = 0.5 * torch.randn(len(labels), 1, SIZE, SIZE, generator=generator)
+    for c in range(CLASSES):
+        images[labels == c, :, 2 * c : 2 * c + 3, 2 * c : 2 * c + 3] += 2
+    return images, labels
+
+
+class Recorder:
+    def __init__(self):
+        self.losses, self.images, self.step_sizes = [], [], []
+
+    def iteration(self, iteration, loss, images, step_size=None, labels=None):
+        assert iteration == len(self.losses)
+        self.losses.append(float(loss))
+        self.images.append(images.clone())
+        self.step_sizes.append(None if step_size is None else float(step_size))
+
+
+def _settings(module, **changes):
+    return {name: value["default"] for name, value in module.SETTINGS.items()} | changes
+
+
+def _run(module, *, seed=0, ipc=1, experts=None, initial=None, data=None, network=SPEC, **changes):
+    images, labels = data or _data()
+    recorder = Recorder()
+    if initial is None:
+        initial = base.initial_images("noise", images, labels, CLASSES, ipc, streams.generator(seed, "initial"))
+    result = module.distill(
+        images,
+        labels,
+        initial,
+        classes=CLASSES,
+        ipc=ipc,
+        network=network,
+        augment_allowed_flip=False,
+        settings=_settings(module, **changes),
+        stream=lambda *identity: streams.generator(seed, *identity),
+        recorder=recorder,
+        compute=Compute("float32", "off"),
+        experts=experts,
+    )
+    return result, recorder
+
+
+class Experts:
+    """Trajectories of small networks trained on the data, all images a step."""
+
+    def __init__(self, number=2, epochs=3, steps=10, rate=0.1):
+        images, labels = _data()
+        module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+        self.number, self.epochs, self._rows = number, epochs, []
+        for expert in range(number):
+            networks.initialise(module, torch.Generator().manual_seed(expert))
+            optimiser = torch.optim.SGD(module.parameters(), lr=rate)
+            rows = [networks.flatten(networks.parameters(module))]
+            for _ in range(epochs):
+                for _ in range(steps):
+                    optimiser.zero_grad()
+                    torch.nn.functional.cross_entropy(module(images), labels).backward()
+                    optimiser.step()
+                rows.append(networks.flatten(networks.parameters(module)))
+            self._rows.append(rows)
+
+    def pair(self, expert, start, stop):
+        return self._rows[expert][start], self._rows[expert][stop]
+
+
+@pytest.fixture(scope="module")
+def experts():
+    return Experts()
+
+
+# ---- the parts that methods share
+
+
+def test_every_method_declares_settings_whose_defaults_its_own_schema_accepts():
+    import jsonschema
+
+    found = plugins.methods()
+    assert {"dc", "mtt", "random", "herding"} <= set(found)
+    for name, method in found.items():
+        for setting, schema in method["settings"].items():
+            assert schema["description"], (name, setting)
+            jsonschema.validate(schema["default"], schema)
+    assert found["mtt"]["needs_experts"] and not found["dc"]["needs_experts"]
+    assert {name for name, method in found.items() if method["kind"] == "coreset"} == {"random", "herding"}
+
+
+def test_real_start_takes_different_training_images_of_the_right_class():
+    images, labels = _data()
+    ipc = 7
+    start = base.initial_images("real", images, labels, CLASSES, ipc, torch.Generator().manual_seed(1))
+    assert start.shape == (CLASSES * ipc, 1, SIZE, SIZE)
+    numbers = [(images == row).flatten(1).all(1).nonzero().item() for row in start]
+    assert len(set(numbers)) == len(numbers)
+    assert torch.equal(labels[numbers], base.synthetic_labels(CLASSES, ipc))
+    other = base.initial_images("real", images, labels, CLASSES, ipc, torch.Generator().manual_seed(2))
+    assert not torch.equal(start, other)
+
+
+def test_real_start_can_take_a_whole_class_and_no_more():
+    images, labels = _data(a_class=4)
+    start = base.initial_images("real", images, labels, CLASSES, 4, torch.Generator().manual_seed(1))
+    for c in range(CLASSES):
+        assert torch.allclose(start[4 * c : 4 * c + 4].sum(0), images[labels == c].sum(0), atol=1e-5)
+    with pytest.raises(UserError, match="has only 4"):
+        base.initial_images("real", images, labels, CLASSES, 5, torch.Generator())
+
+
+def test_noise_start_is_standard_gaussian():
+    images, labels = torch.zeros(3, 3, 32, 32), torch.arange(3)
+    noise = base.initial_images("noise", images, labels, CLASSES, 20, torch.Generator().manual_seed(1))
+    assert noise.dtype == torch.float32 and noise.shape == (60, 3, 32, 32)
+    assert float(noise.mean()) == pytest.approx(0, abs=0.01)
+    assert float(noise.std()) == pytest.approx(1, abs=0.01)
+    assert float((noise**4).mean()) == pytest.approx(3, abs=0.1)
+
+
+def test_unknown_start_and_empty_class_are_refused():
+    images, labels = _data()
+    with pytest.raises(UserError, match="real, noise"):
+        base.initial_images("zeros", images, labels, CLASSES, 1, torch.Generator())
+    with pytest.raises(UserError, match="class 3"):
+        base.ClassIndex(labels, CLASSES + 1)
+
+
+def test_real_batches_are_of_their_class_without_repeats_and_weigh_one():
+    labels = torch.tensor([0, 1, 0, 0, 1, 2, 0, 0])
+    index = base.ClassIndex(labels, 3)
+    chosen, weights = index.draw(4, torch.Generator().manual_seed(0))
+    assert chosen.shape == weights.shape == (3, 4)
+    assert torch.allclose(weights.sum(1), torch.ones(3))
+    assert (weights > 0).sum(1).tolist() == [4, 2, 1]
+    for c in range(3):
+        assert (labels[chosen[c]] == c).all()
+        used = chosen[c][weights[c] > 0].tolist()
+        assert len(set(used)) == len(used)
+
+
+@pytest.mark.parametrize(
+    "size, channels, name", [(28, 1, "ConvNet"), (32, 3, "ConvNet"), (28, 1, "AlexNet"), (28, 1, "LeNet")]
+)
+def test_the_network_that_distils_is_the_network_that_was_asked_for(size, channels, name):
+    spec = {"name": name, "channels": channels, "size": size, "classes": 3}
+    spec["options"] = {"width": 4} if name == "ConvNet" else {}
+    ours = base.network(spec, torch.device("cpu"))
+    plain = networks.build(name, channels=channels, size=size, classes=3, **spec["options"])
+    params = base.fresh_parameters(ours, torch.Generator().manual_seed(0))
+    assert list(params) == [parameter for parameter, _ in plain.named_parameters()]
+    plain.load_state_dict(params)
+    images = torch.randn(2, channels, size, size, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(ours(images), plain(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [dc, mtt, herding])
+def test_batch_normalisation_is_refused(module, experts):
+    spec = {**SPEC, "options": {"width": 8, "depth": 2, "norm": "batch"}}
+    with pytest.raises(UserError, match="batch normalisation"):
+        _run(module, network=spec, experts=experts)
+
+
+# ---- DC
+
+
+def test_loops_follow_the_published_table():
+    published = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)}
+    assert {ipc: dc.loops(ipc) for ipc in published} == published
+
+
+def test_loops_are_sensible_for_any_number_of_images():
+    found = [dc.loops(ipc) for ipc in range(1, 300)]
+    outer, inner = zip(*found, strict=True)
+    assert list(outer) == [min(ipc, 100) for ipc in range(1, 300)]
+    assert all(isinstance(value, int) and value >= 1 for value in inner)
+    # Up to the table's peak at 10 the inner epochs grow, then they fall.
+    assert list(inner[:10]) == sorted(inner[:10])
+    assert list(inner[9:]) == sorted(inner[9:], reverse=True)
+    assert dc.loops(15) == (15, 38) and dc.loops(75) == (75, 6) and dc.loops(250) == (100, 2)
+
+
+def test_dc_reduces_the_matching_loss_and_leaves_its_start_alone():
+    images, labels = _data()
+    initial = base.initial_images("noise", images, labels, CLASSES, 1, torch.Generator().manual_seed(0))
+    before = initial.clone()
+    result, recorder = _run(dc, initial=initial, iterations=60)
+    assert torch.equal(initial, before) and torch.equal(recorder.images[0], before)
+    losses = recorder.losses[1:]
+    assert len(losses) == 60
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+    assert torch.equal(result.images, recorder.images[-1])
+    assert torch.equal(result.labels, torch.arange(CLASSES)) and result.step_size is None
+
+
+def test_dc_gives_the_same_bits_for_the_same_stream_and_others_for_another():
+    settings = {"ipc": 2, "iterations": 2, "outer": 2, "inner": 2, "batch_real": 8, "batch_train": 4}
+    initial = torch.zeros(CLASSES * 2, 1, SIZE, SIZE)
+    first, second, other = (_run(dc, seed=seed, initial=initial + 0.1, **settings)[0] for seed in (0, 0, 1))
+    assert torch.equal(first.images, second.images)
+    assert not torch.equal(first.images, other.images)
+
+
+def test_dc_handles_classes_in_parts(monkeypatch):
+    monkeypatch.setitem(dc._TOGETHER, "cpu", 2)
+    parts, _ = _run(dc, ipc=2, iterations=2, outer=2, inner=1)
+    monkeypatch.setitem(dc._TOGETHER, "cpu", 100)
+    whole, _ = _run(dc, ipc=2, iterations=2, outer=2, inner=1)
+    assert torch.allclose(parts.images, whole.images, atol=1e-4)
+
+
+def test_dc_says_that_it_diverged():
+    with pytest.raises(UserError, match=r"dc diverged by iteration 10: .*lr_images"):
+        _run(dc, iterations=30, lr_images=1e38)
+
+
+# ---- MTT
+
+
+def test_mtt_reduces_the_matching_loss(experts):
+    result, recorder = _run(
+        mtt,
+        ipc=2,
+        experts=experts,
+        iterations=40,
+        syn_steps=5,
+        expert_epochs=1,
+        max_start_epoch=1,
+        lr_images=5,
+        step_size=0.1,
+    )
+    losses = recorder.losses[1:]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    assert result.step_size == recorder.step_sizes[-1] > 0
+
+
+def test_mtt_steps_with_batches_and_augmentation_give_the_same_bits_again(experts):
+    settings = {
+        "iterations": 2,
+        "syn_steps": 4,
+        "expert_epochs": 1,
+        "max_start_epoch": 2,
+        "batch_syn": 4,
+        "augment": "dsa",
+    }
+    first, second = (_run(mtt, ipc=2, experts=experts, **settings)[0] for _ in range(2))
+    assert torch.equal(first.images, second.images) and first.step_size == second.step_size
+    other, _ = _run(mtt, seed=1, ipc=2, experts=experts, **settings)
+    assert not torch.equal(first.images, other.images)
+
+
+def test_the_step_size_stays_positive_under_a_hostile_learning_rate(experts):
+    _, recorder = _run(
+        mtt,
+        experts=experts,
+        iterations=8,
+        syn_steps=3,
+        expert_epochs=1,
+        max_start_epoch=1,
+        lr_images=0.01,
+        lr_step_size=1e6,
+    )
+    assert all(size > 0 for size in recorder.step_sizes)
+    ratios = [b / a for a, b in itertools.pairwise(recorder.step_sizes)]
+    assert all(1 / 2.72 < ratio < 2.72 for ratio in ratios) and ratios[0] != 1
+
+
+def test_a_small_step_is_the_plain_one():
+    alpha, change = torch.tensor(0.01, dtype=torch.float64), torch.tensor(1e-7, dtype=torch.float64)
+    assert float(mtt.positive_step(alpha, change)) == pytest.approx(0.01 - 1e-7, abs=1e-12)
+
+
+def test_mtt_says_that_it_diverged(experts):
+    with pytest.raises(UserError, match=r"mtt diverged in iteration \d+: .*lr_images .*step_size"):
+        _run(mtt, experts=experts, iterations=20, syn_steps=3, expert_epochs=1, max_start_epoch=1, lr_images=1e38)
+
+
+def test_mtt_refuses_experts_that_do_not_fit(experts):
+    with pytest.raises(UserError, match="none were given"):
+        _run(mtt, iterations=1)
+    with pytest.raises(UserError, match="trained for 3"):
+        _run(mtt, experts=experts, iterations=1, expert_epochs=3, max_start_epoch=2)
+    with pytest.raises(UserError, match="same network"):
+        _run(mtt, experts=experts, iterations=1, expert_epochs=1, network={**SPEC, "options": {"width": 4, "depth": 2}})
+
+
+def test_mini_batches_pass_over_the_set():
+    batches = mtt._batches(10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
+    assert sorted(torch.cat(batches[:3]).tolist()) == sorted(torch.cat(batches[3:]).tolist()) == list(range(10))
+
+
+# ---- coresets
+
+
+def test_random_chooses_real_images_of_each_class():
+    images, labels = _data()
+    result, recorder = _run(random_method, ipc=5)
+    numbers = [(images == row).flatten(1).all(1).nonzero().item() for row in result.images]
+    assert len(set(numbers)) == 15 and torch.equal(labels[numbers], result.labels)
+    assert torch.equal(recorder.images[0], result.images)
+    assert torch.equal(_run(random_method, ipc=5)[0].images, result.images)
+
+
+def test_herding_is_greedy_in_the_distance_of_the_means():
+    features = torch.randn(9, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    chosen = []
+    for _ in range(6):
+        rest = [i for i in range(9) if i not in chosen]
+        chosen.append(min(rest, key=lambda i: float((features.mean(0) - features[[*chosen, i]].mean(0)).norm())))
+    assert herding.herd(features, 6).tolist() == chosen
+
+
+@pytest.mark.parametrize("features", ["pixels", "random_network"])
+def test_herding_chooses_distinct_real_images_of_each_class(features):
+    images, labels = _data()
+    result, _ = _run(herding, ipc=4, features=features)
+    numbers = [(images == row).flatten(1).all(1).nonzero().item() for row in result.images]
+    assert len(set(numbers)) == 12 and torch.equal(labels[numbers], result.labels)
+    if features == "pixels":
+        of_class = (labels == 0).nonzero()[:, 0]
+        assert numbers[:4] == of_class[herding.herd(images[of_class].flatten(1), 4)].tolist()

@@ -1,0 +1,626 @@
+"""The report and the published figures, on a dummy study of two datasets whose numbers can be computed by hand."""
+
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from distillery import artefact, figures, published, report
+from distillery.errors import UserError
+from distillery.metrics import COLUMNS
+from distillery.synthetic import SyntheticSet
+
+TEMPLATE = Path(__file__).parents[2] / "workflow" / "report" / "report.html.jinja"
+STATISTICS = {
+    "MNIST": ([0.1307], [0.3081], tuple("0123456789"), 28),
+    "CIFAR10": (
+        [0.4914, 0.4822, 0.4465],
+        [0.2023, 0.1994, 0.2010],
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        32,
+    ),
+}
+LEVELS = {
+    ("MNIST", "dc"): 0.91,
+    ("MNIST", "mtt"): 0.88,
+    ("MNIST", "random"): 0.64,
+    ("MNIST", "herding"): 0.86,
+    ("MNIST", "whole"): 0.994,
+    ("CIFAR10", "dc"): 0.42,
+    ("CIFAR10", "mtt"): 0.55,
+    ("CIFAR10", "random"): 0.26,
+    ("CIFAR10", "herding"): 0.31,
+    ("CIFAR10", "whole"): 0.81,
+}
+CELLS = [
+    (dataset, method, init, ipc)
+    for dataset in STATISTICS
+    for ipc in (1, 10)
+    for method, inits in (
+        ("dc", ("real", "noise")),
+        ("mtt", ("real", "noise")),
+        ("random", ("real",)),
+        ("herding", ("real",)),
+    )
+    for init in inits
+]
+CONFIG = {
+    "study": "Gradients and trajectories at one and ten images a class",
+    "seed": 0,
+    "experts": {"default": {"number": 6, "shard": 3, "epochs": 20}},
+    "methods": {"mtt": {"iterations": 100, "expert_epochs": 2}},
+    "grid": [
+        {
+            "dataset": ["MNIST", "CIFAR10"],
+            "method": ["dc", "mtt"],
+            "init": ["real", "noise"],
+            "ipc": [1, 10],
+            "seed": [0, 1],
+        }
+    ],
+}
+
+
+def level(dataset, method, init, ipc, network):
+    value = LEVELS[dataset, method] + (0.04 if ipc == 10 else 0)
+    value -= 0.012 if init == "noise" else 0
+    return min(value * (0.72 if network == "ResNet18" and method != "whole" else 1), 0.998)
+
+
+def set_rows(draw, dataset, method, init, ipc, seed):
+    common = {"dataset": dataset, "method": method, "init": init, "ipc": ipc, "seed": seed}
+    rows = []
+    if method in ("dc", "mtt"):
+        scale = 40 if method == "dc" else 1
+        for i in range(1, 101):
+            loss = scale * (0.25 + 0.75 * np.exp(-i / 25)) * (1 + 0.03 * draw.standard_normal())
+            rows.append({**common, "rule": "distill", "iteration": i, "measure": "matching_loss", "value": loss})
+            if method == "mtt":
+                rows.append(
+                    {**common, "rule": "distill", "iteration": i, "measure": "step_size", "value": 0.01 + i * 1e-4}
+                )
+    for network in ("ConvNet", "ResNet18"):
+        common_here = {**common, "rule": "evaluate_synthetic", "network": network}
+        rows += training(draw, common_here, level(dataset, method, init, ipc, network), 3, 300)
+        rows += [
+            {**common_here, "measure": "macs_per_image", "value": 51.6e6 if network == "ConvNet" else 557e6},
+            {**common_here, "measure": "parameters", "value": 320010 if network == "ConvNet" else 11.17e6},
+            {**common_here, "measure": "images_seen", "value": ipc * 10 * 300},
+            {
+                **common_here,
+                "measure": "training_flops",
+                "value": 6 * 51.6e6 * ipc * 10 * 300 * (1 if network == "ConvNet" else 10.8),
+            },
+        ]
+        if network == "ConvNet" and method in ("dc", "mtt"):
+            top = level(dataset, method, init, ipc, network)
+            for iteration in range(0, 101, 10):
+                for model in range(2):
+                    for split in ("validation", "test"):
+                        value = top * (1 - 0.5 * np.exp(-iteration / 20)) + 0.004 * draw.standard_normal()
+                        where = {"selection": "snapshot", "split": split, "model": model, "iteration": iteration}
+                        rows.append({**common_here, **where, "measure": "accuracy", "value": value})
+            for selection, lift in (("best_validation", 0.003), ("best_test", 0.006)):
+                for model in range(2):
+                    where = {"selection": selection, "split": "test", "model": model, "iteration": 90}
+                    rows.append(
+                        {
+                            **common_here,
+                            **where,
+                            "measure": "accuracy",
+                            "value": top + lift + 0.003 * draw.standard_normal(),
+                        }
+                    )
+    return rows
+
+
+def training(draw, common, top, models, epochs):
+    rows = []
+    for model in range(models):
+        where = {**common, "model": model, "selection": "last"}
+        reached = top + 0.004 * draw.standard_normal()
+        for epoch in np.linspace(0, epochs, 11).astype(int):
+            grown = 1 - 0.85 * np.exp(-5 * epoch / epochs)
+            for split, limit in (("train", 1.0), ("test", reached)):
+                value = min(limit * grown, 1)
+                rows.append({**where, "split": split, "epoch": epoch, "measure": "accuracy", "value": value})
+                loss = 2.3 * (1 - value) + 0.02
+                rows.append({**where, "split": split, "epoch": epoch, "measure": "loss", "value": loss})
+        rows.append({**where, "split": "test", "measure": "accuracy", "value": reached})
+        rows.append({**where, "split": "test", "measure": "loss", "value": 2.3 * (1 - reached)})
+        for c in range(10):
+            value = float(np.clip(reached + 0.12 * np.sin(c * 1.7) * (1 - reached) * 2, 0, 1))
+            rows.append({**where, "split": "test", "class": c, "measure": "class_accuracy", "value": value})
+    return rows
+
+
+def continual_rows(draw, dataset):
+    rows = []
+    plans = [("finetune", {}), ("joint", {})]
+    for init in ("real", "noise"):
+        memory = {"method": "dc", "init": init, "ipc": 10, "seed": 0}
+        plans += [("replay", memory), ("afterwards", memory)]
+    for strategy, memory in plans:
+        common = {"rule": "continual", "dataset": dataset, "network": "ConvNet", "strategy": strategy, **memory}
+        old = {"finetune": 0.0, "joint": 0.97, "replay": 0.7, "afterwards": 0.0}[strategy]
+        table = [[0.99, 0.0], [old, 0.98]] + ([[0.75, 0.78]] if strategy == "afterwards" else [])
+        for model in range(3):
+            for stage, values in enumerate(table):
+                values = [min(max(v + 0.004 * draw.standard_normal(), 0), 1) for v in values]
+                here = {**common, "model": model, "stage": stage, "split": "test"}
+                rows += [{**here, "group": g, "measure": "accuracy", "value": v} for g, v in enumerate(values)]
+                seen = min(stage, 1) + 1
+                rows.append({**here, "measure": "average_accuracy", "value": sum(values[:seen]) / seen})
+                rows.append({**here, "measure": "overall_accuracy", "value": sum(values) / 2})
+            rows.append(
+                {
+                    **common,
+                    "model": model,
+                    "stage": len(table) - 1,
+                    "measure": "forgetting",
+                    "value": 0.99 - table[-1][0],
+                }
+            )
+    return rows
+
+
+def dummy_metrics():
+    draw = np.random.default_rng(0)
+    rows = []
+    for cell in CELLS:
+        for seed in (0, 1):
+            rows += set_rows(draw, *cell, seed)
+    for dataset in STATISTICS:
+        for network in ("ConvNet", "ResNet18"):
+            common = {"rule": "train_vanilla", "dataset": dataset, "method": "whole", "network": network}
+            rows += training(draw, common, level(dataset, "whole", "", None, network), 1, 20)
+            seen = (60000 if dataset == "MNIST" else 50000) * 20
+            macs = 51.6e6 if network == "ConvNet" else 557e6
+            rows += [
+                {**common, "measure": "images_seen", "value": seen},
+                {**common, "measure": "macs_per_image", "value": macs},
+                {**common, "measure": "parameters", "value": 320010 if network == "ConvNet" else 11.17e6},
+                {**common, "measure": "training_flops", "value": 6 * macs * seen},
+            ]
+        rows += continual_rows(draw, dataset)
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+
+
+def header(dataset, method, init, ipc, seed):
+    mean, std, classes, _ = STATISTICS[dataset]
+    return {
+        "dataset": dataset,
+        "method": method,
+        "init": init,
+        "ipc": ipc,
+        "seed": seed,
+        "classes": list(classes),
+        "normalization": {"kind": "channel", "mean": mean, "std": std},
+        "settings": {"iterations": 100, "lr_images": 0.1} if method in ("dc", "mtt") else {},
+        "version": "0.1.0",
+        "code": "c0de" * 16,
+    }
+
+
+def prototypes(dataset):
+    """Smooth pictures that differ by class, (K, C, H, W) in [0, 1]."""
+    mean, _, classes, size = STATISTICS[dataset]
+    y, x = np.mgrid[0:size, 0:size] / size - 0.5
+    pictures = []
+    for c in range(len(classes)):
+        turned = np.cos(0.63 * c) * x + np.sin(0.63 * c) * y
+        shape = np.exp(-((turned * 6) ** 2)) * (np.hypot(x, y) < 0.36)
+        if len(mean) == 3:
+            shape = 0.25 + 0.6 * np.stack(
+                [shape * (0.4 + 0.6 * np.sin(c + k) ** 2) + 0.3 * (0.5 + y) for k in range(3)]
+            )
+        else:
+            shape = shape[None]
+        pictures.append(shape)
+    return np.stack(pictures)
+
+
+def dummy_images(dataset, method, init, ipc, seed, mixed=1.0):
+    mean, std = STATISTICS[dataset][:2]
+    draw = np.random.default_rng([ipc, seed, len(method)])
+    pixels = np.repeat(prototypes(dataset), ipc, axis=0)
+    images = (pixels - np.reshape(mean, (-1, 1, 1))) / np.reshape(std, (-1, 1, 1))
+    noise = draw.standard_normal(images.shape)
+    share = {"real": 0.15, "noise": 0.6}.get(init, 0.1) if method in ("dc", "mtt") else 0.05
+    return torch.from_numpy(mixed * images + (share + 1 - mixed) * noise).float()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Everything that ``build`` reads."""
+    folder = tmp_path_factory.mktemp("study")
+    sets, evolutions, costs = [], [], []
+    for number, (dataset, method, init, ipc) in enumerate(CELLS):
+        for seed in (0, 1):
+            if (ipc, seed) == (10, 1):
+                continue
+            own = header(dataset, method, init, ipc, seed)
+            images = dummy_images(dataset, method, init, ipc, seed)
+            labels = torch.arange(10).repeat_interleave(ipc)
+            sets.append(folder / f"set{number}_{seed}.safetensors")
+            SyntheticSet(images, labels, 0.02 if method == "mtt" else None, own).save(sets[-1])
+            distilled = method in ("dc", "mtt")
+            cost = {
+                "rule": "distill",
+                **{key: own[key] for key in ("dataset", "method", "init", "ipc", "seed")},
+                "network": "ConvNet",
+                "seconds": 37.5 if distilled else 1.5,
+                "peak_memory_bytes": 3.2e9,
+                "memory_kind": "device",
+                "device": "cuda",
+                "device_name": "A graphics card",
+                "threads": 2,
+                "versions": {"python": "3.11.9", "torch": "2.14.1"},
+                "code": "ab12" * 16,
+                "started": f"2026-01-02T10:{number:02d}:0{seed}+00:00",
+                "settings": own["settings"],
+            }
+            costs.append(cost)
+            for network in ("ConvNet", "ResNet18"):
+                costs.append(
+                    {**cost, "rule": "evaluate_synthetic", "network": network, "seconds": 12.0, "code": "cd34" * 16}
+                )
+            if distilled and seed == 0:
+                steps = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+                frames = [dummy_images(dataset, method, init, ipc, seed, mixed=0.3 + 0.007 * s) for s in steps]
+                evolutions.append(folder / f"evolution{number}.safetensors")
+                tensors = {"images": torch.stack(frames), "iterations": torch.tensor(steps)}
+                artefact.save(evolutions[-1], tensors, own)
+    vanilla = {
+        **costs[0],
+        "rule": "train_vanilla",
+        "method": "whole",
+        "init": "",
+        "ipc": None,
+        "seed": None,
+        "seconds": 240,
+    }
+    costs.append(vanilla)
+    return {
+        "metrics": dummy_metrics(),
+        "costs": costs,
+        "sets": sets,
+        "evolutions": evolutions,
+        "data": [],
+        "config": CONFIG,
+        "template": TEMPLATE,
+        "provenance": {"device": "A graphics card", "commit": "0123456789ab"},
+    }
+
+
+def built(study, path, **changes):
+    report.build(**{**study, **changes}, output=path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(study, tmp_path_factory):
+    return built(study, tmp_path_factory.mktemp("page") / "report.html")
+
+
+def only(metrics, *conditions):
+    keep = np.ones(len(metrics), bool)
+    for condition in conditions:
+        keep &= np.asarray(condition)
+    return metrics[keep]
+
+
+class Outline(html.parser.HTMLParser):
+    """What a browser makes of the page: heading levels, addresses, ids, pictures without a text, tags left open."""
+
+    VOID = frozenset(("meta", "link", "img", "br", "hr", "input", "path", "circle", "polyline", "polygon"))
+
+    def __init__(self):
+        super().__init__()
+        self.headings, self.open, self.addresses, self.ids, self.bare = [], [], [], [], []
+        self.labelled = []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "img" and not attrs.get("alt"):
+            self.bare.append(tag)
+        if tag == "svg" and not (attrs.get("aria-label") or attrs.get("aria-hidden")):
+            self.bare.append(tag)
+        self.addresses += [attrs[name] for name in ("src", "href", "srcset", "data", "action") if attrs.get(name)]
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+
+def outline(page):
+    found = Outline()
+    found.feed(page)
+    assert [tag for tag in found.open if tag not in ("li", "p")] == []
+    return found
+
+
+def text_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>", " ", page)))
+
+
+def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(study):
+    metrics = study["metrics"]
+    rows = only(
+        metrics,
+        metrics["measure"] == "accuracy",
+        metrics["selection"] == "last",
+        metrics["split"] == "test",
+        metrics["epoch"].isna(),
+        metrics["dataset"] == "CIFAR10",
+        metrics["method"] == "mtt",
+        metrics["init"] == "noise",
+        metrics["ipc"] == 10,
+        metrics["network"] == "ConvNet",
+    )
+    values = rows["value"].astype(float).to_numpy()
+    assert len(values) == 6
+    found = report.summarise(report.read_metrics(metrics))
+    row = only(
+        found,
+        found["dataset"] == "CIFAR10",
+        found["method"] == "mtt",
+        found["init"] == "noise",
+        found["ipc"] == 10,
+        found["network"] == "ConvNet",
+        found["selection"] == "last",
+    ).iloc[0]
+    assert row["mean"] == pytest.approx(sum(values) / 6)
+    assert row["std"] == pytest.approx((sum((v - sum(values) / 6) ** 2 for v in values) / 6) ** 0.5)
+    assert (row["count"], row["sets"], row["models"]) == (6, 2, 3)
+
+
+def test_table_shows_mean_deviation_gain_and_share(study, page):
+    found = report.summarise(report.read_metrics(study["metrics"]))
+
+    def mean(method, init, ipc):
+        rows = only(
+            found,
+            found["dataset"] == "MNIST",
+            found["network"] == "ConvNet",
+            found["selection"] == "last",
+            found["method"] == method,
+            found["init"] == init,
+            found["ipc"].isna() if ipc is None else found["ipc"] == ipc,
+        )
+        return rows.iloc[0]
+
+    ours, random, whole = mean("dc", "real", 1), mean("random", "real", 1), mean("whole", "", None)
+    table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
+    row = text_of(next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "DC" in r and "real images" in r))
+    assert f"{100 * ours['mean']:.2f} ± {100 * ours['std']:.2f}" in row
+    assert f"+{100 * (ours['mean'] - random['mean']):.2f}" in row
+    assert f"{100 * ours['mean'] / whole['mean']:.1f}" in row
+    assert "91.7 ± 0.5" in row, "the published figure stands beside"
+    assert "2 × 3" in row and "best on validation n 2 × 2" in text_of(table)
+    gain = 100 * (ours["mean"] - random["mean"])
+    assert f"{gain:.1f} points above random images of the same size" in text_of(page)
+
+
+def test_course_project_figures_stand_beside(page):
+    table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
+    table = text_of(table[: table.index("</table>")])
+    assert "83.27" in table and "81.96" in table and "99.41" in table
+    assert "48.25" in text_of(page) and "76.25" in text_of(page)
+
+
+def test_unconfirmed_figures_are_marked(page):
+    table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
+    row = next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "Herding" in r)
+    assert "89.2 ± 1.6" in row and "unconfirmed" in row
+    row = next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if ">DC<" in r or "DC<span" in r)
+    assert "unconfirmed" not in row
+
+
+def test_few_experts_and_iterations_are_told(study, page, tmp_path):
+    assert (
+        "MTT at 1 and 10 images a class ran with 6 experts and 100 iterations; published: 100 experts and 5000 iterations."
+        in text_of(page)
+    )
+    config = {
+        **CONFIG,
+        "experts": {"default": {"number": 6, "overrides": [{"when": {"dataset": "MNIST"}, "number": 9}]}},
+    }
+    other = text_of(built(study, tmp_path / "r.html", config=config))
+    assert "ran with 9 experts" in other and "ran with 6 experts" in other
+
+
+def test_flops_ratio(page):
+    # 60000 images for 20 epochs against 10 images for 300.
+    assert "1 : 400" in text_of(page)
+    assert "with 400 times fewer training FLOPs" in text_of(page)
+
+
+def test_page_fetches_nothing(page):
+    found = outline(page)
+    assert all(address.startswith(("#", "data:")) for address in found.addresses)
+    assert "<script" not in page and "@import" not in page and "url(" not in page
+    assert not re.search(r"https?://", page)
+
+
+def test_page_is_well_formed(page):
+    found = outline(page)
+    assert found.headings[0] == 1 and found.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(found.headings, found.headings[1:]))
+    assert not found.bare
+    assert len(found.ids) == len(set(found.ids))
+    anchors = {address[1:] for address in found.addresses if address.startswith("#")}
+    assert anchors <= set(found.ids)
+    assert '<html lang="en">' in page and 'name="viewport"' in page and "<title>Gradients" in page
+
+
+def test_same_inputs_give_the_same_bytes(study, page, tmp_path):
+    assert built(study, tmp_path / "again.html") == page
+    csv, costs = tmp_path / "summary.csv", tmp_path / "costs.json"
+    study["metrics"].to_csv(csv, index=False)
+    costs.write_text(json.dumps(study["costs"]))
+    assert built(study, tmp_path / "files.html", metrics=csv, costs=costs) == page
+
+
+@pytest.mark.parametrize("lacking", ["continual", "train_vanilla", "mtt", "costs", "images", "everything"])
+def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
+    metrics, changes = study["metrics"], {}
+    if lacking in ("continual", "train_vanilla"):
+        changes["metrics"] = metrics[metrics["rule"] != lacking]
+    elif lacking == "mtt":
+        changes["metrics"] = metrics[metrics["method"] != "mtt"]
+    elif lacking == "costs":
+        changes["costs"] = []
+    elif lacking == "images":
+        changes |= {"sets": [], "evolutions": []}
+    else:
+        changes |= {
+            "metrics": metrics.iloc[:0],
+            "costs": [],
+            "sets": [],
+            "evolutions": [],
+            "config": {},
+            "provenance": {},
+        }
+    page = built(study, tmp_path / "r.html", **changes)
+    ids = outline(page).ids
+    assert ("continual" in ids) == (lacking not in ("continual", "everything"))
+    assert ("images" in ids) == (lacking not in ("images", "everything"))
+    assert ("accuracy" in ids) == (lacking != "everything")
+    if lacking == "train_vanilla":
+        assert "All training images" not in text_of(page)
+    assert not re.search(r"\b(nan|None|inf)\b", text_of(page))
+
+
+def test_names_are_escaped(study, tmp_path):
+    evil = '<script>alert("1")</script>'
+    metrics = study["metrics"].replace({"dataset": {"MNIST": evil}, "network": {"ResNet18": "<b>&'\""}})
+    config = {**CONFIG, "study": evil, "note": evil}
+    page = built(study, tmp_path / "r.html", metrics=metrics, config=config, provenance={evil: evil})
+    assert "<script" not in page and "<b>&'" not in page
+    outline(page)
+
+
+def test_imported_sets_have_rows_of_their_own(study, tmp_path):
+    rows = study["metrics"]
+    extra = rows[(rows["method"] == "dc") & (rows["init"] == "real") & (rows["dataset"] == "CIFAR10")].copy()
+    extra["init"], extra["method"] = "imported", "released"
+    page = built(study, tmp_path / "r.html", metrics=pd.concat([rows, extra]))
+    table = page[page.index('aria-label="Accuracy on CIFAR-10 of ConvNet"') :]
+    assert any("released" in r and "imported" in r for r in re.findall(r"(?s)<tr.*?</tr>", table))
+
+
+def test_broken_inputs_are_named(study, tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(study["sets"][0].read_bytes()[:500])
+    with pytest.raises(UserError, match=r"broken\.safetensors.*distill"):
+        built(study, tmp_path / "r.html", sets=[broken])
+    with pytest.raises(UserError, match=r"evolution\.safetensors.*missing.*distill"):
+        built(study, tmp_path / "r.html", evolutions=[tmp_path / "evolution.safetensors"])
+    with pytest.raises(UserError, match=r"has no tensor iterations"):
+        built(study, tmp_path / "r.html", evolutions=[study["sets"][0]])
+    with pytest.raises(UserError, match=r"gone\.csv.*evaluate_synthetic"):
+        built(study, tmp_path / "r.html", metrics=tmp_path / "gone.csv")
+    with pytest.raises(UserError, match="no column value"):
+        built(study, tmp_path / "r.html", metrics=study["metrics"].drop(columns="value"))
+    with pytest.raises(UserError, match="the column ipc holds 'ten'"):
+        built(study, tmp_path / "r.html", metrics=study["metrics"].astype(object).assign(ipc="ten"))
+    (tmp_path / "costs.json").write_text("[{")
+    with pytest.raises(UserError, match=r"costs\.json"):
+        built(study, tmp_path / "r.html", costs=tmp_path / "costs.json")
+    with pytest.raises(UserError, match=r"none\.jinja"):
+        built(study, tmp_path / "r.html", template=tmp_path / "none.jinja")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_published_table():
+    table = published.table()
+    assert set(table["protocol"]) == set(published.PROTOCOLS)
+    assert set(table["evidence"]) <= set(published.EVIDENCE)
+    assert (table["source"] != "").all() and table["value"].between(0, 100).all()
+    assert not table.duplicated(
+        ["dataset", "method", "init", "ipc", "network", "strategy", "protocol", "source", "note"]
+    ).any()
+    assert published.lookup("CIFAR10", "dc", ipc=10, protocol="published")["printed"].tolist() == ["44.9 ± 0.5"]
+    assert published.lookup("CIFAR10", "mtt", ipc=10, protocol="published").iloc[0]["printed"] == "65.3 ± 0.7"
+    assert published.lookup("CIFAR10", "whole", ipc=None, protocol="published")["value"].tolist() == [84.8]
+    assert published.lookup("MNIST", "mtt", ipc=10).empty, "nobody published trajectory matching on MNIST"
+
+
+def test_lookup_prefers_the_same_start():
+    course = published.lookup("MNIST", "dc", ipc=10, init="noise", protocol="course project")
+    assert course["value"].tolist() == [81.96], "the other start's figure is another experiment"
+    assert published.lookup("CIFAR10", "mtt", ipc=10, init="noise", protocol="course project")["value"].tolist() == [
+        23.77,
+        21.89,
+    ]
+    assert published.lookup("CIFAR10", "mtt", ipc=50, init="noise", protocol="published").iloc[0]["init"] == "real"
+
+
+def test_published_budgets():
+    assert published.budget("dc", "CIFAR10", 10) == {
+        "iterations": 1000,
+        "outer": 10,
+        "inner": 50,
+        "epochs": 300,
+        "networks": 20,
+        "sets": 5,
+    }
+    assert published.budget("mtt", "CIFAR10", 10)["experts"] == 100
+    assert published.budget("herding", "CIFAR10", 10) == {}
+
+
+def test_strip_keeps_pixels_and_parts_images():
+    import base64
+    import io
+
+    from PIL import Image
+
+    images = np.random.default_rng(0).random((3, 3, 4, 5)).astype(np.float32)
+    strip = figures.strip(images)
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(strip["src"].split(",")[1]))))
+    assert sheet.shape == (4, 17, 4) and (strip["width"], strip["height"]) == (17, 4)
+    np.testing.assert_array_equal(sheet[:, 6:11, :3], np.round(images[1] * 255).astype(np.uint8).transpose(1, 2, 0))
+    assert (sheet[:, 5, 3] == 0).all() and (sheet[:, :5, 3] == 255).all()
+
+
+def test_pixels_undo_the_normalisation():
+    pixels = np.random.default_rng(0).random((2, 3, 4, 4)).astype(np.float32)
+    mean, std = STATISTICS["CIFAR10"][:2]
+    images = (pixels - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    found, exact = figures.to_pixels(images, {"mean": mean, "std": std})
+    np.testing.assert_allclose(found, pixels, atol=1e-6)
+    assert exact and figures.to_pixels(images + 99, {"mean": mean, "std": std})[0].max() == 1
+    stretched, exact = figures.to_pixels(images, {"kind": "zca"})
+    assert not exact and stretched.min() == 0 and stretched.max() == pytest.approx(1)
+
+
+def test_chart_holds_its_points():
+    svg = figures.line_chart(
+        [figures.Series("a", [0, 1, 2], [0.1, 0.9, float("nan")])], label="x", x_label="<e>", percent=True
+    )
+    assert "&lt;e&gt;" in svg and svg.count("<circle") == 2
+    assert figures.line_chart([], label="x", x_label="e") == ""
+    xs = [float(v) for v in re.findall(r'cx="([\d.]+)"', svg)]
+    assert xs == [figures.LEFT, figures.WIDTH - figures.RIGHT]
+    assert figures.ticks(0, 100) == [0, 25, 50, 75, 100]
+
+
+def test_shortened_curve_keeps_the_mean():
+    size, x, (y,) = figures.shorten(np.arange(1000), np.arange(1000) * 2.0, points=100)
+    assert size == 10 and len(x) == 100 and y[0] == 9 and x[-1] == 994.5

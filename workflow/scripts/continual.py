@@ -1,0 +1,64 @@
+"""Class-incremental learning by one strategy, with one memory set where the strategy has a memory."""
+
+from distillery import artefact, continual as learning, data, job, streams
+from distillery.metrics import Metrics
+from distillery.synthetic import SyntheticSet
+
+
+def continual(run, *, identity, strategy, network, groups, settings, seed, code, inputs, outputs):
+    dataset = data.load(inputs.data, run.device)
+    images, labels = learning.limited(dataset.images, dataset.labels, settings.get("images_per_class", 0))
+    tests = dataset.normalise(dataset.test_images), dataset.test_labels
+    metrics = Metrics(rule="continual", **identity, network=network["name"], strategy=strategy)
+    memory = None
+    if "memory" in inputs.keys():
+        synthetic = SyntheticSet.load(inputs.memory)
+        memory = synthetic.images.to(run.device), synthetic.hard_labels.to(run.device)
+    # The same streams for every strategy and memory: all start from the same networks and see the same order.
+    shared = {
+        "stream": lambda purpose, *more: streams.generator(seed, "continual", identity["dataset"], network["name"], purpose, *more),
+        "compute": run.compute,
+        "flip_allowed": dataset.horizontal_flip,
+    }
+    recipe = learning.recipe(strategy, settings)
+    if strategy == "afterwards":
+        finetuned, history = learning.finetuned(*artefact.load(inputs.finetuned, rule="continual_alone"))
+        learning.afterwards(metrics, network, finetuned, history, memory, tests, groups, recipe, **shared)
+    else:
+        finals, history = learning.learn(
+            metrics,
+            strategy,
+            network,
+            dataset.normalise(images),
+            labels,
+            tests,
+            groups,
+            recipe,
+            models=settings["models"],
+            memory=memory,
+            replay_batch=settings.get("replay_batch", 0),
+            progress=run.progress(settings["models"] * len(groups) * recipe.epochs, strategy, "epoch"),
+            **shared,
+        )
+        if "finetuned" in outputs.keys():
+            artefact.save(outputs.finetuned, *learning.packed(finals, history))
+    metrics.save(outputs.metrics)
+    run.save_cost(
+        outputs.cost, rule="continual", code=code, settings=settings, **identity, network=network["name"], strategy=strategy
+    )
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+        continual(
+            run,
+            identity=snakemake.params.identity,
+            strategy=snakemake.wildcards.strategy,
+            network=snakemake.params.network,
+            groups=snakemake.params.groups,
+            settings=snakemake.params.settings,
+            seed=snakemake.params.seed,
+            code=snakemake.params.code,
+            inputs=snakemake.input,
+            outputs=snakemake.output,
+        )

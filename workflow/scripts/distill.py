@@ -1,0 +1,57 @@
+"""Make one synthetic set: distilled, or chosen from the real images."""
+
+import importlib
+
+from distillery import data, job, pictures, streams
+from distillery.experts import Experts
+from distillery.metrics import Metrics
+from distillery.methods.base import initial_images
+from distillery.synthetic import Evolution, SyntheticSet, header
+
+
+def distill(run, *, cell, network, settings, snapshots, validation, seed, code, inputs, outputs):
+    dataset = data.load(inputs.data, run.device)
+    rows = data.split(dataset, validation, seed).train_index
+    images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
+    start = streams.generator(seed, "initial", cell["dataset"], cell["init"], cell["ipc"], cell["seed"])
+    iterations = settings.get("iterations", 0)
+    evolution = Evolution(iterations, snapshots, run.progress(iterations, "distillation", "iteration").iteration)
+    result = importlib.import_module(f"distillery.methods.{cell['method']}").distill(
+        images,
+        labels,
+        initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
+        classes=classes,
+        ipc=cell["ipc"],
+        network=network,
+        augment_allowed_flip=dataset.horizontal_flip,
+        settings=settings,
+        stream=lambda *purpose: streams.generator(seed, "distill", *cell.values(), *purpose),
+        recorder=evolution,
+        compute=run.compute,
+        experts=Experts(inputs.experts, run.device) if inputs.get("experts") else None,
+    )
+    about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code)
+    synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about)
+    synthetic.save(outputs.synthetic)
+    evolution.save(outputs.evolution, about)
+    pictures.save_grid(outputs.picture, synthetic.images, synthetic.hard_labels, about["normalization"])
+    metrics = Metrics(rule="distill", **cell)
+    evolution.record(metrics)
+    metrics.save(outputs.metrics)
+    run.save_cost(outputs.cost, rule="distill", code=code, settings=settings, **cell)
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+        distill(
+            run,
+            cell=snakemake.params.cell,
+            network=snakemake.params.network,
+            settings=snakemake.params.settings,
+            snapshots=snakemake.params.snapshots,
+            validation=snakemake.params.validation,
+            seed=snakemake.params.seed,
+            code=snakemake.params.code,
+            inputs=snakemake.input,
+            outputs=snakemake.output,
+        )

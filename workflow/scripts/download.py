@@ -1,0 +1,21 @@
+"""Fetch, check and convert the images of one dataset."""
+
+import tempfile
+
+from distillery import data, job, sources
+
+
+def download(*, dataset, order, local, output):
+    with tempfile.TemporaryDirectory() as workspace:
+        arrays = sources.fetch(dataset, sources=order, local=local, workspace=workspace, log=job.log.info)
+        data.write(arrays, output)
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0]):
+        download(
+            dataset=snakemake.wildcards.dataset,
+            order=snakemake.resources.sources.split(","),
+            local=snakemake.resources.local_data,
+            output=snakemake.output.data,
+        )

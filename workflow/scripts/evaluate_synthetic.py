@@ -1,0 +1,68 @@
+"""Measure what one synthetic set is worth to one kind of network."""
+
+from distillery import cost, data, evaluate, job, streams
+from distillery.metrics import Metrics
+from distillery.synthetic import SyntheticSet, load_evolution
+
+
+def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, inputs, outputs):
+    dataset = data.load(inputs.data, run.device)
+    tests = dataset.normalise(dataset.test_images), dataset.test_labels
+    synthetic = SyntheticSet.load(inputs.synthetic)
+    selection = settings.pop("selection")
+    recipe_of = evaluate.recipes(settings)
+    recipe = recipe_of(synthetic.step_size)
+    metrics = Metrics(rule="evaluate_synthetic", **cell, network=network["name"])
+    # The same streams for every method: two sets are compared on the same networks in the same order.
+    shared = {
+        "stream": lambda purpose, *more: streams.generator(
+            seed, "evaluate", cell["dataset"], network["name"], cell["ipc"], cell["seed"], purpose, *more
+        ),
+        "compute": run.compute,
+        "flip_allowed": dataset.horizontal_flip,
+    }
+    progress = run.progress(settings["models"] * recipe.epochs, "evaluation", "epoch")
+    evaluate.measure(
+        metrics,
+        network,
+        synthetic.images.to(run.device),
+        synthetic.labels.to(run.device),
+        *tests,
+        recipe,
+        models=settings["models"],
+        curve=settings["curve"],
+        progress=progress,
+        **shared,
+    )
+    cost.record_training(metrics, network, len(synthetic), recipe.epochs)
+    run.save_cost(outputs.cost, rule="evaluate_synthetic", code=code, settings=settings, **cell, network=network["name"])
+    if selection:
+        held = data.split(dataset, validation, seed).validation_index
+        frames = load_evolution(inputs.evolution, synthetic.labels, run.device)
+        evaluate.select(
+            metrics,
+            network,
+            frames,
+            (dataset.normalise(dataset.images[held]), dataset.labels[held]),
+            tests,
+            recipe_of,
+            models=selection["models"],
+            progress=run.progress(selection["models"] * recipe.epochs * len(frames), "selection", "epoch"),
+            **shared,
+        )
+    metrics.save(outputs.metrics)
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+        evaluate_synthetic(
+            run,
+            cell=snakemake.params.cell,
+            network=snakemake.params.network,
+            settings=snakemake.params.settings,
+            validation=snakemake.params.validation,
+            seed=snakemake.params.seed,
+            code=snakemake.params.code,
+            inputs=snakemake.input,
+            outputs=snakemake.output,
+        )

@@ -1,0 +1,22 @@
+"""Write the study's report."""
+
+from distillery import job, provenance, report as page
+
+
+def report(*, config, inputs, output):
+    page.build(
+        metrics=inputs.summary,
+        costs=inputs.costs,
+        sets=inputs.sets,
+        evolutions=inputs.evolutions,
+        data=inputs.data,
+        config=config,
+        template=inputs.template,
+        output=output,
+        provenance=provenance.gather(),
+    )
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0]):
+        report(config=snakemake.params.config, inputs=snakemake.input, output=snakemake.output.report)

@@ -1,0 +1,53 @@
+"""Train one shard of experts and keep their trajectories."""
+
+from distillery import data, experts, job, streams
+from distillery.metrics import Metrics
+from distillery.training import Recipe
+
+
+def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, inputs, outputs):
+    images = data.load(inputs.data, run.device)
+    rows = data.split(images, validation, seed).train_index
+    metrics = Metrics(rule="train_experts", dataset=dataset, network=network["name"])
+    progress = run.progress(len(numbers) * settings["epochs"], "experts", "epoch")
+
+    def note(first, epoch, summary):
+        count = len(summary["loss"])
+        for e in range(count):
+            for name in ("loss", "accuracy"):
+                metrics.add(name, summary[name][e], model=first + e, split="train", epoch=epoch, selection="expert")
+        progress(count)
+
+    trajectories = experts.train_experts(
+        network,
+        numbers,
+        images.normalise(images.images[rows]),
+        images.labels[rows],
+        Recipe(**settings),
+        stream=lambda purpose, *more: streams.generator(seed, "experts", dataset, recipe, purpose, *more),
+        compute=run.compute,
+        flip_allowed=images.horizontal_flip,
+        after_epoch=note,
+    )
+    experts.save(
+        outputs.trajectories, trajectories, {"dataset": dataset, "network": network, "recipe": settings, "code": code}
+    )
+    metrics.save(outputs.metrics)
+    run.save_cost(outputs.cost, rule="train_experts", code=code, settings=settings, dataset=dataset, network=network["name"])
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+        train_experts(
+            run,
+            dataset=snakemake.wildcards.dataset,
+            recipe=snakemake.wildcards.recipe,
+            network=snakemake.params.network,
+            numbers=snakemake.params.numbers,
+            settings=snakemake.params.settings,
+            validation=snakemake.params.validation,
+            seed=snakemake.params.seed,
+            code=snakemake.params.code,
+            inputs=snakemake.input,
+            outputs=snakemake.output,
+        )

@@ -1,0 +1,43 @@
+"""Train networks of one kind on a whole dataset: what synthetic sets are measured against."""
+
+from distillery import cost, data, evaluate, job, streams
+from distillery.metrics import Metrics
+
+
+def train_vanilla(run, *, dataset, network, settings, seed, code, inputs, outputs):
+    images = data.load(inputs.data, run.device)
+    recipe = evaluate.recipes(settings)(None)
+    identity = {"dataset": dataset, "method": "whole", "network": network["name"]}
+    metrics = Metrics(rule="train_vanilla", **identity)
+    evaluate.measure(
+        metrics,
+        network,
+        images.normalise(images.images),
+        images.labels,
+        images.normalise(images.test_images),
+        images.test_labels,
+        recipe,
+        models=settings["models"],
+        curve=settings["curve"],
+        stream=lambda purpose, *more: streams.generator(seed, "vanilla", dataset, network["name"], purpose, *more),
+        compute=run.compute,
+        flip_allowed=images.horizontal_flip,
+        progress=run.progress(settings["models"] * recipe.epochs, "training", "epoch"),
+    )
+    cost.record_training(metrics, network, len(images.labels), recipe.epochs)
+    metrics.save(outputs.metrics)
+    run.save_cost(outputs.cost, rule="train_vanilla", code=code, settings=settings, **identity)
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+        train_vanilla(
+            run,
+            dataset=snakemake.wildcards.dataset,
+            network=snakemake.params.network,
+            settings=snakemake.params.settings,
+            seed=snakemake.params.seed,
+            code=snakemake.params.code,
+            inputs=snakemake.input,
+            outputs=snakemake.output,
+        )
