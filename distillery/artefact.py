@@ -4,6 +4,7 @@ read."""
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def load(path: str | os.PathLike, *, rule: str, check: bool = True) -> tuple[dic
     found = header(path, rule=rule)
     try:
         with safe_open(str(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError) as error:
         raise _damaged(path, rule, error) from error
     if check and digest(tensors) != found.get("sha256"):
@@ -84,6 +85,15 @@ def _text(header: dict[str, Any]) -> str:
 def _seal(header: dict[str, Any]) -> str:
     """SHA-256 (hex) of a header: ``sha256`` in it speaks for the tensors, the seal for the rest."""
     return hashlib.sha256(_text(header).encode()).hexdigest()
+
+
+def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
+    """The content digests that the headers of artefacts state, in order.
+
+    Raises:
+        UserError: as :func:`header`.
+    """
+    return [header(path, rule="that made it")["sha256"] for path in paths]
 
 
 def _damaged(path: str | os.PathLike, rule: str, reason: object) -> UserError:

@@ -62,14 +62,15 @@ def _members(labels: Tensor, group: list[int]) -> Tensor:
 class _Record:
     """Accuracy on every group after every stage, for the networks of one stack, and what follows from it."""
 
-    def __init__(self, metrics: Metrics, groups, tests, classes, compute):
+    def __init__(self, metrics: Metrics, groups, tests, classes, compute, models):
         self.metrics, self.groups, self.classes, self.compute = metrics, groups, classes, compute
+        self.passes = models * len(groups)
         self.images, self.labels = tests
         self.history: dict[int, list[list[float]]] = {}
 
     def stage(self, stage: int, stack: Stack, first: int) -> None:
         """Test a stack after ``stage`` and record every network of it."""
-        tested = training.test(stack, self.images, self.labels, classes=self.classes, compute=self.compute)
+        tested = training.test(stack, self.images, self.labels, classes=self.classes, compute=self.compute, passes=self.passes)
         counts = torch.bincount(self.labels.cpu(), minlength=self.classes).double()
         for e in range(stack.count):
             hits = tested["class_accuracy"][e].nan_to_num() * counts
@@ -131,7 +132,7 @@ def learn(
     """
     if strategy not in ("finetune", "joint", "replay"):
         raise UserError(f"unknown continual strategy {strategy!r}; known are finetune, joint, replay and afterwards")
-    record = _Record(metrics, groups, tests, network["classes"], compute)
+    record = _Record(metrics, groups, tests, network["classes"], compute, models)
     finals: list[dict[str, Tensor]] = []
     for model in range(models):
         stack = None
@@ -157,6 +158,7 @@ def learn(
                 first=model,
                 after_epoch=None if progress is None else lambda epoch, *_: progress(1) if epoch else None,
                 replay=replay,
+                calls=models * len(groups),
             )
             record.stage(stage, stack, model)
         finals.append({name: value[0].detach().cpu() for name, value in {**stack.parameters, **stack.buffers}.items()})
@@ -183,7 +185,7 @@ def afterwards(
     ``stage`` counts on: with T groups, stages 0 to T - 1 are those of the finetuned network and stage T is after the
     memory set.
     """
-    record = _Record(metrics, groups, tests, network["classes"], compute)
+    record = _Record(metrics, groups, tests, network["classes"], compute, len(finetuned))
     for model, values in enumerate(finetuned):
         stack = training.initialise(network, [stream("initialise", model)], memory[0].device)
         for part in (stack.parameters, stack.buffers):

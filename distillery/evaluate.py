@@ -1,5 +1,6 @@
 """What a set is worth: fresh networks trained on it, and tested on images that nothing was selected by."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ from torch import Tensor
 
 from distillery.device import Compute
 from distillery.metrics import Metrics
-from distillery.training import Recipe, stack_size, test, train
+from distillery.training import Recipe, in_stacks, stack_size, test, train
+
+log = logging.getLogger("distillery")
 
 
 def recipes(settings: dict[str, Any]) -> Callable[[float | None], Recipe]:
@@ -61,26 +64,25 @@ def measure(
         The test accuracy of each network after its last epoch.
     """
     accuracies: list[float] = []
-    size = stack_size(network, models, images.device)
+    size = stack_size(network, models, images.device, min(recipe.batch, len(images)))
     on_the_way = curve_epochs(recipe.epochs, curve) if curve else set()
-    for begin in range(0, models, size):
-        count = min(size, models - begin)
+    # The first network is tested along its way, the others at their end.
+    testing = {"classes": network["classes"], "compute": compute, "passes": models + len(on_the_way)}
+
+    def run(begin: int, count: int) -> None:
+        rows = Metrics()
         last: dict[str, Tensor] = {}
 
-        def note(epoch, stack, summary, begin=begin, last=last):
+        def note(epoch, stack, summary):
             if epoch and progress is not None:
                 progress(stack.count)
             for e in range(stack.count if epoch in on_the_way else 0):
-                for name in ("loss", "accuracy"):
-                    metrics.add(name, summary[name][e], model=begin + e, selection="last", split="train", epoch=epoch)
+                _note(rows, summary, e, model=begin + e, split="train", epoch=epoch)
             if epoch == recipe.epochs:
-                last.update(test(stack, test_images, test_labels, classes=network["classes"], compute=compute))
+                last.update(test(stack, test_images, test_labels, **testing))
             if epoch in on_the_way and begin == 0:
-                tested = last or test(
-                    stack.first(), test_images, test_labels, classes=network["classes"], compute=compute
-                )
-                for name in ("loss", "accuracy"):
-                    metrics.add(name, tested[name][0], model=0, selection="last", split="test", epoch=epoch)
+                tested = last or test(stack.first(), test_images, test_labels, **testing)
+                _note(rows, tested, 0, model=0, split="test", epoch=epoch)
 
         train(
             network,
@@ -93,14 +95,28 @@ def measure(
             flip_allowed=flip_allowed,
             first=begin,
             after_epoch=note,
+            calls=-(-models // size),
+            tolerant=True,
         )
         for e in range(count):
-            for name in ("accuracy", "loss"):
-                metrics.add(name, last[name][e], model=begin + e, selection="last", split="test")
+            _note(rows, last, e, model=begin + e, split="test")
+            if not torch.isfinite(last["loss"][e]):
+                log.warning("network %d diverged on these images: its accuracy is that of what is left of it", begin + e)
+                rows.add("diverged", 1, model=begin + e, selection="last", split="test")
             for c, value in enumerate(last["class_accuracy"][e]):
-                metrics.add("class_accuracy", value, model=begin + e, selection="last", split="test", class_=c)
+                rows.add("class_accuracy", value, model=begin + e, selection="last", split="test", class_=c)
             accuracies.append(float(last["accuracy"][e]))
+        metrics.extend(rows)
+
+    in_stacks(models, size, run)
     return accuracies
+
+
+def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) -> None:
+    """The loss and accuracy of network ``e`` of a stack. A network that diverged has no loss to speak of."""
+    for name in ("loss", "accuracy"):
+        if torch.isfinite(summary[name][e]):
+            metrics.add(name, summary[name][e], selection="last", **columns)
 
 
 def select(
@@ -129,12 +145,13 @@ def select(
     """
     scores: dict[str, list[float]] = {"validation": [], "test": []}
     finals: list[list[float]] = []
+    splits = {"validation": validation, "test": tested}
+    size = stack_size(network, models, frames[0][1].device, len(frames[0][1]))
     for iteration, images, labels, step_size in frames:
         recipe = recipe_of(step_size)
         per_split: dict[str, list[float]] = {"validation": [], "test": []}
-        size = stack_size(network, models, images.device)
-        for begin in range(0, models, size):
-            count = min(size, models - begin)
+
+        def run(begin: int, count: int, images=images, labels=labels, recipe=recipe, per_split=per_split) -> None:
             stack = train(
                 network,
                 count,
@@ -145,17 +162,20 @@ def select(
                 compute=compute,
                 flip_allowed=flip_allowed,
                 first=begin,
+                calls=len(frames) * -(-models // size),
+                tolerant=True,
             )
-            for split, (x, y) in (("validation", validation), ("test", tested)):
-                accuracy = test(stack, x, y, classes=network["classes"], compute=compute)["accuracy"]
-                for e in range(count):
-                    metrics.add(
-                        "accuracy", accuracy[e], model=begin + e, selection="snapshot", split=split, iteration=iteration
-                    )
-                    per_split[split].append(float(accuracy[e]))
+            passes = {"classes": network["classes"], "compute": compute, "passes": len(frames) * models}
+            found = {split: test(stack, *held, **passes)["accuracy"].tolist() for split, held in splits.items()}
+            for split, accuracy in found.items():
+                per_split[split] += accuracy
             if progress is not None:
                 progress(count * recipe.epochs)
+
+        in_stacks(models, size, run)
         for split, values in per_split.items():
+            for model, value in enumerate(values):
+                metrics.add("accuracy", value, model=model, selection="snapshot", split=split, iteration=iteration)
             scores[split].append(sum(values) / len(values))
         finals.append(per_split["test"])
     for name, split in (("best_validation", "validation"), ("best_test", "test")):

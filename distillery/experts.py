@@ -1,18 +1,16 @@
 """Expert trajectories: networks trained on real images, remembered after every epoch (Cazenavette et al., arXiv
 2203.11932, section 3.1)."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from distillery import artefact
+from distillery import checkpoint as checkpoints
 from distillery.device import Compute
 from distillery.errors import UserError
-from distillery.training import Recipe, Stack, stack_size, train
+from distillery.training import Recipe, Stack, in_stacks, stack_size, train
 
 
 def train_experts(
@@ -26,6 +24,7 @@ def train_experts(
     compute: Compute,
     flip_allowed: bool = False,
     after_epoch: Callable[[int, int, dict[str, Tensor]], None] | None = None,
+    checkpoint=checkpoints.NONE,
 ) -> Tensor:
     """Train a shard of experts.
 
@@ -33,7 +32,8 @@ def train_experts(
         numbers: the experts' numbers in the whole study; each has its own streams, so a shard's size changes no expert.
         images: (N, C, H, W) float32, normalised; labels: (N,) int64; both on the device that computes.
         after_epoch: called with the first expert's number, the epoch and the epoch's ``loss`` and ``accuracy`` (E,), to
-            be recorded.
+            be recorded; once for every epoch of every expert, also where a checkpoint is taken up.
+        checkpoint: where the state is kept between two steps, and taken up again.
 
     Returns:
         (experts, epochs + 1, P) float32 on the CPU: parameters before training and after each epoch, each a copy.
@@ -43,88 +43,100 @@ def train_experts(
     """
     if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise UserError(f"experts of a shard must be numbered consecutively, not {numbers}")
-    size = stack_size(network, len(numbers), images.device)
-    trajectories: list[Tensor] = []
-    for begin in range(0, len(numbers), size):
-        chunk = numbers[begin : begin + size]
-        epochs: list[Tensor] = []
+    size = stack_size(network, len(numbers), images.device, recipe.batch)
+    progress = _Shard(checkpoint)
 
-        def note(epoch: int, stack: Stack, summary: dict[str, Tensor], epochs=epochs, chunk=chunk) -> None:
+    def run(begin: int, count: int) -> None:
+        if not progress.begin(begin, count):
+            return  # it was finished before the interruption
+
+        def note(epoch: int, stack: Stack, summary: dict[str, Tensor]) -> None:
             # flat() makes a new tensor: a snapshot that shared the live weights' storage would change under training.
-            epochs.append(stack.flat().detach().to("cpu", copy=True))
-            if epoch and after_epoch is not None:
-                after_epoch(chunk[0], epoch, summary)
+            progress.note(epoch, stack.flat().detach().to("cpu", copy=True), summary)
 
         train(
             network,
-            len(chunk),
+            count,
             images,
             labels,
             recipe,
             stream=stream,
             compute=compute,
             flip_allowed=flip_allowed,
-            first=chunk[0],
+            first=numbers[0] + begin,
             after_epoch=note,
+            calls=-(-len(numbers) // size),
+            checkpoint=progress,
         )
-        trajectories.append(torch.stack(epochs, dim=1))
-    return torch.cat(trajectories)
+        progress.end()
+
+    progress.told = lambda begin, epoch, summary: after_epoch(numbers[0] + begin, epoch, summary) if after_epoch is not None else None
+    progress.tell_again()
+    in_stacks(len(numbers), progress.size or size, run)
+    return torch.cat(progress.trajectories)
 
 
-def save(path: str | os.PathLike, trajectories: Tensor, header: dict[str, Any]) -> None:
-    """Write a shard: tensor ``trajectories`` (experts, epochs + 1, P) float32, and a header."""
-    artefact.save(path, {"trajectories": trajectories}, header)
-
-
-class Experts:
-    """The shards of one recipe, memory-mapped: a step reads two rows and nothing else.
+class _Shard:
+    """What a shard has so far, and the checkpoint that it goes into beside the state of the training in progress.
 
     Attributes:
-        number: how many experts.
-        epochs: epochs that each was trained.
-        parameters: length of a parameter vector.
-
-    Raises:
-        UserError: a shard is missing, damaged, or disagrees with the others.
+        trajectories: of the stacks that are finished, (E, epochs + 1, P) each.
+        size: how many experts the interrupted job trained at once, or 0.
     """
 
-    def __init__(self, paths: list[str | os.PathLike], device: torch.device | str = "cpu"):
-        self._device = torch.device(device)
-        self._slices, self._rows = [], []
-        shapes = set()
-        for path in paths:
-            artefact.header(path, rule="train_experts")
-            try:
-                rows = safe_open(str(path), framework="pt").get_slice("trajectories")
-                experts, snapshots, parameters = rows.get_shape()
-            except (OSError, SafetensorError, ValueError) as error:
-                raise UserError(
-                    f"{path}: cannot be read ({error}); delete it: the rule train_experts makes it anew"
-                ) from error
-            shapes.add((snapshots, parameters))
-            self._rows.extend((len(self._slices), row) for row in range(experts))
-            self._slices.append(rows)
-        if len(shapes) != 1:
-            raise UserError(
-                f"the expert shards disagree in (snapshots, parameters): {sorted(shapes)}; delete them: "
-                "train_experts makes them anew"
-            )
-        snapshots, self.parameters = shapes.pop()
-        self.number, self.epochs = len(self._rows), snapshots - 1
+    def __init__(self, checkpoint):
+        self._checkpoint = checkpoint
+        self.trajectories: list[Tensor] = []
+        self._summaries: list[tuple[int, int, dict[str, Tensor]]] = []  # first of the stack, epoch, summary
+        self._snapshots: list[Tensor] = []
+        self._begin = self.size = 0
+        self.told: Callable[[int, int, dict[str, Tensor]], None] = lambda begin, epoch, summary: None
+        self._saved = checkpoint.load()
+        if self._saved is not None:
+            tensors, values = self._saved
+            done = checkpoints.part("done", tensors)
+            self.trajectories = [done[str(i)] for i in range(len(done))]
+            self._snapshots = list(tensors["snapshots"].unbind(1))
+            for i, (begin, epoch) in enumerate(values["summaries"]):
+                self._summaries.append((begin, epoch, checkpoints.part(f"summary.{i}", tensors)))
+            self.size = values["size"]
 
-    def pair(self, expert: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """The parameter vectors (P,) float32 of one expert after ``start`` and after ``stop`` epochs, on the device;
-        copies.
+    def tell_again(self) -> None:
+        for summary in self._summaries:
+            self.told(*summary)
 
-        Raises:
-            IndexError: there is no such expert or epoch.
-        """
-        # safetensors would give an empty vector for an epoch beyond the last.
-        if not (0 <= expert < self.number and 0 <= start <= self.epochs and 0 <= stop <= self.epochs):
-            raise IndexError(
-                f"expert {expert} at epochs {start} and {stop}: there are {self.number} experts of {self.epochs} epochs"
-            )
-        shard, row = self._rows[expert]
-        slices = [self._slices[shard][row : row + 1, epoch : epoch + 1].reshape(-1) for epoch in (start, stop)]
-        # On a CPU a slice is the mapped file itself: changed in place, it would change every later reading.
-        return tuple(vector.to(self._device, copy=True) for vector in slices)
+    def begin(self, begin: int, count: int) -> bool:
+        """Start the stack at expert ``begin`` of the shard; ``False`` if it is finished already."""
+        if begin < sum(len(done) for done in self.trajectories):
+            return False
+        self._begin, self.size = begin, count
+        if self._saved is None:
+            self._snapshots = []
+        return True
+
+    def note(self, epoch: int, parameters: Tensor, summary: dict[str, Tensor]) -> None:
+        self._snapshots.append(parameters)
+        if epoch:
+            self._summaries.append((self._begin, epoch, {name: value.cpu() for name, value in summary.items()}))
+            self.told(*self._summaries[-1])
+
+    def end(self) -> None:
+        self.trajectories.append(torch.stack(self._snapshots, dim=1))
+        self._snapshots, self._saved = [], None
+
+    # What ``training.train`` asks of a checkpoint.
+
+    def load(self):
+        saved, self._saved = self._saved, None
+        return saved
+
+    def due(self) -> bool:
+        return self._checkpoint.due()
+
+    def save(self, tensors: dict[str, Tensor], values: dict[str, Any], note: str) -> None:
+        tensors = {**tensors, "snapshots": torch.stack(self._snapshots, dim=1)}
+        tensors |= checkpoints.prefixed("done", {str(i): done for i, done in enumerate(self.trajectories)})
+        for i, (_, _, summary) in enumerate(self._summaries):
+            tensors |= checkpoints.prefixed(f"summary.{i}", summary)
+        summaries = [(begin, epoch) for begin, epoch, _ in self._summaries]
+        self._checkpoint.save(tensors, {**values, "summaries": summaries, "size": self.size}, f"expert {self._begin} of the shard, {note}")

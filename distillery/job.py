@@ -109,6 +109,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     device.keep_host_memory()
+    device.keep_compiled()
     torch.set_num_threads(compute["threads"] if compute else 1)
     state = None
     try:

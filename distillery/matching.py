@@ -8,8 +8,8 @@ Everything here is a pure function of tensors: it may be differentiated, ``vmap`
 from collections.abc import Callable, Mapping
 
 import torch
-from torch.nn import functional
 from torch import Tensor
+from torch.nn import functional
 
 Gradient = Mapping[str, Tensor]
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]

@@ -52,6 +52,10 @@ class Metrics:
             columns["class"] = columns.pop("class_")
         self.rows.append({**self._common, **self._checked(columns), "measure": measure, "value": float(value)})
 
+    def extend(self, other: "Metrics") -> None:
+        """Take over the rows of ``other``; what it does not say is as here."""
+        self.rows.extend({**self._common, **row} for row in other.rows)
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the rows as CSV, whole or not at all; a float is written so that reading it gives the same float."""
         text = io.StringIO()

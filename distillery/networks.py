@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as nn_functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from distillery.errors import UserError
 
@@ -83,6 +85,25 @@ NETWORKS = {
         },
     },
 }
+
+
+class _ConvolutionForCPU(nn.Conv2d):
+    """The same convolution where the usual kernels are slow: padding wider than half the kernel, and a single input
+    channel.
+
+    Measured on 256 MNIST images (two AVX-512 cores, compiled bfloat16 gradient of the ConvNet): 0.40 s as written,
+    0.235 s so.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        usual = self.kernel_size[0] // 2
+        extra = self.padding[0] - usual
+        # A second, empty channel: with one, channels-last and channels-first strides coincide and the compiler picks
+        # the slow one.
+        more = 1 if self.in_channels == 1 else 0
+        x = nn_functional.pad(x, (extra, extra, extra, extra, 0, more))
+        weight = nn_functional.pad(self.weight, (0, 0, 0, 0, 0, more)) if more else self.weight
+        return nn_functional.conv2d(x, weight, self.bias, self.stride, usual)
 
 
 class InstanceNorm(nn.Module):
@@ -208,6 +229,44 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
         elif not _reset_norm(layer) and any(True for _ in layer.parameters(recurse=False)):
             raise TypeError(f"no initial distribution is known for a {type(layer).__name__}")
     return module
+
+
+def for_device(module: nn.Module, device: torch.device) -> nn.Module:
+    """``module`` on ``device``, with the same layers in the form that is fastest there."""
+    if device.type == "cpu":
+        for layer in module.modules():
+            if type(layer) is nn.Conv2d and layer.groups == 1 and layer.dilation == (1, 1):
+                wide = layer.padding[0] > layer.kernel_size[0] // 2 and layer.padding[0] == layer.padding[1]
+                plain = layer.padding[0] == layer.kernel_size[0] // 2
+                if wide or (plain and layer.in_channels == 1):
+                    layer.__class__ = _ConvolutionForCPU
+    return module.to(device)
+
+
+def forward_flops(apply: Callable, params: Mapping[str, Tensor], image: Tensor) -> float:
+    """Floating-point operations (two a multiply-add) of one image (C, H, W) through ``apply``: counted, so the same
+    on every run."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        apply(params, image[None])
+    return float(counter.get_total_flops())
+
+
+def activations(module: nn.Module, image: Tensor) -> int:
+    """How many numbers the layers of ``module`` put out for one image (C, H, W): what a training step has to remember."""
+    total = 0
+
+    def count(layer, inputs, output):
+        nonlocal total
+        total += output.numel()
+
+    hooks = [layer.register_forward_hook(count) for layer in module.modules() if not any(True for _ in layer.children())]
+    try:
+        with torch.no_grad():
+            module(image[None])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
 
 
 def functional(module: nn.Module) -> tuple[Callable[[Mapping[str, Tensor], Tensor], Tensor], tuple[str, ...]]:

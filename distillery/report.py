@@ -1311,6 +1311,34 @@ def _cost_sets(study: _Study) -> list[dict]:
     return lines
 
 
+def _spent(study: _Study, dataset: str, network: str, cells: Sequence[tuple] | None) -> dict[str, float | None]:
+    """What training and testing one network took, by the jobs' records: mean ``seconds``, largest ``memory`` (bytes).
+
+    Args:
+        cells: (method, init, ipc) of the sets; ``None`` for the whole set.
+    """
+    rule = "train_vanilla" if cells is None else "evaluate_synthetic"
+    seconds, memory = [], []
+    for cost in study.costs:
+        if (cost.get("rule"), cost.get("dataset"), cost.get("network")) != (rule, dataset, network):
+            continue
+        if cells is not None and study.key(cost)[1:] not in cells:
+            continue
+        if not _blank(cost.get("seconds")):
+            seconds.append(float(cost["seconds"]) / (_setting(cost.get("settings"), "models") or 1))
+        if not _blank(cost.get("peak_memory_bytes")):
+            memory.append(float(cost["peak_memory_bytes"]))
+    return {"seconds": float(np.mean(seconds)) if seconds else None, "memory": max(memory, default=None)}
+
+
+def _spent_texts(ours: dict[str, float | None], whole: dict[str, float | None] | None) -> dict[str, str]:
+    texts = {"seconds": _seconds(ours["seconds"]), "memory": _bytes(ours["memory"])}
+    for name in ("seconds", "memory"):
+        theirs = None if whole is None else whole[name]
+        texts[f"{name}_ratio"] = f"1 : {_times(theirs / ours[name])}" if theirs and ours[name] else ""
+    return texts
+
+
 def _cost_training(study: _Study) -> list[dict]:
     lines = []
     for dataset in study.datasets:
@@ -1326,6 +1354,7 @@ def _cost_training(study: _Study) -> list[dict]:
                 continue
             whole = part[part["method"] == "whole"]
             base = mean("training_flops", whole)
+            spent_whole = _spent(study, dataset, network, None)
             kinds: dict[tuple, list[tuple[str, str]]] = {}
             for cell, rows in study.cell_rows(part[part["method"] != "whole"]):
                 flops = mean("training_flops", rows)
@@ -1347,6 +1376,7 @@ def _cost_training(study: _Study) -> list[dict]:
                         "flops": _si(flops, "FLOP"),
                         "ratio": f"1 : {_times(base / flops)}" if base and flops else "",
                         "share": f"{100 * flops / base:.2g} %" if base and flops else "",
+                        **_spent_texts(_spent(study, dataset, network, [(m, i, int(ipc)) for m, i in cells]), spent_whole),
                     }
                 )
             if base is not None:
@@ -1362,6 +1392,7 @@ def _cost_training(study: _Study) -> list[dict]:
                         "flops": _si(base, "FLOP"),
                         "ratio": "1 : 1",
                         "share": "100 %",
+                        **_spent_texts(spent_whole, None),
                     }
                 )
     return lines

@@ -178,6 +178,37 @@ class Evolution:
         if self._progress is not None:
             self._progress(iteration, loss)
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that was noted so far, as tensors for a checkpoint."""
+        found = {}
+        for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
+            found[f"{name}.iteration"] = torch.tensor([i for i, _ in pairs], dtype=torch.int64)
+            found[f"{name}.value"] = torch.tensor([float(value) for _, value in pairs], dtype=torch.float64)
+        for iteration, images, labels, step_size in self.frames:
+            found[f"frame.{iteration}.images"] = images
+            if labels is not None:
+                found[f"frame.{iteration}.labels"] = labels
+            if step_size is not None:
+                found[f"frame.{iteration}.step_size"] = torch.tensor(step_size, dtype=torch.float64)
+        return found
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what :meth:`state` gave."""
+        for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
+            pairs[:] = zip(state[f"{name}.iteration"].tolist(), state[f"{name}.value"].tolist())
+        iterations = sorted({int(name.split(".")[1]) for name in state if name.startswith("frame.")})
+        self.frames = [
+            (
+                i,
+                state[f"frame.{i}.images"],
+                state.get(f"frame.{i}.labels"),
+                float(state[f"frame.{i}.step_size"]) if f"frame.{i}.step_size" in state else None,
+            )
+            for i in iterations
+        ]
+        if self._progress is not None and self.losses:
+            self._progress(self.losses[-1][0], None)
+
     def record(self, metrics: Metrics) -> None:
         """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is learned."""
         for measure, values in (("matching_loss", self.losses), ("step_size", self.step_sizes)):

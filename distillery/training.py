@@ -4,6 +4,9 @@ There is no DataLoader and no per-sample Python in the step. Every network has i
 augmentation), so the result of a network does not depend on which others are trained beside it.
 """
 
+import functools
+import json
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from distillery import augment as augmentation
+from distillery import checkpoint as checkpoints
 from distillery import networks
 from distillery.device import Compute, nominal_seconds
 from distillery.errors import UserError
 
-# About what the ConvNet (width 128, depth 3) spends on a 32 x 32 image, forward, in floating-point operations. It
-# stands for every network, since it only decides whether compiling is worth it.
-_FORWARD_FLOPS = 1e8
 TEST_BATCH = 512
+
+log = logging.getLogger("distillery")
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,18 @@ class Stack:
     """E networks of one architecture whose parameters (and buffers) are stacked on a leading axis.
 
     Attributes:
-        module: the architecture; its own values are not used.
+        architecture: what the networks have in common.
         parameters, buffers: name to tensor (E, ...).
     """
 
-    module: torch.nn.Module
+    architecture: "_Architecture"
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The architecture as a module; its own values are not used."""
+        return self.architecture.module
 
     @property
     def count(self) -> int:
@@ -74,17 +82,12 @@ class Stack:
     def first(self) -> "Stack":
         """The first network alone; it shares the values."""
         return Stack(
-            self.module, *({n: tensor[:1] for n, tensor in part.items()} for part in (self.parameters, self.buffers))
+            self.architecture, *({n: tensor[:1] for n, tensor in part.items()} for part in (self.parameters, self.buffers))
         )
 
     def logits(self, images: Tensor) -> Tensor:
         """(E, B, C, H, W) -> (E, B, K); each network sees its own images."""
-        if self.count == 1:
-            return self._one(_row(self.parameters, 0), _row(self.buffers, 0), images[0])[None]
-        return torch.vmap(self._one)(self.parameters, self.buffers, images)
-
-    def _one(self, parameters, buffers, images):
-        return torch.func.functional_call(self.module, (parameters, buffers), (images,))
+        return self.architecture.stacked(self.parameters, self.buffers, images, None)
 
     def flat(self) -> Tensor:
         """(E, P) float32: each network's parameters as one vector, in ``networks.flatten``'s order."""
@@ -101,9 +104,7 @@ def initialise(network: dict[str, Any], generators: Iterable[torch.Generator], d
     Args:
         network: ``name``, ``channels``, ``size``, ``classes`` and ``options`` as for ``networks.build``.
     """
-    module = networks.build(
-        network["name"], **{k: network[k] for k in ("channels", "size", "classes")}, **network["options"]
-    )
+    module = networks.build(network["name"], **{k: network[k] for k in ("channels", "size", "classes")}, **network["options"])
     members = []
     for generator in generators:
         networks.initialise(module, generator)
@@ -117,17 +118,132 @@ def initialise(network: dict[str, Any], generators: Iterable[torch.Generator], d
         {name: torch.stack([member[part][name] for member in members]).to(device) for name in members[0][part]}
         for part in (0, 1)
     ]
-    return Stack(module.to(device), *stacked)
+    return Stack(_architecture(_key(network), str(device)), *stacked)
 
 
-def stack_size(network: dict[str, Any], count: int, device: torch.device) -> int:
-    """How many of ``count`` networks to train at once: all on a CUDA device, one on a CPU, where a stack only costs.
+class _Architecture:
+    """One architecture on one device, with the functions that were made of it: each is compiled once a process."""
+
+    def __init__(self, network: dict[str, Any], device: torch.device):
+        shape = {k: network[k] for k in ("channels", "size", "classes")}
+        self.module = networks.for_device(networks.build(network["name"], **shape, **network["options"]), device)
+        self.running_statistics = any(True for _ in self.module.buffers())
+        image = torch.zeros(network["channels"], network["size"], network["size"], device=device)
+        apply, _ = networks.functional(self.module)
+        self.module.eval()  # counting must not touch running statistics
+        self.forward_flops = networks.forward_flops(apply, dict(self.module.named_parameters()), image)
+        self.activations = networks.activations(self.module, image)
+        self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
+        self._made: dict[tuple, Callable] = {}
+
+    def logits(self, parameters, buffers, images: Tensor, low: torch.dtype | None, *, alone: bool = True) -> Tensor:
+        """(B, C, H, W) to (B, K) float32 by one network, with convolutions and products in ``low`` if given; not ``alone``: under ``vmap``."""
+        if low is None:
+            return torch.func.functional_call(self.module, (parameters, buffers), (images,))
+        if alone:
+            images = images.to(memory_format=torch.channels_last)
+            parameters = {n: p.to(memory_format=torch.channels_last) if p.ndim == 4 else p for n, p in parameters.items()}
+        # No cache: it would keep cast weights beyond the transform that they belong to.
+        with torch.autocast(images.device.type, dtype=low, cache_enabled=False):
+            return torch.func.functional_call(self.module, (parameters, buffers), (images,)).float()
+
+    def stacked(self, parameters, buffers, images: Tensor, low: torch.dtype | None) -> Tensor:
+        """(E, B, C, H, W) to (E, B, K) by a stack; each network sees its own images."""
+        if len(images) == 1:
+            return self.logits(_row(parameters, 0), _row(buffers, 0), images[0], low)[None]
+        return torch.vmap(lambda p, b, x: self.logits(p, b, x, low, alone=False))(parameters, buffers, images)
+
+    def descent(self, recipe: Recipe, count: int, low: torch.dtype | None, compute: Compute, device, seconds: float) -> Callable:
+        """One step of SGD with momentum as a pure function, compiled.
+
+        ``f(parameters, velocity, x (E, B, C, H, W), y, weights (B,), rate)`` gives the next parameters and velocity (dicts of (E, …)), the
+        losses (E, B) before the step and whether each answer was right (E, B).
+        """
+        momentum, decay = recipe.momentum, recipe.weight_decay
+
+        def one(parameters, velocity, x, y, weights, rate):
+            def objective(p):
+                logits = self.logits(p, {}, x, low, alone=count == 1)
+                losses = functional.cross_entropy(logits, y, reduction="none")
+                return (losses * weights).sum(), (losses, _right(logits, y))
+
+            gradients, (losses, right) = torch.func.grad(objective, has_aux=True)(parameters)
+            velocity = {n: momentum * velocity[n] + (gradients[n] + decay * p) for n, p in parameters.items()}
+            return {n: p - rate * velocity[n] for n, p in parameters.items()}, velocity, losses, right
+
+        def alone(parameters, velocity, x, y, weights, rate):
+            stepped = one(_row(parameters, 0), _row(velocity, 0), x[0], y[0], weights, rate)
+            return torch.utils._pytree.tree_map(lambda tensor: tensor[None], stepped)
+
+        many = torch.vmap(one, in_dims=(0, 0, 0, 0, None, None))
+        key = ("descent", momentum, decay, low, count == 1, compute)
+        return self._once(key, lambda: compute.compiled(alone if count == 1 else many, device=device, expected_seconds=seconds))
+
+    def tester(self, low: torch.dtype | None, compute: Compute, device, seconds: float) -> Callable:
+        """``f(parameters, buffers, x (E, B, C, H, W))`` gives the logits (E, B, K)."""
+
+        def stacked(parameters, buffers, images):
+            return self.stacked(parameters, buffers, images, low)
+
+        compiles = compute.compiles(device, seconds)
+        return self._once(("tester", low, compute, compiles), lambda: compute.compiled(stacked, device=device, expected_seconds=seconds))
+
+    def _once(self, key: tuple, make: Callable[[], Callable]) -> Callable:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def _key(network: dict[str, Any]) -> str:
+    return json.dumps(network, sort_keys=True)
+
+
+@functools.lru_cache(maxsize=16)
+def _architecture(key: str, device: str) -> _Architecture:
+    return _Architecture(json.loads(key), torch.device(device))
+
+
+def stack_size(network: dict[str, Any], count: int, device: torch.device, batch: int = 256) -> int:
+    """How many of ``count`` networks to train at once: what fits the free memory of a CUDA device, one on a CPU, where a stack only costs.
 
     Networks with running statistics are trained one by one.
+
+    Args:
+        batch: images a step.
     """
-    if device.type != "cuda" or network["name"].endswith("BN") or network["options"].get("norm") == "batch":
+    if device.type != "cuda":
         return 1
-    return count
+    made = _architecture(_key(network), "cpu")
+    if made.running_statistics:
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    # Parameters, gradients, velocity and their successors; activations forward, backward and as the normalisations keep them; a test batch.
+    each = 4 * (6 * made.parameters + 4 * made.activations * max(batch, TEST_BATCH))
+    return max(1, min(count, int(0.7 * free / each)))
+
+
+def in_stacks(count: int, size: int, run: Callable[[int, int], None]) -> None:
+    """Call ``run(first, number)`` for consecutive parts of ``count`` networks, ``size`` at a time; out of memory, half as many, and again.
+
+    ``run`` must leave nothing behind where it fails.
+
+    Raises:
+        torch.OutOfMemoryError: one network alone does not fit.
+    """
+    first = 0
+    while first < count:
+        number = min(size, count - first)
+        try:
+            run(first, number)
+        except torch.OutOfMemoryError:
+            if number == 1:
+                raise
+            size = number // 2
+            log.info("out of memory with %d networks at once: trying %d", number, size)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            continue
+        first += number
 
 
 def train(
@@ -144,6 +260,9 @@ def train(
     first: int = 0,
     after_epoch: Callable[[int, Stack, dict[str, Tensor]], None] | None = None,
     replay: tuple[Tensor, Tensor, int] | None = None,
+    calls: int = 1,
+    tolerant: bool = False,
+    checkpoint=checkpoints.NONE,
 ) -> Stack:
     """Train ``count`` networks on the same images, each with its own initialisation, order and augmentation.
 
@@ -158,82 +277,168 @@ def train(
             ``loss`` and ``accuracy``, both (E,).
         replay: ``(images, labels, batch)``: a memory of which ``batch`` images, drawn with replacement, join every
             step; the two mean losses are averaged (experience replay).
+        calls: how many such trainings the job makes, which decides whether compiling is worth it.
+        tolerant: a training that diverges goes on to its end, with parameters that are not finite, instead of failing.
+        checkpoint: where the state is kept between two steps, and taken up again; ``after_epoch`` is not called again for epochs that
+            were over.
 
     Returns:
         The trained stack.
 
     Raises:
-        UserError: the loss of an epoch is not finite, or a parameter at the end of the last.
+        UserError: the loss of an epoch is not finite, or a parameter at the end of the last (unless ``tolerant``).
     """
     device = images.device
-    stack = (
-        start
-        if start is not None
-        else initialise(network, [stream("initialise", first + e) for e in range(count)], device)
-    )
-    stack.module.train()
-    orders = [stream("order", first + e) for e in range(count)]
-    draws = [stream("augment", first + e) for e in range(count)]
-    recalls = [stream("replay", first + e) for e in range(count)] if replay is not None else []
-    parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
+    made = _architecture(_key(network), str(device))
+    fresh = start is None
+    stack = initialise(network, [stream("initialise", first + e) for e in range(count)], device) if fresh else start
+    made.module.train()
+    named = {f"order{e}": stream("order", first + e) for e in range(count)}
+    named |= {f"augment{e}": stream("augment", first + e) for e in range(count)}
+    if replay is not None:
+        named |= {f"replay{e}": stream("replay", first + e) for e in range(count)}
+    orders, draws, recalls = ([named[f"{kind}{e}"] for e in range(count) if f"{kind}{e}" in named] for kind in ("order", "augment", "replay"))
     total = len(images)
     batch = min(recipe.batch, total)
-    # Sums over the stack keep every network's gradient what it would be alone.
-    low = compute.low_precision(device) if total > 4 * recipe.batch else None
-    loss_of = compute.compiled(
-        lambda p, b, x, y: _loss(stack.module, p, b, x, y, low),
-        device=device,
-        expected_seconds=nominal_seconds(3 * _FORWARD_FLOPS * total * recipe.epochs * count, device)
-        if total >= recipe.batch
-        else 0.0,
-    )
-    optimiser, rate = None, None
-    if after_epoch is not None:
+    remembered = replay[2] if replay is not None else 0
+    seconds = nominal_seconds(3 * made.forward_flops * (batch + remembered) * recipe.steps(total) * count * calls, device)
+    # Small sets, synthetic ones above all, are learned in full precision: there is little to gain, and little to average errors out.
+    low = compute.low_precision(device, seconds) if total > 4 * recipe.batch else None
+    if made.running_statistics or not compute.compiles(device, seconds):
+        stepper: _Plain | _Compiled = _Plain(made, stack, recipe, low)
+    else:
+        stepper = _Compiled(stack, made.descent(recipe, count, low, compute, device, seconds))
+    begin_epoch, begin_at, order, sums = 1, 0, None, None
+    saved = checkpoint.load()
+    if saved is not None:
+        tensors, values = saved
+        stepper.restore(tensors)
+        checkpoints.restore(named, tensors)
+        begin_epoch, begin_at = values["epoch"], values["at"]
+        order, sums = tensors["order"].to(device), tensors["sums"].to(device)
+    elif after_epoch is not None:
         after_epoch(0, stack, {})
-    for epoch in range(1, recipe.epochs + 1):
+    rate = None
+    for epoch in range(begin_epoch, recipe.epochs + 1):
         if recipe.rate(epoch) != rate:
             rate = recipe.rate(epoch)
-            optimiser = torch.optim.SGD(parameters, lr=rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-        order = torch.stack([torch.randperm(total, generator=generator) for generator in orders]).to(device)
-        loss_sum = torch.zeros(count, device=device)
-        correct = torch.zeros(count, device=device)
-        for begin in range(0, total, batch):
-            index = order[:, begin : begin + batch]
+            # The momentum starts anew at another rate, but not where a checkpoint is taken up within the same one.
+            same = saved is not None and epoch == begin_epoch and values["rate"] == rate
+            stepper.rate(rate, keep=same)
+        if order is None:
+            order = torch.stack([torch.randperm(total, generator=generator) for generator in orders]).to(device)
+            sums = torch.zeros(2, count, device=device)
+        for at in range(begin_at, total, batch):
+            index = order[:, at : at + batch]
+            own = index.shape[1]
+            if own < batch and not made.running_statistics:
+                # The smaller last batch is filled up with images of weight 0, so that one compiled shape serves.
+                index = torch.cat([index, index[:, :1].expand(-1, batch - own)], dim=1)
             x, y = images[index], labels[index]
+            weights = torch.zeros(index.shape[1], device=device)
+            weights[:own] = 1 / own
+            if replay is not None:
+                recall = torch.stack([torch.randint(len(replay[0]), (remembered,), generator=g) for g in recalls]).to(device)
+                x, y = torch.cat([x, replay[0][recall]], dim=1), torch.cat([y, replay[1][recall]], dim=1)
+                weights = torch.cat([0.5 * weights, weights.new_full((remembered,), 0.5 / remembered)])
             if recipe.augment != "none":
                 x = _augmented(x, recipe.augment, draws, flip_allowed)
-            optimiser.zero_grad(set_to_none=True)
-            # A smaller last batch would make torch.compile build a second graph: it runs eagerly.
-            step = loss_of if index.shape[1] == batch else lambda p, b, x, y: _loss(stack.module, p, b, x, y, low)
-            losses, hits = step(stack.parameters, stack.buffers, x, y)
-            objective = losses.sum()
-            if replay is not None:
-                memory_x, memory_y, size = replay
-                recall = torch.stack([torch.randint(len(memory_x), (size,), generator=g) for g in recalls]).to(device)
-                x = memory_x[recall]
-                if recipe.augment != "none":
-                    x = _augmented(x, recipe.augment, draws, flip_allowed)
-                remembered, _ = _loss(stack.module, stack.parameters, stack.buffers, x, memory_y[recall], low)
-                objective = 0.5 * (objective + remembered.sum())
-            objective.backward()
-            optimiser.step()
-            loss_sum += losses.detach() * index.shape[1]
-            correct += hits
-        summary = {"loss": loss_sum / total, "accuracy": correct / total}
+            losses, right = stepper(x, y, weights)
+            sums += torch.stack([losses[:, :own].sum(1), right[:, :own].sum(1)])
+            if checkpoint.due():
+                over = at + batch >= total
+                if not over:  # at the end of an epoch its summary comes first
+                    state = {**stepper.state(), **checkpoints.generators(named), "order": order, "sums": sums}
+                    checkpoint.save(state, {"epoch": epoch, "at": at + batch, "rate": rate}, f"epoch {epoch}, image {at + batch} of {total}")
+        begin_at = 0
+        summary = {"loss": sums[0] / total, "accuracy": sums[1] / total}
+        order, sums = None, None
         finite = torch.isfinite(summary["loss"]).all()
         if epoch == recipe.epochs:
             # No loss comes after the last step to tell what it did.
-            finite = finite and all(torch.isfinite(tensor).all() for tensor in parameters)
-        if not finite:
+            finite = finite and all(torch.isfinite(tensor).all() for tensor in stack.parameters.values())
+        if not finite and not tolerant:
             raise UserError(
                 f"training of {network['name']} diverged in epoch {epoch}: the loss or a parameter is not finite at "
                 f"learning rate {rate:g}; try a smaller `lr`"
             )
         if after_epoch is not None:
             after_epoch(epoch, stack, summary)
-    for tensor in parameters:
+    for tensor in stack.parameters.values():
         tensor.requires_grad_(False)
     return stack
+
+
+class _Plain:
+    """Steps by automatic differentiation and torch's own SGD: for short trainings, and networks with running statistics."""
+
+    def __init__(self, made: _Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None):
+        self._made, self._stack, self._recipe, self._low = made, stack, recipe, low
+        self._parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
+        self._optimiser: torch.optim.SGD | None = None
+        self._restored: dict[str, Tensor] = {}
+
+    def rate(self, rate: float, keep: bool) -> None:
+        recipe = self._recipe
+        self._optimiser = torch.optim.SGD(self._parameters, lr=rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        if keep:
+            for name, parameter in self._stack.parameters.items():
+                if name in self._restored:
+                    self._optimiser.state[parameter]["momentum_buffer"] = self._restored[name]
+
+    def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        self._optimiser.zero_grad(set_to_none=True)
+        logits = self._made.stacked(self._stack.parameters, self._stack.buffers, x, self._low)
+        # cross_entropy wants the classes second.
+        losses = functional.cross_entropy(logits.transpose(1, 2), y.transpose(1, 2) if y.ndim == 3 else y, reduction="none")
+        # The sum over the stack keeps every network's gradient what it would be alone.
+        (losses * weights).sum().backward()
+        self._optimiser.step()
+        return losses.detach(), _right(logits.detach(), y)
+
+    def state(self) -> dict[str, Tensor]:
+        found = checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed("buffers", self._stack.buffers)
+        for name, parameter in self._stack.parameters.items():
+            velocity = self._optimiser.state[parameter].get("momentum_buffer")
+            if velocity is not None:
+                found[f"velocity.{name}"] = velocity
+        return {name: tensor.detach() for name, tensor in found.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for part, values in (("parameters", self._stack.parameters), ("buffers", self._stack.buffers)):
+                for name, value in checkpoints.part(part, state).items():
+                    values[name].copy_(value)
+        device = self._parameters[0].device
+        self._restored = checkpoints.part("velocity", state, lambda tensor: tensor.to(device))
+
+
+class _Compiled:
+    """Steps by one compiled function that holds the gradient and the update."""
+
+    def __init__(self, stack: Stack, function: Callable):
+        self._stack, self._function = stack, function
+        self._velocity = {name: torch.zeros_like(value) for name, value in stack.parameters.items()}
+        self._rate = torch.zeros(())
+
+    def rate(self, rate: float, keep: bool) -> None:
+        # A tensor, because another number would be another compilation.
+        self._rate = torch.tensor(rate, device=next(iter(self._velocity.values())).device)
+        if not keep:
+            self._velocity = {name: torch.zeros_like(value) for name, value in self._velocity.items()}
+
+    def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        parameters, self._velocity, losses, right = self._function(self._stack.parameters, self._velocity, x, y, weights, self._rate)
+        self._stack.parameters.update(parameters)
+        return losses, right
+
+    def state(self) -> dict[str, Tensor]:
+        return checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed("velocity", self._velocity)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        device = self._rate.device if self._rate.device.type != "cpu" else next(iter(self._velocity.values())).device
+        self._stack.parameters.update(checkpoints.part("parameters", state, lambda tensor: tensor.to(device)))
+        self._velocity = checkpoints.part("velocity", state, lambda tensor: tensor.to(device))
 
 
 def _augmented(x: Tensor, strategy: str, generators: list[torch.Generator], flip_allowed: bool) -> Tensor:
@@ -243,42 +448,42 @@ def _augmented(x: Tensor, strategy: str, generators: list[torch.Generator], flip
     return torch.stack(drawn)
 
 
-def _loss(module, parameters, buffers, x, y, low) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy (E,) and correct answers (E,) of E networks on (E, B, C, H, W), in autocast to ``low`` if
-    given."""
-    with torch.autocast(x.device.type, dtype=low or torch.bfloat16, enabled=low is not None):
-        logits = Stack(module, parameters, buffers).logits(x).float()
-    logits_last = logits.transpose(1, 2)  # (E, K, B): cross_entropy wants classes second
-    soft = y.ndim == 3
-    target = y.transpose(1, 2) if soft else y
-    losses = functional.cross_entropy(logits_last, target, reduction="none").mean(dim=1)
-    hits = (logits.detach().argmax(dim=2) == (y.argmax(dim=2) if soft else y)).sum(dim=1)
-    return losses, hits
+def _right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether each answer (…, K) is the label's, hard (…) or the likeliest of soft ones (…, K)."""
+    return logits.argmax(-1) == (labels.argmax(-1) if labels.ndim == logits.ndim else labels)
 
 
 @torch.no_grad()
-def test(stack: Stack, images: Tensor, labels: Tensor, *, classes: int, compute: Compute) -> dict[str, Tensor]:
+def test(
+    stack: Stack, images: Tensor, labels: Tensor, *, classes: int, compute: Compute, passes: int = 1
+) -> dict[str, Tensor]:
     """Loss and accuracy of every network of a stack on hard-labelled images.
 
     Args:
         images: (N, C, H, W) float32; labels: (N,) int64.
+        passes: how many such passes the job makes, which decides whether compiling is worth it.
 
     Returns:
         ``loss`` (E,), ``accuracy`` (E,) and ``class_accuracy`` (E, K), float64 on the CPU; NaN for a class without
         images.
     """
-    was_training = stack.module.training
-    stack.module.eval()
-    low = compute.low_precision(images.device)
+    device, made = images.device, stack.architecture
+    was_training = made.module.training
+    made.module.eval()
+    seconds = nominal_seconds(made.forward_flops * len(images) * stack.count * passes, device)
+    low = compute.low_precision(device, seconds)
+    answer = made.tester(low, compute, device, seconds)
     loss = torch.zeros(stack.count, dtype=torch.float64)
     hits = torch.zeros(stack.count, classes, dtype=torch.float64)
     for begin in range(0, len(images), TEST_BATCH):
         x, y = images[begin : begin + TEST_BATCH], labels[begin : begin + TEST_BATCH]
-        with torch.autocast(x.device.type, dtype=low or torch.bfloat16, enabled=low is not None):
-            logits = stack.logits(x.expand(stack.count, *x.shape)).float()
+        own = len(x)
+        if own < TEST_BATCH <= len(images):
+            x = torch.cat([x, images[: TEST_BATCH - own]])  # one compiled shape serves; what is added is not counted
+        logits = answer(stack.parameters, stack.buffers, x.expand(stack.count, *x.shape))[:, :own]
         loss += torch.stack([functional.cross_entropy(row, y, reduction="sum") for row in logits]).double().cpu()
         right = (logits.argmax(dim=2) == y).double()
         hits.index_add_(1, y.cpu(), right.cpu())
     counts = torch.bincount(labels.cpu(), minlength=classes).double()
-    stack.module.train(was_training)
+    made.module.train(was_training)
     return {"loss": loss / len(images), "accuracy": hits.sum(1) / len(images), "class_accuracy": hits / counts}

@@ -1,14 +1,12 @@
 """What methods share: their result, their starting images, their view of the real images by class, and their
 network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from distillery import networks
 from distillery.errors import UserError
@@ -118,25 +116,6 @@ def enough(index: ClassIndex, ipc: int) -> None:
             )
 
 
-class _ConvolutionForCPU(nn.Conv2d):
-    """The same convolution where the usual kernels are slow: padding wider than half the kernel, and a single input
-    channel.
-
-    Measured on 256 MNIST images (two AVX-512 cores, compiled bfloat16 gradient of the ConvNet): 0.40 s as written,
-    0.235 s so.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        usual = self.kernel_size[0] // 2
-        extra = self.padding[0] - usual
-        # A second, empty channel: with one, channels-last and channels-first strides coincide and the compiler picks
-        # the slow one.
-        more = 1 if self.in_channels == 1 else 0
-        x = functional.pad(x, (extra, extra, extra, extra, 0, more))
-        weight = functional.pad(self.weight, (0, 0, 0, 0, 0, more)) if more else self.weight
-        return functional.conv2d(x, weight, self.bias, self.stride, usual)
-
-
 def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:
     """The network that a method distils with, uninitialised, on ``device``.
 
@@ -154,24 +133,9 @@ def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:
             f"network {spec['name']} has batch normalisation, which cannot distil: take ConvNet with norm instance, "
             "and use the other for evaluation"
         )
-    if device.type == "cpu":
-        for layer in module.modules():
-            if type(layer) is nn.Conv2d and layer.groups == 1 and layer.dilation == (1, 1):
-                wide = layer.padding[0] > layer.kernel_size[0] // 2 and layer.padding[0] == layer.padding[1]
-                plain = layer.padding[0] == layer.kernel_size[0] // 2
-                if wide or (plain and layer.in_channels == 1):
-                    layer.__class__ = _ConvolutionForCPU
-    return module.to(device)
+    return networks.for_device(module, device)
 
 
 def fresh_parameters(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     """Newly drawn parameters of ``module`` by name, in its order, on its device."""
     return networks.parameters(networks.initialise(module, generator))
-
-
-def forward_flops(apply: Callable, params: Mapping[str, Tensor], image: Tensor) -> float:
-    """Floating-point operations (two a multiply-add) of one image (C, H, W) through ``apply``: counted, so the same
-    on every run."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        apply(params, image[None])
-    return float(counter.get_total_flops())

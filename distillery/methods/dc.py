@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery import checkpoint as checkpoints
 from distillery import matching, networks
 from distillery.device import Compute, nominal_seconds
 from distillery.errors import UserError
@@ -108,6 +109,7 @@ def distill(
     recorder,
     compute: Compute,
     experts=None,
+    checkpoint=checkpoints.NONE,
 ) -> base.Result:
     """Distil a set by gradient matching.
 
@@ -123,6 +125,7 @@ def distill(
             iteration's image steps.
         compute: how to compute.
         experts: unused.
+        checkpoint: where the state is kept between two image steps, and taken up again.
 
     Returns:
         The images after the last iteration, with hard labels.
@@ -140,22 +143,19 @@ def distill(
     )
     iterations, rate, momentum = settings["iterations"], settings["lr_images"], settings["momentum"]
 
-    low = compute.low_precision(device)
-    one_image = base.forward_flops(apply, base.fresh_parameters(module, stream("count")), images[0])
+    one_image = networks.forward_flops(apply, base.fresh_parameters(module, stream("count")), images[0])
     # A gradient costs three forwards, a gradient of a gradient about nine, and small batches half as much again.
     work = one_image * classes * outer * iterations
+    seconds = nominal_seconds(3 * work * min(settings["batch_real"], max(index.counts)), device)
     real_gradient = compute.compiled(
-        matching.class_gradient(apply, low),
-        device=device,
-        expected_seconds=nominal_seconds(3 * work * min(settings["batch_real"], max(index.counts)), device),
+        matching.class_gradient(apply, compute.low_precision(device, seconds)), device=device, expected_seconds=seconds
     )
     image_gradient = compute.compiled(
         matching.image_gradient(apply), device=device, expected_seconds=nominal_seconds(14 * work * ipc, device)
     )
+    seconds = nominal_seconds(3 * one_image * classes * ipc * inner * (outer - 1) * iterations, device)
     train_gradient = compute.compiled(
-        matching.class_gradient(apply, low),
-        device=device,
-        expected_seconds=nominal_seconds(3 * one_image * classes * ipc * inner * (outer - 1) * iterations, device),
+        matching.class_gradient(apply, compute.low_precision(device, seconds)), device=device, expected_seconds=seconds
     )
     together = _together(classes, ipc, device)
 
@@ -163,20 +163,29 @@ def distill(
     targets = base.synthetic_labels(classes, ipc, device)
     by_class = targets.view(classes, ipc)
     velocity = torch.zeros_like(synthetic)
-    recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(initial.shape))
-    finite_loss = None
+    finite_loss, first, first_step = None, 1, 0
+    saved = checkpoint.load()
+    if saved is None:
+        recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(initial.shape))
+    else:
+        tensors, values = saved
+        recorder.restore(checkpoints.part("evolution", tensors))
+        synthetic, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
+        finite_loss, first, first_step = values["finite_loss"], values["iteration"], values["step"]
 
-    for iteration in range(1, iterations + 1):
-        params = base.fresh_parameters(module, stream("iteration", iteration, "network"))
-        draws = stream("iteration", iteration, "real")
-        order = stream("iteration", iteration, "order")
-        total = torch.zeros((), device=device)
-        for step in range(outer):
-            chosen, weights = index.draw(settings["batch_real"], draws)
+    for iteration in range(first, iterations + 1):
+        streams = {name: stream("iteration", iteration, name) for name in ("real", "order")}
+        if iteration == first and first_step:
+            params = checkpoints.part("params", tensors, lambda tensor: tensor.to(device))
+            total = tensors["total"].to(device)
+            checkpoints.restore(streams, tensors)
+        else:
+            params = base.fresh_parameters(module, stream("iteration", iteration, "network"))
+            total = torch.zeros((), device=device)
+        for step in range(first_step if iteration == first else 0, outer):
+            chosen, weights = index.draw(settings["batch_real"], streams["real"])
             real = [real_gradient(params, images[chosen[c]], labels[chosen[c]], weights[c]) for c in range(classes)]
-            real = {
-                name: torch.stack([gradient[name] for gradient in real]) for name in params if params[name].ndim > 1
-            }
+            real = {name: torch.stack([gradient[name] for gradient in real]) for name in params if params[name].ndim > 1}
             for begin in range(0, classes, together):
                 part = slice(begin, begin + together)
                 gradient, distances = image_gradient(
@@ -187,13 +196,21 @@ def distill(
             synthetic = synthetic - rate * velocity
             if step < outer - 1:
                 flat = synthetic.view(initial.shape)
-                params = _train(
-                    params, flat, targets, train_gradient, settings["lr_network"], inner, settings["batch_train"], order
-                )
-        loss = total / outer
-        if iteration % CHECK_EVERY == 0 or iteration == iterations:
-            finite_loss = _check(iteration, loss, synthetic, finite_loss)
-        recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
+                order = streams["order"]
+                params = _train(params, flat, targets, train_gradient, settings["lr_network"], inner, settings["batch_train"], order)
+            else:
+                loss = total / outer
+                if iteration % CHECK_EVERY == 0 or iteration == iterations:
+                    finite_loss = _check(iteration, loss, synthetic, finite_loss)
+                recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
+            if checkpoint.due():
+                # Between two image steps the network, its streams and the sum so far belong to the state; after the last, none does.
+                within = step < outer - 1
+                state = {"images": synthetic, "velocity": velocity, **checkpoints.prefixed("evolution", recorder.state())}
+                if within:
+                    state |= {"total": total, **checkpoints.prefixed("params", params), **checkpoints.generators(streams)}
+                place = {"iteration": iteration, "step": step + 1} if within else {"iteration": iteration + 1, "step": 0}
+                checkpoint.save(state, {"finite_loss": finite_loss, **place}, f"iteration {iteration}, image step {step + 1} of {outer}")
     return base.Result(synthetic.reshape(initial.shape), targets)
 
 

@@ -47,6 +47,7 @@ def distill(
     recorder,
     compute: Compute,
     experts=None,
+    checkpoint=None,
 ) -> base.Result:
     """Choose ``ipc`` training images of each class by herding, in the order chosen; ``initial`` is not used.
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from distillery import augment, networks
+from distillery import checkpoint as checkpoints
 from distillery.device import Compute, nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import base
@@ -105,6 +106,7 @@ def distill(
     recorder,
     compute: Compute,
     experts=None,
+    checkpoint=checkpoints.NONE,
 ) -> base.Result:
     """Distil a set by trajectory matching.
 
@@ -121,6 +123,7 @@ def distill(
         compute: how to compute; the precision is float32 whatever it says.
         experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two parameter vectors
             (P,) float32 on the device.
+        checkpoint: where the state is kept between two iterations, and taken up again.
 
     Returns:
         The images after the last iteration, hard labels, and the learned step size.
@@ -152,7 +155,7 @@ def distill(
     batch = min(settings["batch_syn"] or count, count)
     # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
     seconds = nominal_seconds(
-        12 * base.forward_flops(apply, like, initial[0]) * batch * steps * settings["iterations"], device
+        12 * networks.forward_flops(apply, like, initial[0]) * batch * steps * settings["iterations"], device
     )
     strategy = settings["augment"]
     unroll = Unroll(
@@ -168,10 +171,18 @@ def distill(
     targets = base.synthetic_labels(classes, ipc, device)
     step_size = torch.tensor(float(settings["step_size"]), device=device)
     velocity, step_velocity = torch.zeros_like(synthetic), torch.zeros_like(step_size)
-    recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic, step_size=step_size)
-    finite = None
+    finite, first = None, 1
+    saved = checkpoint.load()
+    if saved is None:
+        recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic, step_size=step_size)
+    else:
+        tensors, values = saved
+        recorder.restore(checkpoints.part("evolution", tensors))
+        state = [tensors[name].to(device) for name in ("images", "velocity", "step_size", "step_velocity")]
+        synthetic, velocity, step_size, step_velocity = state
+        finite, first = values["finite"], values["iteration"] + 1
 
-    for iteration in range(1, settings["iterations"] + 1):
+    for iteration in range(first, settings["iterations"] + 1):
         choice = stream("iteration", iteration, "expert")
         expert = int(torch.randint(experts.number, (), generator=choice))
         start = int(torch.randint(latest, (), generator=choice))
@@ -204,6 +215,10 @@ def distill(
             raise UserError(_diverged(iteration, finite, settings))
         finite = (value, float(step_size))
         recorder.iteration(iteration, loss=result.loss, images=synthetic, step_size=step_size)
+        if checkpoint.due():
+            state = {"images": synthetic, "velocity": velocity, "step_size": step_size, "step_velocity": step_velocity}
+            state |= checkpoints.prefixed("evolution", recorder.state())
+            checkpoint.save(state, {"finite": finite, "iteration": iteration}, f"iteration {iteration}")
     return base.Result(synthetic, targets, float(step_size))
 
 

@@ -30,6 +30,7 @@ def distill(
     recorder,
     compute: Compute,
     experts=None,
+    checkpoint=None,
 ) -> base.Result:
     """Choose ``ipc`` random training images of each class; ``initial`` is not used.
 

@@ -87,9 +87,7 @@ def test_text_is_utf_8_with_its_own_line_ends(tmp_path):
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(
-        first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first
-    )
+    return first.keys() == second.keys() and all(first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first)
 
 
 def test_tensors_and_header_come_back(tmp_path):
@@ -155,6 +153,14 @@ def test_a_header_is_checked_without_the_tensors(tmp_path):
     path.write_bytes(whole.replace(b"0.1307", b"0.1308"))
     with pytest.raises(UserError, match=r"its header is not what was written.*rule distill"):
         artefact.header(path, rule="distill")
+
+
+def test_content_is_told_by_the_headers_alone(tmp_path):
+    paths = [tmp_path / f"{n}.safetensors" for n in range(3)]
+    contents = [{"a": torch.zeros(2)}, {"a": torch.ones(2)}, {"a": torch.zeros(2)}]
+    for path, tensors in zip(paths, contents, strict=True):
+        artefact.save(path, tensors, {"path": str(path)})
+    assert artefact.digests(paths) == [artefact.digest(tensors) for tensors in contents]
 
 
 def test_cut_short_empty_missing_and_foreign_files_are_named_with_their_rule(tmp_path):
@@ -321,6 +327,27 @@ def test_a_set_that_learned_soft_labels_lends_them_to_its_snapshots(tmp_path):
     assert all(torch.equal(labels, SOFT[:3]) for _, _, labels, _ in frames)
 
 
+@pytest.mark.parametrize("step_sizes", [False, True])
+@pytest.mark.parametrize("soft", [False, True])
+def test_an_evolution_goes_on_where_its_state_was_kept(tmp_path, step_sizes, soft):
+    whole = evolved(iterations=6, snapshots=3, step_sizes=step_sizes, soft=soft)
+    artefact.save(tmp_path / "state.safetensors", evolved(4, step_sizes=step_sizes, soft=soft).state(), {})
+    told = []
+    again = Evolution(6, 3, lambda iteration, loss: told.append(iteration))
+    again.restore(artefact.load(tmp_path / "state.safetensors", rule="distill")[0])
+    assert told == [4]
+    for iteration in (5, 6):
+        more = {"step_size": torch.tensor(0.5 ** (iteration + 1))} if step_sizes else {}
+        more |= {"labels": torch.eye(3) * 0.5 ** (iteration + 1)} if soft else {}
+        again.iteration(iteration, torch.tensor(10.0 - iteration), torch.full((3, 1, 2, 2), iteration + 1.0), **more)
+    found = [Metrics(), Metrics()]
+    for name, evolution, rows in zip(("whole", "again"), (whole, again), found, strict=True):
+        evolution.save(tmp_path / f"{name}.safetensors", {})
+        evolution.record(rows)
+    assert found[0].rows == found[1].rows
+    assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+
+
 def test_every_iteration_is_recorded_and_the_start_has_no_loss():
     found = Metrics(method="mtt")
     evolved(step_sizes=True).record(found)
@@ -372,6 +399,15 @@ def test_a_row_has_its_own_columns_and_those_of_the_job(tmp_path):
     expected = dict.fromkeys(metrics.COLUMNS, "") | given | {"measure": "class_accuracy", "value": "0.5"}
     assert first == expected
     assert second["dataset"] == 'a "quoted", name' and second["value"] == "1"
+
+
+def test_rows_are_taken_over_with_the_columns_of_the_job():
+    found, other = Metrics(rule="evaluate_synthetic", model=1), Metrics()
+    other.add("loss", 0.5, epoch=2)
+    other.add("loss", 0.25, model=3)
+    found.extend(other)
+    common = {"rule": "evaluate_synthetic", "measure": "loss"}
+    assert found.rows == [{**common, "model": 1, "epoch": 2, "value": 0.5}, {**common, "model": 3, "value": 0.25}]
 
 
 def test_unknown_columns_are_refused():

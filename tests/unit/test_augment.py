@@ -146,9 +146,7 @@ def test_rotation_turns_a_ramp_inside_the_circle():
 def test_the_same_seed_gives_the_same_draws_and_they_can_be_replayed():
     images = random(4, *SHAPE)
     for strategy in ("dsa", "dc_mnist", "dc_bn"):
-        first, again, other = (
-            augment.draw(strategy, 4, generator(seed), shape=SHAPE, flip_allowed=True) for seed in (5, 5, 6)
-        )
+        first, again, other = (augment.draw(strategy, 4, generator(seed), shape=SHAPE, flip_allowed=True) for seed in (5, 5, 6))
         assert first[0] == again[0] and first[1].keys() == again[1].keys()
         assert all(torch.equal(first[1][name], again[1][name]) for name in first[1])
         assert first[0] != other[0] or any(not torch.equal(first[1][name], other[1][name]) for name in first[1])

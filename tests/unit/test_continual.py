@@ -37,18 +37,12 @@ def data(a_class=6, seed=1):
 
 def learn(strategy, metrics=None, groups=GROUPS, recipe=RECIPE, models=1, **arguments):
     metrics = Metrics() if metrics is None else metrics
-    found = continual.learn(
-        metrics, strategy, NETWORK, *data(), data(4, 2), groups, recipe, models=models, **SHARED, **arguments
-    )
+    found = continual.learn(metrics, strategy, NETWORK, *data(), data(4, 2), groups, recipe, models=models, **SHARED, **arguments)
     return metrics, *found
 
 
 def rows(metrics, measure, **columns):
-    return [
-        row["value"]
-        for row in metrics.rows
-        if row["measure"] == measure and all(row.get(name) == value for name, value in columns.items())
-    ]
+    return [row["value"] for row in metrics.rows if row["measure"] == measure and all(row.get(name) == value for name, value in columns.items())]
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -169,7 +163,7 @@ def faked(monkeypatch, stages):
     """Tests that give the accuracies of ``HISTORY``, stage after stage, whatever the network."""
     calls = []
 
-    def test(stack, images, labels, *, classes, compute):
+    def test(stack, images, labels, *, classes, compute, passes=1):
         by_group = [*HISTORY, [0.8, 0.7, 0.6]][len(calls) % 4]
         calls.append(stack)
         by_class = torch.empty(1, classes, dtype=torch.float64)
@@ -197,7 +191,7 @@ def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
 
 
 def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_nothing():
-    record = continual._Record(Metrics(), [[0], [1]], (None, torch.arange(2)), 2, None)
+    record = continual._Record(Metrics(), [[0], [1]], (None, torch.arange(2)), 2, None, 1)
     record.note(0, 5, [0.2, 0.4, 0.0])
     record.note(1, 5, [0.7, 0.6, 0.8])
     record.forgetting()
@@ -216,10 +210,8 @@ def test_the_accuracy_of_a_group_is_that_of_its_images():
     kept = torch.arange(len(labels)) % 5 != 0
     images, labels = images[kept], labels[kept]
     metrics = Metrics()
-    finals, _ = continual.learn(
-        metrics, "joint", NETWORK, *data(), (images, labels), GROUPS, RECIPE, models=1, **SHARED
-    )
-    stack = training.Stack(training.initialise(NETWORK, [torch.Generator()], images.device).module, {})
+    finals, _ = continual.learn(metrics, "joint", NETWORK, *data(), (images, labels), GROUPS, RECIPE, models=1, **SHARED)
+    stack = training.Stack(training.initialise(NETWORK, [torch.Generator()], images.device).architecture, {})
     stack.parameters = {name: value[None] for name, value in finals[0].items()}
     right = stack.logits(images[None])[0].argmax(1) == labels
     for group, classes in enumerate(GROUPS):
@@ -270,9 +262,7 @@ def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():
 
 def test_finetuned_networks_survive_the_disk(tmp_path):
     network = {**NETWORK, "options": {**NETWORK["options"], "norm": "batch"}}
-    finals, history = continual.learn(
-        Metrics(), "finetune", network, *data(), data(4, 2), GROUPS, RECIPE, models=2, **SHARED
-    )
+    finals, history = continual.learn(Metrics(), "finetune", network, *data(), data(4, 2), GROUPS, RECIPE, models=2, **SHARED)
     artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
     again, back = continual.finetuned(*artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone"))
     assert back == history and len(again) == 2

@@ -1,6 +1,7 @@
 """What is recorded of a set, and how the best snapshot is chosen."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_curves_are_even_and_end_with_the_last_epoch(epochs, points):
 
 
 def measured(monkeypatch, together, curve=2, **arguments):
-    monkeypatch.setattr(evaluate, "stack_size", lambda network, count, device: together)
+    monkeypatch.setattr(evaluate, "stack_size", lambda *_: together)
     metrics, done = Metrics(rule="evaluate_synthetic"), []
     recipe = Recipe(epochs=4, lr=0.05, batch=16)
     arguments = {"models": 3, "progress": done.append, **SHARED, **arguments}
@@ -108,10 +109,53 @@ def test_the_values_are_those_of_training_and_testing(monkeypatch):
     assert first != last == values(metrics, measure="loss", split="test", model=0, epoch=None)[0]["value"]
 
 
+@pytest.mark.parametrize("together", [1, 3])
+def test_on_the_way_only_the_first_network_is_tested(together, monkeypatch):
+    """On small sets testing costs more than training: one network at epoch 2, and every one at the end."""
+    counts = []
+
+    def spy(stack, *arguments, **more):
+        counts.append(stack.count)
+        return training.test(stack, *arguments, **more)
+
+    monkeypatch.setattr(evaluate, "test", spy)
+    measured(monkeypatch, together)
+    assert counts == {1: [1, 1, 1, 1], 3: [1, 3]}[together]
+
+
 def test_without_a_curve_only_the_end_is_recorded(monkeypatch):
     metrics, _ = measured(monkeypatch, 1, curve=0)
     assert len(metrics.rows) == 3 * (2 + CLASSES)
     assert not any("epoch" in row for row in metrics.rows)
+
+
+def test_networks_that_diverge_are_told_and_not_left_out():
+    metrics = Metrics()
+    recipe = Recipe(epochs=2, lr=1e38, batch=16)
+    accuracies = evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), recipe, models=2, curve=2, **SHARED)
+    assert len(accuracies) == len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
+    assert [row["model"] for row in values(metrics, measure="diverged", value=1)] == [0, 1]
+    # A mean over a loss that is not finite would be none.
+    assert all(math.isfinite(row["value"]) for row in metrics.rows) and values(metrics, measure="loss", split="test") == []
+
+
+def test_memory_that_ends_leaves_no_row_twice(monkeypatch):
+    """Three networks at once are too many: the same rows come of one and one and one."""
+    real = evaluate.train
+
+    def scarce(network, count, *arguments, after_epoch, **more):
+        stack = real(network, count, *arguments, after_epoch=after_epoch, **more)
+        if count > 1:  # as late as can be
+            raise torch.OutOfMemoryError("out of memory")
+        return stack
+
+    expected, accuracies = measured(monkeypatch, 1)
+    monkeypatch.setattr(evaluate, "train", scarce)
+    monkeypatch.setattr(evaluate, "stack_size", lambda *_: 3)
+    metrics = Metrics(rule="evaluate_synthetic")
+    arguments = {"models": 3, "curve": 2, **SHARED}
+    found = evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), Recipe(epochs=4, lr=0.05, batch=16), **arguments)
+    assert found == accuracies and metrics.rows == expected.rows
 
 
 # ---- selection -------------------------------------------------------------------------------------------------------
@@ -153,10 +197,7 @@ def test_the_best_snapshot_wins_and_the_earlier_of_equals():
     metrics = selected()
     assert len(values(metrics, selection="snapshot")) == 3 * 2 * 2
     scores = {
-        (iteration, split): sum(
-            r["value"] for r in values(metrics, selection="snapshot", split=split, iteration=iteration)
-        )
-        / 2
+        (iteration, split): sum(r["value"] for r in values(metrics, selection="snapshot", split=split, iteration=iteration)) / 2
         for iteration in (0, 10, 20)
         for split in ("validation", "test")
     }

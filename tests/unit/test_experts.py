@@ -1,9 +1,11 @@
 """Expert trajectories: what is remembered, and what is read back."""
 
+import json
+
 import pytest
 import torch
 
-from distillery import artefact, experts, networks, streams, training
+from distillery import artefact, experts, networks, streams, training, trajectories
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.training import Recipe
@@ -62,7 +64,7 @@ def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
     assert torch.equal(whole, torch.cat([trained([0, 1]), trained([2, 3])]))
     assert torch.equal(whole[2:3], trained([2]))
     # Trained together they are the same up to rounding.
-    monkeypatch.setattr(experts, "stack_size", lambda network, count, device: 3)
+    monkeypatch.setattr(experts, "stack_size", lambda *_: 3)
     together = trained([0, 1, 2, 3])
     assert float((together - whole).abs().max()) < 1e-4
     assert float((whole[0] - whole[1]).abs().max()) > 0.01
@@ -70,12 +72,53 @@ def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
 
 @pytest.mark.parametrize("together", [1, 2])
 def test_every_epoch_of_every_expert_is_told(together, monkeypatch):
-    monkeypatch.setattr(experts, "stack_size", lambda network, count, device: together)
+    monkeypatch.setattr(experts, "stack_size", lambda *_: together)
     told = []
     trained([4, 5, 6], after_epoch=lambda *all_: told.append(all_))
     found = [(first + e, epoch) for first, epoch, summary in told for e in range(len(summary["loss"]))]
     assert sorted(found) == [(number, epoch) for number in (4, 5, 6) for epoch in (1, 2, 3)]
     assert all(summary["accuracy"].shape == summary["loss"].shape for _, _, summary in told)
+
+
+class Memory:
+    """A checkpoint in memory that is due at every step and kills the job at one save."""
+
+    def __init__(self):
+        self.saved, self.left = None, 0
+
+    def load(self):
+        return self.saved
+
+    def due(self):
+        return True
+
+    def save(self, tensors, values, note):
+        self.saved = {name: value.clone() for name, value in tensors.items()}, json.loads(json.dumps(values))
+        self.left -= 1
+        if self.left == 0:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("kills", [[1], [5], [9], [3, 6]])
+def test_a_killed_shard_goes_on_to_the_same_bits(together, kills, monkeypatch):
+    """Two saves an epoch of three steps: within the first stack, in the second, and twice on the way."""
+    monkeypatch.setattr(experts, "stack_size", lambda *_: together)
+    expected = []
+    whole = trained([4, 5, 6], after_epoch=lambda *all_: expected.append(all_))
+    checkpoint = Memory()
+    for kill in kills:
+        checkpoint.left = kill
+        with pytest.raises(InterruptedError):
+            trained([4, 5, 6], checkpoint=checkpoint)
+    told = []
+    checkpoint.left = 0
+    again = trained([4, 5, 6], checkpoint=checkpoint, after_epoch=lambda *all_: told.append(all_))
+    assert torch.equal(again, whole)
+    # Every epoch is told once, those before the interruption too.
+    assert [all_[:2] for all_ in told] == [all_[:2] for all_ in expected]
+    for (*_, first), (*_, second) in zip(told, expected, strict=True):
+        assert all(torch.equal(first[name], second[name]) for name in ("loss", "accuracy"))
 
 
 @pytest.mark.parametrize("numbers", [[0, 2], [1, 0], []])
@@ -92,14 +135,14 @@ def shards(tmp_path):
     """Two shards, of two experts and one, whose every value tells its place."""
     numbers = torch.arange(3 * 5 * 7, dtype=torch.float32).view(3, 5, 7)
     paths = [tmp_path / "shard0.safetensors", tmp_path / "shard1.safetensors"]
-    experts.save(paths[0], numbers[:2], {"dataset": "toy"})
-    experts.save(paths[1], numbers[2:], {"dataset": "toy"})
+    trajectories.save(paths[0], numbers[:2], {"dataset": "toy"})
+    trajectories.save(paths[1], numbers[2:], {"dataset": "toy"})
     return paths, numbers
 
 
 def test_pairs_are_the_rows_asked_for_across_shards(shards):
     paths, numbers = shards
-    found = experts.Experts(paths)
+    found = trajectories.Experts(paths)
     assert (found.number, found.epochs, found.parameters) == (3, 4, 7)
     for expert in range(3):
         for start in range(5):
@@ -114,13 +157,13 @@ def test_pairs_are_the_rows_asked_for_across_shards(shards):
 @pytest.mark.parametrize("expert, start, stop", [(3, 0, 1), (-1, 0, 1), (0, 0, 5), (0, -1, 0)])
 def test_what_is_not_there_is_not_read(shards, expert, start, stop):
     with pytest.raises(IndexError, match="3 experts of 4 epochs"):
-        experts.Experts(shards[0]).pair(expert, start, stop)
+        trajectories.Experts(shards[0]).pair(expert, start, stop)
 
 
 def test_a_row_is_a_network(tmp_path):
     path = tmp_path / "shard.safetensors"
-    experts.save(path, trained([0]), {})
-    last = experts.Experts([path]).pair(0, 0, 3)[1]
+    trajectories.save(path, trained([0]), {})
+    last = trajectories.Experts([path]).pair(0, 0, 3)[1]
     module = networks.build("ConvNet", **SHAPE)
     apply, _ = networks.functional(module)
     stack = training.train(NETWORK, 1, *data(), RECIPE, **SHARED)
@@ -135,19 +178,19 @@ def test_a_damaged_shard_is_named_with_its_rule(shards):
     for left in (b"", whole[:5], whole[: len(whole) // 2], whole[:-1], b"PK" + whole[2:]):
         paths[1].write_bytes(left)
         with pytest.raises(UserError, match=r"shard1\.safetensors.*train_experts"):
-            experts.Experts(paths)
+            trajectories.Experts(paths)
     paths[1].unlink()
     with pytest.raises(UserError, match=r"shard1\.safetensors: is missing.*train_experts"):
-        experts.Experts(paths)
+        trajectories.Experts(paths)
     for tensors in ({"others": torch.zeros(1, 5, 7)}, {"trajectories": torch.zeros(7)}):
         artefact.save(paths[1], tensors, {})
         with pytest.raises(UserError, match=r"shard1\.safetensors.*train_experts"):
-            experts.Experts(paths)
+            trajectories.Experts(paths)
 
 
 def test_shards_of_different_recipes_or_networks_are_refused(shards):
     paths, _ = shards
     for shape in ((1, 6, 7), (1, 5, 8)):
-        experts.save(paths[1], torch.zeros(shape), {})
+        trajectories.save(paths[1], torch.zeros(shape), {})
         with pytest.raises(UserError, match="disagree"):
-            experts.Experts(paths)
+            trajectories.Experts(paths)

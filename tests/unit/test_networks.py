@@ -58,9 +58,7 @@ def test_parameter_counts_are_the_published_ones(name, channels, size, classes, 
 @pytest.mark.parametrize("norm", ["instance", "batch", "layer", "group", "none"])
 def test_convnet_has_what_its_options_say(width, depth, pooling, norm):
     channels, size, classes = 3, 16, 5
-    module = networks.build(
-        "ConvNet", channels=channels, size=size, classes=classes, width=width, depth=depth, norm=norm, pooling=pooling
-    )
+    module = networks.build("ConvNet", channels=channels, size=size, classes=classes, width=width, depth=depth, norm=norm, pooling=pooling)
     expected, inputs, side = 0, channels, size
     for _ in range(depth):
         expected += inputs * width * 9 + width

@@ -46,9 +46,7 @@ def run(recipe, count=1, network=NETWORK, images=None, labels=None, **arguments)
 
 def plain(network=NETWORK, model=0):
     """The module that the library trains as number ``model``, and how it starts."""
-    module = networks.build(
-        *[network["name"]], **{k: network[k] for k in ("channels", "size", "classes")}, **network["options"]
-    )
+    module = networks.build(*[network["name"]], **{k: network[k] for k in ("channels", "size", "classes")}, **network["options"])
     return networks.initialise(module, stream("initialise", model)).train()
 
 
@@ -121,13 +119,15 @@ def test_after_the_drop_the_momentum_starts_anew():
 def test_an_epoch_sees_every_image_once_in_mini_batches_of_its_own_order(monkeypatch):
     images, labels = data()
     images[:, 0, 0, 0] = torch.arange(20.0)
-    seen, real = [], training._loss
+    seen, real = [], training._Plain.__call__
 
-    def spy(module, parameters, buffers, x, y, low):
-        seen.append((x[:, :, 0, 0, 0].int(), y))
-        return real(module, parameters, buffers, x, y, low)
+    def spy(stepper, x, y, weights):
+        own = weights > 0
+        assert torch.allclose(weights[own], 1 / own.sum())
+        seen.append((x[:, own, 0, 0, 0].int(), y[:, own]))
+        return real(stepper, x, y, weights)
 
-    monkeypatch.setattr(training, "_loss", spy)
+    monkeypatch.setattr(training._Plain, "__call__", spy)
     run(Recipe(epochs=2, batch=8), count=2, images=images, labels=labels)
     assert [x.shape for x, _ in seen] == [(2, 8), (2, 8), (2, 4)] * 2
     orders = []
@@ -155,9 +155,7 @@ def test_the_losses_of_an_epoch_weigh_every_image_alike():
         for epoch in (1, 2):
             expected = float(functional.cross_entropy(logits, labels))
             assert float(noted[epoch]["loss"][model]) == pytest.approx(expected, rel=1e-5)
-            assert float(noted[epoch]["accuracy"][model]) == pytest.approx(
-                float((logits.argmax(1) == labels).float().mean())
-            )
+            assert float(noted[epoch]["accuracy"][model]) == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
 
 
 @pytest.mark.parametrize("strategy", ["none", "dsa", "dc_mnist"])
@@ -177,17 +175,18 @@ def test_a_stack_trains_each_network_as_if_alone(strategy):
     assert all(apart(together[a], together[b]) > 0.01 for a, b in itertools.combinations(range(3), 2))
 
 
-def test_training_images_are_augmented_as_drawn():
-    """One full batch a step: the step that was taken is the one on the images that the network's own stream changes."""
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("model", [0, 2])
+def test_training_images_are_augmented_as_drawn(allowed, model):
+    """One full batch a step: the steps are those on the images as the network's own stream changes them."""
     images, labels = data()
-    for allowed in (False, True):
-        stack = run(Recipe(epochs=2, lr=0.1, batch=20, augment="dsa"), flip_allowed=allowed)
-        order, draws = stream("order", 0), stream("augment", 0)
-        batches = []
-        for _ in range(2):
-            index = torch.randperm(20, generator=order)
-            batches.append((augment.augment("dsa", images[index], draws, flip_allowed=allowed), labels[index]))
-        assert apart(stack.flat(), by_hand(plain(), batches, [0.1] * 2)) < 1e-5
+    stack = run(Recipe(epochs=2, lr=0.1, batch=20, augment="dsa"), flip_allowed=allowed, first=model)
+    order, draws = stream("order", model), stream("augment", model)
+    batches = []
+    for _ in range(2):
+        index = torch.randperm(20, generator=order)
+        batches.append((augment.augment("dsa", images[index], draws, flip_allowed=allowed), labels[index]))
+    assert apart(stack.flat(), by_hand(plain(model=model), batches, [0.1] * 2)) < 1e-5
 
 
 @pytest.mark.parametrize("network", [NETWORK, BATCH_NORM])
@@ -202,6 +201,16 @@ def test_the_same_seed_gives_the_same_bits(network):
     assert apart(first.flat(), other.flat()) > 0.01
     assert torch.equal(torch.get_rng_state(), before) and torch.equal(images, kept)
     assert not any(tensor.requires_grad for tensor in first.parameters.values())
+
+
+def test_work_this_small_is_neither_compiled_nor_in_low_precision():
+    """Whatever the study allows: so the small sets of a study do not depend on what a processor can do."""
+    images, labels = data(100)
+    recipe = Recipe(epochs=2, lr=0.1, batch=8)
+    found = [run(recipe, images=images, labels=labels, compute=compute) for compute in (Compute("auto", "auto"), COMPUTE)]
+    assert torch.equal(found[0].flat(), found[1].flat())
+    tested = [training.test(found[0], images, labels, classes=CLASSES, compute=c) for c in (Compute("auto", "auto"), COMPUTE)]
+    assert torch.equal(tested[0]["loss"], tested[1]["loss"])
 
 
 def test_soft_labels_that_are_hard_train_the_same_and_others_by_their_cross_entropy():
@@ -236,9 +245,7 @@ def test_replay_averages_the_loss_of_the_batch_and_of_the_memory():
     )
 
     def loss(logits, targets):
-        return 0.5 * (
-            functional.cross_entropy(logits[:20], targets[:20]) + functional.cross_entropy(logits[20:], targets[20:])
-        )
+        return 0.5 * (functional.cross_entropy(logits[:20], targets[:20]) + functional.cross_entropy(logits[20:], targets[20:]))
 
     joined = torch.cat([images, memory[0]]), torch.cat([labels, memory[1]])
     assert apart(stack.flat(), by_hand(plain(), [joined] * 2, [0.1] * 2, loss=loss)) < 1e-5
@@ -249,15 +256,15 @@ def test_replay_averages_the_loss_of_the_batch_and_of_the_memory():
 def test_replay_draws_the_size_asked_for_from_the_whole_memory(monkeypatch):
     memory, labels = data(6, seed=2)
     memory[:, 0, 0, 0] = 100 + torch.arange(6.0)
-    drawn, real = [], training._loss
+    drawn, real = [], training._Plain.__call__
 
-    def spy(module, parameters, buffers, x, y, low):
-        if float(x[0, 0, 0, 0, 0]) >= 100:
-            drawn.append(x[0, :, 0, 0, 0].int() - 100)
-            assert torch.equal(y[0], labels[drawn[-1].long()])
-        return real(module, parameters, buffers, x, y, low)
+    def spy(stepper, x, y, weights):
+        drawn.append(x[0, 8:, 0, 0, 0].int() - 100)
+        assert torch.equal(y[0, 8:], labels[drawn[-1].long()])
+        assert float(weights[:8].sum()) == pytest.approx(0.5) and torch.allclose(weights[8:], torch.tensor(0.5 / 9))
+        return real(stepper, x, y, weights)
 
-    monkeypatch.setattr(training, "_loss", spy)
+    monkeypatch.setattr(training._Plain, "__call__", spy)
     run(Recipe(epochs=4, batch=8), replay=(memory, labels, 9))
     assert [len(numbers) for numbers in drawn] == [9] * 12
     assert set(torch.cat(drawn).tolist()) == set(range(6))
@@ -283,6 +290,17 @@ def test_divergence_is_told(epochs):
         run(Recipe(epochs=epochs, lr=1e38, weight_decay=1e3, batch=20))
 
 
+def test_a_tolerant_training_goes_on_without_the_network_that_diverged():
+    images, labels = data()
+    start = training.initialise(NETWORK, [stream("initialise", model) for model in range(2)], CPU)
+    start.parameters["classifier.weight"][1, 0, 0] = float("inf")
+    noted = []
+    recipe = Recipe(epochs=2, lr=0.1)
+    stack = run(recipe, count=2, start=start, tolerant=True, after_epoch=lambda *all_: noted.append(all_[0]))
+    assert noted == [0, 1, 2] and not torch.isfinite(stack.flat()[1]).all()
+    assert apart(stack.flat()[:1], by_hand(plain(), [(images, labels)] * 2, [0.1] * 2)) < 1e-5
+
+
 # ---- batch normalisation ---------------------------------------------------------------------------------------------
 
 
@@ -302,9 +320,7 @@ def test_batch_normalisation_is_tested_by_its_running_statistics():
     stack = run(Recipe(epochs=2, lr=0.1), network=BATCH_NORM)
     kept = {name: value.clone() for name, value in stack.buffers.items()}
     whole = training.test(stack, images, labels, classes=CLASSES, compute=COMPUTE)
-    parts = [
-        training.test(stack, images[n : n + 1], labels[n : n + 1], classes=CLASSES, compute=COMPUTE) for n in range(20)
-    ]
+    parts = [training.test(stack, images[n : n + 1], labels[n : n + 1], classes=CLASSES, compute=COMPUTE) for n in range(20)]
     assert float(whole["loss"]) == pytest.approx(sum(float(part["loss"]) for part in parts) / 20, rel=1e-4)
     assert all(torch.equal(stack.buffers[name], kept[name]) for name in kept)
     assert stack.module.training
@@ -326,12 +342,89 @@ def test_a_fresh_stack_holds_the_networks_of_its_generators():
     assert torch.allclose(first.logits(images[:1]), logits[:1], atol=1e-5)
 
 
-def test_stacks_are_for_gpus_and_for_networks_without_running_statistics():
+def test_stacks_are_for_gpus_and_for_networks_without_running_statistics(monkeypatch):
     cuda = torch.device("cuda")
+    free = {"bytes": 2**36}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free["bytes"], 2**37))
     assert training.stack_size(NETWORK, 7, CPU) == 1
     assert training.stack_size(NETWORK, 7, cuda) == 7
+    free["bytes"] = 2**26
+    assert training.stack_size(NETWORK, 1000, cuda) < training.stack_size(NETWORK, 1000, cuda, batch=1) * 2 < 2000
+    free["bytes"] = 0
+    assert training.stack_size(NETWORK, 7, cuda) == 1
+    free["bytes"] = 2**36
     assert training.stack_size(BATCH_NORM, 7, cuda) == 1
     assert training.stack_size({**NETWORK, "name": "ResNet18BN", "options": {}}, 7, cuda) == 1
+
+
+def test_out_of_memory_halves_the_stack_and_goes_on():
+    asked, done = [], []
+
+    def run_some(first, number):
+        asked.append(number)
+        if number > 2:
+            raise torch.OutOfMemoryError("too much")
+        done.extend(range(first, first + number))
+
+    training.in_stacks(11, 11, run_some)
+    assert asked == [11, 5, 2, 2, 2, 2, 2, 1] and done == list(range(11))
+    with pytest.raises(torch.OutOfMemoryError):
+        training.in_stacks(1, 1, lambda first, number: (_ for _ in ()).throw(torch.OutOfMemoryError("too much")))
+
+
+class Memory:
+    """A checkpoint that is due at one step, keeps what it is given, and ends the training there."""
+
+    def __init__(self, at):
+        self.left, self.kept = at, None
+
+    def load(self):
+        return self.kept
+
+    def due(self):
+        self.left -= 1
+        return self.left == 0
+
+    def save(self, tensors, values, note):
+        self.kept = {name: value.clone() for name, value in tensors.items()}, values
+        raise InterruptedError
+
+
+@pytest.mark.parametrize("network", [NETWORK, BATCH_NORM], ids=["instance", "batch"])
+@pytest.mark.parametrize("at", [1, 4, 5, 8, 11])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(monkeypatch, network, at, compiled):
+    if compiled:  # the compiled step, run eagerly
+        monkeypatch.setattr(Compute, "compiles", lambda *_: True)
+        monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: function)
+        monkeypatch.setattr(training, "_architecture", lambda key, device: training._Architecture(training.json.loads(key), torch.device(device)))
+    images, labels = data()
+    recipe = Recipe(epochs=4, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half", augment="dsa")
+    arguments = {"network": network, "images": images, "labels": labels, "replay": (images[:5], labels[:5], 3)}
+    whole = run(recipe, **arguments)
+    memory = Memory(at)
+    with pytest.raises(InterruptedError):
+        run(recipe, checkpoint=memory, **arguments)
+    again = run(recipe, checkpoint=memory, **arguments)
+    assert torch.equal(whole.flat(), again.flat())
+    for name, value in whole.buffers.items():
+        assert torch.equal(value, again.buffers[name])
+
+
+def test_the_compiled_step_is_the_plain_one(monkeypatch):
+    images, labels = data()
+    recipe = Recipe(epochs=3, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half")
+    plain_ones = [run(recipe, count=count, images=images, labels=labels, replay=(images[:5], labels[:5], 3)) for count in (1, 2)]
+    monkeypatch.setattr(Compute, "compiles", lambda *_: True)
+    monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: function)
+    monkeypatch.setattr(training, "_architecture", lambda key, device: training._Architecture(training.json.loads(key), torch.device(device)))
+    for count, expected in zip((1, 2), plain_ones, strict=True):
+        noted = {}
+        found = run(
+            recipe, count=count, images=images, labels=labels, replay=(images[:5], labels[:5], 3), after_epoch=lambda e, s, m, noted=noted: noted.update({e: m})
+        )
+        assert apart(found.flat(), expected.flat()) < 1e-4
+        assert noted[3]["loss"].shape == (count,)
 
 
 # ---- testing ---------------------------------------------------------------------------------------------------------
@@ -342,13 +435,14 @@ def test_testing_is_a_plain_loop(monkeypatch):
     monkeypatch.setattr(training, "TEST_BATCH", 7)
     images, labels = data()
     network = {**NETWORK, "classes": CLASSES + 1}
-    stack = training.initialise(network, [stream("initialise", model) for model in range(2)], CPU)
+    # Trained a little, each on images of its own, so that they answer differently, and often wrong.
+    alone = [run(Recipe(epochs=4, lr=0.1), network=network, images=data(seed=s)[0], labels=data(seed=s + 9)[1]) for s in (1, 2)]
+    stack = training.Stack(alone[0].architecture, {name: torch.cat([one.parameters[name] for one in alone]) for name in alone[0].parameters})
     found = training.test(stack, images, labels, classes=CLASSES + 1, compute=COMPUTE)
-    assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(
-        ("loss", "accuracy", "class_accuracy"), torch.float64
-    )
+    assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(("loss", "accuracy", "class_accuracy"), torch.float64)
     for model in range(2):
-        module, losses, hits = plain(network, model), [], [[] for _ in range(CLASSES + 1)]
+        module, losses, hits = plain(network), [], [[] for _ in range(CLASSES + 1)]
+        module.load_state_dict({name: value[model] for name, value in stack.parameters.items()})
         for image, label in zip(images, labels, strict=True):
             logits = module(image[None]).detach()
             losses.append(float(functional.cross_entropy(logits, label[None])))
@@ -369,8 +463,9 @@ def test_low_precision_stays_near_float32(count):
     x, y = images.expand(count, *images.shape), labels.expand(count, 20)
     gradients, losses = [], []
     for low in (None, torch.bfloat16):
-        loss, _ = training._loss(stack.module, stack.parameters, stack.buffers, x, y, low)
-        assert loss.dtype == torch.float32
+        logits = stack.architecture.stacked(stack.parameters, stack.buffers, x, low)
+        assert logits.dtype == torch.float32
+        loss = functional.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
         losses.append(loss.detach())
         gradient = torch.autograd.grad(loss.sum(), [v for v in stack.parameters.values() if v.ndim > 2])
         gradients.append(torch.cat([g.flatten() for g in gradient]))

@@ -11,15 +11,15 @@ from distillery.grid import Cell, Study, check_groups
 ROOT = Path(workflow.basedir)
 
 try:
-    STUDY = Study(
-        config, yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
-    )
+    STUDY = Study(config, yaml.safe_load((ROOT / "config" / "schema.yaml").read_text()))
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
         from distillery.imported import check
 
         for number, entry in enumerate(STUDY.config["imported"]):
-            check(entry, STUDY.datasets[entry["dataset"]], f"config: imported[{number}]")
+            check(
+                entry, STUDY.datasets[entry["dataset"]], f"config: imported[{number}]"
+            )
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -35,6 +35,7 @@ VANILLA = f"{RESULTS}/vanilla/{{dataset}}/{{network}}"
 CONTINUAL = f"{RESULTS}/continual/{{dataset}}/{{strategy}}"
 REMEMBERED = f"{RESULTS}/continual/{MEMORY}"
 REPORT = f"{RESULTS}/report.html"
+CHECKPOINTS = f"{RESULTS}/checkpoints"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
@@ -75,8 +76,7 @@ def study_seed(wildcards):
 
 def compute_settings(wildcards):
     return {
-        key: STUDY.config["compute"][key]
-        for key in ("precision", "compile", "threads")
+        key: STUDY.config["compute"][key] for key in ("precision", "compile", "threads")
     }
 
 
@@ -102,3 +102,184 @@ def measured_network(wildcards):
 
 def validation_share(wildcards):
     return STUDY.config["data"]["validation"]
+
+
+# ---- data ----
+
+
+def download_code(wildcards):
+    return fingerprint(
+        "download.py", f"datasets/{STUDY.datasets[wildcards.dataset]['module']}.py"
+    )
+
+
+# ---- experts ----
+
+
+def expert_settings(wildcards):
+    settings = STUDY.experts(wildcards.dataset, wildcards.recipe)
+    return {
+        key: value for key, value in settings.items() if key not in ("number", "shard")
+    }
+
+
+def expert_numbers(wildcards):
+    return STUDY.shards(wildcards.dataset, wildcards.recipe)[int(wildcards.shard)]
+
+
+def train_experts_code(wildcards):
+    return fingerprint("train_experts.py")
+
+
+# ---- distill ----
+
+
+def method_settings(wildcards):
+    return STUDY.method_settings(cell_of(wildcards))
+
+
+def distill_code(wildcards):
+    return fingerprint("distill.py", f"methods/{wildcards.method}.py")
+
+
+def expert_shards(wildcards):
+    if not STUDY.methods[wildcards.method]["needs_experts"]:
+        return []
+    recipe = STUDY.recipe(cell_of(wildcards))
+    return [
+        f"{SHARD}/trajectories.safetensors".format(
+            dataset=wildcards.dataset, recipe=recipe, shard=shard
+        )
+        for shard in range(len(STUDY.shards(wildcards.dataset, recipe)))
+    ]
+
+
+def import_entry(wildcards):
+    return STUDY.imported[wildcards.method]
+
+
+def import_files(wildcards):
+    entry = STUDY.imported[wildcards.method]
+    return [entry[key] for key in ("file", "labels") if key in entry]
+
+
+def import_code(wildcards):
+    return fingerprint("import_synthetic.py")
+
+
+# ---- evaluate ----
+
+
+def evaluation_settings(wildcards):
+    return STUDY.evaluation(cell_of(wildcards), wildcards.network)
+
+
+def evaluation_evolution(wildcards):
+    """The snapshots, where this network judges them."""
+    if evaluation_settings(wildcards)["selection"] is None:
+        return []
+    return f"{SYNTHETIC}/evolution.safetensors"
+
+
+def evaluation_validation(wildcards):
+    """The validation share, where this job selects by it."""
+    if evaluation_settings(wildcards)["selection"] is None:
+        return None
+    return STUDY.config["data"]["validation"]
+
+
+def evaluate_code(wildcards):
+    return fingerprint("evaluate_synthetic.py")
+
+
+def vanilla_settings(wildcards):
+    return STUDY.vanilla(wildcards.dataset, wildcards.network)
+
+
+def vanilla_code(wildcards):
+    return fingerprint("train_vanilla.py")
+
+
+# ---- continual ----
+
+
+def continual_network(wildcards):
+    return STUDY.network(
+        wildcards.dataset, STUDY.continual(wildcards.dataset)["network"]
+    )
+
+
+def continual_groups(wildcards):
+    classes = len(STUDY.datasets[wildcards.dataset]["classes"])
+    return check_groups(classes, STUDY.continual(wildcards.dataset)["groups"])
+
+
+def continual_settings(wildcards):
+    """What this strategy reads: only replay draws from a memory at each step, only afterwards trains once more."""
+    settings = STUDY.continual(wildcards.dataset)
+    unread = {"groups", "network"}
+    if wildcards.strategy != "replay":
+        unread |= {"replay_batch"}
+    if wildcards.strategy == "afterwards":
+        unread |= {"epochs", "images_per_class", "models"}
+    else:
+        unread |= {"afterwards_epochs"}
+    return {key: value for key, value in settings.items() if key not in unread}
+
+
+def continual_identity(wildcards):
+    """The dataset, and the memory set where the job has one."""
+    names = [name for name in ("dataset", "method", "init") if hasattr(wildcards, name)]
+    numbers = [name for name in ("ipc", "seed") if hasattr(wildcards, name)]
+    return {name: getattr(wildcards, name) for name in names} | {
+        name: int(getattr(wildcards, name)) for name in numbers
+    }
+
+
+def continual_finetuned(wildcards):
+    """The networks that `afterwards` goes on from."""
+    if wildcards.strategy != "afterwards":
+        return []
+    return f"{CONTINUAL}/finetuned.safetensors".format(
+        dataset=wildcards.dataset, strategy="finetune"
+    )
+
+
+def continual_code(wildcards):
+    return fingerprint("continual.py")
+
+
+# ---- report ----
+
+
+def measurements():
+    """The folders of every measuring job of the study, in a fixed order."""
+    folders = []
+    for dataset in STUDY.dataset_names:
+        cells = [cell for cell in STUDY.cells if cell.dataset == dataset]
+        own = [cell for cell in cells if not STUDY.is_imported(cell.method)]
+        recipes = {
+            STUDY.recipe(cell): None
+            for cell in own
+            if STUDY.methods[cell.method]["needs_experts"]
+        }
+        for recipe in recipes:
+            for shard in range(len(STUDY.shards(dataset, recipe))):
+                folders.append(
+                    SHARD.format(dataset=dataset, recipe=recipe, shard=shard)
+                )
+        folders += paths(SYNTHETIC, own)
+        for network in STUDY.evaluation_networks(dataset):
+            folders += paths(EVALUATED, cells, network=network)
+        for network in STUDY.vanilla_networks(dataset):
+            folders.append(VANILLA.format(dataset=dataset, network=network))
+    for dataset in STUDY.continual_datasets:
+        for strategy in STUDY.strategies:
+            if strategy in ("finetune", "joint"):
+                folders.append(CONTINUAL.format(dataset=dataset, strategy=strategy))
+            else:
+                folders += paths(REMEMBERED, STUDY.memories(dataset), strategy=strategy)
+    return folders
+
+
+OWN_CELLS = [cell for cell in STUDY.cells if not STUDY.is_imported(cell.method)]

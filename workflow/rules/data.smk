@@ -1,12 +1,6 @@
 # Images: fetched, checked and converted once.
 
 
-def download_code(wildcards):
-    return fingerprint(
-        "download.py", f"datasets/{STUDY.datasets[wildcards.dataset]['module']}.py"
-    )
-
-
 rule download:
     output:
         data=DATA,
@@ -14,8 +8,8 @@ rule download:
         f"{LOGS}/download/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/download/{{dataset}}.tsv"
-    params:
-        code=download_code,
+    conda:
+        "../../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -23,9 +17,9 @@ rule download:
         # Where images come from is no part of what they are (their digests are checked), so it stands here, where a change makes nothing stale.
         sources=",".join(STUDY.config["data"]["sources"]),
         local_data=STUDY.config["data"]["local"],
+    params:
+        code=download_code,
     message:
         "Fetching and checking the images of {wildcards.dataset}"
-    conda:
-        "../../envs/cpu.yaml"
     script:
         "../scripts/download.py"

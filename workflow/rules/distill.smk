@@ -1,39 +1,6 @@
 # Synthetic sets: distilled, chosen (the coresets), or imported.
 
 
-def method_settings(wildcards):
-    return STUDY.method_settings(cell_of(wildcards))
-
-
-def distill_code(wildcards):
-    return fingerprint("distill.py", f"methods/{wildcards.method}.py")
-
-
-def expert_shards(wildcards):
-    if not STUDY.methods[wildcards.method]["needs_experts"]:
-        return []
-    recipe = STUDY.recipe(cell_of(wildcards))
-    return [
-        f"{SHARD}/trajectories.safetensors".format(
-            dataset=wildcards.dataset, recipe=recipe, shard=shard
-        )
-        for shard in range(len(STUDY.shards(wildcards.dataset, recipe)))
-    ]
-
-
-def import_entry(wildcards):
-    return STUDY.imported[wildcards.method]
-
-
-def import_files(wildcards):
-    entry = STUDY.imported[wildcards.method]
-    return [entry[key] for key in ("file", "labels") if key in entry]
-
-
-def import_code(wildcards):
-    return fingerprint("import_synthetic.py")
-
-
 rule distill:
     input:
         data=DATA,
@@ -61,6 +28,13 @@ rule distill:
         f"{BENCHMARKS}/distill/{CELL}.tsv"
     wildcard_constraints:
         init="real|noise",
+    conda:
+        "../../envs/gpu.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
     params:
         code=distill_code,
         cell=cell_params,
@@ -70,15 +44,9 @@ rule distill:
         snapshots=STUDY.config["snapshots"],
         validation=validation_share,
         compute=compute_settings,
-    threads: compute_threads
-    resources:
-        gpu=1,
-        mem_mb=compute_memory,
-        runtime=compute_runtime,
+        checkpoint=f"{CHECKPOINTS}/distill/{CELL}.safetensors",
     message:
         "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images a class, seed {wildcards.seed}"
-    conda:
-        "../../envs/gpu.yaml"
     script:
         "../scripts/distill.py"
 
@@ -95,17 +63,17 @@ rule import_synthetic:
         f"{BENCHMARKS}/import_synthetic/{CELL}.tsv"
     wildcard_constraints:
         init="imported",
-    params:
-        code=import_code,
-        cell=cell_params,
-        entry=import_entry,
+    conda:
+        "../../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        code=import_code,
+        cell=cell_params,
+        entry=import_entry,
     message:
         "Importing the released set {wildcards.method} ({wildcards.dataset}, {wildcards.ipc} images a class)"
-    conda:
-        "../../envs/cpu.yaml"
     script:
         "../scripts/import_synthetic.py"

@@ -1,36 +1,6 @@
 # What sets are worth, and the whole dataset beside them.
 
 
-def evaluation_settings(wildcards):
-    return STUDY.evaluation(cell_of(wildcards), wildcards.network)
-
-
-def evaluation_evolution(wildcards):
-    """The snapshots, where this network judges them."""
-    if evaluation_settings(wildcards)["selection"] is None:
-        return []
-    return f"{SYNTHETIC}/evolution.safetensors"
-
-
-def evaluation_validation(wildcards):
-    """The validation share, where this job selects by it."""
-    if evaluation_settings(wildcards)["selection"] is None:
-        return None
-    return STUDY.config["data"]["validation"]
-
-
-def evaluate_code(wildcards):
-    return fingerprint("evaluate_synthetic.py")
-
-
-def vanilla_settings(wildcards):
-    return STUDY.vanilla(wildcards.dataset, wildcards.network)
-
-
-def vanilla_code(wildcards):
-    return fingerprint("train_vanilla.py")
-
-
 rule evaluate_synthetic:
     input:
         data=DATA,
@@ -43,6 +13,13 @@ rule evaluate_synthetic:
         f"{LOGS}/evaluate_synthetic/{CELL}/{{network}}.log",
     benchmark:
         f"{BENCHMARKS}/evaluate_synthetic/{CELL}/{{network}}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
     params:
         code=evaluate_code,
         cell=cell_params,
@@ -51,15 +28,8 @@ rule evaluate_synthetic:
         settings=evaluation_settings,
         validation=evaluation_validation,
         compute=compute_settings,
-    threads: compute_threads
-    resources:
-        gpu=1,
-        mem_mb=compute_memory,
-        runtime=compute_runtime,
     message:
         "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} a class, seed {wildcards.seed}) with {wildcards.network}"
-    conda:
-        "../../envs/gpu.yaml"
     script:
         "../scripts/evaluate_synthetic.py"
 
@@ -74,20 +44,20 @@ rule train_vanilla:
         f"{LOGS}/train_vanilla/{{dataset}}/{{network}}.log",
     benchmark:
         f"{BENCHMARKS}/train_vanilla/{{dataset}}/{{network}}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
     params:
         code=vanilla_code,
         seed=study_seed,
         network=measured_network,
         settings=vanilla_settings,
         compute=compute_settings,
-    threads: compute_threads
-    resources:
-        gpu=1,
-        mem_mb=compute_memory,
-        runtime=compute_runtime,
     message:
         "Training {wildcards.network} on the whole of {wildcards.dataset}"
-    conda:
-        "../../envs/gpu.yaml"
     script:
         "../scripts/train_vanilla.py"

@@ -1,21 +1,6 @@
 # Expert trajectories, for the methods that match them.
 
 
-def expert_settings(wildcards):
-    settings = STUDY.experts(wildcards.dataset, wildcards.recipe)
-    return {
-        key: value for key, value in settings.items() if key not in ("number", "shard")
-    }
-
-
-def expert_numbers(wildcards):
-    return STUDY.shards(wildcards.dataset, wildcards.recipe)[int(wildcards.shard)]
-
-
-def train_experts_code(wildcards):
-    return fingerprint("train_experts.py")
-
-
 rule train_experts:
     input:
         data=DATA,
@@ -27,6 +12,13 @@ rule train_experts:
         f"{LOGS}/train_experts/{{dataset}}/{{recipe}}/shard{{shard}}.log",
     benchmark:
         f"{BENCHMARKS}/train_experts/{{dataset}}/{{recipe}}/shard{{shard}}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
     params:
         code=train_experts_code,
         seed=study_seed,
@@ -35,14 +27,8 @@ rule train_experts:
         settings=expert_settings,
         validation=validation_share,
         compute=compute_settings,
-    threads: compute_threads
-    resources:
-        gpu=1,
-        mem_mb=compute_memory,
-        runtime=compute_runtime,
+        checkpoint=f"{CHECKPOINTS}/train_experts/{{dataset}}/{{recipe}}/shard{{shard}}.safetensors",
     message:
         "Training experts on {wildcards.dataset}: recipe {wildcards.recipe}, shard {wildcards.shard}"
-    conda:
-        "../../envs/gpu.yaml"
     script:
         "../scripts/train_experts.py"

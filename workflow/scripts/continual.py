@@ -1,6 +1,7 @@
 """Class-incremental learning by one strategy, with one memory set where the strategy has a memory."""
 
-from distillery import artefact, continual as learning, data, job, streams
+from distillery import artefact, data, job, streams
+from distillery import continual as learning
 from distillery.metrics import Metrics
 from distillery.synthetic import SyntheticSet
 

@@ -3,18 +3,24 @@
 import importlib
 
 from distillery import data, job, pictures, streams
-from distillery.experts import Experts
-from distillery.metrics import Metrics
+from distillery.artefact import digests
+from distillery.checkpoint import Checkpoint
 from distillery.methods.base import initial_images
+from distillery.metrics import Metrics
 from distillery.synthetic import Evolution, SyntheticSet, header
+from distillery.trajectories import Experts
 
 
-def distill(run, *, cell, network, settings, snapshots, validation, seed, code, inputs, outputs):
+def distill(run, *, cell, network, settings, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
     dataset = data.load(inputs.data, run.device)
     rows = data.split(dataset, validation, seed).train_index
     images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
     start = streams.generator(seed, "initial", cell["dataset"], cell["init"], cell["ipc"], cell["seed"])
     iterations = settings.get("iterations", 0)
+    read = digests([inputs.data, *inputs.experts])
+    identity = {**cell, "of": [network, settings, snapshots, validation, seed, code, compute, read]}
+    saved = Checkpoint(checkpoint, identity)
+    saved.stop_gently()
     evolution = Evolution(iterations, snapshots, run.progress(iterations, "distillation", "iteration").iteration)
     result = importlib.import_module(f"distillery.methods.{cell['method']}").distill(
         images,
@@ -28,7 +34,8 @@ def distill(run, *, cell, network, settings, snapshots, validation, seed, code, 
         stream=lambda *purpose: streams.generator(seed, "distill", *cell.values(), *purpose),
         recorder=evolution,
         compute=run.compute,
-        experts=Experts(inputs.experts, run.device) if inputs.get("experts") else None,
+        experts=Experts(inputs.experts, run.device) if inputs.experts else None,
+        checkpoint=saved,
     )
     about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code)
     synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about)
@@ -39,6 +46,7 @@ def distill(run, *, cell, network, settings, snapshots, validation, seed, code, 
     evolution.record(metrics)
     metrics.save(outputs.metrics)
     run.save_cost(outputs.cost, rule="distill", code=code, settings=settings, **cell)
+    saved.finish()
 
 
 if __name__ == "__main__":
@@ -52,6 +60,8 @@ if __name__ == "__main__":
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
             code=snakemake.params.code,
+            compute=snakemake.params.compute,
+            checkpoint=snakemake.params.checkpoint,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -1,6 +1,7 @@
 """Write the study's report."""
 
-from distillery import job, provenance, report as page
+from distillery import job, provenance
+from distillery import report as page
 
 
 def report(*, config, inputs, output):

@@ -1,11 +1,13 @@
 """Train one shard of experts and keep their trajectories."""
 
-from distillery import data, experts, job, streams
+from distillery import data, experts, job, streams, trajectories
+from distillery.artefact import digests
+from distillery.checkpoint import Checkpoint
 from distillery.metrics import Metrics
 from distillery.training import Recipe
 
 
-def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, inputs, outputs):
+def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, compute, checkpoint, inputs, outputs):
     images = data.load(inputs.data, run.device)
     rows = data.split(images, validation, seed).train_index
     metrics = Metrics(rule="train_experts", dataset=dataset, network=network["name"])
@@ -18,7 +20,10 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
                 metrics.add(name, summary[name][e], model=first + e, split="train", epoch=epoch, selection="expert")
         progress(count)
 
-    trajectories = experts.train_experts(
+    identity = [dataset, recipe, network, numbers, settings, validation, seed, code, compute, digests([inputs.data])]
+    saved = Checkpoint(checkpoint, {"of": identity})
+    saved.stop_gently()
+    rows_of_experts = experts.train_experts(
         network,
         numbers,
         images.normalise(images.images[rows]),
@@ -28,12 +33,14 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
         compute=run.compute,
         flip_allowed=images.horizontal_flip,
         after_epoch=note,
+        checkpoint=saved,
     )
-    experts.save(
-        outputs.trajectories, trajectories, {"dataset": dataset, "network": network, "recipe": settings, "code": code}
+    trajectories.save(
+        outputs.trajectories, rows_of_experts, {"dataset": dataset, "network": network, "recipe": settings, "code": code}
     )
     metrics.save(outputs.metrics)
     run.save_cost(outputs.cost, rule="train_experts", code=code, settings=settings, dataset=dataset, network=network["name"])
+    saved.finish()
 
 
 if __name__ == "__main__":
@@ -48,6 +55,8 @@ if __name__ == "__main__":
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
             code=snakemake.params.code,
+            compute=snakemake.params.compute,
+            checkpoint=snakemake.params.checkpoint,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -1,0 +1,1 @@
+"""Speed and memory of Distillery beside the obvious implementation of the same mathematics: ``python -m benchmarks``."""
