@@ -106,11 +106,12 @@ def measure(case: Case, orders: dict[str, dict[str, Any]], limits: Limits) -> di
         orders: for each side what its process is told.
 
     Returns:
-        For each side ``seconds`` a unit (the median), ``measured`` (all), ``peak_bytes`` (of the measured steps), ``baseline_bytes``
+        For each side ``seconds`` a unit (the median), ``measured`` (all), ``cpu_seconds`` (the median of what the process computed: with one
+        thread it is what a busy machine disturbs least), ``peak_bytes`` (of the measured steps), ``baseline_bytes``
         (before the first) and ``first_step_extra_seconds``, or ``skipped`` with the reason.
     """
     processes = {side: Process(order) for side, order in orders.items()}
-    results: dict[str, dict[str, Any]] = {side: {"steps": case.steps, "measured": []} for side in orders}
+    results: dict[str, dict[str, Any]] = {side: {"steps": case.steps, "measured": [], "cpu": []} for side in orders}
     gradients: dict[str, torch.Tensor] = {}
     try:
         for side, process in processes.items():
@@ -139,6 +140,7 @@ def measure(case: Case, orders: dict[str, dict[str, Any]], limits: Limits) -> di
                     with EndedError.noted(results[side]):
                         message = process.step()
                         results[side]["measured"].append(message["seconds"])
+                        results[side]["cpu"].append(message["cpu_seconds"])
                         results[side]["peak_bytes"] = message["peak"]
                         results[side].setdefault("profile", message.get("profile"))
                         spent[side] += message["seconds"] * message["units"]
@@ -151,6 +153,7 @@ def measure(case: Case, orders: dict[str, dict[str, Any]], limits: Limits) -> di
         if "skipped" not in result:
             result["measured"] = [case.scale * seconds for seconds in result["measured"]]
             result["seconds"] = statistics.median(result["measured"])
+            result["cpu_seconds"] = case.scale * statistics.median(result.pop("cpu"))
             # Trajectory matching warms up with two student steps.
             usual = result["seconds"] / case.scale * (min(2, case.steps) / case.steps if case.steps else 1)
             result["first_step_extra_seconds"] = max(0.0, result.pop("first_step") - usual)
@@ -170,7 +173,7 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
         "bfloat16_in_hardware": Compute().low_precision(place, float("inf")) is not None,
         "versions": cost.versions(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "peak_flops": run_peak({"side": "peak", "threads": options.threads}),
+        "peak_flops": run_peak({"side": "peak", "threads": options.threads, "size": 256 if options.tiny else None}),
     }
     if place.type == "cuda":
         record["capability"] = ".".join(map(str, torch.cuda.get_device_capability(place)))
@@ -197,7 +200,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for folder in options.peers.values():
         if not Path(folder).is_dir():
             parser.error(f"{folder}: there is no such folder")
-    options.cases = [case for case in grid(options.quick, options.tiny) if not options.only or any(case.name.startswith(name) for name in options.only)]
+    options.cases = [case for case in grid(options.quick, options.tiny) if not options.only or any(f"{case.name}-".startswith(f"{n}-") for n in options.only)]
     if not options.cases:
         parser.error(f"no case begins with {' or '.join(options.only)}; there are {', '.join(case.name for case in grid(options.quick, options.tiny))}")
     return options

@@ -72,7 +72,7 @@ class Process:
             return json.loads(line)
         status = self._process.wait()
         if status == -9:
-            raise EndedError("killed: it ran out of memory")
+            raise EndedError("killed: most likely the machine ran out of memory")
         self._errors.seek(0)
         said = [line.strip() for line in self._errors.read().splitlines() if line.strip()]
         raise EndedError(f"failed: {said[-1] if said else f'exit status {status}'}")

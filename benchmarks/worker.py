@@ -77,7 +77,7 @@ class Gate:
     def restart(self) -> None:
         """The step begins here: what came before was not part of it."""
         self._synchronise()
-        self._started = time.perf_counter()
+        self._started, self._started_cpu = time.perf_counter(), time.process_time()
 
     def __call__(self, units: int = 1, gradient: torch.Tensor | None = None) -> None:
         """A step is done. Raises :class:`Stop` when no more are wanted.
@@ -87,8 +87,8 @@ class Gate:
             gradient: what the step found, to be compared between the sides; noted for the first step only.
         """
         self._synchronise()
-        seconds = time.perf_counter() - self._started
-        message = {"event": "step", "seconds": seconds / units, "units": units, "peak": self._memory.peak()}
+        seconds, cpu = time.perf_counter() - self._started, time.process_time() - self._started_cpu
+        message = {"event": "step", "seconds": seconds / units, "cpu_seconds": cpu / units, "units": units, "peak": self._memory.peak()}
         if self._steps == 0:
             path = self._folder / f"gradient-{os.getpid()}.pt"
             torch.save(gradient.detach().flatten().cpu(), path)
@@ -161,10 +161,10 @@ def run_textbook(case: Case, inputs: Material, gate: Gate, device: torch.device)
         gate(gradient=update)
 
 
-def run_peak(threads: int, device: torch.device) -> dict[str, float]:
+def run_peak(threads: int, device: torch.device, size: int | None) -> dict[str, float]:
     """Operations a second of large square matrix products, the best of several, by precision."""
     torch.set_num_threads(threads)
-    size = 8192 if device.type == "cuda" else 3072
+    size = size or (8192 if device.type == "cuda" else 3072)
     found = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -192,7 +192,8 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     side, threads = order["side"], order["threads"]
     if side == "peak":
-        print(json.dumps(run_peak(threads, torch.device("cuda" if torch.cuda.is_available() else "cpu"))), file=channel, flush=True)
+        place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        print(json.dumps(run_peak(threads, place, order["size"])), file=channel, flush=True)
         return
     case = Case(**order["case"])
     with tempfile.TemporaryDirectory() as folder:

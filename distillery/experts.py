@@ -47,8 +47,8 @@ def train_experts(
     progress = _Shard(checkpoint)
 
     def run(begin: int, count: int) -> None:
-        if not progress.begin(begin, count):
-            return  # it was finished before the interruption
+        begin += done
+        progress.begin(begin, count)
 
         def note(epoch: int, stack: Stack, summary: dict[str, Tensor]) -> None:
             # flat() makes a new tensor: a snapshot that shared the live weights' storage would change under training.
@@ -72,7 +72,9 @@ def train_experts(
 
     progress.told = lambda begin, epoch, summary: after_epoch(numbers[0] + begin, epoch, summary) if after_epoch is not None else None
     progress.tell_again()
-    in_stacks(len(numbers), progress.size or size, run)
+    # Stacks that were finished before an interruption are left out, and the next is the one that it interrupted.
+    done = sum(len(finished) for finished in progress.trajectories)
+    in_stacks(len(numbers) - done, progress.size or size, run)
     return torch.cat(progress.trajectories)
 
 
@@ -105,14 +107,11 @@ class _Shard:
         for summary in self._summaries:
             self.told(*summary)
 
-    def begin(self, begin: int, count: int) -> bool:
-        """Start the stack at expert ``begin`` of the shard; ``False`` if it is finished already."""
-        if begin < sum(len(done) for done in self.trajectories):
-            return False
+    def begin(self, begin: int, count: int) -> None:
+        """Start, or take up, the stack of ``count`` experts at expert ``begin`` of the shard."""
         self._begin, self.size = begin, count
         if self._saved is None:
             self._snapshots = []
-        return True
 
     def note(self, epoch: int, parameters: Tensor, summary: dict[str, Tensor]) -> None:
         self._snapshots.append(parameters)

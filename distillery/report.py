@@ -1026,7 +1026,8 @@ def _curves(study: _Study) -> list[dict]:
                 for measure, word in (("accuracy", "accuracy, %"), ("loss", "loss")):
                     rows = study.measured(measure, dataset=dataset, network=network)
                     rows = rows[
-                        rows["epoch"].notna() & (rows["strategy"] == "") & rows["stage"].isna() & rows["class"].isna()
+                        (rows["method"] != "")  # experts have curves too, but are no result
+                        & rows["epoch"].notna() & (rows["strategy"] == "") & rows["stage"].isna() & rows["class"].isna()
                     ]
                     rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
                     test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))

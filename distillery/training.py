@@ -315,7 +315,8 @@ def train(
         stepper.restore(tensors)
         checkpoints.restore(named, tensors)
         begin_epoch, begin_at = values["epoch"], values["at"]
-        order, sums = tensors["order"].to(device), tensors["sums"].to(device)
+        if begin_at:
+            order, sums = tensors["order"].to(device), tensors["sums"].to(device)
     elif after_epoch is not None:
         after_epoch(0, stack, {})
     rate = None
@@ -345,11 +346,9 @@ def train(
                 x = _augmented(x, recipe.augment, draws, flip_allowed)
             losses, right = stepper(x, y, weights)
             sums += torch.stack([losses[:, :own].sum(1), right[:, :own].sum(1)])
-            if checkpoint.due():
-                over = at + batch >= total
-                if not over:  # at the end of an epoch its summary comes first
-                    state = {**stepper.state(), **checkpoints.generators(named), "order": order, "sums": sums}
-                    checkpoint.save(state, {"epoch": epoch, "at": at + batch, "rate": rate}, f"epoch {epoch}, image {at + batch} of {total}")
+            if at + batch < total and checkpoint.due():
+                state = {**stepper.state(), **checkpoints.generators(named), "order": order, "sums": sums}
+                checkpoint.save(state, {"epoch": epoch, "at": at + batch, "rate": rate}, f"epoch {epoch}, image {at + batch} of {total}")
         begin_at = 0
         summary = {"loss": sums[0] / total, "accuracy": sums[1] / total}
         order, sums = None, None
@@ -364,6 +363,9 @@ def train(
             )
         if after_epoch is not None:
             after_epoch(epoch, stack, summary)
+        if epoch < recipe.epochs and checkpoint.due():
+            state = {**stepper.state(), **checkpoints.generators(named)}
+            checkpoint.save(state, {"epoch": epoch + 1, "at": 0, "rate": rate}, f"the end of epoch {epoch}")
     for tensor in stack.parameters.values():
         tensor.requires_grad_(False)
     return stack

@@ -92,6 +92,10 @@ SETTINGS = {
 }
 
 
+# A step size that grew by so much has left any range in which a network learns.
+EXPLODED = 1e4
+
+
 def distill(
     images: Tensor,
     labels: Tensor,
@@ -213,6 +217,8 @@ def distill(
         # The derivatives can overflow where the loss does not.
         if not (math.isfinite(value) and torch.isfinite(synthetic).all() and torch.isfinite(step_size)):
             raise UserError(_diverged(iteration, finite, settings))
+        if float(step_size) > EXPLODED * settings["step_size"]:
+            raise UserError(_diverged(iteration, finite, settings, f"the step size grew to {float(step_size):.3g}: "))
         finite = (value, float(step_size))
         recorder.iteration(iteration, loss=result.loss, images=synthetic, step_size=step_size)
         if checkpoint.due():
@@ -236,13 +242,13 @@ def _batches(count: int, batch: int, steps: int, order: torch.Generator, device:
     return batches[:steps]
 
 
-def _diverged(iteration: int, finite: tuple[float, float] | None, settings: dict[str, Any]) -> str:
+def _diverged(iteration: int, finite: tuple[float, float] | None, settings: dict[str, Any], why: str = "") -> str:
     seen = (
         f"the last finite loss was {finite[0]:.4g} at step size {finite[1]:.4g}"
         if finite
         else "no iteration was finite"
     )
     return (
-        f"mtt diverged in iteration {iteration}: {seen}; try lr_images {settings['lr_images'] / 2:g}, then step_size "
+        f"mtt diverged in iteration {iteration}: {why}{seen}; try lr_images {settings['lr_images'] / 2:g}, then step_size "
         f"{settings['step_size'] / 2:g}, lr_step_size {settings['lr_step_size'] / 10:g} or fewer syn_steps"
     )

@@ -293,6 +293,13 @@ def test_mtt_says_that_it_diverged(experts):
         _run(mtt, experts=experts, iterations=20, syn_steps=3, expert_epochs=1, max_start_epoch=1, lr_images=1e38)
 
 
+def test_mtt_stops_when_the_step_size_explodes(experts, monkeypatch):
+    """Whatever makes it grow: each iteration may multiply it by e."""
+    monkeypatch.setattr(mtt, "positive_step", lambda step_size, change: step_size * 2.7)
+    with pytest.raises(UserError, match=r"mtt diverged in iteration 10: the step size grew to \d+.*last finite loss .*lr_step_size"):
+        _run(mtt, experts=experts, iterations=20, syn_steps=1, expert_epochs=1, max_start_epoch=1, lr_images=1e-3)
+
+
 def test_mtt_refuses_experts_that_do_not_fit(experts):
     with pytest.raises(UserError, match="none were given"):
         _run(mtt, iterations=1)

@@ -1,0 +1,177 @@
+"""A job that was killed goes on to the same bits; a checkpoint of another job is refused."""
+
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from distillery import experts, streams
+from distillery.checkpoint import Checkpoint
+from distillery.device import Compute
+from distillery.methods import base, dc, mtt
+from distillery.synthetic import Evolution
+from distillery.training import Recipe
+
+CLASSES, SIZE = 3, 8
+NETWORK = {"name": "ConvNet", "channels": 1, "size": SIZE, "classes": CLASSES, "options": {"width": 8, "depth": 2}}
+COMPUTE = Compute("float32", "off")
+
+
+def data(count=60):
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(CLASSES).repeat(count // CLASSES)
+    return torch.randn(count, 1, SIZE, SIZE, generator=generator) + labels[:, None, None, None], labels
+
+
+def stream(*identity):
+    return streams.generator(0, *identity)
+
+
+class KilledError(Exception):
+    pass
+
+
+class Interrupted(Checkpoint):
+    """Due at one look after ``after`` others, and killed as soon as the state is on the disk."""
+
+    def __init__(self, path, identity, after):
+        super().__init__(path, identity, every=1e9)
+        self._left = after
+
+    def due(self):
+        self._left -= 1
+        return self._left < 0
+
+    def save(self, tensors, values, note):
+        super().save(tensors, values, note)
+        raise KilledError
+
+
+class Trajectories:
+    number, epochs = 2, 4
+
+    def __init__(self):
+        self.rows = experts.train_experts(NETWORK, [0, 1], *data(), Recipe(4, lr=0.1, batch=20), stream=stream, compute=COMPUTE)
+
+    def pair(self, expert, start, stop):
+        return self.rows[expert, start], self.rows[expert, stop]
+
+
+@pytest.fixture(scope="module")
+def trajectories():
+    return Trajectories()
+
+
+def distil(module, checkpoint, trajectories, **changes):
+    settings = {name: value["default"] for name, value in module.SETTINGS.items()} | changes
+    images, labels = data()
+    evolution = Evolution(settings["iterations"], 3)
+    result = module.distill(
+        images,
+        labels,
+        base.initial_images("noise", images, labels, CLASSES, 2, stream("initial")),
+        classes=CLASSES,
+        ipc=2,
+        network=NETWORK,
+        augment_allowed_flip=True,
+        settings=settings,
+        stream=stream,
+        recorder=evolution,
+        compute=COMPUTE,
+        experts=trajectories,
+        checkpoint=checkpoint,
+    )
+    return result, evolution
+
+
+CASES = {
+    "dc": (dc, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
+    "mtt": (mtt, {"iterations": 8, "syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 3, "batch_syn": 4, "augment": "dsa", "lr_images": 1.0}),
+}
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5, 7])
+@pytest.mark.parametrize("name", CASES)
+def test_a_distillation_goes_on_to_the_same_bits(tmp_path, trajectories, name, after):
+    module, settings = CASES[name]
+    whole, noted = distil(module, Checkpoint(tmp_path / "none.safetensors", {}), trajectories, **settings)
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(KilledError):
+        distil(module, Interrupted(path, {"job": 1}, after), trajectories, **settings)
+    last = Checkpoint(path, {"job": 1})
+    again, taken_up = distil(module, last, trajectories, **settings)
+    assert torch.equal(whole.images, again.images) and whole.step_size == again.step_size
+    assert [(i, float(v)) for i, v in noted.losses[1:]] == [(i, float(v)) for i, v in taken_up.losses[1:]]
+    assert [frame[0] for frame in noted.frames] == [frame[0] for frame in taken_up.frames]
+    assert all(torch.equal(a[1], b[1]) and a[3] == b[3] for a, b in zip(noted.frames, taken_up.frames, strict=True))
+    last.finish()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("after", [0, 3, 6, 9, 13])
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_shard_of_experts_goes_on_to_the_same_bits(tmp_path, monkeypatch, after, together):
+    monkeypatch.setattr(experts, "stack_size", lambda *_: together)
+
+    def train(checkpoint):
+        told = []
+        rows = experts.train_experts(
+            NETWORK,
+            [4, 5, 6],
+            *data(),
+            Recipe(3, lr=0.1, momentum=0.5, batch=25),
+            stream=stream,
+            compute=COMPUTE,
+            after_epoch=lambda first, epoch, summary: told.append((first, epoch, summary["loss"].tolist())),
+            checkpoint=checkpoint,
+        )
+        return rows, told
+
+    whole, told = train(Checkpoint(tmp_path / "none.safetensors", {}))
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(KilledError):
+        train(Interrupted(path, {}, after))
+    again, told_again = train(Checkpoint(path, {}))
+    assert torch.equal(whole, again)
+    assert told == told_again
+
+
+def test_a_checkpoint_of_another_job_or_a_damaged_one_is_not_used(tmp_path, caplog):
+    path = tmp_path / "state.safetensors"
+    Checkpoint(path, {"code": "a", "seed": 1}).save({"x": torch.ones(3)}, {"iteration": 4}, "iteration 4")
+    tensors, values = Checkpoint(path, {"seed": 1, "code": "a"}).load()
+    assert torch.equal(tensors["x"], torch.ones(3)) and values == {"iteration": 4}
+    assert Checkpoint(path, {"code": "b", "seed": 1}).load() is None
+    path.write_bytes(path.read_bytes()[:-2])
+    assert Checkpoint(path, {"code": "a", "seed": 1}).load() is None
+    assert Checkpoint(tmp_path / "none", {}).load() is None
+
+
+def test_it_is_due_at_intervals(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", {}, every=0.05)
+    assert not checkpoint.due()
+    time.sleep(0.06)
+    assert checkpoint.due()
+    checkpoint.save({}, {}, "")
+    assert not checkpoint.due()
+
+
+def test_a_stop_saves_and_leaves_with_the_status_of_the_signal(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        checkpoint = Checkpoint(tmp_path / "state.safetensors", {})
+        checkpoint.stop_gently()
+        assert not checkpoint.due()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert checkpoint.due()
+        with pytest.raises(SystemExit) as leaving:
+            checkpoint.save({"x": torch.ones(1)}, {}, "here")
+        assert leaving.value.code == 128 + signal.SIGTERM
+        assert Checkpoint(tmp_path / "state.safetensors", {}).load() is not None
+        with pytest.raises(SystemExit):  # a second one does not wait
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGTERM, before)
