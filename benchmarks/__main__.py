@@ -1,7 +1,7 @@
 """Distillery's speed and memory beside the textbook implementation, measured in one run on this machine.
 
     python -m benchmarks            everything, under 15 minutes on two idle CPU cores; the same on a GPU
-    python -m benchmarks --quick    about 2 minutes
+    python -m benchmarks --quick    about 2 minutes: fewer cases, images and inner epochs
 """
 
 import argparse
@@ -184,7 +184,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="about 2 minutes: fewer cases, fewer inner epochs, smaller parts of an epoch")
+    parser.add_argument("--quick", action="store_true", help="about 2 minutes: fewer cases, images and inner epochs")
     parser.add_argument("--only", action="append", metavar="NAME", help=f"cases whose name begins so ({', '.join(KINDS)}, dc-mnist ...), repeatable")
     parser.add_argument("--output", type=Path, default=Path("results/bench"), metavar="DIR", help="where bench.json and bench.png go (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=usable, help="CPU threads of each side (default: the %(default)s usable cores)")
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Every process takes the device that it sees: all must see the same one.
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     device.keep_compiled()
-    limits = Limits(repeats=3, budget=6, longest=30) if options.quick else Limits(repeats=5, budget=20, longest=100)
+    limits = Limits(repeats=2, budget=5, longest=30) if options.quick else Limits(repeats=5, budget=12, longest=100)
     started = time.perf_counter()
     record: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "quick": options.quick, "machine": machine(options), "cases": []}
     print(present.heading(record["machine"]))

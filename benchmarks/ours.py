@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cases import CLASSES, DC_LR_IMAGES, LR_NETWORK, MODELS, MTT_LR_IMAGES, MTT_STEP_SIZE, Case, Material, stream
+from benchmarks.cases import CLASSES, DC_LR_IMAGES, EVALUATION, LR_NETWORK, MODELS, MTT_LR_IMAGES, MTT_STEP_SIZE, Case, Material, stream
 from distillery import evaluate, experts, networks, training
 from distillery.device import Compute
 from distillery.methods import dc, mtt
@@ -125,29 +125,44 @@ def _experts(case: Case, material: Material, gate, device, compute) -> None:
 
 
 def _evaluate(case: Case, material: Material, gate, device, compute) -> None:
-    recipe = {"lr": LR_NETWORK, "momentum": 0.9, "weight_decay": 5e-4, "batch": 256, "decay": "half"}
-    stack = training.train(case.network, 1, material.initial, material.targets, training.Recipe(epochs=1, **recipe), stream=stream, compute=compute)
+    recipe = training.Recipe(epochs=1, **EVALUATION)
+    stack = training.train(case.network, 1, material.initial, material.targets, recipe, stream=stream, compute=compute)
     seen = [stack.flat()[0] - networks.flatten(material.params)]
     gate.restart()
+    recipe = training.Recipe(epochs=300, **EVALUATION)
+    _measure(case, material, recipe, compute, Metrics(), lambda count: gate(units=count, gradient=seen.pop() if seen else None))
+
+
+def _test(case: Case, material: Material, gate, device, compute) -> None:
+    """The part of an evaluation between the end of a training and the record of its result, again and again."""
+    count = 0
+
+    def trained(number: int) -> None:
+        nonlocal count
+        count = number
+        gate.restart()
+
+    class Recorded(Metrics):
+        def extend(self, rows: Metrics) -> None:
+            loss = next(row["value"] for row in rows.rows if row["measure"] == "loss" and row["split"] == "test")
+            gate(units=count, gradient=torch.tensor([loss]))
+
+    while True:
+        _measure(case, material, training.Recipe(epochs=1, **EVALUATION), compute, Recorded(), trained)
+
+
+def _measure(case: Case, material: Material, recipe: training.Recipe, compute: Compute, metrics: Metrics, progress) -> None:
     evaluate.measure(
-        Metrics(),
+        metrics,
         case.network,
         material.initial,
         material.targets,
         material.images,
         material.labels,
-        training.Recipe(epochs=300, **recipe),
+        recipe,
         models=MODELS,
         stream=stream,
         compute=compute,
         curve=0,
-        progress=lambda count: gate(units=count, gradient=seen.pop() if seen else None),
+        progress=progress,
     )
-
-
-def _test(case: Case, material: Material, gate, device, compute) -> None:
-    count = training.stack_size(case.network, MODELS, device)
-    stack = training.initialise(case.network, [stream("initialise", e) for e in range(count)], device)
-    while True:
-        found = training.test(stack, material.images, material.labels, classes=CLASSES, compute=compute)
-        gate(units=count, gradient=found["loss"][:1].float())

@@ -121,10 +121,9 @@ def plot(record: dict[str, Any], path: Path) -> None:
                         axis.plot(*zip(*points, strict=True), style, color=f"C{colour}", label=name)
             axis.set(title={"mtt": "MTT", "dc": "DC"}[kind], ylabel=label, xlabel={"mtt": "student steps N", "dc": "images a class"}[kind])
             if axis.lines:
-                axis.set(xscale="log", yscale="log")
+                axis.set_ylim(bottom=0)
                 ticks = sorted({entry[along] for entry in entries})
-                axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
-                axis.minorticks_off()
+                axis.set_xticks(ticks, [str(tick) for tick in ticks])
                 axis.legend(fontsize=8)
             axis.grid(alpha=0.3)
     figure.suptitle(f"{record['machine']['device']}, {record['machine']['threads']} threads, torch {record['machine']['versions']['torch']}", fontsize=10)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import ours, peers, textbook
-from benchmarks.cases import LR_NETWORK, MTT_STEP_SIZE, Case, Material, material
+from benchmarks.cases import EVALUATION, LR_NETWORK, MTT_STEP_SIZE, REPEATED, Case, Material, material
 from distillery import cost, job
 from distillery.methods import dc
 
@@ -79,11 +79,11 @@ class Gate:
         self._synchronise()
         self._started, self._started_cpu = time.perf_counter(), time.process_time()
 
-    def __call__(self, units: int = 1, gradient: torch.Tensor | None = None) -> None:
+    def __call__(self, units: float = 1, gradient: torch.Tensor | None = None) -> None:
         """A step is done. Raises :class:`Stop` when no more are wanted.
 
         Args:
-            units: how many of what is counted the step held.
+            units: how many of what is counted the step held; a part of one is a fraction.
             gradient: what the step found, to be compared between the sides; noted for the first step only.
         """
         self._synchronise()
@@ -98,7 +98,10 @@ class Gate:
         if self._profiler is not None:
             self._profiler.__exit__(None, None, None)
             sort = "self_cuda_time_total" if self._device.type == "cuda" else "self_cpu_time_total"
-            message["profile"] = self._profiler.key_averages().table(sort_by=sort, row_limit=25, max_name_column_width=60)
+            tables = [self._profiler.key_averages().table(sort_by=sort, row_limit=15, max_name_column_width=60)]
+            by_shape = self._profiler.key_averages(group_by_input_shape=True)
+            tables.append(by_shape.table(sort_by=sort, row_limit=15, max_name_column_width=30, max_shapes_column_width=110))
+            message["profile"] = "\n".join(tables)
             self._profiler = None
         self._steps += 1
         self._say(**message)
@@ -110,7 +113,7 @@ class Gate:
         if self._profiled and self._steps == 1:
             activities = [torch.profiler.ProfilerActivity.CPU]
             activities += [torch.profiler.ProfilerActivity.CUDA] * (self._device.type == "cuda")
-            self._profiler = torch.profiler.profile(activities=activities)
+            self._profiler = torch.profiler.profile(activities=activities, record_shapes=True)
             self._profiler.__enter__()
         self.restart()
 
@@ -140,13 +143,9 @@ def run_textbook(case: Case, inputs: Material, gate: Gate, device: torch.device)
             _, gradient, _ = textbook.unrolled(model, inputs.start, inputs.goal, images, inputs.targets, alpha, steps=steps)
             gate(gradient=gradient)
             steps = case.steps
-    if case.kind == "test":
-        loader = textbook.DataLoader(textbook.TensorDataset(inputs.images.cpu(), inputs.labels.cpu()), batch_size=256)
-        while True:
-            gate(gradient=torch.tensor([textbook.test_epoch(model, loader)[0]]))
-    if case.kind == "evaluate":
-        images, labels, batch = inputs.initial, inputs.targets, 256
-        optimiser = torch.optim.SGD(model.parameters(), lr=LR_NETWORK, momentum=0.9, weight_decay=5e-4)
+    if case.kind in ("evaluate", "test"):
+        images, labels, batch = inputs.initial, inputs.targets, EVALUATION["batch"]
+        optimiser = torch.optim.SGD(model.parameters(), **{name: EVALUATION[name] for name in ("lr", "momentum", "weight_decay")})
     else:
         images, labels, batch = inputs.images.cpu(), inputs.labels.cpu(), case.batch
         optimiser = torch.optim.SGD(model.parameters(), lr=LR_NETWORK)
@@ -155,6 +154,11 @@ def run_textbook(case: Case, inputs: Material, gate: Gate, device: torch.device)
     textbook.train_epoch(model, [(images[:batch], labels[:batch])], optimiser)
     update = torch.nn.utils.parameters_to_vector(model.parameters()).detach() - before
     gate.restart()
+    if case.kind == "test":
+        part = len(inputs.images) // REPEATED
+        loader = textbook.DataLoader(textbook.TensorDataset(inputs.images[:part].cpu(), inputs.labels[:part].cpu()), batch_size=256)
+        while True:
+            gate(units=1 / REPEATED, gradient=torch.tensor([textbook.test_epoch(model, loader)[0]]))
     loader = textbook.DataLoader(textbook.TensorDataset(images, labels), batch_size=batch, shuffle=True)
     while True:
         textbook.train_epoch(model, loader, optimiser)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as nn_functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from distillery.errors import UserError
 
@@ -243,30 +242,31 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
     return module.to(device)
 
 
-def forward_flops(apply: Callable, params: Mapping[str, Tensor], image: Tensor) -> float:
-    """Floating-point operations (two a multiply-add) of one image (C, H, W) through ``apply``: counted, so the same
-    on every run."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        apply(params, image[None])
-    return float(counter.get_total_flops())
+def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
+    """What one image (C, H, W) costs a network: ``(flops, activations)``.
 
+    Returns:
+        Floating-point operations of its convolutions and linear layers, forward, two a multiply-add (torch's ``FlopCounterMode`` counts the
+        same but takes seconds to load); and how many numbers the layers put out, which a training step has to remember.
+    """
+    flops, activations = 0, 0
 
-def activations(module: nn.Module, image: Tensor) -> int:
-    """How many numbers the layers of ``module`` put out for one image (C, H, W): what a training step has to remember."""
-    total = 0
+    def note(layer, inputs, output):
+        nonlocal flops, activations
+        activations += output.numel()
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            flops += 2 * output.numel() * layer.weight[0].numel()
 
-    def count(layer, inputs, output):
-        nonlocal total
-        total += output.numel()
-
-    hooks = [layer.register_forward_hook(count) for layer in module.modules() if not any(True for _ in layer.children())]
+    hooks = [layer.register_forward_hook(note) for layer in module.modules() if not any(True for _ in layer.children())]
+    was_training = module.training
     try:
         with torch.no_grad():
-            module(image[None])
+            module.eval()(image[None])  # training mode would touch running statistics
     finally:
+        module.train(was_training)
         for hook in hooks:
             hook.remove()
-    return total
+    return float(flops), activations
 
 
 def functional(module: nn.Module) -> tuple[Callable[[Mapping[str, Tensor], Tensor], Tensor], tuple[str, ...]]:

@@ -1475,7 +1475,8 @@ def _provenance(study: _Study) -> dict:
         yaml.safe_dump(_plain(study.config), sort_keys=False, allow_unicode=True, width=100) if study.config else ""
     )
     return {
-        "facts": [(k, v) for k, v in _flat(_plain(study.provenance)) if v != ""],
+        "facts": [(k, v) for k, v in _flat(_plain({k: v for k, v in study.provenance.items() if k != "packages"})) if v != ""],
+        "packages": study.provenance.get("packages", []),
         "versions": [(name, ", ".join(sorted(found))) for name, found in sorted(versions.items())],
         "config": config,
         "jobs": jobs,
@@ -1510,7 +1511,8 @@ def build(
         config: the resolved study config, shown as YAML. ``config["study"]`` names the study, if there.
         template: the Jinja template (every text is escaped).
         output: the HTML file, written whole or not at all.
-        provenance: what else tells where the figures come from (device, commit, date …), shown as it is.
+        provenance: what else tells where the figures come from (device, commit, date …), shown as it is; ``packages``
+            in it is the software bill, a list of ``name``, ``version`` and ``licence``.
 
     What the study lacks (no continual learning, no whole-set training, no images) leaves its section out.
 

@@ -129,10 +129,7 @@ class _Architecture:
         self.module = networks.for_device(networks.build(network["name"], **shape, **network["options"]), device)
         self.running_statistics = any(True for _ in self.module.buffers())
         image = torch.zeros(network["channels"], network["size"], network["size"], device=device)
-        apply, _ = networks.functional(self.module)
-        self.module.eval()  # counting must not touch running statistics
-        self.forward_flops = networks.forward_flops(apply, dict(self.module.named_parameters()), image)
-        self.activations = networks.activations(self.module, image)
+        self.forward_flops, self.activations = networks.count(self.module, image)
         self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
         self._made: dict[tuple, Callable] = {}
 

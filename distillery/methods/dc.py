@@ -143,7 +143,7 @@ def distill(
     )
     iterations, rate, momentum = settings["iterations"], settings["lr_images"], settings["momentum"]
 
-    one_image = networks.forward_flops(apply, base.fresh_parameters(module, stream("count")), images[0])
+    one_image = networks.count(module, images[0])[0]
     # A gradient costs three forwards, a gradient of a gradient about nine, and small batches half as much again.
     work = one_image * classes * outer * iterations
     seconds = nominal_seconds(3 * work * min(settings["batch_real"], max(index.counts)), device)

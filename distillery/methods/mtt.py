@@ -159,7 +159,7 @@ def distill(
     batch = min(settings["batch_syn"] or count, count)
     # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
     seconds = nominal_seconds(
-        12 * networks.forward_flops(apply, like, initial[0]) * batch * steps * settings["iterations"], device
+        12 * networks.count(module, initial[0])[0] * batch * steps * settings["iterations"], device
     )
     strategy = settings["augment"]
     unroll = Unroll(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_an_expert_and_an_evaluation_are_trained_alike():
 
 def test_the_arithmetic_is_counted():
     # 50.7 million multiply-adds forward, three times that for a gradient less the first layer's input gradient.
-    forward = flops(Case("test", real=10)) / (20 * 10_000)
+    forward = flops(Case("test", ipc=1, real=10)) / (20 * 10_000)
     assert forward == pytest.approx(2 * 50.7e6, rel=0.01)
     gradient = flops(Case("experts", real=10)) / 50_000
     assert 2.8 * forward < gradient < 3 * forward
@@ -147,3 +148,49 @@ def test_a_peer_without_the_names_is_refused_in_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"error: {tmp_path / 'utils.py'} has no match_loss, epoch, TensorDataset"
     assert "Traceback" not in done.stderr
+
+
+PEERS = {
+    "utils": """
+from torch.utils.data import TensorDataset
+from benchmarks import textbook
+def get_network(model, channel, num_classes, im_size):
+    return textbook.ConvNet(channel, im_size[0], num_classes, width=4, depth=2)
+def match_loss(gw_syn, gw_real, args):
+    assert args.dis_metric == "ours" and args.device == "cpu"
+    return textbook.distance(gw_syn, gw_real)
+def epoch(mode, dataloader, net, optimizer, criterion, args, aug):
+    assert mode == "train" and not aug
+    return textbook.train_epoch(net, dataloader, optimizer)
+""",
+    "networks": """
+from benchmarks import textbook
+def ConvNet(channel, num_classes, net_width, net_depth, net_act, net_norm, net_pooling, im_size):
+    return textbook.ConvNet(channel, im_size[0], num_classes, width=net_width, depth=net_depth)
+""",
+    "reparam_module": """
+import torch
+class ReparamModule(torch.nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module, self.shapes = module, {name: value.shape for name, value in module.named_parameters()}
+    def forward(self, images, flat_param):
+        parts = flat_param.split([shape.numel() for shape in self.shapes.values()])
+        values = {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts)}
+        return torch.func.functional_call(self.module, values, (images,))
+""",
+}
+
+
+@pytest.mark.parametrize("kind, steps, inner", [("dc", 0, 1), ("mtt", 3, 0)])
+def test_a_peer_is_driven_through_its_own_functions(tmp_path, kind, steps, inner):
+    """A stand-in with the names that the published repositories have: its first gradient is the textbook's."""
+    for name, text in PEERS.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    shared = {"threads": 1, "profile": False, "precision": "float32", "compile": "off", "peer": str(tmp_path)}
+    case = Case(kind, data="tiny", ipc=2, steps=steps, inner=inner, real=4, batch=4, width=4)
+    orders = {side: {"side": side, "case": asdict(case), **shared} for side in ("ours", "textbook", "peer")}
+    results = command.measure(case, orders, command.Limits(repeats=1, budget=1, longest=1))
+    for side in ("textbook", "peer"):
+        assert results[side]["disagreement"]["relative"] < 1e-3, results
+        assert results[side]["seconds"] > 0

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from distillery import networks
 from distillery.errors import UserError
@@ -327,3 +328,17 @@ def test_batch_statistics_given_with_the_parameters_are_the_ones_that_move():
     assert all(torch.equal(value, own[name]) for name, value in module.named_buffers())
     moved = [name for name in own if not torch.equal(given[name], own[name])]
     assert moved == list(own)
+
+
+@pytest.mark.parametrize("name, options", [("ConvNet", {}), ("ConvNet", {"norm": "batch", "depth": 2}), ("MLP", {}), ("LeNet", {}), ("ResNet18BN", {"width": 8})])
+@pytest.mark.parametrize("channels, size", [(1, 28), (3, 32)])
+def test_the_count_of_operations_is_torchs(name, options, channels, size):
+    module = networks.build(name, channels=channels, size=size, classes=10, **options)
+    image = torch.zeros(channels, size, size)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.eval()(image[None])
+    module.train()
+    before = {key: value.clone() for key, value in module.named_buffers()}
+    flops, activations = networks.count(module, image)
+    assert flops == counter.get_total_flops() and activations > 0
+    assert module.training and all(torch.equal(value, before[key]) for key, value in module.named_buffers())

@@ -14,7 +14,7 @@ def report(*, config, inputs, output):
         config=config,
         template=inputs.template,
         output=output,
-        provenance=provenance.gather(),
+        provenance={**provenance.gather(), "packages": provenance.packages()},
     )
 
 
