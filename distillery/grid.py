@@ -3,6 +3,7 @@
 import copy
 import difflib
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -15,6 +16,15 @@ from distillery.errors import UserError
 
 INITS = ("real", "noise")
 IMPORTED = "imported"
+# What the whole dataset is called where methods are compared.
+WHOLE = "whole"
+# What the jobs of a section can differ in.
+_TOLD_APART = {
+    "experts": ("dataset",),
+    "evaluate": ("dataset", "method", "init", "ipc", "seed", "network"),
+    "vanilla": ("dataset", "network"),
+    "continual": ("dataset",),
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -41,13 +51,19 @@ class Study:
 
     def __init__(self, config: dict[str, Any], schema: dict[str, Any]):
         self.config = copy.deepcopy(config)
+        _check_finite("config", self.config)
+        if isinstance(self.config.get("compute"), dict) and self.config["compute"].get("compile") is False:
+            self.config["compute"]["compile"] = "off"  # YAML reads a bare `off` as false
         _validate("config", self.config, schema, fill=True)
-        for section in ("evaluate", "vanilla"):
-            self.config[section]["networks"] = _listed(self.config[section]["networks"])
+        # A name that is said twice is one job, not one that is counted twice.
+        for section, key in (("evaluate", "networks"), ("vanilla", "networks"), ("continual", "strategies")):
+            self.config[section][key] = list(dict.fromkeys(_listed(self.config[section][key])))
         self.methods = plugins.methods()
         self.datasets = plugins.datasets()
         self.networks = plugins.networks()
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
+        if set("{}") & set(self.config["results"]):
+            raise UserError(f"config: results: a folder without braces, which stand for wildcards, not {self.config['results']!r}")
         self._check_networks()
         self._check_methods()
         self._check_overrides(schema)
@@ -188,7 +204,8 @@ class Study:
                 raise UserError(f"{where}: must be a block of settings, not {block!r}")
             properties = self.methods[name]["settings"]
             for place, part in _blocks(where, block):
-                self._check_when(place, part.pop("when", {}))
+                if place != where:
+                    self._check_when(place, part.pop("when"), ("dataset", "method", "init", "ipc", "seed"))
                 extra = {"experts"} if self.methods[name]["needs_experts"] else set()
                 _check_properties(place, "setting", {k: v for k, v in part.items() if k not in extra}, properties)
                 if "experts" in part and extra:
@@ -200,25 +217,32 @@ class Study:
         sections |= {name: (self.config[name], schema["properties"][name]) for name in ("evaluate", "vanilla", "continual")}
         for name, (block, section) in sections.items():
             fixed = ("networks", "overrides", "datasets", "strategies", "memory", "number", "shard")
+            told_apart = _TOLD_APART[name.partition(".")[0]]
             properties = {key: {**rule, "$defs": schema["$defs"]} for key, rule in section["properties"].items() if key not in fixed}
             for place, part in list(_blocks(f"config: {name}", block))[1:]:
-                self._check_when(place, part.pop("when"))
+                self._check_when(place, part.pop("when"), told_apart)
                 _check_properties(place, "key", part, properties)
+                for key, value in part.items():
+                    _fill_defaults(value, section["properties"][key], schema)
 
-    def _check_when(self, where: str, when: dict[str, Any]) -> None:
+    def _check_when(self, where: str, when: dict[str, Any], told_apart: Iterable[str]) -> None:
+        """What an override names must be something that jobs of its section differ in: it would never match otherwise."""
         known = {"dataset": self.datasets, "method": [*self.methods, *self.imported], "network": self.networks, "init": (*INITS, IMPORTED)}
         for key, values in when.items():
-            _known(f"{where}.when", "key", key, ("dataset", "method", "init", "ipc", "seed", "network"))
-            for value in _listed(values) if key in known else ():
-                _known(f"{where}.when", key, value, known[key])
+            _known(f"{where}.when", "key", key, told_apart)
+            for value in _listed(values):
+                if key in known:
+                    _known(f"{where}.when", key, value, known[key])
+                else:
+                    _validate(f"{where}.when.{key}", value, {"type": "integer"})
 
     def _check_imported(self) -> None:
         names = [entry["name"] for entry in self.config["imported"]]
         for number, entry in enumerate(self.config["imported"]):
             where = f"config: imported[{number}]"
             _known(where, "dataset", entry["dataset"], self.datasets)
-            if entry["name"] in self.methods:
-                raise UserError(f"{where}: the name {entry['name']!r} is a method's; give the imported set another")
+            if entry["name"] in self.methods or entry["name"] == WHOLE:
+                raise UserError(f"{where}: the name {entry['name']!r} is taken; give the imported set another")
             if names.count(entry["name"]) > 1:
                 raise UserError(f"{where}: the name {entry['name']!r} is used twice; names of imported sets must differ")
             for key in ("file", "labels"):
@@ -260,9 +284,13 @@ class Study:
         )
 
     def _check_measurements(self) -> None:
-        if self.config["evaluate"]["selection"]["models"] and self.config["data"]["validation"] == 0:
-            raise UserError("config: evaluate.selection: needs validation images; set data.validation above 0, or selection.models to 0")
         for dataset in self.dataset_names:
+            share, smallest = self.config["data"]["validation"], self.datasets[dataset]["smallest_class"]
+            if self.config["evaluate"]["selection"]["models"] and int(share * smallest) == 0:
+                raise UserError(
+                    f"config: evaluate.selection: needs validation images, and data.validation {share} leaves none of the {smallest} of "
+                    f"{dataset}'s smallest class; raise it, or set selection.models to 0"
+                )
             for where in ("evaluate", "vanilla"):
                 names = self.config[where]["networks"]
                 if names and not any(self._fits(dataset, name) for name in names):
@@ -271,10 +299,21 @@ class Study:
         for name in wanted if wanted != "all" else []:
             if name not in self.dataset_names:
                 raise UserError(f"config: continual.datasets: {name!r} is not in the grid, which has {', '.join(self.dataset_names)}")
+        self._check_memory()
         for dataset in self.continual_datasets:
             check_groups(len(self.datasets[dataset]["classes"]), self.continual(dataset)["groups"])
             if not self._fits(dataset, self.config["continual"]["network"]):
                 self._too_small("continual.network", dataset, self.config["continual"]["network"])
+
+
+    def _check_memory(self) -> None:
+        candidates = [cell for cell in self.cells if cell.dataset in self.continual_datasets]
+        for key, values in self.config["continual"]["memory"].items():
+            for value in values if candidates else ():
+                _known("config: continual.memory", key, value, dict.fromkeys(getattr(cell, key) for cell in candidates))
+        remembering = {"replay", "afterwards"} & set(self.strategies)
+        if remembering and candidates and not any(self.memories(name) for name in self.continual_datasets):
+            raise UserError("config: continual.memory: no set of the grid is all that it asks for; name less, or only strategies without a memory")
 
 
 def check_groups(classes: int, groups: int | list[list[int]]) -> list[list[int]]:
@@ -325,9 +364,10 @@ def _resolve(block: dict[str, Any], cell: dict[str, Any], drop: tuple[str, ...] 
 def _known(where: str, what: str, name: object, names: Iterable[str]) -> None:
     names = list(names)
     if name not in names:
-        close = difflib.get_close_matches(str(name), names, 1, 0.5) or [n for n in names if n.lower() == str(name).lower()]
+        texts = list(map(str, names))
+        close = difflib.get_close_matches(str(name), texts, 1, 0.5) or [n for n in texts if n.lower() == str(name).lower()]
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UserError(f"{where}: unknown {what} {name!r}; {hint}known are {', '.join(names)}")
+        raise UserError(f"{where}: unknown {what} {name!r}; {hint}known are {', '.join(texts)}")
 
 
 def _check_properties(where: str, what: str, values: dict[str, Any], properties: dict[str, Any]) -> None:
@@ -336,6 +376,26 @@ def _check_properties(where: str, what: str, values: dict[str, Any], properties:
         _known(where, what, name, properties)
         schema = {key: rule for key, rule in properties[name].items() if key not in ("default", "description")}
         _validate(f"{where}.{name}", value, schema)
+
+
+def _check_finite(where: str, value: Any) -> None:
+    """NaN is neither above nor below a limit, so no rule of the schema would refuse it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}: must be a finite number, not {value}")
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        _check_finite(_step(where, key), item)
+
+
+def _step(where: str, key: object) -> str:
+    """The place of an item, from the place of what holds it."""
+    return f"{where}[{key}]" if isinstance(key, int) else f"{where}: {key}" if where == "config" else f"{where}.{key}"
+
+
+# JSON knows no difference between 1 and 1.0; a path, such as ipc1, does.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)),
+)
 
 
 def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
@@ -357,7 +417,7 @@ def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
 
 
 def _validate(where: str, value: Any, schema: dict[str, Any], fill: bool = False) -> None:
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _Validator(schema)
     if fill:
         _fill_defaults(value, schema, schema)
     errors = sorted(validator.iter_errors(value), key=lambda error: (len(error.absolute_path), str(error.absolute_path)))
@@ -368,30 +428,45 @@ def _validate(where: str, value: Any, schema: dict[str, Any], fill: bool = False
 def _told(where: str, error: jsonschema.ValidationError) -> str:
     """One line about a schema error, in the user's words."""
     for step in error.absolute_path:
-        where += f"[{step}]" if isinstance(step, int) else (f": {step}" if where == "config" else f".{step}")
+        where = _step(where, step)
     rule, limit, value = error.validator, error.validator_value, error.instance
     if rule == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         name = next(key for key in value if key not in known)
-        close = difflib.get_close_matches(name, known, 1, 0.5)
+        close = difflib.get_close_matches(str(name), known, 1, 0.5)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"{where}: unknown key {name!r}; {hint}known are {', '.join(known)}"
-    words = {
-        "minimum": f"must be {limit} or more",
-        "exclusiveMinimum": f"must be above {limit}",
-        "maximum": f"must be {limit} or less",
-        "exclusiveMaximum": f"must be below {limit}",
-        "type": f"must be of type {limit if isinstance(limit, str) else ' or '.join(limit) if isinstance(limit, list) else limit}",
-        "enum": f"must be one of {', '.join(map(str, limit)) if isinstance(limit, list) else limit}",
-        "minItems": "must not be empty",
-        "pattern": f"must match {limit}",
-    }
     if rule == "required":
         missing = next(key for key in limit if key not in value)
         return f"{where}: the key {missing!r} is missing"
-    if rule in words:
-        return f"{where}: {words[rule]}, not {value!r}"
-    return f"{where}: {error.message}"
+    if rule == "anyOf":
+        return f"{where}: must be {' or '.join(map(_wanted, limit))}, not {value!r}"
+    if rule not in _WORDS:
+        return f"{where}: {error.message}"
+    limit = _TYPES.get(limit, limit) if isinstance(limit, str) else ", ".join(map(str, limit)) if isinstance(limit, list) else limit
+    return f"{where}: {_WORDS[rule].format(limit)}, not {value!r}"
+
+
+_TYPES = {"integer": "a whole number", "number": "a number", "string": "a text", "array": "a list", "object": "a block of keys"}
+_WORDS = {
+    "minimum": "must be {} or more",
+    "exclusiveMinimum": "must be above {}",
+    "maximum": "must be {} or less",
+    "exclusiveMaximum": "must be below {}",
+    "type": "must be {}",
+    "enum": "must be one of {}",
+    "minItems": "must not be empty",
+    "minLength": "must not be empty",
+    "pattern": "must match {}",
+}
+
+
+def _wanted(option: dict[str, Any]) -> str:
+    """One of the forms that a value may have."""
+    if "const" in option:
+        return f"`{option['const']}`"
+    limits = {"minimum": " of {} or more", "exclusiveMinimum": " above {}"}
+    return _TYPES[option["type"]] + "".join(words.format(option[rule]) for rule, words in limits.items() if rule in option)
 
 
 def as_list(cell: Cell) -> list[str | int]:

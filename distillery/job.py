@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -106,17 +107,17 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
     log.propagate = False
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(handler)
-    # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files.
+    # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
+    # a job of its terminal as SIGINT: the same, with whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     device.keep_host_memory()
     device.keep_compiled()
     torch.set_num_threads(compute["threads"] if compute else 1)
     state = None
     try:
         with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
-            # The same bits again are promised on the CPU only; elsewhere the deterministic kernels cost too much.
-            torch.use_deterministic_algorithms(claimed.type == "cpu", warn_only=True)
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            _repeatable(claimed.type == "cpu")
             state = Run(claimed, compute)
             log.info("on %s with %d threads", cost.device_name(state.device), state.threads)
             yield state
@@ -136,6 +137,16 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
         log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
         handler.close()
+
+
+def _repeatable(wanted: bool) -> None:
+    """The same bits again are promised on the CPU only; elsewhere the deterministic kernels cost too much.
+
+    ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may have nothing to compile.
+    """
+    torch.set_deterministic_debug_mode("warn" if wanted else "default")
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    os.environ["TORCHINDUCTOR_DETERMINISTIC"] = str(int(wanted))
 
 
 def _fail(message: str) -> None:

@@ -92,8 +92,9 @@ SETTINGS = {
 }
 
 
-# A step size that grew by so much has left any range in which a network learns.
-EXPLODED = 1e4
+# A step size that grew or fell by so much has left any range in which a network learns. One that falls is a trap: a student that does not
+# move has the loss 1 and moves no image either.
+EXPLODED, COLLAPSED = 1e4, 1e-6
 
 
 def distill(
@@ -217,8 +218,9 @@ def distill(
         # The derivatives can overflow where the loss does not.
         if not (math.isfinite(value) and torch.isfinite(synthetic).all() and torch.isfinite(step_size)):
             raise UserError(_diverged(iteration, finite, settings))
-        if float(step_size) > EXPLODED * settings["step_size"]:
-            raise UserError(_diverged(iteration, finite, settings, f"the step size grew to {float(step_size):.3g}: "))
+        if not COLLAPSED < float(step_size) / settings["step_size"] < EXPLODED:
+            what = "grew" if float(step_size) > settings["step_size"] else "fell"
+            raise UserError(_diverged(iteration, finite, settings, f"the step size {what} to {float(step_size):.3g}: "))
         finite = (value, float(step_size))
         recorder.iteration(iteration, loss=result.loss, images=synthetic, step_size=step_size)
         if checkpoint.due():

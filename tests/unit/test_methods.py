@@ -293,10 +293,11 @@ def test_mtt_says_that_it_diverged(experts):
         _run(mtt, experts=experts, iterations=20, syn_steps=3, expert_epochs=1, max_start_epoch=1, lr_images=1e38)
 
 
-def test_mtt_stops_when_the_step_size_explodes(experts, monkeypatch):
-    """Whatever makes it grow: each iteration may multiply it by e."""
-    monkeypatch.setattr(mtt, "positive_step", lambda step_size, change: step_size * 2.7)
-    with pytest.raises(UserError, match=r"mtt diverged in iteration 10: the step size grew to \d+.*last finite loss .*lr_step_size"):
+@pytest.mark.parametrize("factor, iteration, word", [(2.7, 10, "grew"), (0.37, 14, "fell")])
+def test_mtt_stops_when_the_step_size_explodes_or_collapses(experts, monkeypatch, factor, iteration, word):
+    """Whatever makes it: each iteration may multiply it by e, or divide."""
+    monkeypatch.setattr(mtt, "positive_step", lambda step_size, change: step_size * factor)
+    with pytest.raises(UserError, match=rf"mtt diverged in iteration {iteration}: the step size {word} to \d.*last finite loss .*lr_step_size"):
         _run(mtt, experts=experts, iterations=20, syn_steps=1, expert_epochs=1, max_start_epoch=1, lr_images=1e-3)
 
 

@@ -330,7 +330,10 @@ def test_batch_statistics_given_with_the_parameters_are_the_ones_that_move():
     assert moved == list(own)
 
 
-@pytest.mark.parametrize("name, options", [("ConvNet", {}), ("ConvNet", {"norm": "batch", "depth": 2}), ("MLP", {}), ("LeNet", {}), ("ResNet18BN", {"width": 8})])
+CASES = [("ConvNet", {}), ("ConvNet", {"norm": "batch", "depth": 2}), ("MLP", {}), ("LeNet", {}), ("ResNet18BN", {"width": 8})]
+
+
+@pytest.mark.parametrize("name, options", CASES)
 @pytest.mark.parametrize("channels, size", [(1, 28), (3, 32)])
 def test_the_count_of_operations_is_torchs(name, options, channels, size):
     module = networks.build(name, channels=channels, size=size, classes=10, **options)

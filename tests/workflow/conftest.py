@@ -1,0 +1,135 @@
+"""One small study of the embedded digits, run once through every rule; the tests read what it left, each in a copy."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+# All that a run reads; `results` and `.snakemake` are what it leaves.
+PARTS = ("Snakefile", "config", "distillery", "envs", "profiles", "workflow")
+LEFT = ("results", ".snakemake", "tiny.yaml", "released.pt")
+
+TINY = {
+    "study": "Tiny",
+    "compute": {"threads": 1},
+    "networks": {"ConvNet": {"width": 8, "depth": 2}},
+    "grid": [
+        {"dataset": "digits", "method": "dc", "init": "noise", "ipc": 1},
+        {"dataset": "digits", "method": ["mtt", "random"], "init": "real", "ipc": 1},
+    ],
+    "methods": {
+        "dc": {"iterations": 3},
+        "mtt": {"iterations": 3, "syn_steps": 2, "expert_epochs": 1, "max_start_epoch": 1, "lr_images": 1},
+    },
+    "experts": {"default": {"number": 1, "shard": 1, "epochs": 2}},
+    "snapshots": 1,
+    "evaluate": {"networks": ["ConvNet"], "models": 1, "epochs": 2, "curve": 1, "selection": {"models": 1}},
+    "vanilla": {"networks": ["ConvNet"], "epochs": 1, "curve": 1},
+    "continual": {"groups": 2, "epochs": 1, "afterwards_epochs": 1, "images_per_class": 20, "memory": {"method": ["dc"]}},
+    "imported": [{"name": "released", "dataset": "digits", "file": "released.pt", "ipc": 1}],
+}
+
+
+class Workflow:
+    """A folder that holds a copy of the repository and a study.
+
+    Attributes:
+        configs: what `--configfile` names, merged in this order.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.configs = ["tiny.yaml"]
+
+    def __truediv__(self, path: str) -> Path:
+        return self.folder / path
+
+    def change(self, **config) -> None:
+        """Override parts of the study, as a user does: by a second config."""
+        (self / "change.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        self.configs = ["tiny.yaml", "change.yaml"]
+
+    def command(self, *arguments: str) -> list[str]:
+        configs = ["--configfile", *self.configs] if self.configs else []
+        return [sys.executable, "-m", "snakemake", *configs, *arguments]
+
+    def snakemake(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=400)
+        if succeeds:
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
+        return done
+
+    def make(self, *targets: str) -> subprocess.CompletedProcess:
+        return self.snakemake("--cores", "2", "--resources", "gpu=2", "--", *targets)
+
+    def logs(self) -> str:
+        return "\n".join(f"{path}:\n{path.read_text()}" for path in sorted((self / "results").glob("logs/**/*.log")))
+
+    def plan(self) -> dict[str, bool]:
+        """Every output of the study, and whether the next run would make it: Snakemake's own table, which is meant to be parsed."""
+        rows = csv.DictReader(self.snakemake("--summary").stdout.splitlines(), delimiter="\t")
+        return {row["output_file"]: {"update pending": True, "no update": False}[row["plan"]] for row in rows}
+
+    def planned(self) -> set[str]:
+        return {output for output, pending in self.plan().items() if pending}
+
+    def jobs(self) -> list[str]:
+        """The rule of each job that a dry run announces, sorted."""
+        table = self.snakemake("--dry-run", "--quiet", "host").stdout.partition("Job stats:")[2].partition("total")[0]
+        rows = [line.split() for line in table.splitlines()[3:] if line.strip()]
+        return sorted(rule for rule, count in rows if rule != "all" for _ in range(int(count)))
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Workflow:
+    """The finished study. Not to be changed: `clone` is for that."""
+    study = Workflow(tmp_path_factory.mktemp("study") / "a study")
+    study.folder.mkdir()
+    for part in PARTS:
+        copy(ROOT / part, study / part)
+    (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+    generator = torch.Generator().manual_seed(0)
+    torch.save({"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]}, study / "released.pt")
+    study.make()
+    return study
+
+
+@pytest.fixture
+def clones(study, tmp_path):
+    """Makes copies of the finished study, elsewhere and with new times on every file."""
+
+    def clone(name: str) -> Workflow:
+        made = Workflow(tmp_path / name)
+        made.folder.mkdir()
+        for part in (*PARTS, *LEFT):
+            copy(study / part, made / part)
+        return made
+
+    return clone
+
+
+@pytest.fixture
+def clone(clones) -> Workflow:
+    return clones("clone")
+
+
+def copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def still_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""The workflow as its users run it: what is made, what is stale, what an interruption costs, and what is refused."""
+
+import os
+import signal
+import subprocess
+import time
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+SUMMED = {"results/summary.csv", "results/costs.json", "results/report.html"}
+REPORT = {"results/report.html"}
+DC = "results/synthetic/digits/dc/noise/ipc1/seed0"
+MTT = "results/synthetic/digits/mtt/real/ipc1/seed0"
+
+
+@pytest.fixture(scope="session")
+def outputs(study) -> set[str]:
+    """Every output of the finished study."""
+    plan = study.plan()
+    assert not any(plan.values())
+    return set(plan)
+
+
+def below(outputs: set[str], *places: str) -> set[str]:
+    """The outputs under some folders of the results. Each must hold one, or the test compares nothing."""
+    found = [{output for output in outputs if output.startswith(f"results/{place}/")} for place in places]
+    assert all(found)
+    return set().union(*found)
+
+
+# ---- what is made --------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study, outputs):
+    assert all((study / output).stat().st_size > 0 for output in outputs)
+    rules = {"download", "train_experts", "distill", "evaluate_synthetic", "train_vanilla", "continual", "import_synthetic", "collect", "report"}
+    for kind in ("logs", "benchmarks"):
+        assert {path.name.partition(".")[0] for path in (study / f"results/{kind}").iterdir()} == rules
+    logs = list((study / "results/logs").rglob("*.log"))
+    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 17
+    assert all(log.read_text().endswith(" done\n") for log in logs)
+    assert not list((study / "results").rglob("*.part*")) and not list((study / "results/checkpoints").rglob("*.safetensors"))
+
+
+def test_every_set_is_measured_beside_the_whole_dataset(study):
+    header, *rows = [line.split(",") for line in (study / "results/summary.csv").read_text().splitlines()]
+    rule, method, strategy = (header.index(name) for name in ("rule", "method", "strategy"))
+    assert {row[method] for row in rows if row[rule] == "evaluate_synthetic"} == {"dc", "mtt", "random", "released"}
+    assert {row[method] for row in rows if row[rule] == "train_vanilla"} == {"whole"}
+    assert {row[strategy] for row in rows if row[rule] == "continual"} == {"finetune", "joint", "replay", "afterwards"}
+
+
+class Fetches(HTMLParser):
+    """What a browser would fetch for a page: anything but a link that the reader follows, or an anchor, or data within the page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.found, self.tags = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        for name, value in attributes:
+            link = tag == "a" and name == "href"
+            if name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action") and not link and not value.startswith(("#", "data:")):
+                self.found.append(f"<{tag} {name}={value[:80]}>")
+
+
+def test_the_report_is_one_page_that_fetches_nothing(study):
+    text = (study / "results/report.html").read_text(encoding="utf-8")
+    page = Fetches(text)
+    assert {"html", "table", "img", "svg"} <= page.tags and page.found == []
+    assert "@import" not in text and "url(http" not in text.replace("'", "").replace('"', "") and "fetch(" not in text
+    assert all(name in text for name in ("Tiny", "DC", "MTT", "released")) and str(study.folder) not in text
+
+
+def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
+    clone.snakemake("--report", "study.zip")
+    assert (clone / "study.zip").stat().st_size > 100_000
+    clone.configs = []  # the default study
+    graph = clone.snakemake("--dag").stdout
+    assert graph.startswith("digraph") and graph.rstrip().endswith("}")
+    assert all(f'label = "{rule}' in graph for rule in ("download", "train_experts", "distill", "continual_alone", "continual_memory", "report"))
+
+
+# ---- what is stale -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_has_nothing_to_do(clone):
+    done = clone.make()
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_clone_whose_files_are_all_newer_and_reworded_is_up_to_date(clone, outputs):
+    reworded = 0
+    for path in [*(clone / "distillery").rglob("*.py"), *(clone / "workflow/scripts").glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith('"""')
+        path.write_text("# Another comment.\n" + text.replace('"""', '"""In other words: ', 1) + "\n\n# The end.\n", encoding="utf-8")
+        reworded += 1
+    for path in (clone / "workflow/rules").glob("*.smk"):
+        path.write_text("# Another comment.\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert reworded > 40
+    newest = max((clone / output).stat().st_mtime_ns for output in outputs)
+    assert all((clone / path).stat().st_mtime_ns > newest for path in ("distillery/job.py", "workflow/scripts/distill.py"))
+    assert clone.planned() == set()
+
+
+def test_a_setting_of_dc_makes_dc_s_sets_and_what_reads_them_again_and_nothing_else(clone, outputs):
+    clone.change(methods={"dc": {"iterations": 4}})
+    expected = below(outputs, "synthetic/digits/dc", "evaluate/digits/dc", "continual/digits/replay/dc", "continual/digits/afterwards/dc") | SUMMED
+    assert clone.planned() == expected
+    # A dry run, whose list is meant to be read, says the same as the table that the other tests parse.
+    assert clone.jobs() == sorted(["distill", "evaluate_synthetic", "continual_memory", "continual_memory", "collect", "report"])
+
+
+def test_an_edit_of_mtt_makes_mtt_s_sets_again_and_nothing_else(clone, outputs):
+    path = clone / "distillery/methods/mtt.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\nANOTHER = 1\n", encoding="utf-8")
+    assert clone.planned() == below(outputs, "synthetic/digits/mtt", "evaluate/digits/mtt") | SUMMED
+
+
+def test_a_new_dataset_adds_its_own_jobs_and_touches_no_finished_one(clone, outputs):
+    clone.change(grid=[*_grid(clone), {"dataset": "MNIST", "method": ["dc", "mtt"], "init": "real", "ipc": 1}])
+    plan = clone.plan()
+    new = plan.keys() - outputs
+    assert {output for output in outputs if plan[output]} == SUMMED
+    places = ("data", "experts", "synthetic", "evaluate", "vanilla", "continual")
+    assert new == below(new, *(f"{place}/MNIST" for place in places)) and all(plan[output] for output in new)
+
+
+def test_an_evaluation_setting_measures_again_and_distils_nothing(clone, outputs):
+    clone.change(evaluate={"epochs": 3})
+    assert clone.planned() == below(outputs, "evaluate") | SUMMED
+
+
+def test_the_template_makes_the_report_again_and_nothing_else(clone):
+    path = clone / "workflow/report/report.html.jinja"
+    path.write_text(path.read_text(encoding="utf-8") + "<!-- more -->\n", encoding="utf-8")
+    assert clone.planned() == REPORT
+
+
+def test_where_things_run_and_come_from_is_no_part_of_a_result(clone):
+    """The report alone prints them."""
+    clone.change(study="Another title", compute={"mem_mb": 5000, "runtime": 30}, data={"sources": ["local"], "local": "elsewhere"})
+    assert clone.planned() == REPORT
+
+
+def _grid(clone):
+    import yaml
+
+    return yaml.safe_load((clone / "tiny.yaml").read_text())["grid"]
+
+
+# ---- the same bits ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_distilling_again_in_another_folder_gives_the_same_bytes(study, clone):
+    clone.change(results="again", imported=[])
+    # The images are as they were: only what computes runs again.
+    (clone / "again/data/digits").mkdir(parents=True)
+    (clone / "again/data/digits/dataset.safetensors").write_bytes((study / "results/data/digits/dataset.safetensors").read_bytes())
+    again = [place.replace("results/", "again/", 1) for place in (DC, MTT)]
+    clone.make(*(f"{place}/synthetic.safetensors" for place in again))
+    for place in (DC, MTT):
+        for name in ("synthetic.safetensors", "evolution.safetensors", "metrics.csv", "synthetic.png"):
+            assert (clone / place.replace("results/", "again/", 1) / name).read_bytes() == (study / place / name).read_bytes(), f"{place}/{name}"
+    shard = "experts/digits/default/shard0/trajectories.safetensors"
+    assert (clone / f"again/{shard}").read_bytes() == (study / f"results/{shard}").read_bytes()
+
+
+# ---- interruption -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
+    whole, killed = clones("whole"), clones("killed")
+    for clone in (whole, killed):
+        clone.change(methods={"dc": {"iterations": 300}}, imported=[])
+        path = clone / "distillery/checkpoint.py"
+        text = path.read_text(encoding="utf-8")
+        assert "\nEVERY_SECONDS = 60.0\n" in text
+        path.write_text(text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.1\n"), encoding="utf-8")
+    target = f"{DC}/synthetic.safetensors"
+    saved = killed / "results/checkpoints/distill/digits/dc/noise/ipc1/seed0.safetensors"
+    run = ("--cores", "1", "--", target)
+    with (killed / "run.log").open("w") as log:
+        process = subprocess.Popen(killed.command(*run), cwd=killed.folder, stdout=log, stderr=log, start_new_session=True)
+        try:
+            for _ in range(3000):
+                if saved.exists() or process.poll() is not None:
+                    break
+                time.sleep(0.02)
+            assert process.poll() is None and saved.exists(), (killed / "run.log").read_text()
+        finally:
+            # As a power cut: nobody has time to clean up, the job least of all.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert not [path for path in (killed / DC).glob("*") if not path.name.endswith(".part.safetensors")]
+
+    refused = killed.snakemake(*run, succeeds=False)
+    assert refused.returncode != 0 and "--unlock" in refused.stdout + refused.stderr
+    killed.snakemake("--unlock")
+    killed.snakemake(*run)
+    assert "going on from the checkpoint" in (killed / f"results/logs/{DC.removeprefix('results/synthetic/')}.log".replace("logs/", "logs/distill/")).read_text()
+    assert not saved.exists()
+    whole.snakemake(*run)
+    assert "going on" not in whole.logs()
+    for name in ("synthetic.safetensors", "evolution.safetensors", "metrics.csv", "synthetic.png"):
+        assert (killed / DC / name).read_bytes() == (whole / DC / name).read_bytes(), name
+
+
+# ---- bad input --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"evaluate": {"modles": 3}}, ["config: evaluate", "'modles'", "did you mean 'models'?"]),
+        ({"grid": [{"dataset": "digits", "method": "dcc", "init": "real", "ipc": 1}]}, ["config: grid[0]", "unknown method 'dcc'", "dc, herding, mtt, random"]),
+        ({"imported": [{"name": "wrong", "dataset": "digits", "file": "wrong.pt", "ipc": 1}]}, ["config: imported[0]", "wrong.pt", "label"]),
+    ],
+    ids=["key", "method", "labels"],
+)
+def test_bad_input_is_refused_in_one_line_before_any_job(clone, change, told):
+    torch.save({"data": [[torch.randn(10, 1, 8, 8), torch.arange(10) + 1]]}, clone / "wrong.pt")
+    clone.change(results="refused", **change)
+    done = clone.snakemake("--cores", "1", succeeds=False)
+    assert done.returncode == 1 and done.stdout == "" and not (clone / "refused").exists()
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    assert line.startswith("error: ") and all(part in line for part in told)
