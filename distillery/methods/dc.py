@@ -144,14 +144,15 @@ def distill(
     iterations, rate, momentum = settings["iterations"], settings["lr_images"], settings["momentum"]
 
     one_image = networks.count(module, images[0])[0]
-    # A gradient costs three forwards, a gradient of a gradient about nine, and small batches half as much again.
+    # A gradient costs three forwards.
     work = one_image * classes * outer * iterations
     seconds = nominal_seconds(3 * work * min(settings["batch_real"], max(index.counts)), device)
     real_gradient = compute.compiled(
         matching.class_gradient(apply, compute.low_precision(device, seconds)), device=device, expected_seconds=seconds
     )
     image_gradient = compute.compiled(
-        matching.image_gradient(apply), device=device, expected_seconds=nominal_seconds(14 * work * ipc, device)
+        # Eagerly a second-order step on few images is mostly overhead: 1 s for ten classes of one image, 3.8 s for ten of ten.
+        matching.image_gradient(apply), device=device, expected_seconds=nominal_seconds((35 * ipc + 58) * work, device)
     )
     seconds = nominal_seconds(3 * one_image * classes * ipc * inner * (outer - 1) * iterations, device)
     train_gradient = compute.compiled(

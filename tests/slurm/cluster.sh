@@ -1,30 +1,35 @@
 #!/usr/bin/env bash
-# A real Slurm of one node on this machine, for tests only: `cluster.sh up FOLDER` and `cluster.sh down FOLDER`. Everything but the two files
-# in /etc/slurm lies in FOLDER: SLURM_CONF would not reach the jobs, so those two must be where Slurm looks for them.
+# A real Slurm of one node on this machine, for tests only:
+#   cluster.sh up FOLDER      write the configuration, start the daemons, wait until the node is idle
+#   cluster.sh down FOLDER    end the jobs and the daemons, remove the configuration
+# State, spool and logs lie in FOLDER. The two configuration files must be where Slurm looks by itself: SLURM_CONF does not reach the jobs.
 set -euo pipefail
 
 action=$1 folder=$2
 etc=/etc/slurm
-mark="# Made by Distillery's tests/slurm"
+mark="# Made by tests/slurm/cluster.sh of Distillery"
 
 up() {
-    mkdir -p "$folder"/{state,spool,run,log}
-    # Not world-readable folders are refused by neither daemon, but munged refuses a socket below a folder that others cannot enter.
-    chmod 755 "$folder" "$folder/run"
     local node cores memory
-    node=$(hostname -s) cores=$(nproc)
+    node=$(hostname -s)
+    cores=$(nproc)
     memory=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
+    mkdir -p "$folder"/{state,spool,run,log} "$etc"
 
+    # Where packages start their services munged runs already; it is then left as it is.
     if ! pgrep -x munged >/dev/null; then
-        [ -s /etc/munge/munge.key ] || { mkdir -p /etc/munge && dd if=/dev/urandom of=/etc/munge/munge.key bs=1024 count=1 status=none; }
-        mkdir -p /run/munge /var/log/munge /var/lib/munge
+        if [ ! -s /etc/munge/munge.key ]; then
+            dd if=/dev/urandom of=/etc/munge/munge.key bs=128 count=1 status=none
+        fi
+        mkdir -p /run/munge
         chown -R munge: /etc/munge /run/munge /var/log/munge /var/lib/munge
         chmod 400 /etc/munge/munge.key
         runuser -u munge -- munged
-        touch "$folder/run/munged.ours"
+        touch "$folder/munged-is-ours"
     fi
 
-    mkdir -p "$etc"
+    # Without accounting and control groups, as nothing of either is to be had in a container. KillWait is how long a job has between the
+    # request to stop (SIGTERM, at its time limit or by scancel) and its end (SIGKILL).
     cat >"$etc/slurm.conf" <<CONF
 $mark
 ClusterName=distillery
@@ -41,10 +46,7 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 ReturnToService=2
 MinJobAge=300
-# Seconds between the request to stop (SIGTERM) and the end (SIGKILL), and how often time limits are looked at.
 KillWait=30
-OverTimeLimit=0
-SchedulerParameters=sched_interval=2,batch_sched_delay=0
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
 SlurmctldPidFile=$folder/run/slurmctld.pid
@@ -58,27 +60,46 @@ CONF
 
     slurmctld
     slurmd
-    for _ in $(seq 50); do
-        [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ] && return
+    for _ in $(seq 75); do
+        if [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; then return; fi
         sleep 0.2
     done
-    echo "error: Slurm did not come up; its logs:" >&2
-    tail -n 20 "$folder"/log/*.log >&2
+    echo "error: Slurm did not come up; the ends of its logs:" >&2
+    tail -n 15 "$folder"/log/*.log >&2
     return 1
 }
 
-down() {
-    local daemon pid
-    for daemon in slurmd slurmctld; do
-        pid=$(cat "$folder/run/$daemon.pid" 2>/dev/null) || continue
-        kill "$pid" 2>/dev/null || true
-        for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
+gone() { # wait until a process has ended
+    for _ in $(seq 75); do
+        if ! kill -0 "$1" 2>/dev/null; then return; fi
+        sleep 0.2
     done
-    if [ -e "$folder/run/munged.ours" ]; then pkill -x munged || true; fi
-    for file in slurm.conf gres.conf; do
-        grep -qsxF "$mark" "$etc/$file" && rm -f "${etc:?}/$file"
-    done
-    return 0
 }
 
-"$action"
+down() {
+    # Only a configuration that `up` wrote speaks of a cluster whose every job is ours to end.
+    if grep -qsxF "$mark" "$etc/slurm.conf"; then
+        squeue --noheader --format=%i 2>/dev/null | xargs -r scancel || true
+        for _ in $(seq 200); do
+            if [ -z "$(squeue --noheader 2>/dev/null)" ]; then break; fi
+            sleep 0.2
+        done
+        local name pid
+        for name in slurmd slurmctld; do
+            if pid=$(cat "$folder/run/$name.pid" 2>/dev/null); then
+                kill "$pid" 2>/dev/null || true
+                gone "$pid"
+            fi
+        done
+        rm -f "$etc/slurm.conf" "$etc/gres.conf"
+    fi
+    if [ -e "$folder/munged-is-ours" ] && pid=$(cat /run/munge/munged.pid 2>/dev/null); then
+        kill "$pid" 2>/dev/null || true
+        gone "$pid"
+    fi
+}
+
+case $action in
+up | down) "$action" ;;
+*) echo "usage: cluster.sh up|down FOLDER" >&2 && exit 2 ;;
+esac

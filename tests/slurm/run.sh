@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# `make test-slurm`: a study through profiles/slurm on a real Slurm of one node that is set up here and taken down again, compared bit for bit
+# with the same study run without a cluster. On the way one job is cancelled, one runs past its time limit, and the node is drained while jobs
+# wait. About 6 minutes on two cores. It installs Debian packages and needs root: meant for CI and containers.
+# KEEP=1 leaves the working folder (runs, Slurm's logs) behind.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+python=$root/.venv/bin/python
+
+cannot() { # 77: neither passed nor failed
+    echo "cannot run: $*" >&2
+    exit 77
+}
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+say() { echo "[$(printf '%3d' $SECONDS) s] $*"; }
+
+# ---- what must be there -----------------------------------------------------------------------------------------------------------
+
+[ -x "$python" ] || cannot "there is no .venv: \`make setup\` makes it"
+[ "$(id -u)" = 0 ] || cannot "Slurm's daemons are set up as root, and this is user $(id -un)"
+[ ! -e /dev/nvidiactl ] || cannot "this machine has a GPU, and the same bits are promised on a CPU only"
+if [ -e /etc/slurm/slurm.conf ] || pgrep -x 'slurmctld|slurmd' >/dev/null; then
+    cannot "this machine has a Slurm already (/etc/slurm/slurm.conf or a running daemon), which is left alone"
+fi
+for tool in slurmctld slurmd sbatch munged; do
+    command -v "$tool" >/dev/null && continue
+    command -v apt-get >/dev/null || cannot "$tool is missing, and there is no apt-get to install it with"
+    say "installing Slurm"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update && apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge; } >/tmp/test-slurm-apt.log 2>&1 ||
+        cannot "apt-get could not install slurmctld, slurmd, slurm-client and munge (/tmp/test-slurm-apt.log)"
+    break
+done
+
+work=$(mktemp -d)
+chmod 755 "$work"
+run_pid='' local_pid=''
+finish() {
+    local status=$?
+    trap - EXIT
+    # Snakemake first: it would submit again what the cluster's end cancels.
+    for pid in $run_pid $local_pid; do kill -KILL "$pid" 2>/dev/null || true; done
+    bash "$here/cluster.sh" down "$work/slurm" || true
+    if [ "$status" != 0 ]; then
+        echo "--- the end of the cluster run's output:" >&2
+        tail -n 25 "$work/cluster.log" >&2 2>/dev/null || true
+    fi
+    if [ "${KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# The plugin asks the controller whenever it is imported, 10 s where none answers: it stays out of .venv. The lock's versions are kept to.
+say "installing the plugin beside the environment"
+requirement=$("$python" -c 'import sys, tomllib
+print(*tomllib.load(open(sys.argv[1], "rb"))["project"]["optional-dependencies"]["slurm"])' "$root/pyproject.toml")
+# shellcheck disable=SC2086  # a list of requirements, one word each
+"$python" -m uv pip install --quiet --python "$python" --target "$work/plugins" --constraint "$root/requirements.lock" $requirement ||
+    cannot "the plugin could not be installed ($requirement)"
+
+for copy in local cluster; do # of the working tree as it is, committed or not
+    mkdir "$work/$copy"
+    (cd "$root" && cp -R Snakefile config distillery envs profiles workflow "$work/$copy/")
+    cp "$here/study.yaml" "$work/$copy/"
+done
+
+say "starting Slurm"
+bash "$here/cluster.sh" up "$work/slurm"
+node=$(hostname -s)
+
+# ---- the two runs, side by side ---------------------------------------------------------------------------------------------------
+
+snakemake() { # in a copy, as a process of its own that $! names
+    cd "$work/$1" && shift && exec "$python" -m snakemake --configfile study.yaml "$@"
+}
+say "starting both runs"
+(snakemake local --cores 1) >"$work/local.log" 2>&1 &
+local_pid=$!
+# Status checks at once rather than after 40 s, and the three short evaluations as one job: the rest is as on any cluster.
+(PYTHONPATH=$work/plugins snakemake cluster --profile profiles/slurm --slurm-init-seconds-before-status-checks 1 --seconds-between-status-checks 1 \
+    --groups evaluate_synthetic=evaluate --group-components evaluate=3) >"$work/cluster.log" 2>&1 &
+run_pid=$!
+
+jobs() { squeue --noheader --states=all --format='%i|%T|%l|%m|%k' 2>/dev/null; }
+job() { # the number of the job with a comment that is in a state
+    jobs | awk -F'|' -v state="$2" -v comment="$1" '$2 == state && $5 == comment {print $1}' | tail -n 1
+}
+count() { jobs | awk -F'|' -v state="$1" '$2 == state' | wc -l; }
+until_true() { # what, limit in seconds, command...
+    local what=$1 end=$((SECONDS + $2))
+    shift 2
+    until "$@"; do
+        jobs >>"$work/history"
+        kill -0 "$run_pid" 2>/dev/null || fail "the cluster run ended before: $what"
+        [ "$SECONDS" -lt "$end" ] || fail "waited in vain for: $what"
+        sleep 0.5
+    done
+}
+
+first=rule_distill_wildcards_digits_dc_real_1_0 second=rule_distill_wildcards_digits_dc_real_1_1
+logs=$work/cluster/results/logs/distill/digits/dc/real/ipc1
+
+computes() { [ -n "$(job $first RUNNING)" ] && grep -qs 'threads$' "$logs/seed0.log"; }
+until_true "DC's first job computes" 240 computes
+sleep 5
+cancelled=$(job $first RUNNING)
+[ -n "$cancelled" ] || fail "DC's first job was over within 5 s: raise its iterations in study.yaml"
+say "draining the node and cancelling job $cancelled in the middle"
+scontrol update nodename="$node" state=drain reason="tests/slurm"
+scancel "$cancelled"
+drained() { [ "$(sinfo --noheader --format=%T)" = drained ] && [ "$(count PENDING)" -gt 0 ] && [ "$(count RUNNING)" = 0 ]; }
+until_true "the node is drained and jobs wait" 60 drained
+waiting=$(count PENDING)
+sleep 5
+kill -0 "$run_pid" 2>/dev/null || fail "the run did not outlive the drained node"
+drained || fail "jobs ran on a drained node"
+say "the node is drained, $waiting jobs wait; bringing it back"
+scontrol update nodename="$node" state=resume
+
+timed_out() { [ -n "$(job $second TIMEOUT)" ]; }
+until_true "DC's second job runs past its minute (if it ends within it, raise its iterations in study.yaml)" 300 timed_out
+say "job $(job $second TIMEOUT) was stopped at its time limit"
+
+ended() { ! kill -0 "$run_pid" 2>/dev/null; }
+end=$((SECONDS + 400))
+until ended; do
+    jobs >>"$work/history"
+    [ "$SECONDS" -lt "$end" ] || fail "the cluster run does not end"
+    sleep 1
+done
+wait "$run_pid" || fail "the cluster run failed"
+run_pid=''
+say "the cluster run is over"
+wait "$local_pid" || fail "the run without a cluster failed: $(tail -n 3 "$work/local.log")"
+local_pid=''
+
+# ---- what must have come of it ----------------------------------------------------------------------------------------------------
+
+for seed in 0 1; do
+    line=$(grep 'going on from the checkpoint' "$logs/seed$seed.log") || fail "DC's seed $seed did not go on from its checkpoint"
+    say "seed $seed: ${line#* }"
+done
+
+sort -u "$work/history" >"$work/history.sorted"
+asked() { awk -F'|' -v state="$2" -v comment="$1" '$2 == state && $5 == comment {print $3, $4}' "$work/history.sorted" | sort -u | paste -sd, -; }
+# The attempt after the first asked for twice the time and the memory.
+[ "$(asked $second TIMEOUT)" = "1:00 1500M" ] || fail "the attempt past its limit had asked for: $(asked $second TIMEOUT)"
+[ "$(asked $second COMPLETED)" = "2:00 3000M" ] || fail "the attempt after it asked for: $(asked $second COMPLETED)"
+say "time limit and memory: 1:00 1500M, then 2:00 3000M"
+
+compared=0
+while IFS= read -r file; do
+    cmp "$work/local/$file" "$work/cluster/$file" || fail "$file differs between the run on the cluster and the one without"
+    compared=$((compared + 1))
+done < <(cd "$work/local" && find results \( -name '*.safetensors' -o -name metrics.csv -o -name summary.csv \) | sort)
+sets=$(find "$work/local/results" -name synthetic.safetensors | wc -l)
+[ "$sets" = 3 ] || fail "$sets synthetic sets instead of 3"
+leftovers=$(find "$work/cluster/results/checkpoints" -name '*.safetensors' | wc -l)
+[ "$leftovers" = 0 ] || fail "$leftovers checkpoints were left behind"
+
+seconds() { sed -n 's/^Elapsed time: //p' "$1" | tail -n 1; }
+say "passed: $compared files have the same bytes, $sets synthetic sets among them; $(cut -d'|' -f1 "$work/history.sorted" | sort -u | wc -l) Slurm jobs;" \
+    "$(seconds "$work/cluster.log") on the cluster, $(seconds "$work/local.log") without"
