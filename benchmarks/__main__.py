@@ -121,7 +121,7 @@ def measure(case: Case, orders: dict[str, dict[str, Any]], limits: Limits) -> di
             if "skipped" not in results[side]:
                 with EndedError.noted(results[side]):
                     message = process.step()
-                    gradients[side] = torch.load(message["gradient"])
+                    gradients[side] = torch.load(message["gradient"], weights_only=True)
                     results[side]["first_step"] = message["seconds"]
         if "ours" in gradients:
             for side in gradients.keys() - {"ours"}:

@@ -24,7 +24,7 @@ say() { echo "[$(printf '%3d' $SECONDS) s] $*"; }
 [ -x "$python" ] || cannot "there is no .venv: \`make setup\` makes it"
 [ "$(id -u)" = 0 ] || cannot "Slurm's daemons are set up as root, and this is user $(id -un)"
 [ ! -e /dev/nvidiactl ] || cannot "this machine has a GPU, and the same bits are promised on a CPU only"
-if [ -e /etc/slurm/slurm.conf ] || pgrep -x 'slurmctld|slurmd' >/dev/null; then
+if [ -e /etc/slurm/slurm.conf ] || pgrep -x slurmctld >/dev/null || pgrep -x slurmd >/dev/null; then
     cannot "this machine has a Slurm already (/etc/slurm/slurm.conf or a running daemon), which is left alone"
 fi
 for tool in slurmctld slurmd sbatch munged; do
@@ -43,8 +43,8 @@ run_pid='' local_pid=''
 finish() {
     local status=$?
     trap - EXIT
-    # Snakemake first: it would submit again what the cluster's end cancels.
-    for pid in $run_pid $local_pid; do kill -KILL "$pid" 2>/dev/null || true; done
+    # Snakemake first, each with its children: it would submit again what the cluster's end cancels.
+    for pid in $run_pid $local_pid; do kill -KILL -- "-$pid" 2>/dev/null || true; done
     bash "$here/cluster.sh" down "$work/slurm" || true
     if [ "$status" != 0 ]; then
         echo "--- the end of the cluster run's output:" >&2
@@ -76,8 +76,8 @@ node=$(hostname -s)
 
 # ---- the two runs, side by side ---------------------------------------------------------------------------------------------------
 
-snakemake() { # in a copy, as a process of its own that $! names
-    cd "$work/$1" && shift && exec "$python" -m snakemake --configfile study.yaml "$@"
+snakemake() { # in a copy, as the head of a process group that $! names
+    cd "$work/$1" && shift && exec setsid "$python" -m snakemake --configfile study.yaml "$@"
 }
 say "starting both runs"
 (snakemake local --cores 1) >"$work/local.log" 2>&1 &
@@ -103,11 +103,13 @@ until_true() { # what, limit in seconds, command...
     done
 }
 
+# Only a hanging test waits as long as this; a busy machine may need a multiple of the usual time for any of the steps.
+patience=1200
 first=rule_distill_wildcards_digits_dc_real_1_0 second=rule_distill_wildcards_digits_dc_real_1_1
 logs=$work/cluster/results/logs/distill/digits/dc/real/ipc1
 
 computes() { [ -n "$(job $first RUNNING)" ] && grep -qs 'threads$' "$logs/seed0.log"; }
-until_true "DC's first job computes" 240 computes
+until_true "DC's first job computes" "$patience" computes
 sleep 5
 cancelled=$(job $first RUNNING)
 [ -n "$cancelled" ] || fail "DC's first job was over within 5 s: raise its iterations in study.yaml"
@@ -115,7 +117,7 @@ say "draining the node and cancelling job $cancelled in the middle"
 scontrol update nodename="$node" state=drain reason="tests/slurm"
 scancel "$cancelled"
 drained() { [ "$(sinfo --noheader --format=%T)" = drained ] && [ "$(count PENDING)" -gt 0 ] && [ "$(count RUNNING)" = 0 ]; }
-until_true "the node is drained and jobs wait" 60 drained
+until_true "the node is drained and jobs wait" "$patience" drained
 waiting=$(count PENDING)
 sleep 5
 kill -0 "$run_pid" 2>/dev/null || fail "the run did not outlive the drained node"
@@ -124,11 +126,11 @@ say "the node is drained, $waiting jobs wait; bringing it back"
 scontrol update nodename="$node" state=resume
 
 timed_out() { [ -n "$(job $second TIMEOUT)" ]; }
-until_true "DC's second job runs past its minute (if it ends within it, raise its iterations in study.yaml)" 300 timed_out
+until_true "DC's second job runs past its minute (if it ends within it, raise its iterations in study.yaml)" "$patience" timed_out
 say "job $(job $second TIMEOUT) was stopped at its time limit"
 
 ended() { ! kill -0 "$run_pid" 2>/dev/null; }
-end=$((SECONDS + 400))
+end=$((SECONDS + patience))
 until ended; do
     jobs >>"$work/history"
     [ "$SECONDS" -lt "$end" ] || fail "the cluster run does not end"
@@ -149,10 +151,13 @@ done
 
 sort -u "$work/history" >"$work/history.sorted"
 asked() { awk -F'|' -v state="$2" -v comment="$1" '$2 == state && $5 == comment {print $3, $4}' "$work/history.sorted" | sort -u | paste -sd, -; }
-# The attempt after the first asked for twice the time and the memory.
-[ "$(asked $second TIMEOUT)" = "1:00 1500M" ] || fail "the attempt past its limit had asked for: $(asked $second TIMEOUT)"
-[ "$(asked $second COMPLETED)" = "2:00 3000M" ] || fail "the attempt after it asked for: $(asked $second COMPLETED)"
-say "time limit and memory: 1:00 1500M, then 2:00 3000M"
+# Each attempt asks for twice the time and the memory of the one before. On a busy machine the second may not be the last.
+timeouts=$(asked $second TIMEOUT) completed=$(asked $second COMPLETED)
+case "$timeouts then $completed" in
+"1:00 1000M then 2:00 2000M" | "1:00 1000M,2:00 2000M then 4:00 4000M" | "1:00 1000M,2:00 2000M,4:00 4000M then 8:00 8000M") ;;
+*) fail "unexpected time limits and memory: $timeouts, then $completed" ;;
+esac
+say "time limit and memory of seed 1: $timeouts, then $completed"
 
 compared=0
 while IFS= read -r file; do

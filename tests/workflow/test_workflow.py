@@ -203,7 +203,7 @@ def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
     assert refused.returncode != 0 and "--unlock" in refused.stdout + refused.stderr
     killed.snakemake("--unlock")
     killed.snakemake(*run)
-    assert "going on from the checkpoint" in (killed / f"results/logs/{DC.removeprefix('results/synthetic/')}.log".replace("logs/", "logs/distill/")).read_text()
+    assert "going on from the checkpoint" in (killed / f"results/logs/distill/{DC.removeprefix('results/synthetic/')}.log").read_text()
     assert not saved.exists()
     whole.snakemake(*run)
     assert "going on" not in whole.logs()

@@ -1,0 +1,367 @@
+"""A config: what it expands to, what each job reads of it, and what is refused, where and why."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery import plugins
+from distillery.errors import UserError
+from distillery.grid import Cell, Study, check_groups
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
+SHIPPED = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name != "schema.yaml")
+
+BLOCK = {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1}
+MTT = {"iterations": 5, "expert_epochs": 2, "max_start_epoch": 3}
+
+
+def study(**changes):
+    """A small study with some of its keys changed: `evaluate__epochs=3` is `evaluate: {epochs: 3}`."""
+    config = {"study": "Test", "grid": [dict(BLOCK)], "evaluate": {"networks": "ConvNet"}, "vanilla": {"networks": "ConvNet"}}
+    for path, value in changes.items():
+        *folders, name = path.split("__")
+        place = config
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = copy.deepcopy(value)
+    return Study(config, SCHEMA)
+
+
+def refusal(**changes):
+    with pytest.raises(UserError) as caught:
+        study(**changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- the grid ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_grid_is_the_union_of_its_blocks_and_a_block_the_product_of_its_lists():
+    blocks = [
+        {"dataset": ["MNIST", "digits"], "method": ["dc", "mtt"], "init": ["real", "noise"], "ipc": [1, 10], "seed": [0, 1]},
+        {"dataset": "MNIST", "method": "random", "init": "real", "ipc": 10},
+        {"dataset": "MNIST", "method": "dc", "init": "real", "ipc": [10, 50]},
+    ]
+    cells = study(grid=blocks).cells
+    assert len(cells) == len(set(cells)) == 32 + 1 + 1  # (MNIST, dc, real, 10, 0) stands in two blocks
+    assert cells[0] == Cell("MNIST", "dc", "real", 1, 0) and cells[-1] == Cell("MNIST", "dc", "real", 50, 0)
+    assert study(grid=blocks).dataset_names == ["MNIST", "digits"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
+    loaded = Study(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), SCHEMA)
+    assert {"dc", "mtt", "random", "herding"} == {cell.method for cell in loaded.cells}
+    for dataset in loaded.dataset_names:
+        assert loaded.evaluation_networks(dataset) and loaded.vanilla_networks(dataset)
+        assert {"real", "noise"} == {cell.init for cell in loaded.cells if cell.dataset == dataset}
+    assert loaded.continual_datasets and all(loaded.memories(dataset) for dataset in loaded.continual_datasets)
+    assert set(loaded.strategies) == {"finetune", "joint", "replay", "afterwards"}
+
+
+def test_what_is_not_said_has_the_schema_s_default():
+    config = Study({"study": "Test", "grid": [{"dataset": "MNIST", "method": "dc", "init": "real", "ipc": 1}]}, SCHEMA).config
+    assert config.keys() == SCHEMA["properties"].keys()
+    for section, schema in SCHEMA["properties"].items():
+        for key, rule in schema.get("properties", {}).items():
+            assert key == "overrides" or config[section].get(key, "not said") == rule.get("default", "not said"), f"{section}.{key}"
+    assert config["experts"]["default"] == {k: v["default"] for k, v in SCHEMA["properties"]["experts"]["additionalProperties"]["properties"].items() if "default" in v}
+
+
+def test_every_key_of_the_schema_says_what_it_is():
+    def undescribed(schema, place):
+        for name, rule in schema.get("properties", {}).items():
+            if not ({"description", "properties"} & rule.keys()) and place != "memory" and name != "overrides":
+                yield f"{place}.{name}"
+            yield from undescribed(rule, name)
+
+    assert list(undescribed(SCHEMA, "config")) == []
+
+
+def test_the_config_that_was_given_is_left_alone():
+    given_config = {"study": "Test", "grid": [{"dataset": "MNIST", "method": "dc", "init": "real", "ipc": 1}], "methods": {"dc": {"iterations": 3}}}
+    before = copy.deepcopy(given_config)
+    Study(given_config, SCHEMA)
+    assert given_config == before
+
+
+def test_a_name_that_is_said_twice_is_one_job():
+    doubled = study(evaluate__networks=["MLP", "ConvNet", "MLP"], vanilla__networks=["MLP", "MLP"], continual__strategies=["joint", "joint"])
+    assert doubled.evaluation_networks("digits") == ["MLP", "ConvNet"]
+    assert doubled.vanilla_networks("digits") == ["MLP"] and doubled.strategies == ["joint"]
+
+
+def test_a_bare_off_which_yaml_reads_as_false_is_off():
+    assert study(**yaml.safe_load("{compute: {compile: off}}")).config["compute"]["compile"] == "off"
+
+
+def test_networks_that_a_dataset_s_images_are_too_small_for_are_left_out_for_that_dataset_only():
+    mixed = study(grid=[BLOCK, {**BLOCK, "dataset": "MNIST"}], evaluate__networks=["ConvNet", "VGG11"])
+    assert mixed.evaluation_networks("digits") == ["ConvNet"] and mixed.evaluation_networks("MNIST") == ["ConvNet", "VGG11"]
+
+
+# ---- settings of one job ------------------------------------------------------------------------------------------------------------------
+
+
+def test_later_overrides_win_and_only_those_that_match_the_cell():
+    methods = {
+        "iterations": 7,
+        "overrides": [
+            {"when": {"ipc": [1, 10]}, "iterations": 8, "momentum": 0.25},
+            {"when": {"ipc": 10, "init": "noise"}, "iterations": 9},
+            {"when": {"dataset": "MNIST"}, "iterations": 10},
+        ],
+    }
+    found = study(grid=[{**BLOCK, "init": ["real", "noise"], "ipc": [1, 10, 50]}], methods__dc=methods)
+    iterations = {(cell.ipc, cell.init): found.method_settings(cell)["iterations"] for cell in found.cells}
+    assert iterations == {(1, "real"): 8, (1, "noise"): 8, (10, "real"): 8, (10, "noise"): 9, (50, "real"): 7, (50, "noise"): 7}
+    momentum = {cell.ipc: found.method_settings(cell)["momentum"] for cell in found.cells}
+    assert momentum == {1: 0.25, 10: 0.25, 50: 0.5}
+
+
+@pytest.mark.parametrize("method", sorted(plugins.methods()))
+def test_a_method_s_settings_are_all_its_own_and_none_of_another_s(method):
+    block = {"dataset": "MNIST", "method": ["dc", "mtt", "random", "herding"], "init": "real", "ipc": 1}
+    methods = {"dc": {"iterations": 11, "momentum": 0.125}, "mtt": {"iterations": 12, "momentum": 0.375}}
+    found = study(grid=[block], methods=methods)
+    settings = found.method_settings(Cell("MNIST", method, "real", 1, 0))
+    declared = plugins.methods()[method]["settings"]
+    assert settings == {name: rule["default"] for name, rule in declared.items()} | methods.get(method, {})
+
+
+def test_what_one_job_does_to_its_settings_reaches_no_other():
+    found = study(evaluate__overrides=[{"when": {"ipc": 1}, "selection": {"models": 1}}], networks__ConvNet={"width": 16})
+    (cell,) = found.cells
+    found.evaluation(cell, "ConvNet").pop("selection")["models"] = 9
+    found.network("digits", "ConvNet")["options"]["width"] = 1
+    found.method_settings(cell)["iterations"] = -1
+    assert found.evaluation(cell, "ConvNet")["selection"] == {"models": 1}
+    assert found.network("digits", "ConvNet")["options"]["width"] == 16 and found.method_settings(cell)["iterations"] == 1000
+
+
+def test_a_network_is_told_the_dataset_s_shape_and_every_option():
+    built = study(networks__ConvNet={"width": 16}).network("digits", "ConvNet")
+    assert {key: built[key] for key in ("name", "channels", "size", "classes")} == {"name": "ConvNet", "channels": 1, "size": 8, "classes": 10}
+    declared = plugins.networks()["ConvNet"]["options"]
+    assert built["options"] == {name: rule["default"] for name, rule in declared.items()} | {"width": 16}
+
+
+def test_snapshots_are_judged_by_the_distillation_network_on_distilled_sets_only():
+    found = study(grid=[{**BLOCK, "method": ["dc", "random"]}], evaluate__networks=["ConvNet", "MLP"], evaluate__selection={"models": 3})
+    dc, chosen = found.cells
+    assert found.evaluation(dc, "ConvNet")["selection"] == {"models": 3}
+    assert found.evaluation(dc, "MLP")["selection"] is None and found.evaluation(chosen, "ConvNet")["selection"] is None
+    assert study(evaluate__selection={"models": 0}).evaluation(dc, "ConvNet")["selection"] is None
+
+
+def test_an_override_s_selection_has_the_same_defaults_as_the_section_s():
+    found = study(evaluate__selection={"models": 1}, evaluate__overrides=[{"when": {"ipc": 1}, "selection": {}}])
+    assert found.evaluation(found.cells[0], "ConvNet")["selection"] == {"models": 2}
+
+
+def test_a_recipe_follows_the_cell_and_its_settings_the_dataset():
+    grid = [{"dataset": ["digits", "MNIST"], "method": "mtt", "init": "real", "ipc": [1, 10]}]
+    experts = {"default": {"epochs": 5}, "long": {"epochs": 9, "overrides": [{"when": {"dataset": "MNIST"}, "lr": 0.5}]}}
+    found = study(grid=grid, methods__mtt={**MTT, "overrides": [{"when": {"ipc": 10}, "experts": "long", "max_start_epoch": 7}]}, experts=experts)
+    assert {cell.ipc: found.recipe(cell) for cell in found.cells} == {1: "default", 10: "long"}
+    assert "experts" not in found.method_settings(found.cells[0])
+    assert [found.experts(dataset, "long")["lr"] for dataset in ("digits", "MNIST")] == [0.01, 0.5]
+    assert found.experts("MNIST", "long")["epochs"] == 9 and "overrides" not in found.experts("MNIST", "long")
+
+
+@given(number=st.integers(1, 60), shard=st.integers(1, 70))
+def test_shards_hold_every_expert_once_in_order(number, shard):
+    shards = study(experts__default={"number": number, "shard": shard}).shards("digits", "default")
+    assert [expert for part in shards for expert in part] == list(range(number))
+    assert all(len(part) == shard for part in shards[:-1]) and 1 <= len(shards[-1]) <= shard
+
+
+def test_memories_are_the_dataset_s_sets_that_are_all_that_is_asked_for():
+    grid = [{"dataset": ["digits", "MNIST"], "method": ["dc", "mtt"], "init": ["real", "noise"], "ipc": [1, 10]}]
+    found = study(grid=grid, experts__default={"epochs": 50}, continual__memory={"method": ["dc"], "ipc": [10]}, continual__datasets=["MNIST"])
+    assert found.memories("MNIST") == [Cell("MNIST", "dc", init, 10, 0) for init in ("real", "noise")]
+    assert found.continual_datasets == ["MNIST"]
+    everything = study(grid=grid, experts__default={"epochs": 50})
+    assert everything.memories("digits") == [cell for cell in everything.cells if cell.dataset == "digits"]
+
+
+@given(classes=st.integers(1, 100), groups=st.integers(1, 100))
+def test_groups_are_nearly_equal_and_hold_each_class_once_in_order(classes, groups):
+    if groups > classes:
+        with pytest.raises(UserError, match=f"{groups} groups of {classes} classes"):
+            check_groups(classes, groups)
+        return
+    split = check_groups(classes, groups)
+    assert len(split) == groups and [c for group in split for c in group] == list(range(classes))
+    assert max(map(len, split)) - min(map(len, split)) <= 1
+
+
+def test_groups_in_full_are_kept_as_they_are():
+    assert check_groups(4, [[3, 0], [2, 1]]) == [[3, 0], [2, 1]]
+    for wrong in ([[0, 1], [1, 2, 3]], [[0, 1, 2]], [[0, 1, 2, 3], []], [[0, 1, 2, 3, 4]]):
+        with pytest.raises(UserError, match="each class 0 to 3 once"):
+            check_groups(4, wrong)
+
+
+def test_released_sets_are_cells_one_an_experiment(tmp_path):
+    (tmp_path / "res.pt").touch()
+    released = {"name": "DC_released", "dataset": "MNIST", "file": str(tmp_path / "res.pt"), "ipc": 10, "sets": 3}
+    found = study(imported=[released], continual__datasets=["digits"])
+    assert [cell for cell in found.cells if found.is_imported(cell.method)] == [Cell("MNIST", "DC_released", "imported", 10, n) for n in range(3)]
+    assert found.dataset_names == ["digits", "MNIST"] and found.evaluation(found.cells[-1], "ConvNet")["selection"] is None
+
+
+def test_reading_a_config_takes_no_torch():
+    """Each job parses the workflow again, and torch takes seconds to import."""
+    code = "import sys, distillery.grid, distillery.fingerprint; sys.exit(bool({'torch', 'numpy', 'pandas', 'snakemake'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+# ---- refusals ------------------------------------------------------------------------------------------------------------------------------
+
+REFUSED = {
+    # Names.
+    "dataset": ({"grid": [{**BLOCK, "dataset": "MNST"}]}, "grid[0]: unknown dataset 'MNST'; did you mean 'MNIST'?"),
+    "method": ({"grid": [BLOCK, {**BLOCK, "method": "mt"}]}, "grid[1]: unknown method 'mt'; did you mean 'mtt'? known are dc, herding, mtt, random"),
+    "base is no method": ({"grid": [{**BLOCK, "method": "base"}]}, "grid[0]: unknown method 'base'"),
+    "init": ({"grid": [{**BLOCK, "init": ["real", "gauss"]}]}, "grid[0]: unknown init 'gauss'; known are real, noise"),
+    "network": ({"network": "Convnet"}, "network: unknown network 'Convnet'; did you mean 'ConvNet'?"),
+    "evaluation network": ({"evaluate__networks": ["ConvNet", "ResNet"]}, "evaluate.networks: unknown network 'ResNet'; did you mean 'ResNet18'?"),
+    "vanilla network": ({"vanilla__networks": "X"}, "vanilla.networks: unknown network 'X'"),
+    "continual network": ({"continual__network": "X"}, "continual.network: unknown network 'X'"),
+    "recipe": ({"methods__mtt__experts": "fast"}, "methods.mtt: unknown expert recipe 'fast'; known are default"),
+    "strategy": ({"continual__strategies": ["reply"]}, "continual.strategies[0]: must be one of finetune, joint, replay, afterwards, not 'reply'"),
+    "source": ({"data__sources": ["web"]}, "data.sources[0]: must be one of local, torchvision, registry, not 'web'"),
+    "augmentation": ({"evaluate__augment": "das"}, "evaluate.augment: must be one of none, dsa, dc_mnist, dc_bn, not 'das'"),
+    # Misspelt keys.
+    "key": ({"contnual": {}}, "unknown key 'contnual'; did you mean 'continual'?"),
+    "nested key": ({"evaluate__epoch": 1}, "evaluate: unknown key 'epoch'; did you mean 'epochs'?"),
+    "nested deeper": ({"evaluate__selection__model": 1}, "evaluate.selection: unknown key 'model'; did you mean 'models'?"),
+    "grid key": ({"grid": [{**BLOCK, "ipcs": 1}]}, "grid[0]: unknown key 'ipcs'; did you mean 'ipc'?"),
+    "setting": ({"methods__dc__iteration": 1}, "methods.dc: unknown setting 'iteration'; did you mean 'iterations'?"),
+    "another's setting": ({"methods__dc__syn_steps": 1}, "methods.dc: unknown setting 'syn_steps'"),
+    "no experts to learn from": ({"methods__dc__experts": "default"}, "methods.dc: unknown setting 'experts'"),
+    "method block": ({"methods__dcc": {}}, "methods: unknown method 'dcc'; did you mean 'dc'?"),
+    "option": ({"networks__ConvNet__widht": 3}, "networks.ConvNet: unknown option 'widht'; did you mean 'width'?"),
+    "recipe key": ({"experts__default__epoch": 3}, "experts.default: unknown key 'epoch'; did you mean 'epochs'?"),
+    "override's setting": (
+        {"methods__dc__overrides": [{"when": {"ipc": 1}, "iteration": 1}]},
+        "methods.dc.overrides[0]: unknown setting 'iteration'; did you mean 'iterations'?",
+    ),
+    "override's key": ({"evaluate__overrides": [{"when": {"ipc": 1}, "epoch": 1}]}, "evaluate.overrides[0]: unknown key 'epoch'; did you mean 'epochs'?"),
+    "override's when": ({"evaluate__overrides": [{"when": {"icp": 1}, "epochs": 1}]}, "evaluate.overrides[0].when: unknown key 'icp'; did you mean 'ipc'?"),
+    "override's method": ({"evaluate__overrides": [{"when": {"method": "dcc"}, "epochs": 1}]}, "evaluate.overrides[0].when: unknown method 'dcc'"),
+    "missing key": ({"grid": [{"dataset": "digits"}]}, "grid[0]: the key 'method' is missing"),
+    "memory's key": ({"continual__memory": {"metod": ["dc"]}}, "continual.memory: unknown key 'metod'; did you mean 'method'?"),
+    # Overrides that could never match.
+    "when without block": ({"methods__dc__overrides": [{"iterations": 1}]}, "methods.dc.overrides[0]: must have a `when` block"),
+    "when outside": ({"methods__dc__when": {"ipc": 1}}, "methods.dc: unknown setting 'when'"),
+    "overrides as a block": ({"methods__dc__overrides": {"when": {"ipc": 1}}}, "methods.dc.overrides: must be a list"),
+    "network of a method": (
+        {"methods__dc__overrides": [{"when": {"network": "MLP"}, "iterations": 1}]},
+        "methods.dc.overrides[0].when: unknown key 'network'; known are dataset, method, init, ipc, seed",
+    ),
+    "method of the whole set": (
+        {"vanilla__overrides": [{"when": {"method": "dc"}, "epochs": 1}]},
+        "vanilla.overrides[0].when: unknown key 'method'; known are dataset, network",
+    ),
+    "ipc of an expert": ({"experts__default__overrides": [{"when": {"ipc": 1}, "epochs": 9}]}, "experts.default.overrides[0].when: unknown key 'ipc'"),
+    "ipc of continual": ({"continual__overrides": [{"when": {"ipc": 1}, "epochs": 9}]}, "continual.overrides[0].when: unknown key 'ipc'"),
+    "when of another type": (
+        {"evaluate__overrides": [{"when": {"ipc": "1"}, "epochs": 9}]},
+        "evaluate.overrides[0].when.ipc: must be a whole number, not '1'",
+    ),
+    # Values.
+    "ipc 0": ({"grid": [{**BLOCK, "ipc": 0}]}, "grid[0].ipc: must be 1 or more, not 0"),
+    "ipc 0 in a list": ({"grid": [{**BLOCK, "ipc": [1, 0]}]}, "grid[0].ipc[1]: must be 1 or more, not 0"),
+    "ipc as a text": ({"grid": [{**BLOCK, "ipc": "1"}]}, "grid[0].ipc: must be a whole number of 1 or more or a list, not '1'"),
+    "ipc 1.0": ({"grid": [{**BLOCK, "ipc": [1.0]}]}, "grid[0].ipc[0]: must be a whole number, not 1.0"),
+    "ipc true": ({"grid": [{**BLOCK, "ipc": [True]}]}, "grid[0].ipc[0]: must be a whole number, not True"),
+    "ipc above a class": (
+        {"grid": [{**BLOCK, "ipc": 127}]},
+        "grid: ipc 127 is above the smallest class of digits: 140 training images, 14 of them held out for validation; at most 126 is possible",
+    ),
+    "seed": ({"grid": [{**BLOCK, "seed": -1}]}, "grid[0].seed: must be 0 or more, not -1"),
+    "negative rate": ({"methods__dc__lr_images": -0.1}, "methods.dc.lr_images: must be above 0, not -0.1"),
+    "negative rate in an override": (
+        {"methods__dc__overrides": [{"when": {"ipc": 1}, "lr_images": -1}]},
+        "methods.dc.overrides[0].lr_images: must be above 0, not -1",
+    ),
+    "negative evaluation rate": ({"evaluate__lr": -1}, "evaluate.lr: must be above 0, not -1"),
+    "negative expert rate": ({"experts__default__lr": 0}, "experts.default.lr: must be above 0, not 0"),
+    "rate as a text": ({"evaluate__lr": "learnt"}, "evaluate.lr: must be a number above 0 or `learned`, not 'learnt'"),
+    "rate as YAML 1.1 reads 1e-5": ({"methods__mtt__lr_step_size": "1e-5"}, "methods.mtt.lr_step_size: must be a number, not '1e-5'"),
+    "rate that is no number": ({"methods__dc__lr_images": float("nan")}, "methods.dc.lr_images: must be a finite number, not nan"),
+    "rate without end": ({"evaluate__overrides": [{"when": {"ipc": 1}, "lr": float("inf")}]}, "evaluate.overrides[0].lr: must be a finite number, not inf"),
+    "loops": ({"methods__dc__outer": "aut"}, "methods.dc.outer: must be a whole number of 1 or more or `auto`, not 'aut'"),
+    "section": ({"evaluate": None}, "evaluate: must be a block of keys, not None"),
+    "method's section": ({"methods": {"dc": None}}, "methods.dc: must be a block of settings, not None"),
+    "grid": ({"grid": []}, "grid: must not be empty, not []"),
+    "title": ({"study": ""}, "study: must not be empty, not ''"),
+    "width": ({"networks__ConvNet__width": 0}, "networks.ConvNet.width: must be 1 or more, not 0"),
+    "share": ({"data__validation": 0.5}, "data.validation: must be below 0.5, not 0.5"),
+    "precision": ({"compute__precision": "float16"}, "compute.precision: must be one of auto, float32, not 'float16'"),
+    "threads": ({"compute__threads": 1.5}, "compute.threads: must be a whole number, not 1.5"),
+    "results": ({"results": "results/{study}"}, "results: a folder without braces"),
+    # Things that do not go together.
+    "coreset from noise": ({"grid": [{**BLOCK, "method": "random", "init": "noise"}]}, "grid[0]: random chooses real images"),
+    "experts too short": (
+        {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": MTT, "experts__default": {"epochs": 4}},
+        "methods.mtt: max_start_epoch 3 + expert_epochs 2 is 5, beyond the 4 epochs of experts.default on digits; lower one, or raise experts.default.epochs to 5",
+    ),
+    "experts too short for one cell": (
+        {"grid": [{**BLOCK, "method": "mtt", "ipc": [1, 2]}], "methods__mtt": {**MTT, "overrides": [{"when": {"ipc": 2}, "max_start_epoch": 14}]}},
+        "methods.mtt: max_start_epoch 14 + expert_epochs 2 is 16, beyond the 15 epochs",
+    ),
+    "no recipe": ({"grid": [{**BLOCK, "method": "mtt"}], "experts": {}}, "experts: has no recipe 'default', which methods.mtt learns from"),
+    "distillation network too large": ({"network": "VGG11"}, "network: VGG11 needs images of at least 28 pixels a side; digits has 8"),
+    "evaluation networks too large": ({"evaluate__networks": ["VGG11"]}, "evaluate.networks: VGG11 needs images of at least"),
+    "continual network too large": ({"continual__network": "VGG11"}, "continual.network: VGG11 needs images of at least"),
+    "selection without validation": ({"data__validation": 0}, "evaluate.selection: needs validation images"),
+    "share that rounds to nothing": ({"data__validation": 0.005}, "evaluate.selection: needs validation images, and data.validation 0.005 leaves none of the 140"),
+    "groups": ({"continual__groups": 11}, "continual.groups: 11 groups of 10 classes; 1 to 10 is possible"),
+    "groups in full": ({"continual__groups": [[0, 1], [2]]}, "continual.groups: [[0, 1], [2]] must name each class 0 to 9 once"),
+    "continual dataset": ({"continual__datasets": ["MNIST"]}, "continual.datasets: 'MNIST' is not in the grid, which has digits"),
+    "memory of no set": ({"continual__memory": {"ipc": [50]}}, "continual.memory: unknown ipc 50; known are 1"),
+    "memory of no method": ({"continual__memory": {"method": ["mtt"]}}, "continual.memory: unknown method 'mtt'; known are dc"),
+    "memory of no set that is all": (
+        {"grid": [BLOCK, {**BLOCK, "method": "random", "ipc": 2}], "continual__memory": {"method": ["dc"], "ipc": [2]}},
+        "continual.memory: no set of the grid is all that it asks for",
+    ),
+    # Released sets.
+    "missing file": ({"imported": [{"name": "x", "dataset": "digits", "file": "no/res.pt", "ipc": 1}]}, "imported[0]: file no/res.pt is missing"),
+    "released for no dataset": ({"imported": [{"name": "x", "dataset": "digit", "file": "a", "ipc": 1}]}, "imported[0]: unknown dataset 'digit'"),
+    "name of a method": ({"imported": [{"name": "dc", "dataset": "digits", "file": "a", "ipc": 1}]}, "imported[0]: the name 'dc' is taken"),
+    "name of the whole set": ({"imported": [{"name": "whole", "dataset": "digits", "file": "a", "ipc": 1}]}, "imported[0]: the name 'whole' is taken"),
+    "name of a path": ({"imported": [{"name": "../x", "dataset": "digits", "file": "a", "ipc": 1}]}, "imported[0].name: must match"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line_that_says_where_and_what(name):
+    changes, told = REFUSED[name]
+    assert refusal(**changes).startswith(f"config: {told}")
+
+
+def test_two_released_sets_need_two_names_and_a_pair_of_files_is_one_set(tmp_path):
+    entry = {"name": "x", "dataset": "digits", "file": str(tmp_path / "images.pt"), "ipc": 1}
+    (tmp_path / "images.pt").touch()
+    assert refusal(imported=[entry, entry]).startswith("config: imported[0]: the name 'x' is used twice")
+    missing = str(tmp_path / "labels.pt")
+    assert refusal(imported=[{**entry, "labels": missing}]).startswith(f"config: imported[0]: labels {missing} is missing")
+    assert refusal(imported=[{**entry, "labels": entry["file"], "sets": 2}]).startswith("config: imported[0]: an images-and-labels pair holds one set")
+
+
+def test_the_limits_themselves_are_accepted():
+    assert study(grid=[{**BLOCK, "ipc": 126}]).cells[0].ipc == 126
+    assert study(grid=[{**BLOCK, "ipc": 140}], data__validation=0, evaluate__selection={"models": 0}).cells[0].ipc == 140
+    assert study(grid=[{**BLOCK, "method": "mtt"}], methods__mtt=MTT, experts__default={"epochs": 5}).cells
+    assert study(continual__memory={"ipc": [1]}, continual__strategies=["finetune"]).cells
