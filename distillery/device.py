@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 # torch.compile of a step costs 10 to 60 s on a CPU the first time on a machine, 2 s later (`keep_compiled`); a job that would run for
 # less than this stays eager.
-WORTH_COMPILING_SECONDS = 60.0
+WORTH_COMPILING_SECONDS = 20.0
 
 
 @dataclass(frozen=True)

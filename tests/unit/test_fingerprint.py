@@ -1,0 +1,187 @@
+"""The identity of code: what a job runs decides, and nothing else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distillery.errors import UserError
+from distillery.fingerprint import ROOT, closure, fingerprint
+
+SCRIPTS = sorted(path.name for path in (ROOT / "workflow/scripts").glob("*.py"))
+
+TOY = {
+    "workflow/scripts/make.py": '"""Make."""\n\nfrom distillery import tools\n\nif __name__ == "__main__":\n    tools.make()\n',
+    "distillery/__init__.py": '"""Toy."""\n\n__version__ = "1.0"\n',
+    "distillery/tools.py": '"""Tools."""\n\nimport os\n\nfrom distillery.deep.inner import value\n\n\ndef make():\n    """Make it."""\n    return value\n',
+    "distillery/deep/__init__.py": "",
+    "distillery/deep/inner.py": "value = 1\n",
+    "distillery/methods/__init__.py": "",
+    "distillery/methods/a.py": "def distill():\n    import distillery.late\n",
+    "distillery/methods/b.py": "RATE = 0.5\n",
+    "distillery/late.py": "LATE = True\n",
+    "distillery/unused.py": "UNUSED = 1\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path_factory):
+    """Makes a project with some of its files changed, each in a folder of its own: what was read of a file is remembered."""
+
+    def make(changes=None):
+        root = tmp_path_factory.mktemp("toy")
+        for name, text in (TOY | (changes or {})).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        return root
+
+    return make
+
+
+def names(start, root):
+    return [path.relative_to(root).as_posix() for path in closure([root / path for path in start], root)]
+
+
+# ---- what counts ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_closure_follows_imports_of_the_project_and_the_packages_on_the_way(toy):
+    root = toy()
+    assert names(["workflow/scripts/make.py"], root) == [
+        "distillery/__init__.py",
+        "distillery/deep/__init__.py",
+        "distillery/deep/inner.py",
+        "distillery/tools.py",
+        "workflow/scripts/make.py",
+    ]
+
+
+def test_a_late_import_and_a_circular_one_count_too(toy):
+    root = toy({"distillery/late.py": "from distillery.methods import a\n"})
+    found = names(["distillery/methods/a.py"], root)
+    assert found == ["distillery/__init__.py", "distillery/late.py", "distillery/methods/__init__.py", "distillery/methods/a.py"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["import distillery.late", "import os, distillery.late as other", "from distillery import late", "from distillery.late import LATE"]
+)
+def test_every_form_of_import_is_seen(toy, statement):
+    root = toy({"distillery/tools.py": f"def make():\n    {statement}\n"})
+    assert "distillery/late.py" in names(["workflow/scripts/make.py"], root)
+
+
+@pytest.mark.parametrize("statement", ["from . import late", "from .late import LATE", "from ..x import y"])
+def test_a_relative_import_is_refused_because_it_would_escape(toy, statement):
+    root = toy({"distillery/tools.py": f"x = 1\n{statement}\n"})
+    with pytest.raises(UserError, match=r"tools\.py: relative import on line 2"):
+        fingerprint("make.py", root=root)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace("return value", "return -value")),
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace("def make():", "def make(value=None):")),
+        ("distillery/deep/inner.py", "value = True\n"),
+        ("distillery/deep/inner.py", "value = 1.0\n"),
+        ("distillery/deep/inner.py", "value = '1'\n"),
+        ("distillery/deep/inner.py", "value = 1\n'no docstring'\n"),
+        ("distillery/__init__.py", "import os\n"),
+        ("workflow/scripts/make.py", TOY["workflow/scripts/make.py"] + "print()\n"),
+    ],
+)
+def test_an_edit_of_anything_that_runs_changes_the_digest(toy, path, text):
+    assert fingerprint("make.py", root=toy({path: text})) != fingerprint("make.py", root=toy())
+
+
+def test_moving_code_to_another_file_changes_the_digest(toy):
+    tools = {"distillery/tools.py": "from distillery import late, unused\n"}
+    before = toy(tools | {"distillery/late.py": "x = 1\n", "distillery/unused.py": "y = 1\n"})
+    after = toy(tools | {"distillery/late.py": "y = 1\n", "distillery/unused.py": "x = 1\n"})
+    assert fingerprint("make.py", root=before) != fingerprint("make.py", root=after)
+
+
+# ---- what does not -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("distillery/tools.py", "# A comment.\n" + TOY["distillery/tools.py"].replace("Make it.", "In other words.")),
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace('    """Make it."""\n', "")),
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace("return value", "return (\n        value\n    )\n\n")),
+        ("distillery/__init__.py", '__version__ = "2.0"\n'),
+        ("distillery/unused.py", "UNUSED = 2\n"),
+        ("distillery/methods/a.py", "A = 2\n"),
+    ],
+    ids=["comment", "docstring", "layout", "version", "module not imported", "method not named"],
+)
+def test_what_changes_no_result_changes_no_digest(toy, path, text):
+    assert TOY[path] != text
+    assert fingerprint("make.py", root=toy({path: text})) == fingerprint("make.py", root=toy())
+
+
+def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_process_asks(toy, tmp_path):
+    digests = {fingerprint("make.py", "methods/a.py", root=toy()), fingerprint("make.py", "methods/a.py", root=toy())}
+    assert len(digests) == 1
+    real = fingerprint("distill.py", "methods/dc.py")
+    code = "from distillery.fingerprint import fingerprint as f; print(f('distill.py', 'methods/dc.py'))"
+    for seed in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
+        assert done.stdout.strip() == real, done.stderr
+    assert len(real) == 16 and int(real, 16)
+
+
+# ---- plug-ins ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plug_in_counts_where_it_is_named_and_nowhere_else(toy):
+    root, other = toy(), toy({"distillery/methods/b.py": "RATE = 0.25\n"})
+    assert fingerprint("make.py", "methods/a.py", root=root) == fingerprint("make.py", "methods/a.py", root=other)
+    assert fingerprint("make.py", "methods/b.py", root=root) != fingerprint("make.py", "methods/b.py", root=other)
+    assert fingerprint("make.py", "methods/a.py", root=root) != fingerprint("make.py", root=root)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_script_imports_a_method_or_a_dataset_by_itself(script):
+    """Else every method's sets would be stale with one method's edit."""
+    found = names([f"workflow/scripts/{script}"], ROOT)
+    plugins = {path for path in found if path.startswith(("distillery/methods/", "distillery/datasets/"))}
+    assert plugins <= {"distillery/methods/__init__.py", "distillery/methods/base.py", "distillery/datasets/__init__.py"}
+
+
+@pytest.mark.parametrize("method", ["dc", "mtt", "random", "herding"])
+def test_a_method_brings_itself_and_no_other_method(method):
+    found = names(["workflow/scripts/distill.py", f"distillery/methods/{method}.py"], ROOT)
+    methods = {Path(path).stem for path in found if path.startswith("distillery/methods/")}
+    assert methods == {"__init__", "base", method}
+
+
+@pytest.mark.parametrize(
+    ("module", "stale"),
+    [
+        ("methods/dc.py", {"dc"}),
+        ("methods/mtt.py", {"mtt"}),
+        ("matching.py", {"dc"}),
+        ("unroll.py", {"mtt"}),
+        ("methods/base.py", {"dc", "mtt", "random", "herding"}),
+        ("synthetic.py", {"dc", "mtt", "random", "herding", "evaluate_synthetic", "import_synthetic", "continual"}),
+        ("experts.py", {"train_experts"}),
+        ("evaluate.py", {"evaluate_synthetic", "train_vanilla"}),
+        ("continual.py", {"continual"}),
+        ("report.py", {"report"}),
+        ("figures.py", {"report"}),
+        ("imported.py", {"import_synthetic"}),
+        ("grid.py", set()),
+        ("fingerprint.py", set()),
+        ("datasets/mnist.py", {"MNIST"}),
+    ],
+)
+def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
+    jobs = {method: ("distill.py", f"methods/{method}.py") for method in ("dc", "mtt", "random", "herding")}
+    jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
+    jobs |= {Path(script).stem: (script,) for script in SCRIPTS if script not in ("distill.py", "download.py")}
+    files = {job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)] for job, (script, *plugins) in jobs.items()}
+    assert {job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)} == stale

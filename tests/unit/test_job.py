@@ -1,0 +1,247 @@
+"""What every job shares: how it logs, how it fails, what it leaves when it is stopped, and which device it takes."""
+
+import json
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from distillery import device, files, job
+from distillery.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPUTE = {"precision": "float32", "compile": "off", "threads": 1}
+
+
+@pytest.fixture(autouse=True)
+def undone():
+    """A job sets its whole process up; here it shares one with the other tests."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads, debug, fill = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    environment = dict(os.environ)
+    propagate, level = job.log.propagate, job.log.level
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode(debug)
+    torch.utils.deterministic.fill_uninitialized_memory = fill
+    os.environ.clear()
+    os.environ.update(environment)
+    job.log.propagate = propagate
+    job.log.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "job.log"
+
+
+# ---- success -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_logs_where_it_runs_what_was_warned_of_and_that_it_is_done(log, capsys):
+    log.write_text("of an earlier attempt\n")
+    with job.run(str(log), COMPUTE) as run:
+        warnings.warn("mind the gap", stacklevel=1)
+        assert run.threads == 1 == torch.get_num_threads() and run.compute.precision == "float32"
+    lines = log.read_text().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d on .+ with 1 threads", lines[0]) and lines[-1].endswith(" done")
+    assert any("mind the gap" in line for line in lines) and not any("earlier" in line for line in lines)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_job_on_the_cpu_computes_deterministically_and_does_not_import_the_compiler(tmp_path):
+    code = """
+        import os, sys, torch
+        from distillery import job
+        with job.run("job.log", {"precision": "auto", "compile": "auto", "threads": 1}):
+            assert "torch._inductor" not in sys.modules and "torch._dynamo" not in sys.modules
+            assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+        import torch._inductor.config
+        assert torch._inductor.config.deterministic
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("TORCHINDUCTOR_DETERMINISTIC", None)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_job_s_cost_says_what_ran_where_and_how_long(log, tmp_path):
+    with job.run(str(log), COMPUTE) as run:
+        time.sleep(0.05)
+        run.save_cost(str(tmp_path / "cost.json"), rule="distill", code="abc", settings={"iterations": 3}, dataset="digits", ipc=1)
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert {key: cost[key] for key in ("rule", "code", "settings", "dataset", "ipc", "threads")} == {
+        "rule": "distill",
+        "code": "abc",
+        "settings": {"iterations": 3},
+        "dataset": "digits",
+        "ipc": 1,
+        "threads": 1,
+    }
+    assert 0.05 <= cost["seconds"] < 60 and cost["peak_memory_bytes"] > 10**7 and cost["device_name"]
+    assert cost["versions"]["torch"] == torch.__version__ and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", cost["started"])
+
+
+def test_progress_is_a_line_now_and_then_and_one_at_the_end(log, monkeypatch):
+    monkeypatch.setattr(job, "LOG_EVERY_SECONDS", 0.1)
+    with job.run(str(log), COMPUTE) as run:
+        progress = run.progress(1000, "distillation", "iteration")
+        for done in range(1, 501):
+            progress.iteration(done, torch.tensor(0.5))
+        time.sleep(0.12)
+        progress.iteration(501, torch.tensor(0.25))
+        progress.iteration(400, torch.tensor(9.0))  # a resumed job tells of what it has done before
+        progress.iteration(1000, torch.tensor(0.125))
+    lines = [line.partition(" ")[2] for line in log.read_text().splitlines() if "distillation" in line]
+    assert re.fullmatch(r"distillation: 501 of 1000 iterations, \d+ s, \d+ s left, matching loss 0\.25", lines[-2])
+    assert re.fullmatch(r"distillation: 1000 of 1000 iterations, \d+ s, 0 s left, matching loss 0\.125", lines[-1])
+    assert 2 <= len(lines) < 100
+
+
+def test_a_loss_is_not_read_where_it_is_not_shown(log):
+    class Read:
+        def __float__(self):
+            raise AssertionError("reading a loss waits for the device")
+
+    with job.run(str(log), COMPUTE) as run:
+        progress = run.progress(10, "distillation", "iteration")
+        progress.iteration(0, Read())
+        progress.iteration(1, Read())
+    assert progress.done == 1
+
+
+# ---- failure -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_bad_input_is_one_line_on_the_terminal_and_in_the_log_and_status_1(log, capsys):
+    with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
+        raise UserError("data.safetensors: is damaged; delete it")
+    assert left.value.code == 1 and left.value.__suppress_context__
+    assert capsys.readouterr() == ("", "error: data.safetensors: is damaged; delete it\n")
+    assert log.read_text().endswith(" error: data.safetensors: is damaged; delete it\n") and "Traceback" not in log.read_text()
+
+
+def test_a_defect_leaves_its_traceback_in_the_log(log):
+    with pytest.raises(ZeroDivisionError), job.run(str(log), COMPUTE):
+        1 / 0  # noqa: B018
+    text = log.read_text()
+    assert "Traceback" in text and "ZeroDivisionError" in text and " done" not in text
+
+
+def test_too_little_memory_is_told_with_a_remedy(log, capsys):
+    with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nand much advice")
+    told = capsys.readouterr().err
+    assert left.value.code == 1 and told.count("\n") == 1
+    assert told.startswith("error: out of memory on ") and "lower `batch`" in told and "Tried to allocate 20 GiB" in told and "advice" not in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["scheduler", "ctrl-c"])
+def test_a_job_that_is_stopped_leaves_the_old_file_and_no_part_of_the_new_one(log, tmp_path, number):
+    target = tmp_path / "synthetic.safetensors"
+    target.write_text("old")
+    with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE), files.atomic(target) as part:
+        part.write_text("half of the new")
+        assert len(list(tmp_path.glob(".*.part*"))) == 1
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+        raise AssertionError("not stopped")
+    assert left.value.code == 128 + signal.SIGTERM
+    assert target.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["job.log", "synthetic.safetensors"]
+    assert "Traceback" not in log.read_text() and " done" not in log.read_text()
+
+
+def test_a_job_takes_its_handlers_off_the_log_however_it_ends(log):
+    before = list(job.log.handlers), list(logging.getLogger("py.warnings").handlers)
+    with pytest.raises(SystemExit), job.run(str(log), COMPUTE):
+        raise UserError("x")
+    assert (job.log.handlers, logging.getLogger("py.warnings").handlers) == before
+
+
+# ---- devices -------------------------------------------------------------------------------------------------------------------------------
+
+
+def hold(names, folder, claimed, told, release):
+    with device.claim_one(names, folder, lambda line: told.put((os.getpid(), line)), poll_seconds=0.02) as index:
+        claimed.put((os.getpid(), index))
+        release.wait(60)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Fresh processes that have torch already: one imports it, the others are its forks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["distillery.device"])
+    return context
+
+
+@pytest.fixture
+def start(processes, tmp_path):
+    """Starts processes that each claim one of some names; the queue tells which got which."""
+    claimed, told, release = processes.Queue(), processes.Queue(), processes.Event()
+    started = []
+
+    def begin(names):
+        started.append(processes.Process(target=hold, args=(names, tmp_path / "locks", claimed, told, release)))
+        started[-1].start()
+        return started[-1]
+
+    begin.claimed, begin.told, begin.release = claimed, told, release
+    yield begin
+    release.set()
+    for process in started:
+        process.join(30)
+        assert not process.is_alive()
+
+
+def test_as_many_jobs_as_devices_get_different_ones_and_the_next_waits_for_a_free_one(start):
+    names = ["GPU-a", "GPU-b", "GPU-c"]
+    for _ in names:
+        start(names)
+    holders = dict(start.claimed.get(timeout=60) for _ in names)
+    assert sorted(holders.values()) == [0, 1, 2]
+    waiting = start(names)
+    assert start.told.get(timeout=60) == (waiting.pid, "all 3 devices are taken: waiting for one")
+    assert start.claimed.empty()
+    # The locks end with the process, however it ends.
+    (killed,) = [pid for pid, index in holders.items() if index == 1]
+    os.kill(killed, signal.SIGKILL)
+    assert start.claimed.get(timeout=60) == (waiting.pid, 1)
+    assert start.told.empty()  # told once
+
+
+def test_devices_are_known_by_name_whatever_number_a_job_gives_them(start):
+    start(["GPU-a", "GPU-b"])
+    assert start.claimed.get(timeout=60)[1] == 0
+    start(["GPU-b", "GPU-a"])
+    start(["GPU-a", "GPU-c"])
+    assert sorted(start.claimed.get(timeout=60)[1] for _ in range(2)) == [0, 1]
+
+
+def test_a_device_is_free_again_when_its_job_is_done(tmp_path):
+    for _ in range(2):
+        with device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail) as index:
+            assert index == 0
+    with pytest.raises(ZeroDivisionError), device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail):
+        1 / 0  # noqa: B018
+    with device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail) as index:
+        assert index == 0
+
+
+def test_a_machine_without_a_gpu_computes_on_its_processor(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with device.claim(pytest.fail) as claimed:
+        assert claimed == torch.device("cpu")
