@@ -1,4 +1,5 @@
 # The study, paths, wildcard constraints, and what rules ask about a job. No rules here.
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from distillery.fingerprint import fingerprint
 from distillery.grid import Cell, Study, check_groups
 
 ROOT = Path(workflow.basedir)
+
+# Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must be quoted beforehand.
+sys.executable = shlex.quote(sys.executable)
 
 try:
     STUDY = Study(config, yaml.safe_load((ROOT / "config" / "schema.yaml").read_text()))
