@@ -5,7 +5,7 @@ CORES ?= 2
 BIN := .venv/bin
 QUICKSTART := results/quickstart
 
-.PHONY: help quickstart test bench lint format lock clean
+.PHONY: help quickstart test test-slurm bench lint format lock clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -28,6 +28,9 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 
 test: .venv/.done ## Run the test suite
 	$(BIN)/python -m pytest
+
+test-slurm: .venv/.done ## Run a study on a real Slurm of one node, set up and taken down here (root, Debian; minutes)
+	bash tests/slurm/run.sh
 
 bench: .venv/.done ## Compare speed and memory with the textbook, under 15 minutes (BENCH=--quick: about 2)
 	$(BIN)/python -m benchmarks $(BENCH)

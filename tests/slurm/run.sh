@@ -46,6 +46,8 @@ finish() {
     # Snakemake first, each with its children: it would submit again what the cluster's end cancels.
     for pid in $run_pid $local_pid; do kill -KILL -- "-$pid" 2>/dev/null || true; done
     bash "$here/cluster.sh" down "$work/slurm" || true
+    # What a controller that died could not cancel: the folder's name is in the command line of every job's processes and of nobody else's.
+    pkill -KILL -f "$work/" || true
     if [ "$status" != 0 ]; then
         echo "--- the end of the cluster run's output:" >&2
         tail -n 25 "$work/cluster.log" >&2 2>/dev/null || true
