@@ -174,61 +174,77 @@ def test_a_job_takes_its_handlers_off_the_log_however_it_ends(log):
 # ---- devices -------------------------------------------------------------------------------------------------------------------------------
 
 
-def hold(names, folder, claimed, told, release):
-    with device.claim_one(names, folder, lambda line: told.put((os.getpid(), line)), poll_seconds=0.02) as index:
-        claimed.put((os.getpid(), index))
-        release.wait(60)
+def hold(names, folder):
+    """Claim one of some names, write down which, and hold it until told. By files: a killed process would take a queue's lock with it."""
+
+    def say(what, text):
+        files.write_text(folder / f"{what}.{os.getpid()}", str(text))
+
+    with device.claim_one(names, folder / "locks", lambda line: say("told", line), poll_seconds=0.02) as index:
+        say("claimed", index)
+        while not (folder / "release").exists():
+            time.sleep(0.02)
+
+
+class Claims:
+    """Processes that each claim a device."""
+
+    def __init__(self, context, folder):
+        self._context, self._folder, self._started = context, folder, []
+
+    def start(self, names):
+        process = self._context.Process(target=hold, args=(names, self._folder))
+        process.start()
+        self._started.append(process)
+        return process.pid
+
+    def read(self, what, pid):
+        """What a process has written, waited for."""
+        while not self.has(what, pid):
+            time.sleep(0.02)
+        return (self._folder / f"{what}.{pid}").read_text()
+
+    def has(self, what, pid):
+        return (self._folder / f"{what}.{pid}").exists()
+
+    def end(self):
+        (self._folder / "release").touch()
+        for process in self._started:
+            process.join()
 
 
 @pytest.fixture(scope="module")
-def processes():
+def context():
     """Fresh processes that have torch already: one imports it, the others are its forks."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["distillery.device"])
-    return context
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["distillery.device"])
+    return made
 
 
 @pytest.fixture
-def start(processes, tmp_path):
-    """Starts processes that each claim one of some names; the queue tells which got which."""
-    claimed, told, release = processes.Queue(), processes.Queue(), processes.Event()
-    started = []
-
-    def begin(names):
-        started.append(processes.Process(target=hold, args=(names, tmp_path / "locks", claimed, told, release)))
-        started[-1].start()
-        return started[-1]
-
-    begin.claimed, begin.told, begin.release = claimed, told, release
-    yield begin
-    release.set()
-    for process in started:
-        process.join(30)
-        assert not process.is_alive()
+def claims(context, tmp_path):
+    made = Claims(context, tmp_path)
+    yield made
+    made.end()
 
 
-def test_as_many_jobs_as_devices_get_different_ones_and_the_next_waits_for_a_free_one(start):
+def test_as_many_jobs_as_devices_get_different_ones_and_the_next_waits_for_a_free_one(claims):
     names = ["GPU-a", "GPU-b", "GPU-c"]
-    for _ in names:
-        start(names)
-    holders = dict(start.claimed.get(timeout=60) for _ in names)
-    assert sorted(holders.values()) == [0, 1, 2]
-    waiting = start(names)
-    assert start.told.get(timeout=60) == (waiting.pid, "all 3 devices are taken: waiting for one")
-    assert start.claimed.empty()
+    holders = [claims.start(names) for _ in names]
+    indices = [claims.read("claimed", pid) for pid in holders]
+    assert sorted(indices) == ["0", "1", "2"]
+    waiting = claims.start(names)
+    assert claims.read("told", waiting) == "all 3 devices are taken: waiting for one"
+    assert not claims.has("claimed", waiting)
     # The locks end with the process, however it ends.
-    (killed,) = [pid for pid, index in holders.items() if index == 1]
-    os.kill(killed, signal.SIGKILL)
-    assert start.claimed.get(timeout=60) == (waiting.pid, 1)
-    assert start.told.empty()  # told once
+    os.kill(holders[indices.index("1")], signal.SIGKILL)
+    assert claims.read("claimed", waiting) == "1"
 
 
-def test_devices_are_known_by_name_whatever_number_a_job_gives_them(start):
-    start(["GPU-a", "GPU-b"])
-    assert start.claimed.get(timeout=60)[1] == 0
-    start(["GPU-b", "GPU-a"])
-    start(["GPU-a", "GPU-c"])
-    assert sorted(start.claimed.get(timeout=60)[1] for _ in range(2)) == [0, 1]
+def test_devices_are_known_by_name_whatever_number_a_job_gives_them(claims):
+    assert claims.read("claimed", claims.start(["GPU-a", "GPU-b"])) == "0"
+    assert claims.read("claimed", claims.start(["GPU-a", "GPU-c"])) == "1"
+    assert claims.read("claimed", claims.start(["GPU-b", "GPU-a"])) == "0"
 
 
 def test_a_device_is_free_again_when_its_job_is_done(tmp_path):

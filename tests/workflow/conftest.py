@@ -1,8 +1,10 @@
 """One small study of the embedded digits, run once through every rule; the tests read what it left, each in a copy."""
 
+import contextlib
 import csv
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +43,11 @@ class Workflow:
     """A folder that holds a copy of the repository and a study.
 
     Attributes:
+        base: the study before any change.
         configs: what `--configfile` names, merged in this order.
     """
+
+    base = TINY
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -60,10 +65,23 @@ class Workflow:
         configs = ["--configfile", *self.configs] if self.configs else []
         return [sys.executable, "-m", "snakemake", *configs, *arguments]
 
+    @contextlib.contextmanager
+    def started(self, *arguments: str):
+        """A run on its way, in a process group of its own, of which nothing is left in the end. It writes to `run.out` and `run.err`."""
+        with (self / "run.out").open("w") as out, (self / "run.err").open("w") as err:
+            process = subprocess.Popen(self.command(*arguments), cwd=self.folder, stdout=out, stderr=err, start_new_session=True)
+            try:
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
     def snakemake(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess:
-        done = subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=400)
-        if succeeds:
-            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
+        with self.started(*arguments) as process:
+            status = process.wait()
+        done = subprocess.CompletedProcess(process.args, status, (self / "run.out").read_text(), (self / "run.err").read_text())
+        assert status == 0 or not succeeds, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
 
     def make(self, *targets: str) -> subprocess.CompletedProcess:
@@ -125,11 +143,3 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copyfile(source, target)
-
-
-def still_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
