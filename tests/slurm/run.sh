@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make test-slurm`: a study through profiles/slurm on a real Slurm of one node that is set up here and taken down again, compared bit for bit
 # with the same study run without a cluster. On the way one job is cancelled, one runs past its time limit, and the node is drained while jobs
-# wait. About 6 minutes on two cores. It installs Debian packages and needs root: meant for CI and containers.
+# wait. Some 6 to 8 minutes on two idle cores, by estimate; much longer on busy ones. It installs Debian packages and needs root: meant for CI and containers.
 # KEEP=1 leaves the working folder (runs, Slurm's logs) behind.
 set -euo pipefail
 
