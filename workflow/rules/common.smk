@@ -1,4 +1,5 @@
 # The study, paths, wildcard constraints, and what rules ask about a job. No rules here.
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -64,6 +65,11 @@ def cell_of(wildcards):
         int(wildcards.ipc),
         int(wildcards.seed),
     )
+
+
+def own(path):
+    """A file of the repository as an input, relative to the working directory: a clone elsewhere then knows its checksum."""
+    return os.path.relpath(ROOT / path)
 
 
 def cell_params(wildcards):

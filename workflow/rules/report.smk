@@ -34,8 +34,8 @@ rule report:
         sets=paths(f"{SYNTHETIC}/synthetic.safetensors", STUDY.cells),
         evolutions=paths(f"{SYNTHETIC}/evolution.safetensors", OWN_CELLS),
         data=[DATA.format(dataset=dataset) for dataset in STUDY.dataset_names],
-        template=workflow.source_path("../report/report.html.jinja"),
-        published=workflow.source_path("../../distillery/published.csv"),
+        template=own("workflow/report/report.html.jinja"),
+        published=own("distillery/published.csv"),
     output:
         report=report(REPORT, caption="../report/report.rst", category="The report"),
     log:
