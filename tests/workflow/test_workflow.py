@@ -171,7 +171,7 @@ def test_distilling_again_in_another_folder_gives_the_same_bytes(study, clone):
 def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
     whole, killed = clones("whole"), clones("killed")
     for clone in (whole, killed):
-        clone.change(methods={"dc": {"iterations": 300}}, imported=[])
+        clone.change(methods={"dc": {"iterations": 100}}, imported=[])
         path = clone / "distillery/checkpoint.py"
         text = path.read_text(encoding="utf-8")
         assert "\nEVERY_SECONDS = 60.0\n" in text
