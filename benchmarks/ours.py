@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.cases import CLASSES, DC_LR_IMAGES, EVALUATION, LR_NETWORK, MODELS, MTT_LR_IMAGES, MTT_STEP_SIZE, Case, Material, stream
 from distillery import evaluate, experts, networks, training
 from distillery.device import Compute
-from distillery.methods import dc, mtt
+from distillery.methods import _trajectory_matching, dc, mtt
 from distillery.metrics import Metrics
 from distillery.unroll import Unroll
 
@@ -100,7 +100,7 @@ def _dc(case: Case, material: Material, gate, device, compute) -> None:
 
 
 def _mtt(case: Case, material: Material, gate, device, compute) -> None:
-    mtt.Unroll = _WarmingUnroll
+    _trajectory_matching.Unroll = _WarmingUnroll
     settings = {"iterations": 5000, "syn_steps": case.steps, "max_start_epoch": 1, "expert_epochs": 2, "augment": "none"}
     settings |= {"lr_images": MTT_LR_IMAGES, "step_size": MTT_STEP_SIZE, "lr_step_size": 0.0}
     _distil(mtt, case, material, gate, compute, _Experts(material.start, material.goal), **settings)

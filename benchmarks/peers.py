@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from benchmarks import textbook
 from benchmarks.cases import CLASSES, LR_NETWORK, MTT_STEP_SIZE, Case, Material
-from distillery.methods import dc
+from distillery.methods import _gradient_matching
 
 
 def _module(folder: str, name: str, needed: tuple[str, ...]) -> ModuleType:
@@ -54,7 +54,7 @@ def prepare(folder: str, case: Case, inputs: Material, gate, device: torch.devic
 def _dc(utils, case: Case, inputs: Material, gate, device) -> None:
     arguments = Namespace(dis_metric="ours", device=str(device))
     criterion = nn.CrossEntropyLoss()
-    outer, _ = dc.loops(case.ipc)
+    outer, _ = _gradient_matching.loops(case.ipc)
     members = [(inputs.labels == label).nonzero().flatten() for label in range(CLASSES)]
     synthetic = inputs.initial.clone().requires_grad_()
     optimiser = torch.optim.SGD([synthetic], lr=0.1, momentum=0.5)

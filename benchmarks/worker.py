@@ -17,7 +17,7 @@ import torch
 from benchmarks import ours, peers, textbook
 from benchmarks.cases import EVALUATION, LR_NETWORK, MTT_STEP_SIZE, REPEATED, Case, Material, material
 from distillery import cost, job
-from distillery.methods import dc
+from distillery.methods import _gradient_matching
 
 
 class Stop(BaseException):
@@ -130,7 +130,7 @@ def run_textbook(case: Case, inputs: Material, gate: Gate, device: torch.device)
     network = textbook.shape(case.network)
     model = textbook.load(textbook.ConvNet(**network).to(device), inputs.params)
     if case.kind == "dc":
-        outer, _ = dc.loops(case.ipc)
+        outer, _ = _gradient_matching.loops(case.ipc)
         options = {"outer": outer, "batch": case.batch, "lr": LR_NETWORK}
         matching = textbook.GradientMatching(network, inputs.images, inputs.labels, inputs.initial, inputs.targets, inner=case.inner, **options)
         textbook.load(matching.fresh(), inputs.params)

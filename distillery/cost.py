@@ -38,13 +38,7 @@ def macs(network: Mapping) -> int:
     """
     from fvcore.nn import FlopCountAnalysis
 
-    module = networks.build(
-        network["name"],
-        channels=network["channels"],
-        size=network["size"],
-        classes=network["classes"],
-        **network.get("options", {}),
-    ).eval()
+    module = networks.from_spec(network).eval()
     images = torch.zeros(1, network["channels"], network["size"], network["size"])
     tracing = logging.getLogger("fvcore")
     level = tracing.level
@@ -76,8 +70,7 @@ def record_training(metrics: Metrics, network: Mapping, images: int, epochs: int
     (floating-point operations).
     """
     per_image = macs(network)
-    shape = {name: network[name] for name in ("channels", "size", "classes")}
-    module = networks.build(network["name"], **shape, **network.get("options", {}))
+    module = networks.from_spec(network)
     metrics.add("macs_per_image", per_image)
     metrics.add("parameters", sum(parameter.numel() for parameter in module.parameters()))
     metrics.add("images_seen", images * epochs)

@@ -57,17 +57,15 @@ class Compute:
             return torch.bfloat16 if _cpu_has_bfloat16() and self.compiles(device, expected_seconds) else None
         return None
 
-    def compiled(self, function: Callable, *, device: torch.device | str, expected_seconds: float, pure: bool = True) -> Callable:
-        """``function`` compiled by ``torch.compile`` where :meth:`compiles` says so, else ``function`` itself.
+    def compiled(self, function: Callable, *, device: torch.device | str, expected_seconds: float) -> Callable:
+        """``function``, whose results are not differentiated further, compiled by ``torch.compile`` where :meth:`compiles` says so, else itself.
 
-        Args:
-            pure: the function's results are not differentiated further. On CUDA it is then captured as a graph, which a small network
-                needs: its kernels are shorter than their launches.
+        On CUDA it is also captured as a graph, which a small network needs: its kernels are shorter than their launches.
         """
         device = torch.device(device)
         if not self.compiles(device, expected_seconds):
             return function
-        if device.type == "cuda" and pure:
+        if device.type == "cuda":
             return _Captured(function)
         return torch.compile(function, dynamic=False)
 
@@ -95,15 +93,14 @@ class _Captured:
         return self._plain(*arguments)
 
 
-def keep_compiled(folder: str | os.PathLike | None = None) -> None:
+def keep_compiled() -> None:
     """Let compiled code outlive the process, so that a machine compiles each function once.
 
-    Args:
-        folder: where it is kept; ``TORCHINDUCTOR_CACHE_DIR`` where that is set, else the user's cache folder. If it cannot be written to,
-            torch keeps its own temporary place.
+    It is kept in ``TORCHINDUCTOR_CACHE_DIR`` where that is set, else in the user's cache folder. If that cannot be written to, torch keeps
+    its own temporary place.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = Path(folder or os.environ.get("TORCHINDUCTOR_CACHE_DIR") or home / "distillery" / "compiled")
+    place = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or home / "distillery" / "compiled")
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):

@@ -44,7 +44,12 @@ def train_experts(
     if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise UserError(f"experts of a shard must be numbered consecutively, not {numbers}")
     size = stack_size(network, len(numbers), images.device, recipe.batch)
-    progress = _Shard(checkpoint)
+
+    def tell(begin: int, epoch: int, summary: dict[str, Tensor]) -> None:
+        if after_epoch is not None:
+            after_epoch(numbers[0] + begin, epoch, summary)
+
+    progress = _Shard(checkpoint, tell)
 
     def run(begin: int, count: int) -> None:
         begin += done
@@ -70,7 +75,6 @@ def train_experts(
         )
         progress.end()
 
-    progress.told = lambda begin, epoch, summary: after_epoch(numbers[0] + begin, epoch, summary) if after_epoch is not None else None
     progress.tell_again()
     # Stacks that were finished before an interruption are left out, and the next is the one that it interrupted.
     done = sum(len(finished) for finished in progress.trajectories)
@@ -81,18 +85,20 @@ def train_experts(
 class _Shard:
     """What a shard has so far, and the checkpoint that it goes into beside the state of the training in progress.
 
+    Args:
+        tell: called with the first expert of a stack, an epoch and its summary.
+
     Attributes:
         trajectories: of the stacks that are finished, (E, epochs + 1, P) each.
         size: how many experts the interrupted job trained at once, or 0.
     """
 
-    def __init__(self, checkpoint):
-        self._checkpoint = checkpoint
+    def __init__(self, checkpoint, tell: Callable[[int, int, dict[str, Tensor]], None]):
+        self._checkpoint, self._tell = checkpoint, tell
         self.trajectories: list[Tensor] = []
         self._summaries: list[tuple[int, int, dict[str, Tensor]]] = []  # first of the stack, epoch, summary
         self._snapshots: list[Tensor] = []
         self._begin = self.size = 0
-        self.told: Callable[[int, int, dict[str, Tensor]], None] = lambda begin, epoch, summary: None
         self._saved = checkpoint.load()
         if self._saved is not None:
             tensors, values = self._saved
@@ -105,7 +111,7 @@ class _Shard:
 
     def tell_again(self) -> None:
         for summary in self._summaries:
-            self.told(*summary)
+            self._tell(*summary)
 
     def begin(self, begin: int, count: int) -> None:
         """Start, or take up, the stack of ``count`` experts at expert ``begin`` of the shard."""
@@ -117,7 +123,7 @@ class _Shard:
         self._snapshots.append(parameters)
         if epoch:
             self._summaries.append((self._begin, epoch, {name: value.cpu() for name, value in summary.items()}))
-            self.told(*self._summaries[-1])
+            self._tell(*self._summaries[-1])
 
     def end(self) -> None:
         self.trajectories.append(torch.stack(self._snapshots, dim=1))

@@ -5,7 +5,7 @@ import difflib
 import itertools
 import math
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,10 @@ class Study:
         settings.update(_resolve(self.config["methods"].get(cell.method, {}), cell.__dict__))
         settings.pop("experts", None)
         return settings
+
+    def protocol(self, cell: Cell) -> dict[str, Any]:
+        """How networks are trained on the sets of ``cell``'s method where it was published: what a set's header says, whatever this study does."""
+        return _resolve(self.methods[cell.method]["protocol"], cell.__dict__)
 
     def recipe(self, cell: Cell) -> str:
         """The name of the expert recipe that ``cell``'s method learns from."""
@@ -269,7 +273,7 @@ class Study:
             if recipe not in self.config["experts"]:
                 raise UserError(f"config: experts: has no recipe {recipe!r}, which methods.{cell.method} learns from")
             epochs = self.experts(cell.dataset, recipe)["epochs"]
-            needed = settings["max_start_epoch"] + settings["expert_epochs"]
+            needed = settings.get("max_start_epoch", 0) + settings.get("expert_epochs", 0)
             if needed > epochs:
                 raise UserError(
                     f"config: methods.{cell.method}: max_start_epoch {settings['max_start_epoch']} + expert_epochs "
@@ -467,8 +471,3 @@ def _wanted(option: dict[str, Any]) -> str:
         return f"`{option['const']}`"
     limits = {"minimum": " of {} or more", "exclusiveMinimum": " above {}"}
     return _TYPES[option["type"]] + "".join(words.format(option[rule]) for rule, words in limits.items() if rule in option)
-
-
-def as_list(cell: Cell) -> list[str | int]:
-    """A cell as the identity of a random stream."""
-    return list(astuple(cell))

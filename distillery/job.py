@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from distillery import cost, device
+from distillery import cost, device, provenance
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.files import write_text
@@ -76,6 +76,7 @@ class Run:
         self.compute = Compute(settings["precision"], settings["compile"])
         self.threads = torch.get_num_threads()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self._code = provenance.checkout()  # now: the checkout may move on while the job runs
         self._bars: list[Progress] = []
         self._meter = cost.Meter(self.device)
         self._meter.__enter__()
@@ -88,7 +89,7 @@ class Run:
     def save_cost(self, path: str, *, rule: str, code: str, settings: dict[str, Any], **identity: Any) -> None:
         """Write what this job took so far: seconds, peak memory, device, versions, and what it ran. The one artefact that holds times."""
         self._meter.__exit__()
-        record = {"rule": rule, **identity, **self._meter.record(), "code": code, "started": self._started, "settings": settings}
+        record = {"rule": rule, **identity, **self._meter.record(), **self._code, "code": code, "started": self._started, "settings": settings}
         write_text(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from distillery import networks
+
 Gradient = Mapping[str, Tensor]
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
@@ -64,17 +66,10 @@ def class_gradient(
         the parameters' own dtype. Weights of 1/B give the mean; a weight of 0 takes an image out without changing a
         shape.
     """
+    answer = networks.cast(apply, low)
 
     def loss(params, images, labels, weights):
-        if low is not None:
-            images = images.to(memory_format=torch.channels_last)
-            params = {n: p.to(memory_format=torch.channels_last) if p.ndim == 4 else p for n, p in params.items()}
-            # No cache: it would keep cast weights beyond the transform that they belong to.
-            with torch.autocast(images.device.type, dtype=low, cache_enabled=False):
-                logits = apply(params, images).float()
-        else:
-            logits = apply(params, images)
-        return (functional.cross_entropy(logits, labels, reduction="none") * weights).sum()
+        return (functional.cross_entropy(answer(params, images), labels, reduction="none") * weights).sum()
 
     return torch.func.grad(loss)
 

@@ -202,6 +202,11 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
     return module
 
 
+def from_spec(spec: Mapping) -> nn.Module:
+    """The network that ``spec`` describes: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for :func:`build`."""
+    return build(spec["name"], **{key: spec[key] for key in ("channels", "size", "classes")}, **spec.get("options", {}))
+
+
 def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """Draw all parameters of ``module`` anew, in place, with the distributions of torch's own layers.
 
@@ -284,6 +289,26 @@ def functional(module: nn.Module) -> tuple[Callable[[Mapping[str, Tensor], Tenso
         return torch.func.functional_call(module, params, (images,))
 
     return apply, tuple(name for name, _ in module.named_parameters())
+
+
+def cast(apply: Callable[..., Tensor], low: torch.dtype | None, *, alone: bool = True) -> Callable[..., Tensor]:
+    """``apply(params, images)`` with convolutions and matrix products in ``low`` (``torch.autocast``) and a float32 result; as it is for ``None``.
+
+    Args:
+        alone: not under ``vmap`` over parameters: channels-last is then the faster layout.
+    """
+    if low is None:
+        return apply
+
+    def lowered(params: Mapping[str, Tensor], images: Tensor) -> Tensor:
+        if alone:
+            images = images.to(memory_format=torch.channels_last)
+            params = {n: p.to(memory_format=torch.channels_last) if p.ndim == 4 else p for n, p in params.items()}
+        # No cache: it would keep cast weights beyond the transform that they belong to.
+        with torch.autocast(images.device.type, dtype=low, cache_enabled=False):
+            return apply(params, images).float()
+
+    return lowered
 
 
 def functional_embed(module: Network) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:

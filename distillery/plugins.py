@@ -12,6 +12,8 @@ LIBRARY = Path(__file__).resolve().parent
 def literal(relative: str, name: str) -> Any:
     """The literal bound to ``name`` at the top level of a module of this library.
 
+    It may be, or at its top spread out (``**``), the literal ``module.NAME`` of another module of this library.
+
     Args:
         relative: the module's file, relative to the library's folder, such as ``methods/dc.py``.
         name: the constant, such as ``SETTINGS``.
@@ -23,8 +25,27 @@ def literal(relative: str, name: str) -> Any:
     tree = ast.parse((LIBRARY / relative).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-            return ast.literal_eval(node.value)
+            return _value(tree, node.value)
     raise KeyError(f"{relative} binds no {name}")
+
+
+def _value(tree: ast.Module, node: ast.expr) -> Any:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return literal(_source(tree, node.value.id), node.attr)
+    if isinstance(node, ast.Dict) and None in node.keys:
+        found: dict = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            found |= _value(tree, value) if key is None else {ast.literal_eval(key): ast.literal_eval(value)}
+        return found
+    return ast.literal_eval(node)
+
+
+def _source(tree: ast.Module, name: str) -> str:
+    """The file of the library's module that ``name`` stands for in ``tree``."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return "/".join([*node.module.split(".")[1:], f"{name}.py"])
+    raise ValueError(f"{name} is no module of this library")
 
 
 def _modules(folder: str) -> list[str]:
@@ -33,13 +54,15 @@ def _modules(folder: str) -> list[str]:
 
 @functools.cache
 def methods() -> dict[str, dict[str, Any]]:
-    """Every method by name: ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property)."""
+    """Every method by name: ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property) and ``protocol`` (how networks
+    are trained on its sets, as published; with ``overrides``)."""
     return {
         name: {
             "title": literal(f"methods/{name}.py", "TITLE"),
             "kind": literal(f"methods/{name}.py", "KIND"),
             "needs_experts": literal(f"methods/{name}.py", "NEEDS_EXPERTS"),
             "settings": literal(f"methods/{name}.py", "SETTINGS"),
+            "protocol": literal(f"methods/{name}.py", "PROTOCOL"),
         }
         for name in _modules("methods")
         if name != "base"

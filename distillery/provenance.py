@@ -17,14 +17,21 @@ def gather() -> dict[str, Any]:
     A folder that is no checkout, or a machine without git, leaves the commit out.
     """
     found: dict[str, Any] = {"distillery": __version__}
-    commit = _git("rev-parse", "HEAD")
-    if commit:
-        found["commit"] = commit
-        changed = _git("status", "--porcelain", "--untracked-files=no")
-        found["uncommitted changes"] = "none" if not changed else f"{len(changed.splitlines())} files"
+    at = checkout()
+    if at:
+        found["commit"] = at["commit"]
+        found["uncommitted changes"] = f"{at['changed']} files" if at["changed"] else "none"
     found["python"] = platform.python_version()
     found["platform"] = platform.platform()
     return found
+
+
+def checkout() -> dict[str, Any]:
+    """The ``commit`` that this code is of, and how many tracked files are ``changed`` since; empty outside a checkout or without git."""
+    commit = _git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    return {"commit": commit, "changed": len((_git("status", "--porcelain", "--untracked-files=no") or "").splitlines())}
 
 
 def packages() -> list[dict[str, str]]:

@@ -23,7 +23,8 @@ class SyntheticSet(Dataset):
         labels: (N,) int64 classes, or (N, K) float32 class probabilities.
         step_size: the learning rate that belongs to the set, where the method learns one.
         header: ``dataset``, ``normalization`` (``kind``, ``mean``, ``std``), ``classes``, ``method``, ``init``,
-            ``ipc``, ``seed``, ``settings``, ``iterations``, ``version`` and ``code``.
+            ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are trained on it where its
+            method was published; ``None``: not known).
     """
 
     images: torch.Tensor
@@ -81,6 +82,7 @@ def header(
     iterations: int,
     code: str,
     dataset: str,
+    protocol: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a set says of itself: everything that is needed to use it and to trace it, as JSON types."""
     return {
@@ -97,6 +99,7 @@ def header(
         "iterations": iterations,
         "version": __version__,
         "code": code,
+        "protocol": protocol,
     }
 
 

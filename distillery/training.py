@@ -104,29 +104,19 @@ def initialise(network: dict[str, Any], generators: Iterable[torch.Generator], d
     Args:
         network: ``name``, ``channels``, ``size``, ``classes`` and ``options`` as for ``networks.build``.
     """
-    module = networks.build(network["name"], **{k: network[k] for k in ("channels", "size", "classes")}, **network["options"])
+    made = _architecture(_key(network), str(device))
     members = []
     for generator in generators:
-        networks.initialise(module, generator)
-        members.append(
-            (
-                {name: value.detach().clone() for name, value in module.named_parameters()},
-                {name: value.detach().clone() for name, value in module.named_buffers()},
-            )
-        )
-    stacked = [
-        {name: torch.stack([member[part][name] for member in members]).to(device) for name in members[0][part]}
-        for part in (0, 1)
-    ]
-    return Stack(_architecture(_key(network), str(device)), *stacked)
+        module = networks.initialise(made.module, generator)
+        members.append([{name: value.detach().clone() for name, value in part} for part in (module.named_parameters(), module.named_buffers())])
+    return Stack(made, *({name: torch.stack([member[part][name] for member in members]) for name in members[0][part]} for part in (0, 1)))
 
 
 class _Architecture:
     """One architecture on one device, with the functions that were made of it: each is compiled once a process."""
 
     def __init__(self, network: dict[str, Any], device: torch.device):
-        shape = {k: network[k] for k in ("channels", "size", "classes")}
-        self.module = networks.for_device(networks.build(network["name"], **shape, **network["options"]), device)
+        self.module = networks.for_device(networks.from_spec(network), device)
         self.running_statistics = any(True for _ in self.module.buffers())
         image = torch.zeros(network["channels"], network["size"], network["size"], device=device)
         self.forward_flops, self.activations = networks.count(self.module, image)
@@ -135,14 +125,11 @@ class _Architecture:
 
     def logits(self, parameters, buffers, images: Tensor, low: torch.dtype | None, *, alone: bool = True) -> Tensor:
         """(B, C, H, W) to (B, K) float32 by one network, with convolutions and products in ``low`` if given; not ``alone``: under ``vmap``."""
-        if low is None:
-            return torch.func.functional_call(self.module, (parameters, buffers), (images,))
-        if alone:
-            images = images.to(memory_format=torch.channels_last)
-            parameters = {n: p.to(memory_format=torch.channels_last) if p.ndim == 4 else p for n, p in parameters.items()}
-        # No cache: it would keep cast weights beyond the transform that they belong to.
-        with torch.autocast(images.device.type, dtype=low, cache_enabled=False):
-            return torch.func.functional_call(self.module, (parameters, buffers), (images,)).float()
+
+        def apply(params, x):
+            return torch.func.functional_call(self.module, (params, buffers), (x,))
+
+        return networks.cast(apply, low, alone=alone)(parameters, images)
 
     def stacked(self, parameters, buffers, images: Tensor, low: torch.dtype | None) -> Tensor:
         """(E, B, C, H, W) to (E, B, K) by a stack; each network sees its own images."""
@@ -287,8 +274,7 @@ def train(
     """
     device = images.device
     made = _architecture(_key(network), str(device))
-    fresh = start is None
-    stack = initialise(network, [stream("initialise", first + e) for e in range(count)], device) if fresh else start
+    stack = start or initialise(network, [stream("initialise", first + e) for e in range(count)], device)
     made.module.train()
     named = {f"order{e}": stream("order", first + e) for e in range(count)}
     named |= {f"augment{e}": stream("augment", first + e) for e in range(count)}
@@ -435,7 +421,7 @@ class _Compiled:
         return checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed("velocity", self._velocity)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        device = self._rate.device if self._rate.device.type != "cpu" else next(iter(self._velocity.values())).device
+        device = next(iter(self._velocity.values())).device
         self._stack.parameters.update(checkpoints.part("parameters", state, lambda tensor: tensor.to(device)))
         self._velocity = checkpoints.part("velocity", state, lambda tensor: tensor.to(device))
 

@@ -1,14 +1,14 @@
 """What methods share: their result, their starting images, their view of the real images by class, and their
 network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from distillery import networks
+from distillery import augment, networks
 from distillery.errors import UserError
 
 
@@ -77,6 +77,39 @@ class ClassIndex:
         return index.to(self._device), weights.to(self._device)
 
 
+class Siamese:
+    """One augmentation a class, drawn once and applied alike to the class's real and synthetic images (Zhao and Bilen, arXiv 2102.08259,
+    section 3.2).
+
+    Args:
+        strategy: a key of ``augment.STRATEGIES``; ``none`` changes nothing and draws nothing.
+        generator: on the CPU.
+        like: images (N, C, H, W), for their shape and device.
+    """
+
+    def __init__(self, strategy: str, classes: int, generator: torch.Generator, like: Tensor, flip_allowed: bool):
+        shape, device = tuple(like.shape[1:]), like.device
+        self._none = strategy == "none"
+        options = {"shape": shape, "device": device, "flip_allowed": flip_allowed, "per": "batch"}
+        self._draws = [augment.draw(strategy, 1, generator, **options) for _ in range(classes)]
+
+    def real(self, c: int, images: Tensor) -> Tensor:
+        """The real images (B, C, H, W) of class ``c``, augmented."""
+        operation, draws = self._draws[c]
+        return augment.apply(operation, images, draws)
+
+    def synthetic(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The synthetic images (K, I, C, H, W), augmented class by class, and what carries a derivative in them back to the images."""
+        if self._none:
+            return images, lambda derivative: derivative
+
+        def apply(x):
+            return torch.stack([augment.apply(operation, x[c], draws) for c, (operation, draws) in enumerate(self._draws)])
+
+        changed, pull = torch.func.vjp(apply, images)
+        return changed, lambda derivative: pull(derivative)[0]
+
+
 def synthetic_labels(classes: int, ipc: int, device: torch.device | str = "cpu") -> Tensor:
     """The hard labels (K·I,) int64 of a class-ordered set."""
     return torch.arange(classes, device=device).repeat_interleave(ipc)
@@ -126,8 +159,7 @@ def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:
         UserError: it has batch normalisation, whose statistics would mix the images of a batch and have no meaning
             for one class.
     """
-    shape = {key: spec[key] for key in ("channels", "size", "classes")}
-    module = networks.build(spec["name"], **shape, **spec.get("options", {}))
+    module = networks.from_spec(spec)
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()):
         raise UserError(
             f"network {spec['name']} has batch normalisation, which cannot distil: take ConvNet with norm instance, "

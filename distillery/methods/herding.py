@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery import checkpoint as checkpoints
 from distillery import networks
 from distillery.device import Compute
 from distillery.methods import base
@@ -20,6 +21,7 @@ from distillery.methods import base
 TITLE = "Herding"
 KIND = "coreset"
 NEEDS_EXPERTS = False
+PROTOCOL = {"models": 20, "epochs": 300, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "none"}
 SETTINGS = {
     "features": {
         "type": "string",
@@ -47,7 +49,7 @@ def distill(
     recorder,
     compute: Compute,
     experts=None,
-    checkpoint=None,
+    checkpoint=checkpoints.NONE,
 ) -> base.Result:
     """Choose ``ipc`` training images of each class by herding, in the order chosen; ``initial`` is not used.
 

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery import checkpoint as checkpoints
 from distillery.device import Compute
 from distillery.methods import base
 
 TITLE = "Random"
 KIND = "coreset"
 NEEDS_EXPERTS = False
+PROTOCOL = {"models": 20, "epochs": 300, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "none"}
 SETTINGS = {}
 
 
@@ -30,7 +32,7 @@ def distill(
     recorder,
     compute: Compute,
     experts=None,
-    checkpoint=None,
+    checkpoint=checkpoints.NONE,
 ) -> base.Result:
     """Choose ``ipc`` random training images of each class; ``initial`` is not used.
 

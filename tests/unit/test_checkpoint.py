@@ -10,7 +10,7 @@ import torch
 from distillery import experts, streams
 from distillery.checkpoint import Checkpoint
 from distillery.device import Compute
-from distillery.methods import base, dc, mtt
+from distillery.methods import base, dc, dm, dsa, mtt, ncfm, tesla
 from distillery.synthetic import Evolution
 from distillery.training import Recipe
 
@@ -22,7 +22,8 @@ COMPUTE = Compute("float32", "off")
 def data(count=60):
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(CLASSES).repeat(count // CLASSES)
-    return torch.randn(count, 1, SIZE, SIZE, generator=generator) + labels[:, None, None, None], labels
+    stripes = (torch.arange(SIZE) % CLASSES == labels[:, None]).float()  # something to learn
+    return torch.randn(count, 1, SIZE, SIZE, generator=generator) + 3 * stripes[:, None, None, :], labels
 
 
 def stream(*identity):
@@ -88,6 +89,10 @@ def distil(module, checkpoint, trajectories, **changes):
 
 CASES = {
     "dc": (dc, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
+    "dsa": (dsa, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
+    "dm": (dm, {"iterations": 8, "batch_real": 8}),
+    "ncfm": (ncfm, {"iterations": 8, "batch_real": 8, "frequencies": 32, "sampling": "learned"}),
+    "tesla": (tesla, {"iterations": 8, "syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 3, "lr_images": 1.0, "lr_labels": 0.5}),
     "mtt": (mtt, {"iterations": 8, "syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 3, "batch_syn": 4, "augment": "dsa", "lr_images": 1.0}),
 }
 
@@ -102,7 +107,7 @@ def test_a_distillation_goes_on_to_the_same_bits(tmp_path, trajectories, name, a
         distil(module, Interrupted(path, {"job": 1}, after), trajectories, **settings)
     last = Checkpoint(path, {"job": 1})
     again, taken_up = distil(module, last, trajectories, **settings)
-    assert torch.equal(whole.images, again.images) and whole.step_size == again.step_size
+    assert torch.equal(whole.images, again.images) and whole.step_size == again.step_size and torch.equal(whole.labels, again.labels)
     assert [(i, float(v)) for i, v in noted.losses[1:]] == [(i, float(v)) for i, v in taken_up.losses[1:]]
     assert [frame[0] for frame in noted.frames] == [frame[0] for frame in taken_up.frames]
     assert all(torch.equal(a[1], b[1]) and a[3] == b[3] for a, b in zip(noted.frames, taken_up.frames, strict=True))

@@ -152,22 +152,28 @@ def test_no_script_imports_a_method_or_a_dataset_by_itself(script):
     assert plugins <= {"distillery/methods/__init__.py", "distillery/methods/base.py", "distillery/datasets/__init__.py"}
 
 
-@pytest.mark.parametrize("method", ["dc", "mtt", "random", "herding"])
+@pytest.mark.parametrize("method", ["dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"])
 def test_a_method_brings_itself_and_no_other_method(method):
     found = names(["workflow/scripts/distill.py", f"distillery/methods/{method}.py"], ROOT)
     methods = {Path(path).stem for path in found if path.startswith("distillery/methods/")}
-    assert methods == {"__init__", "base", method}
+    assert {name for name in methods if not name.startswith("_")} == {"base", method}
+
+
+METHODS = {"dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"}
 
 
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
         ("methods/dc.py", {"dc"}),
+        ("methods/_gradient_matching.py", {"dc", "dsa"}),
+        ("methods/_distribution_matching.py", {"dm", "ncfm"}),
+        ("methods/_trajectory_matching.py", {"mtt", "tesla"}),
         ("methods/mtt.py", {"mtt"}),
-        ("matching.py", {"dc"}),
-        ("unroll.py", {"mtt"}),
-        ("methods/base.py", {"dc", "mtt", "random", "herding"}),
-        ("synthetic.py", {"dc", "mtt", "random", "herding", "evaluate_synthetic", "import_synthetic", "continual"}),
+        ("matching.py", {"dc", "dsa"}),
+        ("unroll.py", {"mtt", "tesla"}),
+        ("methods/base.py", METHODS),
+        ("synthetic.py", METHODS | {"evaluate_synthetic", "import_synthetic", "continual"}),
         ("experts.py", {"train_experts"}),
         ("evaluate.py", {"evaluate_synthetic", "train_vanilla"}),
         ("continual.py", {"continual"}),
@@ -180,7 +186,7 @@ def test_a_method_brings_itself_and_no_other_method(method):
     ],
 )
 def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
-    jobs = {method: ("distill.py", f"methods/{method}.py") for method in ("dc", "mtt", "random", "herding")}
+    jobs = {method: ("distill.py", f"methods/{method}.py") for method in METHODS}
     jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
     jobs |= {Path(script).stem: (script,) for script in SCRIPTS if script not in ("distill.py", "download.py")}
     files = {job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)] for job, (script, *plugins) in jobs.items()}

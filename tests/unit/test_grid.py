@@ -59,10 +59,17 @@ def test_the_grid_is_the_union_of_its_blocks_and_a_block_the_product_of_its_list
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
     loaded = Study(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), SCHEMA)
-    assert {"dc", "mtt", "random", "herding"} == {cell.method for cell in loaded.cells}
+    methods = {cell.method for cell in loaded.cells}
+    assert {"dc", "random", "herding"} <= methods
+    if name in ("quickstart.yaml", "paper.yaml"):
+        assert methods == set(plugins.methods())
+    if name == "published-cpu.yaml":
+        return  # cells to reproduce, nothing else
+    assert "mtt" in methods
     for dataset in loaded.dataset_names:
         assert loaded.evaluation_networks(dataset) and loaded.vanilla_networks(dataset)
-        assert {"real", "noise"} == {cell.init for cell in loaded.cells if cell.dataset == dataset}
+        inits = {cell.init for cell in loaded.cells if cell.dataset == dataset}
+        assert inits == {"real", "noise"} or (name == "paper.yaml" and dataset == "CIFAR100")
     assert loaded.continual_datasets and all(loaded.memories(dataset) for dataset in loaded.continual_datasets)
     assert set(loaded.strategies) == {"finetune", "joint", "replay", "afterwards"}
 
@@ -232,7 +239,7 @@ def test_reading_a_config_takes_no_torch():
 REFUSED = {
     # Names.
     "dataset": ({"grid": [{**BLOCK, "dataset": "MNST"}]}, "grid[0]: unknown dataset 'MNST'; did you mean 'MNIST'?"),
-    "method": ({"grid": [BLOCK, {**BLOCK, "method": "mt"}]}, "grid[1]: unknown method 'mt'; did you mean 'mtt'? known are dc, herding, mtt, random"),
+    "method": ({"grid": [BLOCK, {**BLOCK, "method": "mt"}]}, "grid[1]: unknown method 'mt'; did you mean 'mtt'? known are dc, dm, dsa,"),
     "base is no method": ({"grid": [{**BLOCK, "method": "base"}]}, "grid[0]: unknown method 'base'"),
     "init": ({"grid": [{**BLOCK, "init": ["real", "gauss"]}]}, "grid[0]: unknown init 'gauss'; known are real, noise"),
     "network": ({"network": "Convnet"}, "network: unknown network 'Convnet'; did you mean 'ConvNet'?"),

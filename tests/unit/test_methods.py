@@ -8,7 +8,7 @@ import torch
 from distillery import networks, plugins, streams
 from distillery.device import Compute
 from distillery.errors import UserError
-from distillery.methods import base, dc, herding, mtt
+from distillery.methods import _gradient_matching, _trajectory_matching, base, dc, dm, dsa, herding, mtt, ncfm, tesla
 from distillery.methods import random as random_method
 
 CLASSES, SIZE = 3, 8
@@ -27,10 +27,11 @@ def _data(a_class=20, seed=0):
 
 class Recorder:
     def __init__(self):
-        self.losses, self.images, self.step_sizes = [], [], []
+        self.losses, self.images, self.step_sizes, self.labels = [], [], [], []
 
     def iteration(self, iteration, loss, images, step_size=None, labels=None):
         assert iteration == len(self.losses)
+        self.labels.append(labels)
         self.losses.append(float(loss))
         self.images.append(images.clone())
         self.step_sizes.append(None if step_size is None else float(step_size))
@@ -97,7 +98,7 @@ def test_every_method_declares_settings_whose_defaults_its_own_schema_accepts():
     import jsonschema
 
     found = plugins.methods()
-    assert {"dc", "mtt", "random", "herding"} <= set(found)
+    assert {"dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding"} <= set(found)
     for name, method in found.items():
         for setting, schema in method["settings"].items():
             assert schema["description"], (name, setting)
@@ -172,7 +173,7 @@ def test_the_network_that_distils_is_the_network_that_was_asked_for(size, channe
     assert torch.allclose(ours(images), plain(images), atol=1e-5)
 
 
-@pytest.mark.parametrize("module", [dc, mtt, herding])
+@pytest.mark.parametrize("module", [dc, dm, dsa, mtt, ncfm, tesla, herding])
 def test_batch_normalisation_is_refused(module, experts):
     spec = {**SPEC, "options": {"width": 8, "depth": 2, "norm": "batch"}}
     with pytest.raises(UserError, match="batch normalisation"):
@@ -184,18 +185,18 @@ def test_batch_normalisation_is_refused(module, experts):
 
 def test_loops_follow_the_published_table():
     published = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)}
-    assert {ipc: dc.loops(ipc) for ipc in published} == published
+    assert {ipc: _gradient_matching.loops(ipc) for ipc in published} == published
 
 
 def test_loops_are_sensible_for_any_number_of_images():
-    found = [dc.loops(ipc) for ipc in range(1, 300)]
+    found = [_gradient_matching.loops(ipc) for ipc in range(1, 300)]
     outer, inner = zip(*found, strict=True)
     assert list(outer) == [min(ipc, 100) for ipc in range(1, 300)]
     assert all(isinstance(value, int) and value >= 1 for value in inner)
     # Up to the table's peak at 10 the inner epochs grow, then they fall.
     assert list(inner[:10]) == sorted(inner[:10])
     assert list(inner[9:]) == sorted(inner[9:], reverse=True)
-    assert dc.loops(15) == (15, 38) and dc.loops(75) == (75, 6) and dc.loops(250) == (100, 2)
+    assert _gradient_matching.loops(15) == (15, 38) and _gradient_matching.loops(75) == (75, 6) and _gradient_matching.loops(250) == (100, 2)
 
 
 def test_dc_reduces_the_matching_loss_and_leaves_its_start_alone():
@@ -220,9 +221,9 @@ def test_dc_gives_the_same_bits_for_the_same_stream_and_others_for_another():
 
 
 def test_dc_handles_classes_in_parts(monkeypatch):
-    monkeypatch.setitem(dc._TOGETHER, "cpu", 2)
+    monkeypatch.setitem(_gradient_matching._TOGETHER, "cpu", 2)
     parts, _ = _run(dc, ipc=2, iterations=2, outer=2, inner=1)
-    monkeypatch.setitem(dc._TOGETHER, "cpu", 100)
+    monkeypatch.setitem(_gradient_matching._TOGETHER, "cpu", 100)
     whole, _ = _run(dc, ipc=2, iterations=2, outer=2, inner=1)
     assert torch.allclose(parts.images, whole.images, atol=1e-4)
 
@@ -285,7 +286,7 @@ def test_the_step_size_stays_positive_under_a_hostile_learning_rate(experts):
 
 def test_a_small_step_is_the_plain_one():
     alpha, change = torch.tensor(0.01, dtype=torch.float64), torch.tensor(1e-7, dtype=torch.float64)
-    assert float(mtt.positive_step(alpha, change)) == pytest.approx(0.01 - 1e-7, abs=1e-12)
+    assert float(_trajectory_matching.positive_step(alpha, change)) == pytest.approx(0.01 - 1e-7, abs=1e-12)
 
 
 def test_mtt_says_that_it_diverged(experts):
@@ -296,7 +297,7 @@ def test_mtt_says_that_it_diverged(experts):
 @pytest.mark.parametrize("factor, iteration, word", [(2.7, 10, "grew"), (0.37, 14, "fell")])
 def test_mtt_stops_when_the_step_size_explodes_or_collapses(experts, monkeypatch, factor, iteration, word):
     """Whatever makes it: each iteration may multiply it by e, or divide."""
-    monkeypatch.setattr(mtt, "positive_step", lambda step_size, change: step_size * factor)
+    monkeypatch.setattr(_trajectory_matching, "positive_step", lambda step_size, change: step_size * factor)
     with pytest.raises(UserError, match=rf"mtt diverged in iteration {iteration}: the step size {word} to \d.*last finite loss .*lr_step_size"):
         _run(mtt, experts=experts, iterations=20, syn_steps=1, expert_epochs=1, max_start_epoch=1, lr_images=1e-3)
 
@@ -311,9 +312,170 @@ def test_mtt_refuses_experts_that_do_not_fit(experts):
 
 
 def test_mini_batches_pass_over_the_set():
-    batches = mtt._batches(10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu"))
+    batches = _trajectory_matching._batches(10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu"))
     assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
     assert sorted(torch.cat(batches[:3]).tolist()) == sorted(torch.cat(batches[3:]).tolist()) == list(range(10))
+
+
+# ---- Siamese augmentation, DSA and DM
+
+
+def test_a_siamese_augmentation_changes_real_and_synthetic_images_alike_and_leads_derivatives_back():
+    images = torch.randn(CLASSES, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for seed in range(6):  # six draws meet several of the operations
+        siamese = base.Siamese("dsa", CLASSES, torch.Generator().manual_seed(seed), images[0], True)
+        seen, pull = siamese.synthetic(images)
+        assert all(torch.equal(seen[c], siamese.real(c, images[c])) for c in range(CLASSES))
+        weights = torch.randn(images.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+        leaf = images.clone().requires_grad_()
+        (expected,) = torch.autograd.grad((siamese.synthetic(leaf)[0] * weights).sum(), leaf)
+        assert torch.allclose(pull(weights), expected, atol=1e-12)
+    assert not torch.equal(seen, images)
+
+
+def test_no_siamese_augmentation_draws_nothing():
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    images = torch.randn(CLASSES, 2, 1, 8, 8)
+    seen, _ = base.Siamese("none", CLASSES, generator, images[0], False).synthetic(images)
+    assert seen is images and torch.equal(generator.get_state(), before)
+
+
+def test_dsa_reduces_the_matching_loss_with_an_inner_training():
+    result, recorder = _run(dsa, ipc=2, iterations=40, outer=2, inner=1)
+    losses = recorder.losses[1:]
+    assert sum(losses[-10:]) < 0.95 * sum(losses[:10])
+    again, _ = _run(dsa, ipc=2, iterations=40, outer=2, inner=1)
+    assert torch.equal(result.images, again.images)
+
+
+def test_one_iteration_of_dm_is_the_published_algorithm_written_out():
+    images, labels = _data()
+    initial = base.initial_images("noise", images, labels, CLASSES, 2, torch.Generator().manual_seed(0))
+    result, recorder = _run(dm, ipc=2, initial=initial, iterations=1, lr_images=0.7, augment="none", batch_real=20)
+    model = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    networks.initialise(model, streams.generator(0, "iteration", 1, "network"))
+    leaf = initial.clone().requires_grad_()
+    loss = sum((model.embed(images[labels == c]).mean(0) - model.embed(leaf[2 * c : 2 * c + 2]).mean(0)).square().sum() for c in range(CLASSES))
+    loss.backward()
+    assert recorder.losses[1] == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert torch.allclose(result.images, initial - 0.7 * leaf.grad, atol=1e-5)
+
+
+def test_dm_reduces_its_loss_and_says_that_it_diverged():
+    _, recorder = _run(dm, ipc=2, iterations=60)
+    losses = recorder.losses[1:]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    with pytest.raises(UserError, match=r"dm diverged by iteration 10: .*lr_images"):
+        _run(dm, iterations=20, lr_images=1e38)
+
+
+# ---- NCFM
+
+
+def test_the_characteristic_function_is_the_mean_of_the_exponentials():
+    generator = torch.Generator().manual_seed(0)
+    features, frequencies = torch.randn(5, 3, generator=generator, dtype=torch.float64), torch.randn(7, 3, generator=generator, dtype=torch.float64)
+    weights = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.0], dtype=torch.float64)
+    found = ncfm.characteristic(features, weights, frequencies)
+    expected = (torch.exp(1j * (frequencies @ features.T)) * weights).sum(1)
+    assert torch.allclose(torch.complex(*found), expected)
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 0.3, 0.5, 1.0])
+def test_the_distance_of_characteristic_functions_is_its_formula(amplitude):
+    generator = torch.Generator().manual_seed(1)
+    a, b = (torch.randn(2, 9, generator=generator, dtype=torch.float64) for _ in range(2))
+    x, y = torch.complex(*a), torch.complex(*b)
+    phases = 2 * x.abs() * y.abs() * (1 - torch.cos(x.angle() - y.angle()))
+    expected = (amplitude * (x.abs() - y.abs()) ** 2 + (1 - amplitude) * phases).sqrt().mean()
+    assert float(ncfm.distance(a, b, amplitude)) == pytest.approx(float(expected), abs=1e-9)
+    if amplitude == 0.5:  # equal weights: the distance of two points of the plane
+        assert float(expected) == pytest.approx(float((x - y).abs().mean() / 2**0.5))
+
+
+NCFM_SMALL = {"frequencies": 64, "batch_real": 16, "lr_images": 0.05}
+
+
+@pytest.mark.parametrize("sampling", ["gaussian", "learned"])
+def test_ncfm_reduces_its_loss(experts, sampling):
+    _, recorder = _run(ncfm, ipc=2, experts=experts, iterations=40, sampling=sampling, **NCFM_SMALL)
+    losses = recorder.losses[1:]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_the_sampling_network_learns_frequencies_that_tell_more(experts):
+    generator = torch.Generator().manual_seed(0)
+    sampler = ncfm.Sampler(6, 1e-2, generator)
+    first, second = torch.randn(20, 6, generator=generator), torch.randn(20, 6, generator=generator) + torch.tensor([2.0, 0, 0, 0, 0, 0])
+    given = {"seeds": torch.randn(4, 6, generator=generator), "noise": torch.randn(64, 6, generator=generator)}
+    weights = torch.full((20,), 1 / 20)
+
+    def distance(t):
+        return ncfm.distance(ncfm.characteristic(first, weights, t), ncfm.characteristic(second, weights, t), 0.5)
+
+    before = float(distance(sampler(given["seeds"], given["noise"])).detach())
+    for _ in range(30):
+        sampler.ascend(distance, given)
+    assert float(distance(sampler(given["seeds"], given["noise"])).detach()) > before + 0.01
+
+
+def test_ncfm_refuses_experts_that_do_not_fit(experts):
+    with pytest.raises(UserError, match="none were given"):
+        _run(ncfm, iterations=1)
+    with pytest.raises(UserError, match="same network"):
+        _run(ncfm, experts=experts, iterations=1, network={**SPEC, "options": {"width": 4, "depth": 2}})
+
+
+# ---- TESLA
+
+TESLA_SMALL = {"syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 1}
+
+
+def test_a_teacher_labels_what_it_knows_by_itself_and_the_rest_by_its_class(experts):
+    images, labels = _data()
+    module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    with torch.no_grad():
+        rows = [experts.pair(e, 3, 3)[0] for e in range(2)]
+        apply, like = networks.functional(module)[0], networks.parameters(module)
+        logits = torch.stack([apply(networks.unflatten(row, like), images) for row in rows]).mean(0)
+    known = [int(((labels == c) & (logits.argmax(1) == c)).nonzero()[0]) for c in range(CLASSES)]
+    initial = images[known].clone()
+    initial[1] = images[known[2]]  # an image of another class than it stands for
+    result, _ = _run(tesla, initial=initial, experts=experts, iterations=1, lr_images=1e-6, **TESLA_SMALL)
+    assert result.labels.dtype == torch.float32
+    assert torch.allclose(result.labels[[0, 2]], logits[[known[0], known[2]]].softmax(1), atol=1e-5)
+    assert torch.allclose(result.labels[1], logits[labels == 1].mean(0).softmax(0), atol=1e-5)
+
+
+def test_labels_learn_by_the_derivative_through_the_softmax(experts):
+    settings = {"ipc": 2, "experts": experts, "iterations": 1, "lr_images": 1e-6, "momentum": 0.0, **TESLA_SMALL}
+    kept, _ = _run(tesla, **settings)
+    learned, recorder = _run(tesla, lr_labels=0.5, **settings)
+    assert torch.allclose(learned.labels.sum(1), torch.ones(6), atol=1e-5) and torch.equal(recorder.labels[-1], learned.labels)
+
+    # The textbook: unroll three steps, differentiate in the logits.
+    module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    apply, like = networks.functional(module)[0], networks.parameters(module)
+    images, labels = _data()
+    initial = base.initial_images("noise", images, labels, CLASSES, 2, streams.generator(0, "initial"))
+    logits = kept.labels.log().requires_grad_()
+    choice = streams.generator(0, "iteration", 1, "expert")
+    start, goal = experts.pair(int(torch.randint(2, (), generator=choice)), 0, 1)
+    theta = start.clone().requires_grad_()
+    for _ in range(3):
+        loss = torch.nn.functional.cross_entropy(apply(networks.unflatten(theta, like), initial), logits.softmax(1))
+        theta = theta - tesla.SETTINGS["step_size"]["default"] * torch.autograd.grad(loss, theta, create_graph=True)[0]
+    (derivative,) = torch.autograd.grad((theta - goal).square().sum() / (start - goal).square().sum(), logits)
+    expected = (logits - 0.5 * derivative).softmax(1).detach()
+    moved = (learned.labels - kept.labels).norm()
+    assert float(moved) > 0 and float((learned.labels - expected).norm() / moved) < 1e-2
+
+
+def test_experts_that_know_nothing_may_not_label(experts):
+    images, labels = _data()
+    with pytest.raises(UserError, match="train them longer"):
+        _run(tesla, data=(images, (labels + 1) % CLASSES), experts=experts, iterations=1, **TESLA_SMALL)
 
 
 # ---- coresets

@@ -148,6 +148,10 @@ def method_settings(wildcards):
     return STUDY.method_settings(cell_of(wildcards))
 
 
+def method_protocol(wildcards):
+    return STUDY.protocol(cell_of(wildcards))
+
+
 def distill_code(wildcards):
     return fingerprint("distill.py", f"methods/{wildcards.method}.py")
 

@@ -41,6 +41,7 @@ rule distill:
         seed=study_seed,
         network=distillation_network,
         settings=method_settings,
+        protocol=method_protocol,
         snapshots=STUDY.config["snapshots"],
         validation=validation_share,
         compute=compute_settings,

@@ -11,7 +11,7 @@ from distillery.synthetic import Evolution, SyntheticSet, header
 from distillery.trajectories import Experts
 
 
-def distill(run, *, cell, network, settings, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
+def distill(run, *, cell, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
     dataset = data.load(inputs.data, run.device)
     rows = data.split(dataset, validation, seed).train_index
     images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
@@ -37,7 +37,7 @@ def distill(run, *, cell, network, settings, snapshots, validation, seed, code, 
         experts=Experts(inputs.experts, run.device) if inputs.experts else None,
         checkpoint=saved,
     )
-    about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code)
+    about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code, protocol=protocol)
     synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about)
     synthetic.save(outputs.synthetic)
     evolution.save(outputs.evolution, about)
@@ -56,6 +56,7 @@ if __name__ == "__main__":
             cell=snakemake.params.cell,
             network=snakemake.params.network,
             settings=snakemake.params.settings,
+            protocol=snakemake.params.protocol,
             snapshots=snakemake.params.snapshots,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,

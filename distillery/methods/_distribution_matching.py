@@ -1,0 +1,164 @@
+"""The loop of distribution matching, which DM and NCFM share: no network is trained and no gradient is compared.
+
+An iteration takes a network, embeds a batch of real images of every class and the synthetic images, both under one Siamese augmentation a
+class, and moves the synthetic images so that a statistic of their features comes nearer to that of the real ones. Real features are computed
+without a graph, in bfloat16 where ``Compute`` allows it; the synthetic images of all classes pass the network as one batch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distillery import checkpoint as checkpoints
+from distillery import networks
+from distillery.device import Compute, nominal_seconds
+from distillery.errors import UserError
+from distillery.methods import base
+
+CHECK_EVERY = 10
+
+Parameters = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What a method of this family is made of.
+
+    Attributes:
+        name: the method's, for messages.
+        feature_network: ``(iteration, stream) -> parameters`` of the network that embeds, by name.
+        summary: ``(features (B, D), weights (B,), given) -> statistic``, of one class, a tensor. Weights add up to 1.
+        loss: ``(features (K, I, D), statistics (K, …), images (K, I, C, H, W), given) -> (K,)``, in the synthetic images' features; the sum is
+            minimised.
+        given: ``(iteration, stream) -> dict of tensors`` that summary and loss take besides: what is drawn anew each iteration, say.
+        after: ``(features (K, I, D), statistics (K, …), given) -> None`` after each step, to learn something of the method's own.
+        state, restore: what ``after`` learned, as a dict of tensors, to be kept in a checkpoint and taken up again.
+    """
+
+    name: str
+    feature_network: Callable[[int, Callable], Parameters]
+    summary: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]
+    loss: Callable[[Tensor, Tensor, Tensor, Mapping[str, Any]], Tensor]
+    given: Callable[[int, Callable], dict[str, Any]] = lambda iteration, stream: {}
+    after: Callable[[Tensor, Tensor, Mapping[str, Any]], None] | None = None
+    state: Callable[[], dict[str, Tensor]] = dict
+    restore: Callable[[dict[str, Tensor]], None] = lambda tensors: None
+
+
+def distill(
+    make: Callable[[torch.nn.Module], Matching],
+    optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
+    images: Tensor,
+    labels: Tensor,
+    initial: Tensor,
+    *,
+    classes: int,
+    ipc: int,
+    network: dict[str, Any],
+    augment_allowed_flip: bool,
+    settings: dict[str, Any],
+    stream: Callable[..., torch.Generator],
+    recorder,
+    compute: Compute,
+    experts=None,
+    checkpoint=checkpoints.NONE,
+) -> base.Result:
+    """Distil a set by matching distributions of features.
+
+    Args:
+        make: the method, made for the network that is given to it (on the device that computes).
+        optimiser: of the images, made for a list of them; its state must be tensors.
+        images: (N, C, H, W) float32, normalised, on the device that computes; labels: (N,) int64.
+        initial: (K·I, C, H, W) float32, class-ordered: what the images start from; it is not changed.
+        network: ``name``, ``channels``, ``size``, ``classes``, ``options``.
+        augment_allowed_flip: whether the augmentation may mirror.
+        settings: ``iterations``, ``batch_real`` and ``augment`` are read here.
+        stream: ``stream("iteration", t, purpose)`` gives the generator (CPU) of a purpose in iteration t.
+        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no loss yet: NaN) and after each iteration;
+            the loss is the sum over classes.
+        compute: how to compute.
+        experts: unused here: the method itself has what it needs of them.
+        checkpoint: where the state is kept between two iterations, and taken up again.
+
+    Returns:
+        The images after the last iteration, with hard labels.
+
+    Raises:
+        UserError: the images diverge, a class has no image, or the network has batch normalisation.
+    """
+    device = images.device
+    index = base.ClassIndex(labels, classes)
+    module = base.network(network, device)
+    method = make(module)
+    embed = networks.functional_embed(module)
+    iterations = settings["iterations"]
+
+    one_image = networks.count(module, images[0])[0]
+    batch = min(settings["batch_real"], max(index.counts))
+    seconds = nominal_seconds(one_image * classes * batch * iterations, device)
+    answer = networks.cast(embed, compute.low_precision(device, seconds))
+
+    def summary(params, x, weights, given):
+        return method.summary(answer(params, x), weights, given)
+
+    def objective(x, params, statistics, given):
+        features = embed(params, x.flatten(0, 1)).view(*x.shape[:2], -1)
+        losses = method.loss(features, statistics, x, given)
+        return losses.sum(), features
+
+    summarise = compute.compiled(summary, device=device, expected_seconds=seconds)
+    seconds = nominal_seconds(3 * one_image * classes * ipc * iterations, device)
+    image_gradient = compute.compiled(torch.func.grad_and_value(objective, has_aux=True), device=device, expected_seconds=seconds)
+
+    synthetic = initial.detach().clone().view(classes, ipc, *initial.shape[1:])
+    descent = optimiser([synthetic])
+    finite_loss, first = None, 1
+    saved = checkpoint.load()
+    if saved is None:
+        recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(initial.shape))
+    else:
+        tensors, values = saved
+        recorder.restore(checkpoints.part("evolution", tensors))
+        method.restore(checkpoints.part("method", tensors, lambda tensor: tensor.to(device)))
+        synthetic.copy_(tensors["images"])
+        # Adam counts its steps on the CPU; everything else lies with the images.
+        descent.state[synthetic].update(checkpoints.part("optimiser", tensors, lambda tensor: tensor.to(device) if tensor.ndim else tensor))
+        finite_loss, first = values["finite_loss"], values["iteration"] + 1
+
+    for iteration in range(first, iterations + 1):
+
+        def drawn(purpose: str, iteration=iteration) -> torch.Generator:
+            return stream("iteration", iteration, purpose)
+
+        params, given = method.feature_network(iteration, drawn), method.given(iteration, drawn)
+        chosen, weights = index.draw(settings["batch_real"], drawn("real"))
+        siamese = base.Siamese(settings["augment"], classes, drawn("augment"), images, augment_allowed_flip)
+        with torch.no_grad():
+            statistics = torch.stack([summarise(params, siamese.real(c, images[chosen[c]]), weights[c], given) for c in range(classes)])
+        seen, pull = siamese.synthetic(synthetic)
+        gradient, (loss, features) = image_gradient(seen, params, statistics, given)
+        synthetic.grad = pull(gradient)
+        descent.step()
+        if method.after is not None:
+            method.after(features.detach(), statistics, given)
+        loss = loss.detach()
+        if iteration % CHECK_EVERY == 0 or iteration == iterations:
+            finite_loss = _check(method.name, iteration, loss, synthetic, finite_loss)
+        recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
+        if checkpoint.due():
+            state = {"images": synthetic, **checkpoints.prefixed("evolution", recorder.state()), **checkpoints.prefixed("method", method.state())}
+            held = {name: value for name, value in descent.state[synthetic].items() if isinstance(value, Tensor)}
+            state |= checkpoints.prefixed("optimiser", held)
+            checkpoint.save(state, {"finite_loss": finite_loss, "iteration": iteration}, f"iteration {iteration}")
+    return base.Result(synthetic.reshape(initial.shape), base.synthetic_labels(classes, ipc, device))
+
+
+def _check(name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None) -> float:
+    """The loss, if it and the images are finite. Read now and then only: a look makes a device wait."""
+    if not (torch.isfinite(loss) and torch.isfinite(images).all()):
+        seen = f"the last finite matching loss seen was {last:.4g}" if last is not None else "no finite matching loss was seen before"
+        raise UserError(f"{name} diverged by iteration {iteration}: the images or the loss are not finite ({seen}); try a smaller lr_images")
+    return float(loss)

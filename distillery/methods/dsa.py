@@ -1,0 +1,22 @@
+"""DSA: gradient matching with differentiable Siamese augmentation (Zhao and Bilen, ICML 2021, arXiv 2102.08259, algorithm 1).
+
+DC's objective (``dc``), with one random augmentation A_w a class and step, the same for the real and the synthetic images:
+
+    sum over c of D(grad L_c(A_w(S), theta_t), grad L_c(A_w(T), theta_t)).
+
+The derivative passes through A_w to the images. A_w is one of colour, crop, cutout, flip, scale and rotation with one strength for all
+images (``augment``, strategy ``dsa``); the network trains between two steps on images augmented one by one.
+"""
+
+from distillery.methods import _gradient_matching, base
+
+TITLE = "DSA"
+KIND = "distillation"
+NEEDS_EXPERTS = False
+SETTINGS = _gradient_matching.SETTINGS
+PROTOCOL = {"models": 20, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+
+
+def distill(*arguments, **keywords) -> base.Result:
+    """Distil a set by gradient matching under Siamese augmentation; arguments and errors are those of ``_gradient_matching.distill``."""
+    return _gradient_matching.distill("dsa", *arguments, strategy="dsa", **keywords)

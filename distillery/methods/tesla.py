@@ -1,0 +1,92 @@
+"""TESLA: trajectory matching with soft labels (Cui, Wang, Si and Hsieh, ICML 2023, arXiv 2211.10586, section 4.2).
+
+MTT's objective (``mtt``), with labels that a teacher gives the images before the first iteration:
+
+    y_i = softmax(f_theta*(x_i)),
+
+theta* the experts after their last epoch (their logits are averaged). An image that the teacher takes for another class than its own, as
+noise is, gets the mean logits of its class's real images instead: a label must not contradict the class that it stands for.
+
+DEVIATES, twice. The paper's other half, a gradient in constant memory, is not used: it leaves out how an image's step changes later
+gradients, and ``unroll`` is exact in the same memory. And the labels may go on to learn (``lr_labels`` above 0, in the logits so that they stay
+probabilities), as Guo et al. (DATM, ICLR 2024, arXiv 2310.05773, section 3.3) do; 0 keeps the teacher's.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from distillery.errors import UserError
+from distillery.methods import _trajectory_matching, base
+from distillery.networks import unflatten
+
+TITLE = "TESLA"
+KIND = "distillation"
+NEEDS_EXPERTS = True
+SETTINGS = {
+    **_trajectory_matching.SETTINGS,
+    "lr_labels": {"type": "number", "minimum": 0, "default": 0, "description": "Learning rate of the labels' logits; 0 keeps the teacher's."},
+    "teachers": {"type": "integer", "minimum": 1, "default": 5, "description": "Experts whose logits are averaged; all, if there are fewer."},
+}
+PROTOCOL = {"models": 5, "epochs": 1000, "lr": "learned", "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+
+_BATCH = 256
+# Real images a class from which its mean logits are taken.
+_MOST = 1024
+
+
+def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ipc: int, settings, stream, experts=None, **keywords) -> base.Result:
+    """Distil a set by trajectory matching under a teacher's labels; arguments and errors are those of ``_trajectory_matching.distill``.
+
+    Returns:
+        The images after the last iteration, soft labels (K·I, K) float32, and the learned step size.
+    """
+
+    def assign(apply, like) -> Tensor:
+        return teach(apply, like, experts, images, labels, initial, classes, ipc, settings["teachers"], stream("teacher"))
+
+    own = {"classes": classes, "ipc": ipc, "settings": settings, "stream": stream, "experts": experts}
+    return _trajectory_matching.distill("tesla", images, labels, initial, **own, assign=assign, **keywords)
+
+
+@torch.no_grad()
+def teach(
+    apply,
+    like: Mapping[str, Tensor],
+    experts,
+    images: Tensor,
+    labels: Tensor,
+    initial: Tensor,
+    classes: int,
+    ipc: int,
+    teachers: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """The teacher's logits (K·I, K) for class-ordered images ``initial`` (K·I, C, H, W).
+
+    Args:
+        apply, like: the network as a pure function, and its parameters by name.
+        images, labels: the real training images, of which at most 1024 a class, drawn by ``generator``, stand for the class.
+
+    Raises:
+        UserError: even the mean of a class's real images is another class's: the experts have not learned enough to label anything.
+    """
+    count = min(teachers, experts.number)
+    parameters = [unflatten(experts.pair(e, experts.epochs, experts.epochs)[0], like) for e in range(count)]
+
+    def logits(x: Tensor) -> Tensor:
+        return torch.cat([torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)])
+
+    given = logits(initial)
+    own = base.synthetic_labels(classes, ipc, initial.device)
+    wrong = given.argmax(1) != own
+    if wrong.any():
+        index, weights = base.ClassIndex(labels, classes).draw(_MOST, generator)
+        for c in own[wrong].unique().tolist():
+            mean = (logits(images[index[c]]) * weights[c][:, None]).sum(0)
+            if int(mean.argmax()) != c:
+                other = int(mean.argmax())
+                raise UserError(f"tesla: the experts take the images of class {c} for class {other}: train them longer before they label a set")
+            given[wrong & (own == c)] = mean
+    return given
