@@ -85,6 +85,18 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
     return frame.reset_index(drop=True)
 
 
+def finished(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``metrics`` (as :func:`read_metrics` gives) that hold test accuracies of finished training: no curves, no classes, no
+    continual learning."""
+    return metrics[
+        (metrics["measure"] == "accuracy")
+        & (metrics["split"] == "test")
+        & metrics["selection"].isin(list(SELECTIONS))
+        & (metrics["strategy"] == "")
+        & metrics[["epoch", "stage", "class"]].isna().all(axis=1)
+    ]
+
+
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """Test accuracies of finished training, averaged over sets (seeds) and networks trained on each.
 
@@ -95,13 +107,7 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
         One row a dataset, network, ipc (NaN: the whole set), method, init and selection, with ``mean``, ``std``
         (population, ddof 0, over all accuracies, as the papers do; fractions), ``count``, ``sets`` and ``models`` (most networks a set).
     """
-    rows = metrics[
-        (metrics["measure"] == "accuracy")
-        & (metrics["split"] == "test")
-        & metrics["selection"].isin(list(SELECTIONS))
-        & (metrics["strategy"] == "")
-        & metrics[["epoch", "stage", "class"]].isna().all(axis=1)
-    ]
+    rows = finished(metrics)
     keys = ["dataset", "network", "ipc", "method", "init", "selection"]
     found = []
     for key, part in rows.groupby(keys, dropna=False, sort=True):

@@ -37,6 +37,8 @@ FLOORS = [
     ["training"],
     ["experts", "evaluate", "continual"],
     ["job", "report"],
+    ["reproduction"],
+    ["__main__"],
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 

@@ -1,0 +1,653 @@
+"""Published figures beside ours: a record of each study that was run, and the document made from all records.
+
+A record (``docs/reproduction/NAME.json``) keeps what a results folder measured, because results are not in the
+repository. ``docs/reproduction.md`` is rendered from the records and ``published.csv`` alone, so no figure in it is
+typed, and its cells that nobody has run stay empty.
+"""
+
+import argparse
+import json
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from distillery import plugins, published
+from distillery.errors import UserError
+from distillery.files import write_text
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCUMENT, RECORDS = "reproduction.md", "reproduction"
+FORMAT = 1
+
+METHODS = ("dc", "dsa", "dm", "mtt", "ncfm", "random", "herding", "whole")
+DATASETS = ("MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
+NETWORK = "ConvNet"
+# The network of the published tables, as a set's header describes it.
+PUBLISHED_NETWORK = {"depth": 3, "width": 128, "norm": "instance", "activation": "relu", "pooling": "avg"}
+WORK = {
+    "iterations": "iterations",
+    "experts": "experts",
+    "outer": "outer loops",
+    "inner": "inner loops",
+    "epochs": "evaluation epochs",
+}
+COUNTS = {"sets": "sets", "networks": "networks a set"}
+CELL = ("dataset", "method", "init", "ipc")
+SELECTIONS = ("last", "best_validation", "best_test")
+PUBLISHED, COURSE = published.PROTOCOLS
+SAME = "published budget"
+
+# --- Records --------------------------------------------------------------------------------------------------------
+
+
+def record(results: str | Path, command: str) -> dict[str, Any]:
+    """What a results folder has measured so far, as JSON types; the same folder gives the same record.
+
+    Args:
+        results: the folder of one study, finished or not: what exists is recorded.
+        command: how the study was run, as one would type it.
+
+    Returns:
+        ``format``, ``command``, ``left_out`` (evaluations older than their set, or without one: they say nothing about
+        the set that is there), ``contexts`` (each a device, versions, code and commit; jobs refer to them by number) and
+        ``cells``: ``dataset``, ``method``, ``init``, ``ipc`` (``None``: the whole set), ``network``, ``settings`` (of
+        the method), ``distilled_with`` (the network), ``normalization``, ``experts`` (``number``, ``epochs``,
+        ``seconds`` …, or ``None``), ``evaluation`` (its settings) and ``sets``, one a seed: ``set`` and ``evaluation``
+        (``seconds``, ``started``, ``context``) and ``accuracies``: by selection a list of one test accuracy a network,
+        in percent, rounded to two digits. Sets of other settings are another cell.
+
+    Raises:
+        UserError: there is no such folder, nothing was measured in it, or an artefact in it is damaged.
+    """
+    from distillery import artefact  # late, as is the report below: rendering needs no torch
+
+    results = Path(results)
+    if not results.is_dir():
+        raise UserError(f"{results}: is no folder; give the results folder of a study, such as results/quickstart")
+    sets = {}
+    for path in sorted((results / "synthetic").rglob("synthetic.safetensors")):
+        header = artefact.header(path, rule="distill or import_synthetic")
+        # A set that others released has cost us nothing.
+        beside = path.with_name("cost.json")
+        sets[_key(header)] = header, _cost(beside) if beside.exists() else {}
+    recipes = _recipes(results)
+    cells: dict[str, dict] = {}
+    left_out = 0
+    for stage in ("evaluate", "vanilla"):
+        for path in sorted((results / stage).rglob("cost.json")):
+            cost = _cost(path)
+            accuracies = _accuracies(path.with_name("metrics.csv"))
+            if cost.get("rule") not in ("evaluate_synthetic", "train_vanilla") or not accuracies:
+                continue
+            whole = cost["rule"] == "train_vanilla"
+            header, made = ({}, {}) if whole else sets.get(_key(cost), (None, {}))
+            if header is None or _before(cost, made):
+                left_out += 1
+                continue
+            cell = {
+                **dict(zip(CELL, _key(cost))),
+                "network": cost.get("network"),
+                "settings": header.get("settings") or {},
+                "distilled_with": header.get("network"),
+                "normalization": (header.get("normalization") or {}).get("kind"),
+                "experts": _experts(recipes, header, made),
+                "evaluation": cost.get("settings") or {},
+            }
+            one = {
+                "seed": cost.get("seed"),
+                "set": _job(made, header.get("version")) if made else None,
+                "evaluation": _job(cost),
+                "accuracies": accuracies,
+            }
+            cells.setdefault(_text(cell), {**cell, "sets": []})["sets"].append(one)
+    if not cells:
+        raise UserError(f"{results}: holds no measured set and no training on a whole dataset yet; run the study first")
+    ordered = sorted(cells.values(), key=lambda cell: (_order(cell), _text(cell)))
+    jobs = [job for cell in ordered for one in cell["sets"] for job in (one["set"], one["evaluation"]) if job]
+    contexts = sorted({_text(job["context"]) for job in jobs})
+    for job in jobs:
+        job["context"] = contexts.index(_text(job["context"]))
+    for cell in ordered:
+        cell["sets"].sort(key=lambda one: -1 if one["seed"] is None else one["seed"])
+    return {
+        "format": FORMAT,
+        "command": command,
+        "left_out": left_out,
+        "contexts": [json.loads(context) for context in contexts],
+        "cells": ordered,
+    }
+
+
+def _cost(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds a {type(found).__name__}, not an object")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again") from error
+    return found
+
+
+def _key(about: Mapping) -> tuple:
+    """Dataset, method, init, ipc and seed of a header or a cost record."""
+    return str(about.get("dataset")), str(about.get("method")), about.get("init") or "", about.get("ipc"), about.get("seed")
+
+
+def _accuracies(path: Path) -> dict[str, list[float]]:
+    from distillery import report
+
+    if not path.exists():
+        return {}
+    rows = report.finished(report.read_metrics(path)).sort_values("model", kind="stable")
+    parts = {name: rows[rows["selection"] == name]["value"] for name in SELECTIONS}
+    return {name: [round(100 * value, 2) for value in values] for name, values in parts.items() if len(values)}
+
+
+def _job(cost: Mapping, version: str | None = None) -> dict[str, Any]:
+    versions = cost.get("versions") or {}
+    context = {name: cost.get(name) for name in ("device", "device_name", "threads", "code", "commit")}
+    context |= {name: versions[name] for name in ("python", "torch", "cuda") if name in versions}
+    context |= {"distillery": version} if version else {}
+    context |= {"changed": bool(cost.get("changed"))} if cost.get("commit") else {}
+    seconds = cost.get("seconds")
+    return {
+        "seconds": None if seconds is None else round(seconds, 2),
+        "started": cost.get("started"),
+        "context": {name: value for name, value in context.items() if value is not None},
+    }
+
+
+def _moment(cost: Mapping) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(cost.get("started")))
+    except ValueError:
+        return None
+    return found.astimezone()
+
+
+def _before(one: Mapping, other: Mapping) -> bool:
+    """Whether a job started before another, as far as both say when."""
+    first, second = _moment(one), _moment(other)
+    return first is not None and second is not None and first < second
+
+
+def _recipes(results: Path) -> list[dict[str, Any]]:
+    """Every expert recipe of the folder, with its shards' costs and the numbers of the experts in them."""
+    from distillery import report
+
+    found: dict[tuple, dict] = {}
+    for path in sorted((results / "experts").rglob("cost.json")):
+        cost, beside = _cost(path), path.with_name("metrics.csv")
+        if not beside.exists():
+            continue
+        numbers = set(report.read_metrics(beside)["model"].dropna())
+        name = path.parent.parent.name  # a recipe's shards stand in a folder of its name, which no file of theirs holds
+        about = {"recipe": name, **{key: cost.get(key) for key in ("dataset", "network", "settings")}}
+        found.setdefault(_text(about), {**about, "shards": []})["shards"].append((cost, numbers))
+    return list(found.values())
+
+
+def _experts(recipes: list[dict], header: Mapping, made: Mapping) -> dict[str, Any] | None:
+    """The experts that a set learned from. A set does not say which recipe was its own: of several that could be, the
+    least is told, so that nothing is shown as more than it was."""
+    # By name too: a record may be made of a study of another version's methods.
+    if not plugins.methods().get(header.get("method"), {"needs_experts": header.get("method") == "mtt"})["needs_experts"]:
+        return None
+    settings, candidates = header["settings"], []
+    for recipe in recipes:
+        epochs = (recipe["settings"] or {}).get("epochs", 0)
+        # A shard that was trained after the set was begun is none that it read.
+        shards = [(cost, numbers) for cost, numbers in recipe["shards"] if not _before(made, cost)]
+        number = len(set().union(*(numbers for _, numbers in shards)))
+        reached = settings.get("max_start_epoch", 0) + settings.get("expert_epochs", 0)
+        same = (recipe["dataset"], recipe["network"]) == (header.get("dataset"), (header.get("network") or {}).get("name"))
+        if same and number and epochs >= reached:
+            seconds = round(sum(cost.get("seconds") or 0 for cost, _ in shards), 2)
+            candidates.append({"number": number, "epochs": epochs, "seconds": seconds, "recipe": recipe["recipe"], "settings": recipe["settings"]})
+    if not candidates:
+        return None
+    least = min(candidates, key=lambda one: (one["number"], one["epochs"], one["recipe"]))
+    return least | ({"possible_recipes": sorted(one["recipe"] for one in candidates)} if len(candidates) > 1 else {})
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def to_json(value: Any, indent: int = 0, width: int = 150) -> str:
+    """JSON for people and for small differences: sorted keys, and on one line what fits into it."""
+    line = _text(value)
+    if len(line) + indent <= width or not isinstance(value, dict | list) or not value:
+        return line
+    pad = " " * (indent + 1)
+    if isinstance(value, dict):
+        parts = [f"{pad}{_text(str(key))}: {to_json(value[key], indent + 1, width)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(parts) + "\n" + " " * indent + "}"
+    return "[\n" + ",\n".join(pad + to_json(item, indent + 1, width) for item in value) + "\n" + " " * indent + "]"
+
+
+def load(docs: str | Path = DOCS) -> dict[str, dict[str, Any]]:
+    """All records by name.
+
+    Raises:
+        UserError: a file is no record.
+    """
+    found = {}
+    for path in sorted((Path(docs) / RECORDS).glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+            content["command"], content["contexts"], content["cells"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: is not a record of a study ({error!r}); make it again by `python -m distillery reproduction add`") from error
+        found[path.stem] = content
+    return found
+
+
+# --- Budgets --------------------------------------------------------------------------------------------------------
+
+
+def spent(cell: Mapping) -> dict[str, int | str]:
+    """What a recorded cell took, under the names of ``published.budget``; what it does not tell is absent."""
+    settings, lengths = cell["settings"], [len(one["accuracies"].get("last", ())) for one in cell["sets"]]
+    found = {name: settings.get(name) for name in ("iterations", "outer", "inner")}
+    found |= {"experts": (cell["experts"] or {}).get("number"), "epochs": cell["evaluation"].get("epochs")}
+    found |= {"networks": min(lengths), "sets": len(lengths)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _compared(ours: Mapping, theirs: Mapping) -> str:
+    """``equal``, ``smaller`` or ``larger`` work, or "" where one of the two is not known."""
+    pairs = [(ours.get(name), theirs[name]) for name in WORK if name in theirs]
+    # `auto` follows the published table; the course project had "a few" experts.
+    pairs = [(own, full) for own, full in pairs if own is None or not (own == "auto" or isinstance(full, str))]
+    if any(own is not None and own < full for own, full in pairs):
+        return "smaller"
+    if not theirs or any(own is None for own, _ in pairs):
+        return ""
+    return "larger" if any(own > full for own, full in pairs) else "equal"
+
+
+def mark(cell: Mapping, beside: Mapping[str, Any]) -> str:
+    """How a cell's budget stands to those of the figures beside it.
+
+    ``published budget`` or ``course project's budget`` (the same iterations, loops, experts and evaluation epochs, with a
+    word on fewer networks or another start), ``smaller budget``, ``larger budget``, ``other network``, ``budget of the
+    source unknown``, or "" where there is nothing to compare with.
+
+    Args:
+        beside: the published row by protocol, as ``published.lookup`` gives it, of those that have one.
+    """
+    ours = spent(cell)
+    budgets = {name: published.budget(cell["method"], cell["dataset"], cell["ipc"], name) for name in {PUBLISHED, *beside}}
+    verdicts = {name: _compared(ours, budget) for name, budget in budgets.items()}
+    for name, words in ((PUBLISHED, SAME), (COURSE, "course project's budget")):
+        if verdicts.get(name) == "equal":
+            if not _same_network(cell):
+                return "other network"
+            other = name in beside and beside[name]["init"] not in ("", cell["init"])
+            return words + ", fewer networks" * bool(_fewer(ours, budgets[name])) + ", other start" * other
+    for verdict in ("smaller", "larger"):
+        if verdict in verdicts.values():
+            return f"{verdict} budget"
+    return "budget of the source unknown" if beside else ""
+
+
+def _fewer(ours: Mapping, theirs: Mapping) -> list[str]:
+    return [name for name in COUNTS if name in theirs and ours.get(name, 0) < theirs[name]]
+
+
+def _same_network(cell: Mapping) -> bool:
+    """Whether a ConvNet that a set was distilled with is the published tables' (a study's ConvNets are all the same)."""
+    found = cell["distilled_with"] or {}
+    options = found.get("options") or {}
+    return found.get("name", NETWORK) == NETWORK and all(options.get(name, value) == value for name, value in PUBLISHED_NETWORK.items())
+
+
+def _budget_words(cell: Mapping, beside: Mapping) -> str:
+    ours, theirs, whose = spent(cell), published.budget(cell["method"], cell["dataset"], cell["ipc"]), "{} published"
+    if not theirs and COURSE in beside:
+        theirs, whose = published.budget(cell["method"], cell["dataset"], cell["ipc"], COURSE), "the course project's {}"
+    parts = []
+    for name, word in WORK.items():
+        own, full = ours.get(name), theirs.get(name)
+        if name == "epochs" and cell["method"] == "whole":
+            word = "epochs"
+        word = word.removesuffix("s") if own in (1, "auto") and full in (None, 1) else word
+        if own is None:
+            parts += [f"unknown of {whose.format(full)} {word}"] if full is not None else []
+            continue
+        text = f"{word} {own}" if own == "auto" and full is None else f"{full if own == 'auto' else own} {word}"
+        if full is not None and own not in ("auto", full):
+            text = f"{own} of {whose.format(full)} {word}" if own < full else f"{own} {word} ({whose.format(full)})"
+        if name == "experts":
+            text += f" ({cell['experts']['epochs']} epochs each)"
+        parts.append(text)
+    parts += [f"{ours[name]} of {whose.format(theirs[name])} {COUNTS[name]}" for name in _fewer(ours, theirs)]
+    return ", ".join(parts)
+
+
+def _shortage(cell: Mapping) -> str:
+    """For trajectory matching, what its figure had less than published, to stand beside the figure."""
+    if cell["method"] != "mtt":
+        return ""
+    ours, theirs = spent(cell), published.budget("mtt", cell["dataset"], cell["ipc"])
+    less = [f"{ours.get(name, 'unknown')} of {theirs[name]} {name}" for name in ("experts", "iterations") if ours.get(name, 0) < theirs[name]]
+    return f"with {' and '.join(less)}" if less else ""
+
+
+# --- The document ---------------------------------------------------------------------------------------------------
+
+HEAD = (
+    "method",
+    "start",
+    "ipc",
+    "network",
+    "published",
+    "ours",
+    "ours − published",
+    "budget",
+    "what was spent",
+    "best on validation",
+    "best on test",
+    "time",
+    "hardware",
+    "commit",
+    "record",
+    "command",
+)
+_EVIDENCE = "; ".join(f"{letter}: {words}" for letter, words in published.EVIDENCE.items())
+INTRODUCTION = f"""\
+<!-- Made by `python -m distillery reproduction render` from {RECORDS}/*.json and distillery/published.csv. Do not edit. -->
+
+# Published figures and ours
+
+Every cell that has been run, and the published cells that have not: their `ours` is empty. No figure here is typed:
+`python -m distillery reproduction add RESULTS --name NAME --command "…"` records a study's results folder under
+`docs/reproduction/` and writes this page anew; `… render --check` fails where the page is not what the records give.
+
+How to read it:
+
+- Figures are test accuracies in percent: mean ± standard deviation (population) over all networks of all sets, and in
+  parentheses sets × networks. `ours` is the last iterate, and so is its difference to the published mean. The best snapshot by
+  held-out training images and the best by the test images themselves (a habit of papers, and optimistic) have columns of their
+  own. Where there is a figure under `best on validation`, the set was distilled without the held-out images, which the papers use.
+- `published` gives the figure as printed, then how it was seen and its source.
+  {_EVIDENCE}.
+- `budget` compares the work with that of the published figure: iterations, loops, experts, evaluation epochs. **Only `{SAME}`
+  speaks of a reproduction**; with `smaller budget` the difference tells what the saving cost. `fewer networks`: the same work,
+  averaged over fewer networks or sets. `other start`: the published images started from others. `budget of the source unknown`:
+  to us. Other settings (augmentation, whitening, learning rates) are not weighed; they stand in the record.
+- `time` is a job's wall time, with whatever else the machine did meanwhile; for a job that was interrupted, since it went on last.
+- `commit` is that of the checkout when the job ran, `+` where its files were changed, empty where it was not noted.
+"""
+
+
+def render(records: Mapping[str, Mapping]) -> str:
+    """The document, as Markdown; the same records give the same text.
+
+    Args:
+        records: by name, as :func:`load` gives them.
+    """
+    cells = [(name, found, cell) for name, found in records.items() for cell in found["cells"]]
+    names = sorted({cell["dataset"] for _, _, cell in cells} | set(DATASETS), key=lambda name: _rank(DATASETS, name))
+    parts = [INTRODUCTION]
+    for dataset in names:
+        own = [one for one in cells if one[2]["dataset"] == dataset]
+        empty = _not_run(dataset, [cell for _, _, cell in own])
+        rows = [(_order(cell), _newest(cell), _row(*one)) for one in own for cell in [one[2]]]
+        rows += [(_order(cell), 0.0, _empty_row(cell)) for cell in empty]
+        rows.sort(key=lambda row: (row[0], -row[1], row[2]))
+        parts.append(f"## {dataset}\n\n{_sentence(dataset, own, empty)}\n\n{_table(HEAD, [row for _, _, row in rows])}")
+    runs = [_run(name, found) for name, found in records.items()]
+    if runs:
+        head = ("record", "command", "started", "cells", "hardware", "versions", "left out")
+        parts.append("## Runs\n\nEach record holds every accuracy and all settings of its study.\n\n" + _table(head, runs))
+    return "\n".join(parts)
+
+
+def _rank(order: tuple[str, ...], name: str) -> tuple[int, str]:
+    return (order.index(name), "") if name in order else (len(order), name)
+
+
+def _order(cell: Mapping) -> tuple:
+    return (
+        _rank(DATASETS, cell["dataset"]),
+        _rank(METHODS, cell["method"]),
+        _rank(("real", "noise", ""), cell["init"]),
+        math.inf if cell["ipc"] is None else cell["ipc"],
+        _rank((NETWORK,), cell["network"]),
+    )
+
+
+def _newest(cell: Mapping) -> float:
+    moments = [_moment(one["evaluation"]) for one in cell["sets"]]
+    return max((moment.timestamp() for moment in moments if moment), default=0.0)
+
+
+def _published_cells(dataset: str) -> list[dict[str, Any]]:
+    table = published.table()
+    table = table[(table["dataset"] == dataset) & (table["network"] == NETWORK) & (table["strategy"] == "") & table["method"].isin(METHODS)]
+    found = {(row.method, row.init, None if math.isnan(row.ipc) else int(row.ipc)) for row in table.itertuples()}
+    # A figure whose start is not stated stands beside those whose start is.
+    found = {(m, i, n) for m, i, n in found if i or not any(other and (m, n) == (method, ipc) for method, other, ipc in found)}
+    cells = [{"dataset": dataset, "method": m, "init": i, "ipc": n, "network": NETWORK} for m, i, n in found]
+    return sorted(cells, key=_order)
+
+
+def _not_run(dataset: str, cells: list[Mapping]) -> list[dict[str, Any]]:
+    def covers(own: Mapping, cell: Mapping) -> bool:
+        return all(own[name] == cell[name] for name in ("method", "ipc", "network")) and cell["init"] in ("", own["init"])
+
+    return [cell for cell in _published_cells(dataset) if not any(covers(own, cell) for own in cells)]
+
+
+def _sentence(dataset: str, own: list[tuple], empty: list[Mapping]) -> str:
+    cells = _published_cells(dataset)
+    if not cells:
+        return "No published figures."
+    same = sum(1 for _, _, cell in own if PUBLISHED in (beside := _looked(cell)) and mark(cell, beside).startswith(SAME))
+    reached = f"{same} of our figures {'is' if same == 1 else 'are'} at the published budget"
+    return f"Published cells on {NETWORK}: {len(cells)}, of which {len(cells) - len(empty)} have been run; {reached}."
+
+
+def _looked(cell: Mapping) -> dict[str, Any]:
+    """The published row that stands beside a cell, by protocol."""
+    found = {}
+    for protocol in published.PROTOCOLS:
+        rows = published.lookup(
+            cell["dataset"], cell["method"], ipc=cell["ipc"], init=cell["init"] or None, network=cell["network"], protocol=protocol
+        )
+        if len(rows):
+            found[protocol] = rows.iloc[0]
+    return found
+
+
+def _published_text(cell: Mapping, looked: Mapping) -> str:
+    lines = []
+    for row in looked.values():
+        start = f" from {row['init']}" if row["init"] not in ("", cell["init"]) else ""
+        note = f"; {row['note']}" if row["note"] else ""
+        lines.append(f"{row['printed']}{start} ({row['evidence']}: {row['source']}{note})")
+    return "<br>".join(_cell(line) for line in lines)
+
+
+def _empty_row(cell: Mapping) -> list[str]:
+    texts = dict.fromkeys(HEAD, "") | _identity(cell) | {"published": _published_text(cell, _looked(cell))}
+    return [texts[name] for name in HEAD]
+
+
+def _identity(cell: Mapping) -> dict[str, str]:
+    ipc = "all" if cell["ipc"] is None else str(cell["ipc"])
+    texts = {"method": cell["method"], "start": cell["init"], "ipc": ipc, "network": str(cell["network"])}
+    return {name: _cell(text) for name, text in texts.items()}
+
+
+def _row(name: str, found: Mapping, cell: Mapping) -> list[str]:
+    looked = _looked(cell)
+    figures = {selection: _figure(cell, selection) for selection in SELECTIONS}
+    ours, shortage, stands = figures["last"], _shortage(cell), mark(cell, looked)
+    differences = []
+    for protocol, row in looked.items():
+        if figures["last"] is not None:
+            words = f"{round(ours[0], 2) - row['value']:+.2f}".replace("-", "−")
+            differences.append(words if protocol == PUBLISHED else f"{words} ({protocol})")
+    texts = {
+        **_identity(cell),
+        "published": _published_text(cell, looked),
+        "ours": "<br>".join(text for text in (_figure_text(ours), shortage) if text),
+        "ours − published": "<br>".join(differences),
+        "budget": f"**{stands}**" if stands.startswith(SAME) else stands,
+        "what was spent": _cell(_budget_words(cell, looked)),
+        "best on validation": _figure_text(figures["best_validation"]),
+        "best on test": _figure_text(figures["best_test"]),
+        "time": _time(cell),
+        "hardware": _cell(_hardware(found, _contexts(cell))),
+        "commit": _cell(_commits(found, _contexts(cell))),
+        "record": _link(name),
+        "command": _code(found["command"]),
+    }
+    return [texts[column] for column in HEAD]
+
+
+def _figure(cell: Mapping, selection: str) -> tuple[float, float, str, int] | None:
+    """Mean, population standard deviation, how many sets × networks, and how many accuracies."""
+    lists = [one["accuracies"][selection] for one in cell["sets"] if selection in one["accuracies"]]
+    values = [value for values in lists for value in values]
+    if not values:
+        return None
+    even = len({len(values) for values in lists}) == 1
+    count = f"{len(lists)} × {len(lists[0])}" if even else f"{len(values)} in {len(lists)} sets"
+    return statistics.fmean(values), statistics.pstdev(values), count, len(values)
+
+
+def _figure_text(figure: tuple[float, float, str, int] | None) -> str:
+    if figure is None:
+        return ""
+    mean, spread, count, number = figure
+    # A single accuracy has no spread: "± 0.00" would claim one.
+    return f"{mean:.2f} ± {spread:.2f} ({count})" if number > 1 else f"{mean:.2f} ({count})"
+
+
+def _time(cell: Mapping) -> str:
+    parts = []
+    for job, word in (("set", "a set"), ("evaluation", "training" if cell["method"] == "whole" else "evaluation")):
+        seconds = [one[job]["seconds"] for one in cell["sets"] if one[job] and one[job]["seconds"] is not None]
+        if seconds:
+            parts.append(f"{_seconds(statistics.fmean(seconds))} {word}")
+    if cell["experts"]:
+        parts.append(f"{_seconds(cell['experts']['seconds'])} experts")
+    return ", ".join(parts)
+
+
+def _seconds(value: float) -> str:
+    if value < 10:
+        return f"{value:.1f} s"
+    return f"{value:.0f} s" if value < 600 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _contexts(*cells: Mapping) -> list[int]:
+    return sorted({job["context"] for cell in cells for one in cell["sets"] for job in (one["set"], one["evaluation"]) if job})
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _hardware(found: Mapping, contexts: list[int]) -> str:
+    def words(context: Mapping) -> str:
+        name, threads = context.get("device_name") or context.get("device") or "", context.get("threads")
+        if context.get("device") == "cpu" and threads:
+            return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
+        return name
+
+    return "; ".join(dict.fromkeys(text for number in contexts if (text := words(found["contexts"][number]))))
+
+
+def _commits(found: Mapping, contexts: list[int]) -> str:
+    used = [found["contexts"][number] for number in contexts]
+    return _distinct(f"{context['commit'][:8]}{'+' * bool(context.get('changed'))}" for context in used if context.get("commit"))
+
+
+def _run(name: str, found: Mapping) -> list[str]:
+    contexts = _contexts(*found["cells"])
+    used = [found["contexts"][number] for number in contexts]
+    started = sorted(job["started"] for cell in found["cells"] for one in cell["sets"] for job in (one["set"], one["evaluation"]) if job and job["started"])
+    versions = _distinct(
+        f"{package} {context[package]}" for package in ("distillery", "python", "torch", "cuda") for context in used if package in context
+    )
+    span = " to ".join(dict.fromkeys((started[0], started[-1]))) if started else ""
+    texts = (span, str(len(found["cells"])), _hardware(found, contexts), versions, str(found.get("left_out") or ""))
+    return [_link(name), _code(found["command"]), *map(_cell, texts)]
+
+
+# --- Markdown -------------------------------------------------------------------------------------------------------
+
+
+def _cell(text: str) -> str:
+    """A text that stays in its cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _code(text: str) -> str:
+    if not text.strip():
+        return ""
+    # A fence longer than any run of backticks inside; spaces, because the text may begin with one.
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{_cell(text)}{pad}{fence}"
+
+
+def _link(name: str) -> str:
+    return f"[{name}]({RECORDS}/{name}.json)"
+
+
+def _table(head: Iterable[str], rows: list[list[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+# --- The command ----------------------------------------------------------------------------------------------------
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of ``python -m distillery reproduction``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="record a results folder and write the document anew")
+    add.add_argument("results", metavar="RESULTS", help="the study's results folder, finished or not")
+    add.add_argument("--name", required=True, help="the record's name; a record of this name is replaced")
+    add.add_argument("--command", dest="as_run", required=True, metavar="COMMAND", help="how the study was run")
+    again = actions.add_parser("render", help="write the document from the records")
+    again.add_argument("--check", action="store_true", help="write nothing; fail where the document is not what the records give")
+    for action in (add, again):
+        action.add_argument("--docs", type=Path, default=DOCS, metavar="FOLDER", help="where the document stands (default: the repository's docs)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Carry the command out.
+
+    Raises:
+        UserError: bad input, or with ``--check`` a document that is not what the records give.
+    """
+    document = arguments.docs / DOCUMENT
+    if arguments.action == "add":
+        if not re.fullmatch(r"\w[\w.-]*", arguments.name):
+            raise UserError(f"--name {arguments.name!r}: must be letters, digits, `.`, `_` and `-`, such as mnist-cpu")
+        found = record(arguments.results, arguments.as_run)
+        path = arguments.docs / RECORDS / f"{arguments.name}.json"
+        write_text(path, to_json(found) + "\n")
+        skipped = f"; left out {found['left_out']} evaluations whose set is newer or missing" if found["left_out"] else ""
+        print(f"{path}: {len(found['cells'])} cells{skipped}")
+    text = render(load(arguments.docs))
+    if getattr(arguments, "check", False):
+        if not document.exists() or document.read_text(encoding="utf-8") != text:
+            raise UserError(f"{document}: is not what the records give; run `python -m distillery reproduction render`")
+        return
+    write_text(document, text)
+    print(document)
