@@ -99,6 +99,7 @@ class _Shard:
         self._summaries: list[tuple[int, int, dict[str, Tensor]]] = []  # first of the stack, epoch, summary
         self._snapshots: list[Tensor] = []
         self._begin = self.size = 0
+        self._told: set[tuple[int, int]] = set()  # expert, epoch
         self._saved = checkpoint.load()
         if self._saved is not None:
             tensors, values = self._saved
@@ -106,7 +107,7 @@ class _Shard:
             self.trajectories = [done[str(i)] for i in range(len(done))]
             self._snapshots = list(tensors["snapshots"].unbind(1))
             for i, (begin, epoch) in enumerate(values["summaries"]):
-                self._summaries.append((begin, epoch, checkpoints.part(f"summary.{i}", tensors)))
+                self._remember(begin, epoch, checkpoints.part(f"summary.{i}", tensors))
             self.size = values["size"]
 
     def tell_again(self) -> None:
@@ -121,9 +122,14 @@ class _Shard:
 
     def note(self, epoch: int, parameters: Tensor, summary: dict[str, Tensor]) -> None:
         self._snapshots.append(parameters)
-        if epoch:
-            self._summaries.append((self._begin, epoch, {name: value.cpu() for name, value in summary.items()}))
+        # Experts that ran out of memory in a larger stack begin anew in a smaller one, and were told of before.
+        if epoch and (self._begin, epoch) not in self._told:
+            self._remember(self._begin, epoch, {name: value.cpu() for name, value in summary.items()})
             self._tell(*self._summaries[-1])
+
+    def _remember(self, begin: int, epoch: int, summary: dict[str, Tensor]) -> None:
+        self._summaries.append((begin, epoch, summary))
+        self._told |= {(begin + e, epoch) for e in range(len(summary["loss"]))}
 
     def end(self) -> None:
         self.trajectories.append(torch.stack(self._snapshots, dim=1))

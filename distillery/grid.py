@@ -69,6 +69,7 @@ class Study:
         self._check_overrides(schema)
         self.cells = self._expand()
         self._check_imported()
+        self._check_distillation_network()
         for cell in self.cells:
             self._check_cell(cell)
         self._check_measurements()
@@ -199,6 +200,16 @@ class Study:
                 _known(f"config: {where}", "network", name, self.networks)
         for name, options in self.config["networks"].items():
             _check_properties(f"config: networks.{name}", "option", options, self.networks[name]["options"])
+
+    def _check_distillation_network(self) -> None:
+        name = self.config["network"]
+        options = {key: schema["default"] for key, schema in self.networks[name]["options"].items()} | self.config["networks"].get(name, {})
+        distilled = any(not self.is_imported(cell.method) and self.methods[cell.method]["kind"] == "distillation" for cell in self.cells)
+        if distilled and ("BN" in name or options.get("norm") == "batch"):
+            raise UserError(
+                f"config: network: {name} has batch normalisation, whose statistics would mix the images of a batch, so nothing can be distilled with it; "
+                "take ConvNet with norm instance, and use the other in evaluate.networks"
+            )
 
     def _check_methods(self) -> None:
         for name, block in self.config["methods"].items():

@@ -125,19 +125,24 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
         log.info("done")
     except UserError as error:
         _fail(str(error))
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not _out_of_memory(error):
+            log.error("%s", traceback.format_exc())
+            raise
         place = cost.device_name(state.device) if state else "the device"
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         _fail(f"out of memory on {place}: lower `batch`, `models` or `shard`, or take a device with more ({reason})")
-    except Exception:
-        log.error("%s", traceback.format_exc())
-        raise
     finally:
         for bar in state._bars if state is not None else ():
             bar.close()
         log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
         handler.close()
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # On the processor torch says it by a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _repeatable(wanted: bool) -> None:

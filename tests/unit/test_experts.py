@@ -48,6 +48,27 @@ def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one(
         assert torch.equal(found[0, epochs], stack.flat()[0])
 
 
+def test_experts_that_ran_out_of_memory_are_told_of_once_and_come_out_the_same(monkeypatch):
+    monkeypatch.setattr(experts, "stack_size", lambda *_: 4)
+    whole = trained([0, 1, 2, 3])
+    told = []
+
+    def tell(first, epoch, summary):
+        told.extend((first + e, epoch) for e in range(len(summary["loss"])))
+
+    kept = experts._Shard.note
+
+    def short_of_memory(self, epoch, parameters, summary):
+        if epoch == 2 and len(parameters) > 1:
+            raise torch.OutOfMemoryError("too much")
+        kept(self, epoch, parameters, summary)
+
+    monkeypatch.setattr(experts._Shard, "note", short_of_memory)
+    found = trained([0, 1, 2, 3], after_epoch=tell)
+    assert sorted(told) == [(expert, epoch) for expert in range(4) for epoch in (1, 2, 3)]
+    assert torch.allclose(found, whole, atol=1e-5)
+
+
 def test_snapshots_are_copies_and_not_the_live_weights():
     """On a CPU, moving weights to the CPU copies nothing: snapshots that share them all end as the last."""
     found = trained([0, 1])

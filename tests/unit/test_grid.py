@@ -333,6 +333,7 @@ REFUSED = {
     "no recipe": ({"grid": [{**BLOCK, "method": "mtt"}], "experts": {}}, "experts: has no recipe 'default', which methods.mtt learns from"),
     "distillation network too large": ({"network": "VGG11"}, "network: VGG11 needs images of at least 28 pixels a side; digits has 8"),
     "evaluation networks too large": ({"evaluate__networks": ["VGG11"]}, "evaluate.networks: VGG11 needs images of at least"),
+    "network with batch normalisation": ({"networks__ConvNet__norm": "batch"}, "network: ConvNet has batch normalisation"),
     "continual network too large": ({"continual__network": "VGG11"}, "continual.network: VGG11 needs images of at least"),
     "selection without validation": ({"data__validation": 0}, "evaluate.selection: needs validation images"),
     "share that rounds to nothing": ({"data__validation": 0.005}, "evaluate.selection: needs validation images, and data.validation 0.005 leaves none"),

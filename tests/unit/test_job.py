@@ -149,6 +149,13 @@ def test_too_little_memory_is_told_with_a_remedy(log, capsys):
     assert told.startswith("error: out of memory on ") and "lower `batch`" in told and "Tried to allocate 20 GiB" in told and "advice" not in told
 
 
+def test_too_little_memory_of_the_processor_is_told_likewise(log, capsys):
+    with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
+        torch.empty(2**60, dtype=torch.uint8)
+    told = capsys.readouterr().err
+    assert left.value.code == 1 and told.count("\n") == 1 and told.startswith("error: out of memory on ")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["scheduler", "ctrl-c"])
 def test_a_job_that_is_stopped_leaves_the_old_file_and_no_part_of_the_new_one(log, tmp_path, number):
     target = tmp_path / "synthetic.safetensors"
