@@ -1,0 +1,77 @@
+"""The command line: ``python -m distillery COMMAND``. The study itself is Snakemake's; here are tools for single files."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from distillery import __version__
+from distillery.errors import UserError
+
+
+class Command(NamedTuple):
+    """A sub-command.
+
+    Attributes:
+        about: what it does, in one line.
+        declare: adds its arguments to its parser.
+        run: does it; imports what it needs, so that the others stay fast.
+    """
+
+    about: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def _declare_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
+
+
+def _info(given: argparse.Namespace) -> None:
+    from distillery import export, load
+
+    rows = export.describe(load(given.set))
+    width = max(len(name) for name, _ in rows)
+    print("\n".join(f"{name:{width}}  {text}" for name, text in rows))
+
+
+def _declare_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
+    parser.add_argument("folder", metavar="FOLDER", help="a new or an empty folder")
+    parser.add_argument("--as", dest="form", choices=["images", "hub"], required=True, help="pictures and labels, or what a dataset hub takes")
+    parser.add_argument("--metrics", nargs="+", metavar="FILE", help="the study's summary.csv, or metrics.csv of evaluations: figures for the card")
+
+
+def _export(given: argparse.Namespace) -> None:
+    from distillery import export, load
+
+    form = {"images": export.image_folder, "hub": export.hub}[given.form]
+    form(load(given.set), given.folder, given.metrics)
+
+
+COMMANDS = {
+    "info": Command("say what a synthetic set is", _declare_info, _info),
+    "export": Command("write a synthetic set as pictures and labels, or for a dataset hub", _declare_export, _export),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, or 1 after one line on standard error."""
+    name = "distillery" if Path(sys.argv[0]).stem == "distillery" else "python -m distillery"  # as it was called
+    parser = argparse.ArgumentParser(prog=name, description="Tools for synthetic sets.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command.declare(commands.add_parser(name, help=command.about, description=command.about))
+    given = parser.parse_args(arguments)
+    try:
+        COMMANDS[given.command].run(given)
+    except (UserError, OSError) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
