@@ -1,29 +1,90 @@
-"""``python -m distillery COMMAND``: what is done beside the workflow. A command's module is imported when it is called."""
+"""The command line: ``python -m distillery COMMAND``. The study itself is Snakemake's; here are tools for single files."""
 
 import argparse
-import importlib
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+from distillery import __version__
 from distillery.errors import UserError
 
-# Each module has `add_arguments(parser)` and `run(arguments)`.
-COMMANDS = {"reproduction": ("distillery.reproduction", "record what was run, beside the published figures")}
+
+class Command(NamedTuple):
+    """A sub-command.
+
+    Attributes:
+        about: what it does, in one line.
+        declare: adds its arguments to its parser.
+        run: does it; imports what it needs, so that the others stay fast.
+    """
+
+    about: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run a command; bad input is one line on standard error and exit status 1."""
-    words = sys.argv[1:] if words is None else words
-    parser = argparse.ArgumentParser(prog="python -m distillery", description=__doc__.partition(":")[0])
-    commands = parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
-    for name, (module, words_of_help) in COMMANDS.items():
-        command = commands.add_parser(name, help=words_of_help, description=words_of_help)
-        if words[:1] == [name]:
-            importlib.import_module(module).add_arguments(command)
-    arguments = parser.parse_args(words)
+def _declare_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
+
+
+def _info(given: argparse.Namespace) -> None:
+    from distillery import export, load
+
+    rows = export.describe(load(given.set))
+    width = max(len(name) for name, _ in rows)
+    print("\n".join(f"{name:{width}}  {text}" for name, text in rows))
+
+
+def _declare_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
+    parser.add_argument("folder", metavar="FOLDER", help="a new or an empty folder")
+    parser.add_argument("--as", dest="form", choices=["images", "hub"], required=True, help="pictures and labels, or what a dataset hub takes")
+    parser.add_argument("--metrics", nargs="+", metavar="FILE", help="the study's summary.csv, or metrics.csv of evaluations: figures for the card")
+
+
+def _export(given: argparse.Namespace) -> None:
+    from distillery import export, load
+
+    form = {"images": export.image_folder, "hub": export.hub}[given.form]
+    form(load(given.set), given.folder, given.metrics)
+
+
+def _declare_reproduction(parser: argparse.ArgumentParser) -> None:
+    from distillery import reproduction
+
+    reproduction.add_arguments(parser)
+
+
+def _reproduction(given: argparse.Namespace) -> None:
+    from distillery import reproduction
+
+    reproduction.run(given)
+
+
+COMMANDS = {
+    "info": Command("say what a synthetic set is", _declare_info, _info),
+    "export": Command("write a synthetic set as pictures and labels, or for a dataset hub", _declare_export, _export),
+    "reproduction": Command("record what was run, beside the published figures", _declare_reproduction, _reproduction),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, or 1 after one line on standard error."""
+    name = "distillery" if Path(sys.argv[0]).stem == "distillery" else "python -m distillery"  # as it was called
+    parser = argparse.ArgumentParser(prog=name, description="Tools for synthetic sets.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(name, help=command.about, description=command.about)
+        if words[:1] == [name]:  # to declare what others take may import much
+            command.declare(one)
+    given = parser.parse_args(words)
     try:
-        importlib.import_module(COMMANDS[arguments.subcommand][0]).run(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        COMMANDS[given.command].run(given)
+    except (UserError, OSError) as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return 1
     return 0
 

@@ -39,12 +39,12 @@ def save(path: str | os.PathLike, tensors: dict[str, torch.Tensor], header: dict
         save_file(tensors, str(temporary), metadata={"header": text})
 
 
-def header(path: str | os.PathLike, *, rule: str) -> dict[str, Any]:
+def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
     """The header of an artefact, without its tensors.
 
     Raises:
         UserError: the file is missing, not an artefact of ours, or cut short, or its header is not what was written;
-            ``rule`` is the rule that makes it again.
+            ``rule`` is the rule that makes it again, ``None`` where no rule of a study made it.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -57,11 +57,11 @@ def header(path: str | os.PathLike, *, rule: str) -> dict[str, Any]:
     return found
 
 
-def load(path: str | os.PathLike, *, rule: str, check: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load(path: str | os.PathLike, *, rule: str | None, check: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """All tensors (on the CPU) and the header of an artefact.
 
     Args:
-        rule: the rule that makes the file, named when the file is damaged.
+        rule: the rule that makes the file, named when the file is damaged; ``None`` where no rule of a study made it.
         check: compare the tensors with the digest in the header.
 
     Raises:
@@ -96,6 +96,10 @@ def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
     return [header(path, rule="that made it")["sha256"] for path in paths]
 
 
-def _damaged(path: str | os.PathLike, rule: str, reason: object) -> UserError:
-    what = "is missing" if not Path(path).exists() else f"cannot be read ({reason})"
-    return UserError(f"{path}: {what}; delete it and run snakemake again: the rule {rule} makes it anew")
+def _damaged(path: str | os.PathLike, rule: str | None, reason: object) -> UserError:
+    missing = not Path(path).exists()
+    what = "is missing" if missing else f"cannot be read ({reason})"
+    advice = "give the path of a file that exists" if missing else "get it anew from where it came"
+    if rule is not None:
+        advice = f"delete it and run snakemake again: the rule {rule} makes it anew"
+    return UserError(f"{path}: {what}; {advice}")

@@ -1,6 +1,7 @@
 """A dataset as every job reads it: uint8 tensors in one checked file, whole on the job's device."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,15 +68,11 @@ class Dataset:
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel."""
-        return images.float().div_(255).sub_(self._channels(self.mean, images)).div_(self._channels(self.std, images))
+        return normalise(images, self.mean, self.std)
 
     def denormalise(self, images: torch.Tensor) -> torch.Tensor:
         """(…, C, H, W) float in normalised space to pixels in [0, 1], clipped."""
-        return (images * self._channels(self.std, images) + self._channels(self.mean, images)).clamp(0, 1)
-
-    def _channels(self, values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
-        dtype = like.dtype if like.is_floating_point() else torch.float32
-        return torch.tensor(values, dtype=dtype, device=like.device).view(-1, 1, 1)
+        return denormalise(images, self.mean, self.std)
 
 
 @dataclass
@@ -89,6 +86,21 @@ class Split:
 
     train_index: torch.Tensor
     validation_index: torch.Tensor
+
+
+def normalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel."""
+    return images.float().div_(255).sub_(_channels(mean, images)).div_(_channels(std, images))
+
+
+def denormalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """(…, C, H, W) float in normalised space to pixels in [0, 1], clipped."""
+    return (images * _channels(std, images) + _channels(mean, images)).clamp(0, 1)
+
+
+def _channels(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    dtype = like.dtype if like.is_floating_point() else torch.float32
+    return torch.tensor(values, dtype=dtype, device=like.device).view(-1, 1, 1)
 
 
 def write(arrays: Arrays, path: str | os.PathLike) -> None:

@@ -1,5 +1,6 @@
 """What a set is worth: fresh networks trained on it, and tested on images that nothing was selected by."""
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from distillery.device import Compute
 from distillery.metrics import Metrics
-from distillery.training import Recipe, in_stacks, stack_size, test, train
+from distillery.recipe import Recipe
+from distillery.training import in_stacks, stack_size, test, train
 
 log = logging.getLogger("distillery")
 
@@ -19,14 +21,7 @@ def recipes(settings: dict[str, Any]) -> Callable[[float | None], Recipe]:
 
     A learning rate of ``learned`` is the set's own step size, or 0.01 where it has none.
     """
-    names = ("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment")
-    common = {name: settings[name] for name in names}
-
-    def recipe(step_size: float | None) -> Recipe:
-        learned = 0.01 if step_size is None else step_size
-        return Recipe(**{**common, "lr": learned if common["lr"] == "learned" else common["lr"]})
-
-    return recipe
+    return functools.partial(Recipe.of, settings)
 
 
 def curve_epochs(epochs: int, points: int = 20) -> set[int]:

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from distillery.errors import UserError
 
 
 @contextlib.contextmanager
@@ -26,13 +29,46 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp makes private files; a shared study is read by colleagues, so the usual mask decides.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        os.chmod(temporary, _usual(0o666))
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def _usual(mode: int) -> int:
+    """``mode`` under the usual mask. What ``tempfile`` makes is private, but a shared study is read by colleagues."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mode & ~mask
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; on success its files are fsynced and it is renamed to ``path``, on failure
+    removed. Missing parent folders are made.
+
+    Raises:
+        UserError: ``path`` exists and is no empty folder; nothing of it was touched.
+        OSError: the parent folder cannot be written to, or the disk is full.
+    """
+    path = Path(path).resolve()
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file; name a new folder")
+    if path.exists() and any(path.iterdir()):
+        raise UserError(f"{path}: is not empty; name a new folder, or empty this one first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with open(file, "rb+") as opened:
+                    os.fsync(opened.fileno())
+        os.chmod(temporary, _usual(0o777))
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from distillery import __version__, artefact
+from distillery import __version__, artefact, data
 from distillery.data import Dataset as RealDataset
 from distillery.errors import UserError
 from distillery.metrics import Metrics
+from distillery.recipe import Recipe
 
 
 @dataclass
@@ -24,7 +25,7 @@ class SyntheticSet(Dataset):
         step_size: the learning rate that belongs to the set, where the method learns one.
         header: ``dataset``, ``normalization`` (``kind``, ``mean``, ``std``), ``classes``, ``method``, ``init``,
             ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are trained on it where its
-            method was published; ``None``: not known).
+            method was published, see :meth:`recipe`; ``None``: not known).
     """
 
     images: torch.Tensor
@@ -46,21 +47,76 @@ class SyntheticSet(Dataset):
         """(N,) int64: the labels, or the likeliest class of soft ones."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the set as safetensors, whole or not at all; the same set gives the same bytes."""
+    def pixels(self) -> torch.Tensor:
+        """(N, C, H, W) uint8 on the CPU: the images back in pixel space, clipped and rounded.
+
+        Raises:
+            UserError: the header does not say how the images were normalised.
+        """
+        return data.denormalise(self.images.detach().cpu(), *self._statistics()).mul(255).round().to(torch.uint8)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Other images, such as those to test on, brought into the space of this set.
+
+        Args:
+            images: (N, C, H, W) uint8.
+
+        Returns:
+            float32 of the same shape, on the same device.
+
+        Raises:
+            UserError: wrong dtype or number of channels, or the header does not say how the images were normalised.
+        """
+        statistics = self._statistics()
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != self.images.shape[1]:
+            raise UserError(
+                f"normalise: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, {self.images.shape[1]}, H, W) is needed"
+            )
+        return data.normalise(images, *statistics)
+
+    def _statistics(self) -> tuple[list[float], list[float]]:
+        """The mean and the standard deviation of each channel."""
+        found = self.header.get("normalization") or {}
+        if found.get("kind", "channel") != "channel" or not {"mean", "std"} <= found.keys():
+            raise UserError(f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` with `mean` and `std` is needed")
+        return found["mean"], found["std"]
+
+    def recipe(self) -> Recipe:
+        """How a network is trained on this set: the evaluation protocol that belongs to it, with the learned step size in its place.
+
+        Raises:
+            UserError: the set brings no protocol, as those that others released do not, or half of one.
+        """
+        protocol = self.header.get("protocol")
+        if not protocol:
+            raise UserError("synthetic set: it brings no protocol; train on it by a recipe of your own (distillery.recipe.Recipe)")
+        try:
+            return Recipe.of(protocol, self.step_size)
+        except KeyError as error:
+            raise UserError(f"synthetic set: its protocol lacks {error}; train on it by a recipe of your own (distillery.recipe.Recipe)") from error
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What :meth:`save` writes beside the header."""
         tensors = {"images": self.images, "labels": self.labels}
         if self.step_size is not None:
             tensors["step_size"] = torch.tensor(self.step_size, dtype=torch.float64)
-        artefact.save(path, tensors, self.header)
+        return tensors
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the set as safetensors, whole or not at all; the same set gives the same bytes."""
+        artefact.save(path, self.tensors(), self.header)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "SyntheticSet":
+    def load(cls, path: str | os.PathLike, *, rule: str | None = "distill") -> "SyntheticSet":
         """Read a set that :meth:`save` wrote.
+
+        Args:
+            rule: the rule that made the file, named when the file is damaged; ``None`` where no rule of a study made it.
 
         Raises:
             UserError: the file is missing or damaged.
         """
-        tensors, header = artefact.load(path, rule="distill")
+        tensors, header = artefact.load(path, rule=rule)
         if not {"images", "labels"} <= tensors.keys() or "classes" not in header:
             raise UserError(
                 f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a header with `classes`"

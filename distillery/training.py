@@ -20,41 +20,11 @@ from distillery import checkpoint as checkpoints
 from distillery import networks
 from distillery.device import Compute, nominal_seconds
 from distillery.errors import UserError
+from distillery.recipe import Recipe
 
 TEST_BATCH = 512
 
 log = logging.getLogger("distillery")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: stochastic gradient descent on the cross-entropy, soft or hard labels alike.
-
-    Attributes:
-        epochs: passes over the images.
-        lr: learning rate.
-        momentum, weight_decay: of the optimiser.
-        batch: images a step (the last batch of an epoch is smaller).
-        decay: ``half``: the rate is multiplied by 0.1 after epoch ``epochs // 2 + 1`` and the momentum starts anew, as
-            in the gradient-matching protocol; ``none``: constant.
-        augment: name of an augmentation strategy, or ``none``.
-    """
-
-    epochs: int
-    lr: float = 0.01
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    batch: int = 256
-    decay: str = "none"
-    augment: str = "none"
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of ``epoch`` (1-based)."""
-        return self.lr * 0.1 if self.decay == "half" and epoch > self.epochs // 2 + 1 else self.lr
-
-    def steps(self, count: int) -> int:
-        """Optimiser steps on ``count`` images."""
-        return self.epochs * -(-count // self.batch)
 
 
 @dataclass

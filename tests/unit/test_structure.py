@@ -21,7 +21,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__"],
     ["errors"],
-    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance"],
+    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data"],
     ["sources"],
@@ -37,7 +37,7 @@ FLOORS = [
     ["training"],
     ["experts", "evaluate", "continual"],
     ["job", "report"],
-    ["reproduction"],
+    ["export", "reproduction"],
     ["__main__"],
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
@@ -93,6 +93,13 @@ def test_a_module_imports_from_lower_floors_only(module):
     names = {name.removeprefix("distillery.") for name in imported(LIBRARY / f"{module.replace('.', '/')}.py") if name.startswith("distillery.")}
     below = {name for name in names if name in FLOOR}
     assert {name for name in below if FLOOR[name] >= FLOOR[module]} == set()
+
+
+def test_no_job_reads_a_set_by_the_line_that_is_for_users():
+    """`distillery.load` imports by a name, which fingerprints do not see."""
+    users = {path for path in [*LIBRARY.rglob("*.py"), *SCRIPTS] if "distillery.load" in set(imported(path))}
+    assert users == {LIBRARY / "__main__.py"}
+    assert closure([LIBRARY / "__init__.py"]) == [LIBRARY / "__init__.py"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -41,7 +41,7 @@ def distill(run, *, cell, network, settings, protocol, snapshots, validation, se
     synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about)
     synthetic.save(outputs.synthetic)
     evolution.save(outputs.evolution, about)
-    pictures.save_grid(outputs.picture, synthetic.images, synthetic.hard_labels, about["normalization"])
+    pictures.save_grid(outputs.picture, synthetic.pixels(), synthetic.hard_labels)
     metrics = Metrics(rule="distill", **cell)
     evolution.record(metrics)
     metrics.save(outputs.metrics)

@@ -1,0 +1,52 @@
+"""How a network is trained: the recipe that a synthetic set is made for, and by which sets are compared."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+UNLEARNED = 0.01  # the learning rate where a set's own is asked for and its method learns none
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: stochastic gradient descent on the cross-entropy, soft or hard labels alike.
+
+    Attributes:
+        epochs: passes over the images.
+        lr: learning rate.
+        momentum, weight_decay: of the optimiser.
+        batch: images a step (the last batch of an epoch is smaller).
+        decay: ``half``: the rate is multiplied by 0.1 after epoch ``epochs // 2 + 1`` and the momentum starts anew, as
+            in the gradient-matching protocol; ``none``: constant.
+        augment: name of an augmentation strategy, or ``none``.
+    """
+
+    epochs: int
+    lr: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch: int = 256
+    decay: str = "none"
+    augment: str = "none"
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of ``epoch`` (1-based)."""
+        return self.lr * 0.1 if self.decay == "half" and epoch > self.epochs // 2 + 1 else self.lr
+
+    def steps(self, count: int) -> int:
+        """Optimiser steps on ``count`` images."""
+        return self.epochs * -(-count // self.batch)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], step_size: float | None = None) -> "Recipe":
+        """The recipe of a study's settings of an evaluation, which may hold more.
+
+        Args:
+            settings: a value for each attribute; an ``lr`` of ``learned`` is the set's own step size, or 0.01 where it has none.
+            step_size: the learning rate that a set learned.
+
+        Raises:
+            KeyError: ``settings`` lacks an attribute.
+        """
+        values = {attribute.name: settings[attribute.name] for attribute in fields(cls)}
+        learned = UNLEARNED if step_size is None else step_size
+        return cls(**{**values, "lr": learned if values["lr"] == "learned" else values["lr"]})
