@@ -21,7 +21,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__"],
     ["errors"],
-    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance"],
+    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data"],
     ["sources"],
@@ -35,6 +35,7 @@ FLOORS = [
     ["methods.dc", "methods.mtt", "methods.random", "methods.herding"],
     ["training"],
     ["experts", "evaluate", "continual"],
+    ["robust"],
     ["job", "report"],
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
