@@ -1,6 +1,7 @@
 """What the label- and augmentation-robust scores are made of: the set and random real images, under each other's conditions."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,13 +62,13 @@ def trainings(recipe: Recipe, augment: str, soft: bool) -> dict[str, tuple[str, 
 def measure(
     metrics: Metrics,
     network: dict[str, Any],
-    images: dict[str, Tensor],
+    images: Tensor,
+    random: Sequence[Tensor],
     labels: dict[str, Tensor],
     tested: tuple[Tensor, Tensor],
     recipe: Recipe,
     *,
     augment: str,
-    models: int,
     stream: Callable[..., torch.Generator],
     compute: Compute,
     flip_allowed: bool = False,
@@ -76,32 +77,37 @@ def measure(
     """Record the test accuracies, after the last epoch, that DD-Ranking's scores (arXiv 2505.13300) are computed from, network by network.
 
     All use the set's evaluation recipe, its learning rate included; that paper tunes the rate of random images, and labels them by a teacher
-    where here they take the labels of the set itself. Network m is the same in each measure, and the same as in the set's evaluation.
+    where here they take the labels of the set itself. As there, each network has random images of its own: what one draw is worth varies a lot. Network
+    m starts and goes on as network m of the set's evaluation in each measure.
 
     Args:
-        images: ``set`` and ``random``, (N, C, H, W) float32 normalised, class for class in the same order.
+        images: (N, C, H, W) float32 normalised: the set.
+        random: as many random images, class for class in the set's order, for each network: as many networks a measure as there are draws.
         labels: ``own``, (N,) int64 or (N, K) float32, and ``hard``, (N,) int64.
         tested: test images and their hard labels.
         augment: the augmentation of the measures with one.
-        progress: called with the number of epochs done since the last call, of ``models`` × the epochs of each training that differs.
+        progress: called with the number of epochs done since the last call, of the draws × the epochs of each training that differs.
     """
+    shared = {"compute": compute, "curve": 0, "flip_allowed": flip_allowed, "progress": progress}
     found: dict[tuple[str, str, str], list[float]] = {}
+
+    def train(which: str, labelled: str, augmentation: str) -> list[float]:
+        rest = (labels[labelled], *tested, replace(recipe, augment=augmentation))
+        if which == "set":
+            return evaluate.measure(Metrics(), network, images, *rest, models=len(random), stream=stream, **shared)
+        accuracies = []
+        for model, drawn in enumerate(random):
+            numbered = functools.partial(_numbered, stream, model)
+            accuracies += evaluate.measure(Metrics(), network, drawn, *rest, models=1, stream=numbered, **shared)
+        return accuracies
+
     for name, training in trainings(recipe, augment, labels["own"].ndim == 2).items():
         if training not in found:
-            which, labelled, augmentation = training
-            found[training] = evaluate.measure(
-                Metrics(),
-                network,
-                images[which],
-                labels[labelled],
-                *tested,
-                replace(recipe, augment=augmentation),
-                models=models,
-                stream=stream,
-                compute=compute,
-                curve=0,
-                flip_allowed=flip_allowed,
-                progress=progress,
-            )
+            found[training] = train(*training)
         for model, accuracy in enumerate(found[training]):
             metrics.add(name, accuracy, model=model, selection="last", split="test")
+
+
+def _numbered(stream: Callable[..., torch.Generator], model: int, purpose: str, _: int, *more: Any) -> torch.Generator:
+    """The streams of network ``model`` for one that is trained alone, as number 0."""
+    return stream(purpose, model, *more)

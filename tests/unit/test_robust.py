@@ -90,10 +90,9 @@ def test_equal_trainings_are_one(own, augment, soft, different):
 def measured(labels, models=2, recipe=RECIPE, **arguments):
     metrics, done = Metrics(rule="evaluate_robust"), []
     hard = labels if labels.ndim == 1 else labels.argmax(dim=1)
-    images = {"set": data(seed=1)[0], "random": data(seed=5)[0]}
-    robust.measure(
-        metrics, NETWORK, images, {"own": labels, "hard": hard}, data(300, 2), recipe, augment="dsa", models=models, progress=done.append, **SHARED, **arguments
-    )
+    random = [data(seed=5 + model)[0] for model in range(models)]
+    labelled = {"own": labels, "hard": hard}
+    robust.measure(metrics, NETWORK, data()[0], random, labelled, data(300, 2), recipe, augment="dsa", progress=done.append, **SHARED, **arguments)
     found = {}
     for row in metrics.rows:
         assert (row["selection"], row["split"], row["rule"]) == ("last", "test", "evaluate_robust")
@@ -106,22 +105,27 @@ def alone(images, labels, recipe):
     return evaluate.measure(Metrics(), NETWORK, images, labels, *data(300, 2), recipe, models=2, curve=0, **SHARED)
 
 
+def on_random(labels, recipe):
+    """Of each network's own draw, by that network of an evaluation of it."""
+    return [alone(data(seed=5 + model)[0], labels, recipe)[model] for model in range(2)]
+
+
 def test_each_measure_is_the_evaluation_of_what_its_name_says():
     hard = data()[1]
     labels = torch.full((30, CLASSES), 0.2).scatter_(1, hard[:, None], 0.6)
     # A few soft labels lean to another class: then the hard ones are those.
     labels[::7] = labels[::7].roll(1, dims=1)
     found, epochs = measured(labels)
-    own, random = data(seed=1)[0], data(seed=5)[0]
+    own = data()[0]
     augmented = Recipe(epochs=3, lr=0.05, batch=16, augment="dsa")
     expected = {
         "accuracy_own_labels": alone(own, labels, RECIPE),
         "accuracy_hard_labels": alone(own, labels.argmax(dim=1), RECIPE),
-        "accuracy_random_same_labels": alone(random, labels, RECIPE),
+        "accuracy_random_same_labels": on_random(labels, RECIPE),
         "accuracy_augmented": alone(own, labels, augmented),
         "accuracy_plain": alone(own, labels, RECIPE),
-        "accuracy_random_augmented": alone(random, labels, augmented),
-        "accuracy_random_plain": alone(random, labels, RECIPE),
+        "accuracy_random_augmented": on_random(labels, augmented),
+        "accuracy_random_plain": on_random(labels, RECIPE),
     }
     assert found == expected
     assert len({tuple(values) for values in found.values()}) == 5, "the five trainings differ, or the test shows nothing"
@@ -134,4 +138,5 @@ def test_a_set_with_hard_labels_is_trained_with_them_once(monkeypatch):
     monkeypatch.setattr(evaluate, "measure", lambda *arguments, **more: counted.append(arguments[6].augment) or real(*arguments, **more))
     found, epochs = measured(data()[1])
     assert found["accuracy_own_labels"] == found["accuracy_hard_labels"] == found["accuracy_plain"]
-    assert sorted(counted) == ["dsa", "dsa", "none", "none"] and epochs == 4 * 2 * 3
+    # Two of the set for both networks, two of random images for each network's own.
+    assert sorted(counted) == ["dsa"] * 3 + ["none"] * 3 and epochs == 4 * 2 * 3

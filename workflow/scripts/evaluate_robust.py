@@ -9,22 +9,23 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inp
     dataset = data.load(inputs.data, run.device)
     synthetic = SyntheticSet.load(inputs.synthetic)
     rows = data.split(dataset, validation, seed).train_index
-    # The same random images for every method.
-    draws = streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"])
-    random = robust.random_images(dataset.images[rows], dataset.labels[rows], synthetic.hard_labels, draws)
+    images, labels = dataset.images[rows], dataset.labels[rows]
     recipe, augment, models = evaluate.recipes(settings)(synthetic.step_size), settings["robust"]["augment"], settings["robust"]["models"]
+    # The same random images for every method.
+    draws = [streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"], model) for model in range(models)]
+    random = [dataset.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw)) for draw in draws]
     soft = synthetic.labels.ndim == 2
     different = len(set(robust.trainings(recipe, augment, soft).values()))
     metrics = Metrics(rule="evaluate_robust", **cell, network=network["name"])
     robust.measure(
         metrics,
         network,
-        {"set": synthetic.images.to(run.device), "random": dataset.normalise(random)},
+        synthetic.images.to(run.device),
+        random,
         {"own": synthetic.labels.to(run.device), "hard": synthetic.hard_labels.to(run.device)},
         (dataset.normalise(dataset.test_images), dataset.test_labels),
         recipe,
         augment=augment,
-        models=models,
         # The streams of the sets' evaluation: the same networks in the same order.
         stream=lambda purpose, *more: streams.generator(
             seed, "evaluate", cell["dataset"], network["name"], cell["ipc"], cell["seed"], purpose, *more
