@@ -102,6 +102,9 @@ class Study:
     def is_imported(self, method: str) -> bool:
         return method in self.imported
 
+    def _is_distilled(self, cell: Cell) -> bool:
+        return not self.is_imported(cell.method) and self.methods[cell.method]["kind"] != "coreset"
+
     # ---- settings of one job --------------------------------------------------------------------------------------------------
 
     def network(self, dataset: str, name: str) -> dict[str, Any]:
@@ -146,10 +149,18 @@ class Study:
     def evaluation(self, cell: Cell, network: str) -> dict[str, Any]:
         """How a set is evaluated on a network."""
         settings = _resolve(self.config["evaluate"], {**cell.__dict__, "network": network}, drop=("networks",))
+        settings.pop("robust")  # a job of its own
         selection = settings.pop("selection")
-        chosen = network == self.config["network"] and not self.is_imported(cell.method) and self.methods[cell.method]["kind"] != "coreset"
+        chosen = network == self.config["network"] and self._is_distilled(cell)
         settings["selection"] = selection if chosen and selection["models"] else None
         return settings
+
+    def robust(self, cell: Cell) -> dict[str, Any] | None:
+        """How the robust scores of a set are measured, on the distillation network: its evaluation's recipe, and ``robust``. ``None``: not at all."""
+        settings = _resolve(self.config["evaluate"], {**cell.__dict__, "network": self.config["network"]}, drop=("networks",))
+        if not settings["robust"]["models"] or not self._is_distilled(cell):
+            return None
+        return {key: value for key, value in settings.items() if key not in ("models", "curve", "selection")}
 
     def evaluation_networks(self, dataset: str) -> list[str]:
         """The networks that this dataset's sets are evaluated on: those of ``evaluate.networks`` that its images are large enough for."""
@@ -279,6 +290,9 @@ class Study:
             )
         if not self._fits(cell.dataset, self.config["network"]):
             self._too_small("network", cell.dataset, self.config["network"])
+        robust = self.robust(cell)
+        if robust and robust["robust"]["augment"] == "none":
+            raise UserError("config: evaluate.robust: augment none is what the other half of the score is measured with; name an augmentation, such as dsa")
         if self.methods[cell.method]["needs_experts"]:
             settings, recipe = self.method_settings(cell), self.recipe(cell)
             if recipe not in self.config["experts"]:

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from distillery import artefact, figures, files, plugins, published
+from distillery import artefact, figures, files, plugins, published, scores
 from distillery.errors import UserError
 from distillery.figures import Series
 from distillery.metrics import COLUMNS
@@ -193,7 +193,8 @@ def _percent(value: float, digits: int = 2) -> str:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    return "" if _blank(value) else f"{value:+.{digits}f}".replace("-", "−")
+    # Adding 0 takes the sign from a difference that rounds to none.
+    return "" if _blank(value) else f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def _pm(mean: float, std: float, count: int, digits: int = 2) -> str:
@@ -408,6 +409,7 @@ def _headlines(study: _Study) -> list[dict]:
                     "lead": f"{text} at {_ipc(ipc)}:",
                     "value": f"{_pm(best['mean'], best['std'], best['count'], 1)} %",
                     "facts": ", ".join(fact for fact in facts if fact),
+                    "counts": _counted_in_words(best),
                 }
             )
         tiles = []
@@ -431,6 +433,14 @@ def _headlines(study: _Study) -> list[dict]:
                 }
             )
     return found
+
+
+def _counted_in_words(row) -> str:
+    if row["count"] == 1:
+        return "one set, one network"
+    equal = row["count"] == row["sets"] * row["models"]
+    networks = f"{_count(row['models'], 'network')}{' each' if row['sets'] > 1 else ''}" if equal else f"{row['count']} networks in all"
+    return f"mean ± standard deviation over {_count(row['sets'], 'set')}, {networks}"
 
 
 def _flops(study: _Study, dataset, network, method, init, ipc) -> float | None:
@@ -587,8 +597,13 @@ def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str
 
 
 def _counted(row) -> str:
-    """``sets × networks``, or the number of accuracies where sets had different numbers of networks."""
-    return f"{row['sets']} × {row['models']}" if row["count"] == row["sets"] * row["models"] else f"{row['count']}"
+    """``sets × networks``, or how many networks in all where sets had different numbers of them."""
+    return _sets_and_networks(row["sets"], row["models"], row["count"])
+
+
+def _sets_and_networks(sets: int, most: int, every: int) -> str:
+    """``most`` networks a set at most, ``every`` in all."""
+    return f"{sets} × {most}" if every == sets * most else f"{_count(sets, 'set')}, {_count(every, 'network')}"
 
 
 def _result_text(row, usual) -> dict:
@@ -788,6 +803,133 @@ def _others(study: _Study, sources: _Sources, dataset: str) -> dict | None:
             lines.append({"method": _method(method, study.titles), "note": note, "cells": cells, "order": order})
     lines.sort(key=lambda line: -line["order"])
     return {"ipcs": [_ipc(ipc) for ipc in ipcs], "rows": lines}
+
+
+# --- Compared in pairs ----------------------------------------------------------------------------------------------
+
+
+def _pairs(study: _Study) -> list[dict]:
+    """Differences between methods, network by network: the best against each other, distilled against random, real start against noise."""
+    rows = finished(study.metrics)
+    rows = rows[(rows["selection"] == "last") & (rows["method"] != "whole") & rows[["ipc", "seed", "model"]].notna().all(axis=1)]
+    blocks = []
+    for dataset in study.datasets:
+        tables = []
+        for network in study.networks(dataset):
+            own = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+            groups = []
+            for ipc, part in own.groupby("ipc"):
+                cells = {
+                    (cell["method"], cell["init"]): {
+                        (int(seed), int(model)): float(value)
+                        for seed, model, value in zip(found["seed"], found["model"], found["value"])
+                    }
+                    for cell, found in study.cell_rows(part)
+                }
+                lines = [_pair_line(study, cells, *pair) for pair in _chosen_pairs(cells)]
+                lines = [line for line in lines if line]
+                if lines:
+                    groups.append({"title": _ipc(ipc).capitalize(), "rows": lines})
+            if groups:
+                tables.append({"network": network, "groups": groups})
+        if tables:
+            blocks.append({"dataset": _dataset(dataset), "tables": tables})
+    return blocks
+
+
+def _chosen_pairs(cells: dict[tuple[str, str], dict]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """The pairs worth a line, each once. ``cells``: accuracies by (method, init)."""
+    best = max(cells, key=lambda cell: np.mean(list(cells[cell].values())))
+    pairs = [(best, other) for other in cells if other != best]
+    randoms = [cell for cell in cells if cell[0] == "random"]
+    pairs += [(cell, random) for random in randoms for cell in cells if cell[0] not in CORESETS]
+    pairs += [((method, "real"), (method, "noise")) for method, init in cells if init == "noise" and (method, "real") in cells]
+    once: dict[frozenset, tuple] = {}
+    for pair in pairs:
+        once.setdefault(frozenset(pair), pair)
+    return list(once.values())
+
+
+def _pair_line(study: _Study, cells: dict[tuple[str, str], dict], first: tuple[str, str], second: tuple[str, str]) -> dict | None:
+    common = pd.Series([seed for seed, _ in cells[first].keys() & cells[second].keys()], dtype=int)
+    if common.empty:
+        return None
+    found = scores.paired_difference(cells[first], cells[second])
+    known = math.isfinite(found.low)
+    said = []
+    if known and found.unit == "network":
+        said.append("of this one set only")
+    if found.left_out:
+        said.append(f"{found.left_out} without a partner left out")
+    return {
+        "first": study.name(*first),
+        "second": study.name(*second),
+        "colour": study.colours.get(first[0], 0),
+        "difference": _signed(100 * found.difference),
+        "interval": f"{_signed(100 * found.low)} to {_signed(100 * found.high)}" if known else "",
+        "verdict": ("better" if found.difference > 0 else "worse") if found.shown else "no difference shown" if known else "one network: nothing shown",
+        "shown": found.shown,
+        "count": _sets_and_networks(found.sets, int(common.value_counts().max()), found.networks),
+        "said": "; ".join(said),
+    }
+
+
+# --- Robustness -----------------------------------------------------------------------------------------------------
+
+LABEL_MEASURES = ("accuracy_own_labels", "accuracy_random_same_labels", "accuracy_hard_labels")
+AUGMENT_MEASURES = ("accuracy_augmented", "accuracy_random_augmented", "accuracy_plain", "accuracy_random_plain")
+
+
+def _robustness(study: _Study) -> list[dict]:
+    """Label- and augmentation-robust scores: one a set, of the means over its networks; shown as mean and deviation over sets."""
+    rows = study.metrics[study.metrics["measure"].isin([*LABEL_MEASURES, *AUGMENT_MEASURES])]
+    blocks = []
+    for dataset in study.datasets:
+        for network in sorted(set(rows[rows["dataset"] == dataset]["network"]), key=_network_rank):
+            whole = study.result(dataset, network, None, "whole")
+            own = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+            lines = [_robust_line(study, cell, part, whole) for cell, part in study.cell_rows(own)]
+            augments = {
+                str(_setting((cost.get("settings") or {}).get("robust"), "augment") or "")
+                for cost in study.costs
+                if (cost.get("rule"), cost.get("dataset"), cost.get("network")) == ("evaluate_robust", dataset, network)
+            }
+            if lines:
+                blocks.append(
+                    {
+                        "title": f"{_dataset(dataset)}, {network}",
+                        "rows": lines,
+                        "augment": ", ".join(sorted(augments - {""})),
+                        "has_whole": whole is not None,
+                    }
+                )
+    return blocks
+
+
+def _robust_line(study: _Study, cell: dict, rows: pd.DataFrame, whole: pd.Series | None) -> dict:
+    sets = rows.groupby(["seed", "measure"])["value"].mean().unstack().reindex(columns=[*LABEL_MEASURES, *AUGMENT_MEASURES])
+    labels, augmented = sets[list(LABEL_MEASURES)].dropna(), sets[list(AUGMENT_MEASURES)].dropna()
+    line = {
+        "label": study.name(cell["method"], cell["init"]),
+        "size": f"{int(cell['ipc'])}",
+        "colour": study.colours.get(cell["method"], 0),
+        "count": _sets_and_networks(
+            len(sets), int(rows.groupby(["seed", "measure"]).size().max()), int(rows.groupby("measure").size().max())
+        ),
+    }
+    line |= dict.fromkeys(("lrs", "over_random", "over_whole", "ars", "over_augmented", "over_plain"), "")
+    if len(labels):
+        line["over_random"] = _signed(100 * (labels["accuracy_own_labels"] - labels["accuracy_random_same_labels"]).mean())
+        if whole is not None:
+            values = [scores.label_robust_score(own, random, whole["mean"], hard) for own, random, hard in labels.to_numpy()]
+            line["lrs"] = _pm(np.mean(values), np.std(values), len(values))
+            line["over_whole"] = _signed(100 * (labels["accuracy_hard_labels"] - whole["mean"]).mean())
+    if len(augmented):
+        values = [scores.augmentation_robust_score(*found) for found in augmented.to_numpy()]
+        line["ars"] = _pm(np.mean(values), np.std(values), len(values))
+        line["over_augmented"] = _signed(100 * (augmented["accuracy_augmented"] - augmented["accuracy_random_augmented"]).mean())
+        line["over_plain"] = _signed(100 * (augmented["accuracy_plain"] - augmented["accuracy_random_plain"]).mean())
+    return line
 
 
 # --- 3 and 4. Images ------------------------------------------------------------------------------------------------
@@ -1542,6 +1684,8 @@ def build(
         "glance": _glance(study),
         "headlines": _headlines(study),
         "accuracy": accuracy,
+        "pairs": _pairs(study),
+        "robustness": _robustness(study),
         "images": _images(study),
         "evolution": _evolution(study),
         "curves": _curves(study),

@@ -146,6 +146,42 @@ def test_a_method_s_settings_are_all_its_own_and_none_of_another_s(method):
     assert settings == {name: rule["default"] for name, rule in declared.items()} | methods.get(method, {})
 
 
+def test_robust_scores_are_of_distilled_sets_on_the_distillation_network_and_no_part_of_an_evaluation():
+    released = {"name": "released", "dataset": "digits", "file": str(ROOT / "README.md"), "ipc": 1}
+    blocks = [{**BLOCK, "init": ["real", "noise"]}, {**BLOCK, "method": ["random", "herding"]}]
+    said = {"grid": blocks, "imported": [released], "evaluate__networks": ["MLP"]}
+    without, found = study(**said), study(**said, evaluate__robust={"models": 3})
+    assert all(without.robust(cell) is None for cell in without.cells)
+    assert [cell for cell in found.cells if found.robust(cell)] == [Cell("digits", "dc", init, 1, 0) for init in ("real", "noise")]
+    for cell in found.cells:
+        for network in ("ConvNet", "MLP"):
+            assert found.evaluation(cell, network) == without.evaluation(cell, network) and "robust" not in found.evaluation(cell, network)
+    settings = found.robust(found.cells[0])
+    assert settings.pop("robust") == {"models": 3, "augment": "dsa"}
+    assert settings.keys() == {"epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment"}
+
+
+def test_robust_scores_follow_the_overrides_of_the_distillation_network_s_evaluation():
+    overrides = [
+        {"when": {"network": "ConvNet"}, "epochs": 7, "augment": "dc_mnist"},
+        {"when": {"network": "MLP"}, "epochs": 9},
+        {"when": {"init": "noise"}, "robust": {"models": 0}},
+        {"when": {"ipc": 10}, "robust": {"models": 1}},
+    ]
+    said = {"evaluate__robust": {"models": 2, "augment": "dc_bn"}, "evaluate__overrides": overrides}
+    found = study(grid=[{**BLOCK, "init": ["real", "noise"], "ipc": [1, 10]}], **said)
+    robust = {(cell.init, cell.ipc): found.robust(cell) for cell in found.cells}
+    assert robust["noise", 1] is None
+    assert robust["real", 1]["robust"] == {"models": 2, "augment": "dc_bn"}
+    assert robust["real", 10]["robust"] == robust["noise", 10]["robust"] == {"models": 1, "augment": "dsa"}
+    assert all(settings["epochs"] == 7 and settings["augment"] == "dc_mnist" for settings in robust.values() if settings)
+
+
+def test_augmentation_s_share_cannot_be_measured_without_one():
+    assert "config: evaluate.robust: augment none" in refusal(evaluate__robust={"models": 1, "augment": "none"})
+    study(evaluate__robust={"models": 0, "augment": "none"})
+
+
 def test_what_one_job_does_to_its_settings_reaches_no_other():
     found = study(evaluate__overrides=[{"when": {"ipc": 1}, "selection": {"models": 1}}], networks__ConvNet={"width": 16})
     (cell,) = found.cells

@@ -417,6 +417,126 @@ def test_table_shows_mean_deviation_gain_and_share(study, page):
     assert f"{gain:.1f} points above random images of the same size" in text_of(page)
 
 
+# ---- judged in pairs, and robustly ------------------------------------------------------------------------------------------------------
+
+
+def rows_of(method, init, accuracies, measure="accuracy", dataset="MNIST", ipc=1):
+    """``accuracies`` {seed: [one a network]}; seed ``None`` for the whole set."""
+    common = {"dataset": dataset, "method": method, "init": init, "network": "ConvNet", "selection": "last", "split": "test", "measure": measure}
+    return [
+        {**common, "ipc": None if seed is None else ipc, "seed": seed, "model": model, "value": value}
+        for seed, values in accuracies.items()
+        for model, value in enumerate(values)
+    ]
+
+
+def section(study, path, name, rows, **changes):
+    """The rows of a section of the page as texts, and all its text."""
+    metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    page = built(study, path / "r.html", metrics=metrics, sets=[], evolutions=[], **{"costs": [], **changes})
+    outline(page)
+    assert f'href="#{name}"' in page
+    page = page[page.index(f'<h2 id="{name}"') :]
+    page = page[: page.index("</section>")]
+    return [text_of(row).strip() for row in re.findall(r"(?s)<tr>.*?</tr>", page)], text_of(page)
+
+
+LEVEL = {0: [0.50, 0.90], 1: [0.70, 0.60], 2: [0.55, 0.65]}
+
+
+def above(*points):
+    """As `LEVEL`, each set by so many points."""
+    return {seed: [value + points[seed] / 100 for value in values] for seed, values in LEVEL.items()}
+
+
+def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
+    rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("dc", "noise", above(1, -3, 2)) + rows_of("random", "real", LEVEL)
+    rows += rows_of("herding", "real", {0: [0.6]}) + rows_of("whole", "", {None: [0.99]})
+    lines, text = section(study, tmp_path, "pairs", rows[::-1])
+    assert lines[0].startswith("set against points 95 % interval") and lines[1] == "1 image a class"
+    # Deviation 1 point over 3 sets, t of 2 degrees of freedom 4.3027: 8 ± 2.48.
+    assert "DC, real images Random +8.00 +5.52 to +10.48 better 3 × 2" in lines
+    # 6, 11, 7: deviation 2.646, reach 4.3027 x 2.646 / 1.732 = 6.57.
+    assert "DC, real images DC, Gaussian noise +8.00 +1.43 to +14.57 better 3 × 2" in lines
+    # 1, −3, 2: mean 0, the same deviation.
+    assert "DC, Gaussian noise Random +0.00 −6.57 to +6.57 no difference shown 3 × 2" in lines
+    # Herding has one network of one set: the others of DC have no partner.
+    assert "DC, real images Herding −3.00 – one network: nothing shown 1 × 1 5 without a partner left out" in lines
+    assert len(lines) == 2 + 4, "each pair once, and the whole set in none"
+    assert "Whole" not in text and not re.search(r"\b(nan|inf)\b", text)
+
+
+def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, tmp_path):
+    one = {0: [0.50, 0.52, 0.54]}
+    rows = rows_of("dc", "real", {0: [0.42, 0.45, 0.45]}) + rows_of("mtt", "real", one) + rows_of("random", "real", {0: [0.48, 0.50, 0.56]})
+    lines, _ = section(study, tmp_path, "pairs", rows)
+    # Differences 8, 7, 9: deviation 1, t of 2 degrees of freedom 4.3027, reach 2.48.
+    assert "MTT, real images DC, real images +8.00 +5.52 to +10.48 better 1 × 3 of this one set only" in lines
+    # Differences −6, −5, −11: deviation 3.215, reach 7.99: not shown; without the third network −6, −5 would be worse yet.
+    assert "DC, real images Random −7.33 −15.32 to +0.65 no difference shown 1 × 3 of this one set only" in lines
+    rows = rows_of("dc", "real", {0: [0.42, 0.45, 0.44]}) + rows_of("mtt", "real", one) + rows_of("random", "real", {0: [0.48, 0.50, 0.50]})
+    lines, _ = section(study, tmp_path, "pairs", rows)
+    # −6, −5, −6: deviation 0.577, reach 1.43.
+    assert "DC, real images Random −5.67 −7.10 to −4.23 worse 1 × 3 of this one set only" in lines
+
+
+def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp_path):
+    rows = rows_of("dc", "real", {0: [0.5, 0.5], 1: [0.6]}) + rows_of("random", "real", {0: [0.4, 0.4], 1: [0.4]})
+    lines, _ = section(study, tmp_path, "pairs", rows)
+    assert any("2 sets, 3 networks" in line for line in lines)
+    lines, _ = section(study, tmp_path, "accuracy", rows)
+    assert any("2 sets, 3 networks" in line for line in lines)
+    assert "n sets × networks" in lines[0]
+
+
+def test_nothing_in_common_is_compared_nowhere(study, tmp_path):
+    rows = rows_of("dc", "real", {0: [0.5]}) + rows_of("random", "real", {1: [0.4]})
+    page = built(study, tmp_path / "r.html", metrics=pd.DataFrame(rows).reindex(columns=list(COLUMNS)), sets=[], evolutions=[])
+    assert 'id="pairs"' not in page and 'id="robustness"' not in page
+
+
+def robust_rows(method, init, values):
+    """``values`` {measure: {seed: [one a network]}}."""
+    return [row for measure, found in values.items() for row in rows_of(method, init, found, measure)]
+
+
+ROBUST = {
+    "accuracy_own_labels": {0: [0.5, 0.7], 1: [0.5, 0.5]},
+    "accuracy_random_same_labels": {0: [0.3, 0.5], 1: [0.5, 0.5]},
+    "accuracy_hard_labels": {0: [0.3, 0.5], 1: [0.4, 0.4]},
+    "accuracy_augmented": {0: [0.6, 0.6], 1: [0.6, 0.6]},
+    "accuracy_random_augmented": {0: [0.5, 0.5], 1: [0.5, 0.5]},
+    "accuracy_plain": {0: [0.4, 0.4], 1: [0.6, 0.6]},
+    "accuracy_random_plain": {0: [0.6, 0.6], 1: [0.6, 0.6]},
+}
+
+
+def test_robust_scores_are_of_each_set_s_means_and_spread_over_sets(study, tmp_path):
+    rows = robust_rows("dc", "real", ROBUST) + rows_of("whole", "", {None: [0.9]})
+    cost = {"rule": "evaluate_robust", "dataset": "MNIST", "network": "ConvNet", "settings": {"augment": "none", "robust": {"augment": "dsa", "models": 2}}}
+    lines, text = section(study, tmp_path, "robustness", rows, costs=[cost])
+    # Set 0: IOR 0.2, HLR 0.5, α −0.15: 20.968; set 1: IOR 0, HLR 0.5, α −0.25: (0.778801 − 0.367879) / 2.350402 = 17.483.
+    # Set 0: β 0.05 − 0.1 = −0.05: 24.819; set 1: β 0.05: (1.051271 − 0.367879) / 2.350402 = 29.076.
+    assert lines[1] == "DC, real images 1 19.23 ± 1.74 +10.00 −50.00 26.95 ± 2.13 +10.00 −10.00 2 × 2"
+    assert len(lines) == 2 and "Augmentation: dsa." in text
+
+
+def test_without_the_whole_set_there_is_no_label_robust_score(study, tmp_path):
+    lines, text = section(study, tmp_path, "robustness", robust_rows("mtt", "noise", ROBUST))
+    assert lines[1] == "MTT, Gaussian noise 1 – +10.00 – 26.95 ± 2.13 +10.00 −10.00 2 × 2"
+    assert "there is no label-robust score" in text and "Augmentation:" not in text
+
+
+def test_one_set_s_score_has_no_spread(study, tmp_path):
+    one = {measure: {0: values[0]} for measure, values in ROBUST.items()}
+    lines, _ = section(study, tmp_path, "robustness", robust_rows("dc", "real", one) + rows_of("whole", "", {None: [0.9]}))
+    assert lines[1] == "DC, real images 1 20.97 +20.00 −50.00 24.82 +10.00 −20.00 1 × 2"
+
+
+def test_headlines_say_how_many_sets_and_networks(page):
+    assert "mean ± standard deviation over 2 sets, 3 networks each" in text_of(page)
+
+
 def test_course_project_figures_stand_beside(page):
     table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
     table = text_of(table[: table.index("</table>")])

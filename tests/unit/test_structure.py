@@ -21,7 +21,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__"],
     ["errors"],
-    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe"],
+    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data"],
     ["sources"],
@@ -36,6 +36,7 @@ FLOORS = [
     ["methods.dc", "methods.dm", "methods.dsa", "methods.mtt", "methods.ncfm", "methods.tesla", "methods.random", "methods.herding"],
     ["training"],
     ["experts", "evaluate", "continual"],
+    ["robust"],
     ["job", "report"],
     ["export", "reproduction"],
     ["__main__"],

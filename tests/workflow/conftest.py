@@ -32,7 +32,7 @@ TINY = {
     },
     "experts": {"default": {"number": 1, "shard": 1, "epochs": 2}},
     "snapshots": 1,
-    "evaluate": {"networks": ["ConvNet"], "models": 1, "epochs": 2, "curve": 1, "selection": {"models": 1}},
+    "evaluate": {"networks": ["ConvNet"], "models": 1, "epochs": 2, "curve": 1, "selection": {"models": 1}, "robust": {"models": 1}},
     "vanilla": {"networks": ["ConvNet"], "epochs": 1, "curve": 1},
     "continual": {"groups": 2, "epochs": 1, "afterwards_epochs": 1, "images_per_class": 20, "memory": {"method": ["dc"]}},
     "imported": [{"name": "released", "dataset": "digits", "file": "released.pt", "ipc": 1}],

@@ -36,11 +36,12 @@ def below(outputs: set[str], *places: str) -> set[str]:
 
 def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study, outputs):
     assert all((study / output).stat().st_size > 0 for output in outputs)
-    rules = {"download", "train_experts", "distill", "evaluate_synthetic", "train_vanilla", "continual", "import_synthetic", "collect", "report"}
+    rules = {"download", "train_experts", "distill", "import_synthetic", "collect", "report"}
+    rules |= {"evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"}
     for kind in ("logs", "benchmarks"):
         assert {path.name.partition(".")[0] for path in (study / f"results/{kind}").iterdir()} == rules
     logs = list((study / "results/logs").rglob("*.log"))
-    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 17
+    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 19
     assert all(log.read_text().endswith(" done\n") for log in logs)
     assert not list((study / "results").rglob("*.part*")) and not list((study / "results/checkpoints").rglob("*.safetensors"))
 
@@ -49,6 +50,7 @@ def test_every_set_is_measured_beside_the_whole_dataset(study):
     header, *rows = [line.split(",") for line in (study / "results/summary.csv").read_text().splitlines()]
     rule, method, strategy = (header.index(name) for name in ("rule", "method", "strategy"))
     assert {row[method] for row in rows if row[rule] == "evaluate_synthetic"} == {"dc", "mtt", "random", "released"}
+    assert {row[method] for row in rows if row[rule] == "evaluate_robust"} == {"dc", "mtt"}  # what was distilled here
     assert {row[method] for row in rows if row[rule] == "train_vanilla"} == {"whole"}
     assert {row[strategy] for row in rows if row[rule] == "continual"} == {"finetune", "joint", "replay", "afterwards"}
 
@@ -110,16 +112,17 @@ def test_a_clone_whose_files_are_all_newer_and_reworded_is_up_to_date(clone, out
 
 def test_a_setting_of_dc_makes_dc_s_sets_and_what_reads_them_again_and_nothing_else(clone, outputs):
     clone.change(methods={"dc": {"iterations": 4}})
-    expected = below(outputs, "synthetic/digits/dc", "evaluate/digits/dc", "continual/digits/replay/dc", "continual/digits/afterwards/dc") | SUMMED
+    places = ("synthetic/digits", "evaluate/digits", "robust/digits", "continual/digits/replay", "continual/digits/afterwards")
+    expected = below(outputs, *(f"{place}/dc" for place in places)) | SUMMED
     assert clone.planned() == expected
     # A dry run, whose list is meant to be read, says the same as the table that the other tests parse.
-    assert clone.jobs() == sorted(["distill", "evaluate_synthetic", "continual_memory", "continual_memory", "collect", "report"])
+    assert clone.jobs() == sorted(["distill", "evaluate_synthetic", "evaluate_robust", "continual_memory", "continual_memory", "collect", "report"])
 
 
 def test_an_edit_of_mtt_makes_mtt_s_sets_again_and_nothing_else(clone, outputs):
     path = clone / "distillery/methods/mtt.py"
     path.write_text(path.read_text(encoding="utf-8") + "\nANOTHER = 1\n", encoding="utf-8")
-    assert clone.planned() == below(outputs, "synthetic/digits/mtt", "evaluate/digits/mtt") | SUMMED
+    assert clone.planned() == below(outputs, "synthetic/digits/mtt", "evaluate/digits/mtt", "robust/digits/mtt") | SUMMED
 
 
 def test_a_new_dataset_adds_its_own_jobs_and_touches_no_finished_one(clone, outputs):
@@ -127,13 +130,21 @@ def test_a_new_dataset_adds_its_own_jobs_and_touches_no_finished_one(clone, outp
     plan = clone.plan()
     new = plan.keys() - outputs
     assert {output for output in outputs if plan[output]} == SUMMED
-    places = ("data", "experts", "synthetic", "evaluate", "vanilla", "continual")
+    places = ("data", "experts", "synthetic", "evaluate", "robust", "vanilla", "continual")
     assert new == below(new, *(f"{place}/MNIST" for place in places)) and all(plan[output] for output in new)
 
 
 def test_an_evaluation_setting_measures_again_and_distils_nothing(clone, outputs):
     clone.change(evaluate={"epochs": 3})
-    assert clone.planned() == below(outputs, "evaluate") | SUMMED
+    assert clone.planned() == below(outputs, "evaluate", "robust") | SUMMED
+
+
+def test_robust_scores_are_jobs_of_their_own(clone, outputs):
+    clone.change(evaluate={"robust": {"models": 2}})
+    assert clone.planned() == below(outputs, "robust") | SUMMED
+    clone.change(evaluate={"robust": {"models": 0}})
+    plan = clone.plan()
+    assert not plan.keys() & below(outputs, "robust") and {output for output in plan if plan[output]} == SUMMED
 
 
 def test_the_template_makes_the_report_again_and_nothing_else(clone):

@@ -36,6 +36,7 @@ DATA = f"{RESULTS}/data/{{dataset}}/dataset.safetensors"
 SHARD = f"{RESULTS}/experts/{{dataset}}/{{recipe}}/shard{{shard}}"
 SYNTHETIC = f"{RESULTS}/synthetic/{CELL}"
 EVALUATED = f"{RESULTS}/evaluate/{CELL}/{{network}}"
+ROBUST = f"{RESULTS}/robust/{CELL}"
 VANILLA = f"{RESULTS}/vanilla/{{dataset}}/{{network}}"
 CONTINUAL = f"{RESULTS}/continual/{{dataset}}/{{strategy}}"
 REMEMBERED = f"{RESULTS}/continual/{MEMORY}"
@@ -206,6 +207,14 @@ def evaluate_code(wildcards):
     return fingerprint("evaluate_synthetic.py")
 
 
+def robust_settings(wildcards):
+    return STUDY.robust(cell_of(wildcards))
+
+
+def robust_code(wildcards):
+    return fingerprint("evaluate_robust.py")
+
+
 def vanilla_settings(wildcards):
     return STUDY.vanilla(wildcards.dataset, wildcards.network)
 
@@ -285,6 +294,7 @@ def measurements():
         folders += paths(SYNTHETIC, own)
         for network in STUDY.evaluation_networks(dataset):
             folders += paths(EVALUATED, cells, network=network)
+        folders += paths(ROBUST, [cell for cell in own if STUDY.robust(cell)])
         for network in STUDY.vanilla_networks(dataset):
             folders.append(VANILLA.format(dataset=dataset, network=network))
     for dataset in STUDY.continual_datasets:

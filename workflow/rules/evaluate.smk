@@ -34,6 +34,40 @@ rule evaluate_synthetic:
         "../scripts/evaluate_synthetic.py"
 
 
+rule evaluate_robust:
+    input:
+        data=DATA,
+        synthetic=f"{SYNTHETIC}/synthetic.safetensors",
+    output:
+        metrics=f"{ROBUST}/metrics.csv",
+        cost=f"{ROBUST}/cost.json",
+    log:
+        f"{LOGS}/evaluate_robust/{CELL}.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate_robust/{CELL}.tsv"
+    wildcard_constraints:
+        init="real|noise",
+    conda:
+        "../../envs/gpu.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
+    params:
+        code=robust_code,
+        cell=cell_params,
+        seed=study_seed,
+        network=distillation_network,
+        settings=robust_settings,
+        validation=validation_share,
+        compute=compute_settings,
+    message:
+        "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} a class, seed {wildcards.seed})"
+    script:
+        "../scripts/evaluate_robust.py"
+
+
 rule train_vanilla:
     input:
         data=DATA,

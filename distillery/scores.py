@@ -1,0 +1,143 @@
+"""Fair judgement: scores that take labels and augmentation out of a comparison, and the paired difference of two methods.
+
+Accuracies are fractions throughout.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from distillery.errors import UserError
+
+
+def label_robust_score(set_own: float, random_same_labels: float, whole_hard: float, set_hard: float, w: float = 0.5) -> float:
+    """DD-Ranking's label-robust score (arXiv 2505.13300): what a set is worth once its labels' share is taken out.
+
+    HLR = ``whole_hard`` − ``set_hard`` (hard label recovery), IOR = ``set_own`` − ``random_same_labels`` (improvement over random),
+    α = w·IOR − (1 − w)·HLR, and the score is (e^α − e^−1)/(e − e^−1).
+
+    Args:
+        set_own: accuracy of networks trained on the set with its own labels, hard or soft.
+        random_same_labels: the same on random real images under the same labels.
+        whole_hard: on the whole training set.
+        set_hard: on the set with hard labels.
+        w: the weight of the improvement over random, in [0, 1].
+
+    Returns:
+        0 to 1, higher is better; 0.269 for a set that is neither above random images nor below the whole set.
+
+    Raises:
+        UserError: an accuracy or ``w`` is outside [0, 1].
+    """
+    _fractions(set_own, random_same_labels, whole_hard, set_hard, w)
+    return _normalised(w * (set_own - random_same_labels) - (1 - w) * (whole_hard - set_hard))
+
+
+def augmentation_robust_score(
+    set_augmented: float, random_augmented: float, set_plain: float, random_plain: float, gamma: float = 0.5
+) -> float:
+    """DD-Ranking's augmentation-robust score (arXiv 2505.13300; defined in that project's introduction, "Augmentation-Robust Score"): how far
+    a set is above random images with augmentation and without.
+
+    β = γ·(``set_augmented`` − ``random_augmented``) + (1 − γ)·(``set_plain`` − ``random_plain``), and the score is
+    (e^β − e^−1)/(e − e^−1).
+
+    Args:
+        set_augmented, set_plain: accuracy of networks trained on the set with augmentation and without.
+        random_augmented, random_plain: the same on as many random real images.
+        gamma: the weight of the difference with augmentation, in [0, 1].
+
+    Returns:
+        0 to 1, higher is better; 0.269 for a set that is worth what random images are.
+
+    Raises:
+        UserError: an accuracy or ``gamma`` is outside [0, 1].
+    """
+    _fractions(set_augmented, random_augmented, set_plain, random_plain, gamma)
+    return _normalised(gamma * (set_augmented - random_augmented) + (1 - gamma) * (set_plain - random_plain))
+
+
+def _fractions(*values: float) -> None:
+    for value in values:
+        if not 0 <= value <= 1:  # nor is NaN
+            raise UserError(f"scores: accuracies and weights are fractions from 0 to 1, not {value}")
+
+
+def _normalised(x: float) -> float:
+    """[−1, 1] to [0, 1]."""
+    return (math.exp(x) - math.exp(-1)) / (math.e - math.exp(-1))
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How far a first method is above a second one, measured in pairs.
+
+    Attributes:
+        difference: mean of first − second, a fraction.
+        low, high: the confidence interval; infinite where there is one unit only.
+        confidence: of the interval.
+        unit: what the interval is over: ``set``, or ``network`` where there is one set: then it speaks of this set only.
+        sets: how many sets (seeds) both have.
+        networks: how many pairs of networks in all.
+        left_out: how many accuracies of either have no partner in the other.
+    """
+
+    difference: float
+    low: float
+    high: float
+    confidence: float
+    unit: str
+    sets: int
+    networks: int
+    left_out: int
+
+    @property
+    def shown(self) -> bool:
+        """The interval does not contain 0."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_difference(
+    first: Mapping[tuple[int, int], float], second: Mapping[tuple[int, int], float], confidence: float = 0.95
+) -> PairedDifference:
+    """The mean difference of two methods' accuracies on the same dataset, network and set size, with Student's t interval.
+
+    Network m of seed s starts from the same parameters and sees the same order whatever the method, so accuracies are compared in pairs. The
+    networks of one set are no replicates of the method: with two or more sets the interval is over the sets' mean differences.
+
+    Args:
+        first, second: accuracies by (seed, number of the network). Those that the other lacks do not count.
+        confidence: in (0, 1).
+
+    Raises:
+        UserError: no network of the same seed and number in both, an accuracy that is no fraction, or a confidence outside (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise UserError(f"scores: a confidence lies between 0 and 1, not at {confidence}")
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        raise UserError("scores: nothing to compare in pairs: no network of the same seed and number in both")
+    _fractions(*(values[key] for values in (first, second) for key in common))
+    by_set: dict[int, list[float]] = {}
+    for key in common:
+        by_set.setdefault(key[0], []).append(first[key] - second[key])
+    over_sets = len(by_set) > 1
+    units = np.array([np.mean(values) for values in by_set.values()] if over_sets else next(iter(by_set.values())))
+    mean = float(units.mean())
+    reach = math.inf
+    if len(units) > 1:
+        quantile = float(special.stdtrit(len(units) - 1, (1 + confidence) / 2))
+        reach = quantile * float(units.std(ddof=1)) / math.sqrt(len(units))
+    return PairedDifference(
+        difference=mean,
+        low=mean - reach,
+        high=mean + reach,
+        confidence=confidence,
+        unit="set" if over_sets else "network",
+        sets=len(by_set),
+        networks=len(common),
+        left_out=len(first) + len(second) - 2 * len(common),
+    )

@@ -1,0 +1,53 @@
+"""Measure what the label- and augmentation-robust scores of one synthetic set are made of."""
+
+from distillery import data, evaluate, job, robust, streams
+from distillery.metrics import Metrics
+from distillery.synthetic import SyntheticSet
+
+
+def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inputs, outputs):
+    dataset = data.load(inputs.data, run.device)
+    synthetic = SyntheticSet.load(inputs.synthetic)
+    rows = data.split(dataset, validation, seed).train_index
+    images, labels = dataset.images[rows], dataset.labels[rows]
+    recipe, augment, models = evaluate.recipes(settings)(synthetic.step_size), settings["robust"]["augment"], settings["robust"]["models"]
+    # The same random images for every method.
+    draws = [streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"], model) for model in range(models)]
+    random = [dataset.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw)) for draw in draws]
+    soft = synthetic.labels.ndim == 2
+    different = len(set(robust.trainings(recipe, augment, soft).values()))
+    metrics = Metrics(rule="evaluate_robust", **cell, network=network["name"])
+    robust.measure(
+        metrics,
+        network,
+        synthetic.images.to(run.device),
+        random,
+        {"own": synthetic.labels.to(run.device), "hard": synthetic.hard_labels.to(run.device)},
+        (dataset.normalise(dataset.test_images), dataset.test_labels),
+        recipe,
+        augment=augment,
+        # The streams of the sets' evaluation: the same networks in the same order.
+        stream=lambda purpose, *more: streams.generator(
+            seed, "evaluate", cell["dataset"], network["name"], cell["ipc"], cell["seed"], purpose, *more
+        ),
+        compute=run.compute,
+        flip_allowed=dataset.horizontal_flip,
+        progress=run.progress(different * models * recipe.epochs, "robustness", "epoch"),
+    )
+    metrics.save(outputs.metrics)
+    run.save_cost(outputs.cost, rule="evaluate_robust", code=code, settings=settings, **cell, network=network["name"])
+
+
+if __name__ == "__main__":
+    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+        evaluate_robust(
+            run,
+            cell=snakemake.params.cell,
+            network=snakemake.params.network,
+            settings=snakemake.params.settings,
+            validation=snakemake.params.validation,
+            seed=snakemake.params.seed,
+            code=snakemake.params.code,
+            inputs=snakemake.input,
+            outputs=snakemake.output,
+        )
