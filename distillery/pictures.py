@@ -12,20 +12,12 @@ GAP = 2  # pixels between two images
 SHOWN = 10  # images a class
 
 
-def pixels(images: Tensor, normalization: dict) -> Tensor:
-    """Normalised images (N, C, H, W) float to uint8 of the same shape: the inverse of the header's ``normalization``, clipped and rounded."""
-    shape = (-1, 1, 1)
-    mean, std = (torch.tensor(normalization[name], dtype=torch.float32).view(shape) for name in ("mean", "std"))
-    return images.detach().cpu().float().mul(std).add(mean).clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def save_grid(path: str | os.PathLike, images: Tensor, labels: Tensor, normalization: dict) -> None:
+def save_grid(path: str | os.PathLike, shown: Tensor, labels: Tensor) -> None:
     """Write a PNG with one row a class (at most ``SHOWN`` images of it), enlarged to about 64 pixels an image; whole or not at all.
 
     Args:
-        images: (N, C, H, W) float32, normalised; labels: (N,) int64.
+        shown: (N, C, H, W) uint8, as ``SyntheticSet.pixels`` gives; labels: (N,) int64.
     """
-    shown = pixels(images, normalization)
     classes = labels.unique().tolist()
     columns = min(SHOWN, max(int((labels == c).sum()) for c in classes))
     channels, height, width = shown.shape[1:]

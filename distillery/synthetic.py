@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from distillery import __version__, artefact
+from distillery import __version__, artefact, normalization
 from distillery.data import Dataset as RealDataset
 from distillery.errors import UserError
 from distillery.metrics import Metrics
+from distillery.whitening import Whitening, carried
 
 
 @dataclass
@@ -22,17 +23,22 @@ class SyntheticSet(Dataset):
         images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not clipped.
         labels: (N,) int64 classes, or (N, K) float32 class probabilities.
         step_size: the learning rate that belongs to the set, where the method learns one.
-        header: ``dataset``, ``normalization`` (``kind``, ``mean``, ``std``), ``classes``, ``method``, ``init``,
-            ``ipc``, ``seed``, ``settings``, ``iterations``, ``version`` and ``code``.
+        header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what :class:`Whitening` says), ``classes``,
+            ``method``, ``init``, ``ipc``, ``seed``, ``settings``, ``iterations``, ``version`` and ``code``.
+        whitening: of a set in whitened space, whose file carries it: the test images must go the same way, and pictures back.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     step_size: float | None = None
     header: dict[str, Any] = field(default_factory=dict)
+    whitening: Whitening | None = None
 
     def __post_init__(self):
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
+        said = self.header.get("normalization", {})
+        if said.get("kind") == "zca" and (self.whitening is None or said != self.whitening.normalization):
+            raise UserError(f"synthetic set: its header says {said} and the whitening {'is not there' if self.whitening is None else 'is another one'}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -45,9 +51,19 @@ class SyntheticSet(Dataset):
         """(N,) int64: the labels, or the likeliest class of soft ones."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
 
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Real images, (N, C, H, W) uint8, to float32 in the space that this set lives in: what a network that trains on it is tested on."""
+        return normalization.normalise(images, self.header["normalization"], self.whitening)
+
+    def pixels(self) -> torch.Tensor:
+        """The images as they can be shown, (N, C, H, W) uint8: brought back to pixel space, clipped and rounded."""
+        return normalization.to_bytes(normalization.pixels(self.images, self.header["normalization"], self.whitening))
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the set as safetensors, whole or not at all; the same set gives the same bytes."""
         tensors = {"images": self.images, "labels": self.labels}
+        if self.whitening is not None:
+            tensors |= self.whitening.carried
         if self.step_size is not None:
             tensors["step_size"] = torch.tensor(self.step_size, dtype=torch.float64)
         artefact.save(path, tensors, self.header)
@@ -57,7 +73,7 @@ class SyntheticSet(Dataset):
         """Read a set that :meth:`save` wrote.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is missing or damaged, or is no synthetic set.
         """
         tensors, header = artefact.load(path, rule="distill")
         if not {"images", "labels"} <= tensors.keys() or "classes" not in header:
@@ -65,7 +81,7 @@ class SyntheticSet(Dataset):
                 f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a header with `classes`"
             )
         step = tensors.get("step_size")
-        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header)
+        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header, carried(tensors, header))
 
 
 def header(
@@ -86,7 +102,7 @@ def header(
     return {
         "dataset": dataset,
         "classes": list(source.classes),
-        "normalization": {"kind": "channel", "mean": list(source.mean), "std": list(source.std)},
+        "normalization": source.normalization,
         "licence": source.licence,
         "method": method,
         "init": init,

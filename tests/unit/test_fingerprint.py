@@ -168,6 +168,7 @@ def test_a_method_brings_itself_and_no_other_method(method):
         ("unroll.py", {"mtt"}),
         ("methods/base.py", {"dc", "mtt", "random", "herding"}),
         ("synthetic.py", {"dc", "mtt", "random", "herding", "evaluate_synthetic", "import_synthetic", "continual"}),
+        ("whitening.py", {"whiten", "train_experts", "dc", "mtt", "random", "herding", "evaluate_synthetic", "import_synthetic", "continual", "report"}),
         ("experts.py", {"train_experts"}),
         ("evaluate.py", {"evaluate_synthetic", "train_vanilla"}),
         ("continual.py", {"continual"}),

@@ -4,6 +4,7 @@
 rule distill:
     input:
         data=DATA,
+        whitening=cell_whitening,
         experts=expert_shards,
     output:
         synthetic=f"{SYNTHETIC}/synthetic.safetensors",
@@ -54,6 +55,7 @@ rule distill:
 rule import_synthetic:
     input:
         data=DATA,
+        whitening=cell_whitening,
         files=import_files,
     output:
         synthetic=f"{SYNTHETIC}/synthetic.safetensors",
