@@ -1,14 +1,13 @@
 """A dataset as every job reads it: uint8 tensors in one checked file, whole on the job's device."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from distillery import artefact
+from distillery import artefact, normalization
 from distillery.errors import UserError
 from distillery.streams import generator
 
@@ -50,6 +49,7 @@ class Dataset:
         source: what served it.
         horizontal_flip: a mirror image keeps its class, so augmentation may flip.
         digests: SHA-256 of the raw bytes of each array, as it was decoded.
+        whitening: the ``whitening.Whitening`` whose space the networks see, or ``None``: channel by channel.
     """
 
     name: str
@@ -65,14 +65,22 @@ class Dataset:
     horizontal_flip: bool
     home: str = ""
     digests: dict[str, str] | None = None
+    whitening: Any = None  # untyped: whoever whitens nothing must not be stale when `whitening` changes
+
+    @property
+    def normalization(self) -> dict[str, Any]:
+        """The space that the networks see, as a header says it."""
+        if self.whitening is not None:
+            return self.whitening.normalization
+        return {"kind": "channel", "mean": list(self.mean), "std": list(self.std)}
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel."""
-        return normalise(images, self.mean, self.std)
+        """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel, or whitened."""
+        return normalization.normalise(images, self.normalization, self.whitening)
 
     def denormalise(self, images: torch.Tensor) -> torch.Tensor:
         """(…, C, H, W) float in normalised space to pixels in [0, 1], clipped."""
-        return denormalise(images, self.mean, self.std)
+        return normalization.pixels(images, self.normalization, self.whitening).clamp(0, 1)
 
 
 @dataclass
@@ -88,29 +96,17 @@ class Split:
     validation_index: torch.Tensor
 
 
-def normalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel."""
-    return images.float().div_(255).sub_(_channels(mean, images)).div_(_channels(std, images))
-
-
-def denormalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """(…, C, H, W) float in normalised space to pixels in [0, 1], clipped."""
-    return (images * _channels(std, images) + _channels(mean, images)).clamp(0, 1)
-
-
-def _channels(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
-    dtype = like.dtype if like.is_floating_point() else torch.float32
-    return torch.tensor(values, dtype=dtype, device=like.device).view(-1, 1, 1)
-
-
 def write(arrays: Arrays, path: str | os.PathLike) -> None:
     """Write the one file of a dataset, whole or not at all. The same arrays and source give the same bytes."""
     tensors = {name: torch.from_numpy(np.require(getattr(arrays, name), requirements=["C", "W"])) for name in TENSORS}
     artefact.save(path, tensors, {"spec": arrays.spec, "source": arrays.source, "digests": arrays.digests})
 
 
-def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Dataset:
+def load(path: str | os.PathLike, device: str | torch.device = "cpu", whitening: Any = None) -> Dataset:
     """Read what :func:`write` wrote, check it, and move it to ``device``.
+
+    Args:
+        whitening: the ``whitening.Whitening`` by which the networks shall see the images; ``None``: channel by channel.
 
     Raises:
         UserError: the file is missing, cut short, changed, or no dataset; it names the rule that makes the file again.
@@ -135,6 +131,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu") -> Dataset
             horizontal_flip=spec["horizontal_flip"],
             home=spec["home"],
             digests=digests,
+            whitening=whitening,
         )
     except KeyError as error:
         reason = f"its header lacks {error}"

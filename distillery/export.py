@@ -216,6 +216,8 @@ def _space(header: dict[str, Any]) -> str:
     if found.get("kind", "channel") == "channel" and {"mean", "std"} <= found.keys():
         mean, std = (", ".join(map(str, found[name])) for name in ("mean", "std"))
         return f"normalised as (pixel / 255 - mean) / std with mean {mean} and std {std}" + (" (by channel)" if len(found["mean"]) > 1 else "")
+    if found.get("kind") == "zca":
+        return "whitened (ZCA; the file carries the whitening)"
     return f"normalised as `{found.get('kind', 'not stated')}`"
 
 

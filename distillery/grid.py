@@ -16,6 +16,8 @@ from distillery.errors import UserError
 
 INITS = ("real", "noise")
 IMPORTED = "imported"
+# Settings that every method has, beside those that it declares: what the job does around it, not what the method does.
+COMMON = {"normalization": {"type": "string", "enum": ["channel", "zca"], "default": "channel"}}
 # What the whole dataset is called where methods are compared.
 WHOLE = "whole"
 # What the jobs of a section can differ in.
@@ -125,8 +127,14 @@ class Study:
         properties = self.methods[cell.method]["settings"]
         settings = {name: schema["default"] for name, schema in properties.items()}
         settings.update(_resolve(self.config["methods"].get(cell.method, {}), cell.__dict__))
-        settings.pop("experts", None)
-        return settings
+        return {name: value for name, value in settings.items() if name != "experts" and name not in COMMON}
+
+    def normalization(self, cell: Cell) -> str:
+        """The space that ``cell``'s images live in: ``channel`` (mean and standard deviation of each channel) or ``zca`` (whitened)."""
+        if self.is_imported(cell.method):
+            return self.imported[cell.method]["normalization"]
+        default = COMMON["normalization"]["default"]
+        return _resolve(self.config["methods"].get(cell.method, {}), cell.__dict__).get("normalization", default)
 
     def protocol(self, cell: Cell) -> dict[str, Any]:
         """How networks are trained on the sets of ``cell``'s method where it was published: what a set's header says, whatever this study does."""
@@ -228,7 +236,7 @@ class Study:
             _known("config: methods", "method", name, self.methods)
             if not isinstance(block, dict):
                 raise UserError(f"{where}: must be a block of settings, not {block!r}")
-            properties = self.methods[name]["settings"]
+            properties = self.methods[name]["settings"] | COMMON
             for place, part in _blocks(where, block):
                 if place != where:
                     self._check_when(place, part.pop("when"), ("dataset", "method", "init", "ipc", "seed"))
@@ -304,6 +312,12 @@ class Study:
                     f"config: methods.{cell.method}: max_start_epoch {settings['max_start_epoch']} + expert_epochs "
                     f"{settings['expert_epochs']} is {needed}, beyond the {epochs} epochs of experts.{recipe} on {cell.dataset}; "
                     f"lower one, or raise experts.{recipe}.epochs to {needed}"
+                )
+            seen, wanted = self.experts(cell.dataset, recipe)["normalization"], self.normalization(cell)
+            if seen != wanted:
+                raise UserError(
+                    f"config: methods.{cell.method}: normalization {wanted!r} at ipc {cell.ipc} on {cell.dataset}, but experts.{recipe} has "
+                    f"{seen!r}: a set lives in the space of its experts; name a recipe with `normalization: {wanted}`, or change one of the two"
                 )
 
     def _too_small(self, where: str, dataset: str, network: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 from markupsafe import Markup
 
-from distillery import artefact, figures, files, plugins, published, scores
+from distillery import artefact, figures, files, normalization, plugins, published, scores, whitening
 from distillery.errors import UserError
 from distillery.figures import Series
 from distillery.metrics import COLUMNS
@@ -138,7 +139,8 @@ def _read_costs(costs) -> list[dict]:
     return found
 
 
-def _read_tensors(paths: Sequence[str | Path], needed: Sequence[str]) -> list[tuple[dict, dict]]:
+def _read_tensors(paths: Sequence[str | Path], needed: Sequence[str], whitenings: dict) -> list[tuple[dict, dict]]:
+    """Arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their digest: sets of a dataset share one."""
     found = []
     for path in paths:
         tensors, header = artefact.load(path, rule=SET_RULE)
@@ -148,7 +150,11 @@ def _read_tensors(paths: Sequence[str | Path], needed: Sequence[str]) -> list[tu
                 f"{path}: has no tensor {', '.join(lacking)}; delete it and run snakemake again: "
                 f"the rule {SET_RULE} makes it anew"
             )
-        found.append(({name: tensor.numpy() for name, tensor in tensors.items()}, header))
+        own = whitening.carried(tensors, header)
+        if own is not None:
+            whitenings.setdefault(header["normalization"]["whitening"], own)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(whitening.CARRIED)}
+        found.append((arrays, header))
     return sorted(found, key=lambda item: (_cell_order(item[1]), item[1].get("seed") or 0))
 
 
@@ -282,8 +288,9 @@ class _Study:
     def __init__(self, metrics, costs, sets, evolutions, data, config, provenance):
         self.metrics = read_metrics(metrics)
         self.costs = _read_costs(costs)
-        self.sets = _read_tensors(sets, ("images", "labels"))
-        self.evolutions = _read_tensors(evolutions, ("images", "iterations"))
+        self.whitenings: dict[str, whitening.Whitening] = {}
+        self.sets = _read_tensors(sets, ("images", "labels"), self.whitenings)
+        self.evolutions = _read_tensors(evolutions, ("images", "iterations"), self.whitenings)
         self.data = _read_data(data)
         self.config = config or {}
         self.provenance = provenance or {}
@@ -310,6 +317,14 @@ class _Study:
             str(cell.get("init") or ""),
             None if _blank(ipc) else int(float(ipc)),
         )
+
+    def pixels(self, images: np.ndarray, header: dict) -> tuple[np.ndarray, bool]:
+        """As ``figures.to_pixels``, but that whitened images come back by the whitening that their set carries."""
+        said = header.get("normalization")
+        own = self.whitenings.get((said or {}).get("whitening"))
+        if own is None:
+            return figures.to_pixels(images, said)
+        return normalization.pixels(torch.from_numpy(np.ascontiguousarray(images)), said, own).clamp(0, 1).numpy(), True
 
     def name(self, method: str, init: str) -> str:
         start = _start(method, init)
@@ -950,7 +965,7 @@ def _tiles(study: _Study, item: tuple[dict, dict], *, one: bool = False) -> list
     found = []
     for index in sorted(set(labels.tolist()))[:SHOWN_CLASSES]:
         rows = tensors["images"][labels == index][: 1 if one else SHOWN_IMAGES]
-        pixels, _ = figures.to_pixels(rows, header.get("normalization"))
+        pixels, _ = study.pixels(rows, header)
         name = _class_name(names, index)
         strip = figures.strip(pixels)
         found.append(strip | {"name": name, "alt": f"{_count(strip['count'], 'image')} of the class {name}"})
@@ -966,7 +981,7 @@ def _card(study: _Study, item: tuple[dict, dict]) -> dict:
     labels = _hard(tensors["labels"])
     classes = len(set(labels.tolist()))
     most = max((int((labels == c).sum()) for c in set(labels.tolist())), default=0)
-    _, exact = figures.to_pixels(tensors["images"][:1], header.get("normalization"))
+    _, exact = study.pixels(tensors["images"][:1], header)
     method, init = str(header.get("method", "")), str(header.get("init") or "")
     said = []
     if classes > SHOWN_CLASSES:
@@ -977,6 +992,8 @@ def _card(study: _Study, item: tuple[dict, dict]) -> dict:
         said.append(f"seed {header['seed']}")
     if tensors["labels"].ndim == 2:
         said.append("grouped by the likeliest class of soft labels")
+    if (header.get("normalization") or {}).get("kind") == "zca" and exact:
+        said.append("whitened (ZCA), shown as pixels")
     if not exact:
         said.append("no channel statistics in the header: each image stretched to its own range")
     rows = _tiles(study, item)
@@ -1054,7 +1071,7 @@ def _evolution(study: _Study) -> list[dict]:
         rows = []
         for index in dict.fromkeys(picked):
             first = int(np.flatnonzero(labels == index)[0])
-            pixels, _ = figures.to_pixels(frames[at, first], header.get("normalization"))
+            pixels, _ = study.pixels(frames[at, first], header)
             name = _class_name(names, index)
             rows.append(
                 figures.strip(pixels)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from distillery import __version__, artefact, data
+from distillery import __version__, artefact, normalization
 from distillery.data import Dataset as RealDataset
 from distillery.errors import UserError
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
+from distillery.whitening import Whitening, carried
 
 
 @dataclass
@@ -23,18 +24,23 @@ class SyntheticSet(Dataset):
         images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not clipped.
         labels: (N,) int64 classes, or (N, K) float32 class probabilities.
         step_size: the learning rate that belongs to the set, where the method learns one.
-        header: ``dataset``, ``normalization`` (``kind``, ``mean``, ``std``), ``classes``, ``method``, ``init``,
-            ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are trained on it where its
-            method was published, see :meth:`recipe`; ``None``: not known).
+        header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what :class:`Whitening` says), ``classes``,
+            ``method``, ``init``, ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are
+            trained on it where its method was published, see :meth:`recipe`; ``None``: not known).
+        whitening: of a set in whitened space, whose file carries it: the test images must go the same way, and pictures back.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     step_size: float | None = None
     header: dict[str, Any] = field(default_factory=dict)
+    whitening: Whitening | None = None
 
     def __post_init__(self):
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
+        said = self.header.get("normalization", {})
+        if said.get("kind") == "zca" and (self.whitening is None or said != self.whitening.normalization):
+            raise UserError(f"synthetic set: its header says {said} and the whitening {'is not there' if self.whitening is None else 'is another one'}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,7 +59,7 @@ class SyntheticSet(Dataset):
         Raises:
             UserError: the header does not say how the images were normalised.
         """
-        return data.denormalise(self.images.detach().cpu(), *self._statistics()).mul(255).round().to(torch.uint8)
+        return normalization.to_bytes(normalization.pixels(self.images.detach().cpu(), self._space(), self.whitening))
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Other images, such as those to test on, brought into the space of this set.
@@ -67,19 +73,20 @@ class SyntheticSet(Dataset):
         Raises:
             UserError: wrong dtype or number of channels, or the header does not say how the images were normalised.
         """
-        statistics = self._statistics()
+        space = self._space()
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != self.images.shape[1]:
             raise UserError(
                 f"normalise: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, {self.images.shape[1]}, H, W) is needed"
             )
-        return data.normalise(images, *statistics)
+        return normalization.normalise(images, space, self.whitening)
 
-    def _statistics(self) -> tuple[list[float], list[float]]:
-        """The mean and the standard deviation of each channel."""
+    def _space(self) -> dict[str, Any]:
+        """How the images were normalised, as the header says it."""
         found = self.header.get("normalization") or {}
-        if found.get("kind", "channel") != "channel" or not {"mean", "std"} <= found.keys():
-            raise UserError(f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` with `mean` and `std` is needed")
-        return found["mean"], found["std"]
+        kind = found.get("kind")
+        if kind not in normalization.KINDS or (kind == "channel" and not {"mean", "std"} <= found.keys()):
+            raise UserError(f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` with `mean` and `std`, or `kind: zca`, is needed")
+        return found
 
     def recipe(self) -> Recipe:
         """How a network is trained on this set: the evaluation protocol that belongs to it, with the learned step size in its place.
@@ -98,6 +105,8 @@ class SyntheticSet(Dataset):
     def tensors(self) -> dict[str, torch.Tensor]:
         """What :meth:`save` writes beside the header."""
         tensors = {"images": self.images, "labels": self.labels}
+        if self.whitening is not None:
+            tensors |= self.whitening.carried
         if self.step_size is not None:
             tensors["step_size"] = torch.tensor(self.step_size, dtype=torch.float64)
         return tensors
@@ -114,7 +123,7 @@ class SyntheticSet(Dataset):
             rule: the rule that made the file, named when the file is damaged; ``None`` where no rule of a study made it.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is missing or damaged, or is no synthetic set.
         """
         tensors, header = artefact.load(path, rule=rule)
         if not {"images", "labels"} <= tensors.keys() or "classes" not in header:
@@ -122,7 +131,7 @@ class SyntheticSet(Dataset):
                 f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a header with `classes`"
             )
         step = tensors.get("step_size")
-        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header)
+        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header, carried(tensors, header))
 
 
 def header(
@@ -144,7 +153,7 @@ def header(
     return {
         "dataset": dataset,
         "classes": list(source.classes),
-        "normalization": {"kind": "channel", "mean": list(source.mean), "std": list(source.std)},
+        "normalization": source.normalization,
         "licence": source.licence,
         "method": method,
         "init": init,

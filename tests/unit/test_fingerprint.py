@@ -174,6 +174,7 @@ METHODS = {"dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"}
         ("unroll.py", {"mtt", "tesla"}),
         ("methods/base.py", METHODS),
         ("synthetic.py", METHODS | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual"}),
+        ("whitening.py", METHODS | {"whiten", "train_experts", "evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual", "report"}),
         ("experts.py", {"train_experts"}),
         ("evaluate.py", {"evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
         ("robust.py", {"evaluate_robust"}),

@@ -222,6 +222,42 @@ def test_a_recipe_follows_the_cell_and_its_settings_the_dataset():
     assert found.experts("MNIST", "long")["epochs"] == 9 and "overrides" not in found.experts("MNIST", "long")
 
 
+def test_the_space_of_a_set_follows_the_cell_and_is_no_setting_of_its_method(tmp_path):
+    (tmp_path / "res.pt").touch()
+    released = [{"name": name, "dataset": "digits", "file": str(tmp_path / "res.pt"), "ipc": 1} for name in ("plain", "white")]
+    released[1]["normalization"] = "zca"
+    block = {"dataset": "digits", "method": ["dc", "mtt", "random"], "init": "real", "ipc": [1, 10]}
+    white = {"when": {"ipc": 1}, "normalization": "zca"}
+    found = study(
+        grid=[block],
+        imported=released,
+        methods__mtt={**MTT, "overrides": [{**white, "experts": "white"}]},
+        methods__random={"overrides": [white]},
+        experts={"default": {"epochs": 5}, "white": {"epochs": 5, "normalization": "zca"}},
+    )
+    whitened = {(cell.method, cell.ipc) for cell in found.cells if found.normalization(cell) == "zca"}
+    assert whitened == {("mtt", 1), ("random", 1), ("white", 1)}
+    assert all(found.normalization(cell) == "channel" for cell in found.cells if (cell.method, cell.ipc) not in whitened)
+    assert all("normalization" not in found.method_settings(cell) for cell in found.cells if not found.is_imported(cell.method))
+
+
+def test_the_published_study_whitens_where_the_authors_do():
+    found = Study(yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8")), SCHEMA)
+    names = ("syn_steps", "expert_epochs", "max_start_epoch", "batch_syn", "lr_images", "lr_step_size", "step_size")
+    mtt = {(cell.dataset, cell.ipc): cell for cell in found.cells if cell.method == "mtt"}
+    table = {key: (*(found.method_settings(cell)[name] for name in names), found.normalization(cell)) for key, cell in mtt.items()}
+    # N, M, T+, batch (0: all), rate of the images, of the step size, the step size at the start, and the space.
+    assert table == {
+        ("CIFAR10", 1): (50, 2, 2, 0, 100, 1e-7, 0.01, "zca"),
+        ("CIFAR10", 10): (30, 2, 20, 0, 100, 1e-5, 0.001, "zca"),
+        ("CIFAR10", 50): (30, 2, 40, 0, 1000, 1e-5, 0.001, "channel"),
+        ("CIFAR100", 1): (20, 3, 20, 0, 1000, 1e-5, 0.01, "zca"),
+        ("CIFAR100", 10): (20, 2, 20, 0, 1000, 1e-5, 0.01, "channel"),
+        ("CIFAR100", 50): (80, 2, 40, 125, 1000, 1e-5, 0.01, "zca"),
+    }
+    assert all(found.normalization(cell) == "channel" for cell in found.cells if cell.method != "mtt")
+
+
 @given(number=st.integers(1, 60), shard=st.integers(1, 70))
 def test_shards_hold_every_expert_once_in_order(number, shard):
     shards = study(experts__default={"number": number, "shard": shard}).shards("digits", "default")
@@ -366,6 +402,16 @@ REFUSED = {
         {"grid": [{**BLOCK, "method": "mtt", "ipc": [1, 2]}], "methods__mtt": {**MTT, "overrides": [{"when": {"ipc": 2}, "max_start_epoch": 14}]}},
         "methods.mtt: max_start_epoch 14 + expert_epochs 2 is 16, beyond the 15 epochs",
     ),
+    "experts in another space": (
+        {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": {**MTT, "normalization": "zca"}, "experts__default": {"epochs": 5}},
+        "methods.mtt: normalization 'zca' at ipc 1 on digits, but experts.default has 'channel': ",
+    ),
+    "set in another space than its experts": (
+        {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": MTT, "experts__default": {"epochs": 5, "normalization": "zca"}},
+        "methods.mtt: normalization 'channel' at ipc 1 on digits, but experts.default has 'zca': ",
+    ),
+    "no such space": ({"methods__dc__normalization": "ZCA"}, "methods.dc.normalization: must be one of channel, zca, not 'ZCA'"),
+    "no such space of experts": ({"experts__default__normalization": "pca"}, "experts.default.normalization: must be one of channel, zca, not 'pca'"),
     "no recipe": ({"grid": [{**BLOCK, "method": "mtt"}], "experts": {}}, "experts: has no recipe 'default', which methods.mtt learns from"),
     "distillation network too large": ({"network": "VGG11"}, "network: VGG11 needs images of at least 28 pixels a side; digits has 8"),
     "evaluation networks too large": ({"evaluate__networks": ["VGG11"]}, "evaluate.networks: VGG11 needs images of at least"),

@@ -21,9 +21,9 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__"],
     ["errors"],
-    ["files", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe", "scores"],
+    ["files", "normalization", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
-    ["checkpoint", "data"],
+    ["checkpoint", "data", "whitening"],
     ["sources"],
     ["datasets.cifar10", "datasets.cifar100", "datasets.digits", "datasets.fashionmnist", "datasets.mnist", "datasets.svhn"],
     ["networks"],

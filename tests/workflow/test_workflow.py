@@ -134,6 +134,26 @@ def test_a_new_dataset_adds_its_own_jobs_and_touches_no_finished_one(clone, outp
     assert new == below(new, *(f"{place}/MNIST" for place in places)) and all(plan[output] for output in new)
 
 
+def test_a_whitened_set_adds_its_own_jobs_and_touches_no_finished_one(clone, outputs):
+    """Of MTT, where the experts are whitened too, and as a memory, where the networks to go on from are."""
+    white = {"when": {"init": "noise"}, "normalization": "zca", "experts": "white"}
+    clone.change(
+        grid=[*clone.base["grid"], {"dataset": "digits", "method": "mtt", "init": "noise", "ipc": 1}],
+        methods={"mtt": {"overrides": [white]}},
+        experts={"white": {"number": 1, "shard": 1, "epochs": 2, "normalization": "zca"}},
+        continual={"memory": {"method": ["dc", "mtt"], "init": ["noise"]}},
+    )
+    plan = clone.plan()
+    new = plan.keys() - outputs
+    assert {output for output in outputs if plan[output]} == SUMMED and all(plan[output] for output in new)
+    finetuned = "continual/digits/finetune_zca"
+    memories = [f"continual/digits/{strategy}/mtt/noise" for strategy in ("replay", "afterwards")]
+    sets = [f"{kind}/digits/mtt/noise" for kind in ("synthetic", "evaluate")]
+    assert new == below(new, finetuned, *memories, *sets, "experts/digits/white") | {"results/data/digits/whitening.safetensors"}
+    rules = ["whiten", "train_experts", "distill", "evaluate_synthetic", "continual_whitened", "continual_memory", "continual_memory"]
+    assert clone.jobs() == sorted([*rules, "collect", "report"])
+
+
 def test_an_evaluation_setting_measures_again_and_distils_nothing(clone, outputs):
     clone.change(evaluate={"epochs": 3})
     assert clone.planned() == below(outputs, "evaluate", "robust") | SUMMED

@@ -33,6 +33,7 @@ CELL = "{dataset}/{method}/{init}/ipc{ipc}/seed{seed}"
 MEMORY = "{dataset}/{strategy}/{method}/{init}/ipc{ipc}/seed{seed}"
 
 DATA = f"{RESULTS}/data/{{dataset}}/dataset.safetensors"
+WHITENING = f"{RESULTS}/data/{{dataset}}/whitening.safetensors"
 SHARD = f"{RESULTS}/experts/{{dataset}}/{{recipe}}/shard{{shard}}"
 SYNTHETIC = f"{RESULTS}/synthetic/{CELL}"
 EVALUATED = f"{RESULTS}/evaluate/{CELL}/{{network}}"
@@ -124,14 +125,27 @@ def download_code(wildcards):
     )
 
 
+def whitening_files(dataset, normalization):
+    """The whitening as an input where images are whitened; nothing elsewhere, so that no other job knows of it."""
+    return [WHITENING.format(dataset=dataset)] if normalization == "zca" else []
+
+
+def cell_whitening(wildcards):
+    return whitening_files(wildcards.dataset, STUDY.normalization(cell_of(wildcards)))
+
+
 # ---- experts ----
 
 
 def expert_settings(wildcards):
     settings = STUDY.experts(wildcards.dataset, wildcards.recipe)
-    return {
-        key: value for key, value in settings.items() if key not in ("number", "shard")
-    }
+    unread = ("number", "shard", "normalization")
+    return {key: value for key, value in settings.items() if key not in unread}
+
+
+def expert_whitening(wildcards):
+    settings = STUDY.experts(wildcards.dataset, wildcards.recipe)
+    return whitening_files(wildcards.dataset, settings["normalization"])
 
 
 def expert_numbers(wildcards):
@@ -260,10 +274,11 @@ def continual_identity(wildcards):
 
 
 def continual_finetuned(wildcards):
-    """The networks that `afterwards` goes on from."""
+    """The networks that `afterwards` goes on from: they have seen real images as the memory set is normalised."""
     if wildcards.strategy != "afterwards":
         return []
-    return f"{CONTINUAL}/finetuned.safetensors".format(
+    whitened = STUDY.normalization(cell_of(wildcards)) == "zca"
+    return f"{CONTINUAL}{'_zca' * whitened}/finetuned.safetensors".format(
         dataset=wildcards.dataset, strategy="finetune"
     )
 
@@ -304,6 +319,21 @@ def measurements():
             else:
                 folders += paths(REMEMBERED, STUDY.memories(dataset), strategy=strategy)
     return folders
+
+
+def whitened_finetunes():
+    """The folders of jobs that are measured within others, by what `afterwards` makes of them, but cost."""
+    if "afterwards" not in STUDY.strategies:
+        return []
+    whitened = [
+        dataset
+        for dataset in STUDY.continual_datasets
+        if any(STUDY.normalization(cell) == "zca" for cell in STUDY.memories(dataset))
+    ]
+    return [
+        f"{CONTINUAL}_zca".format(dataset=dataset, strategy="finetune")
+        for dataset in whitened
+    ]
 
 
 OWN_CELLS = [cell for cell in STUDY.cells if not STUDY.is_imported(cell.method)]

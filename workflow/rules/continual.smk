@@ -35,6 +35,25 @@ rule continual_alone:
         "../scripts/continual.py"
 
 
+# Networks that `afterwards` goes on from with a whitened memory set. Their accuracies are in its own metrics.
+use rule continual_alone as continual_whitened with:
+    input:
+        data=DATA,
+        whitening=[WHITENING],  # a list, as where it may be empty
+    output:
+        metrics=f"{CONTINUAL}_zca/metrics.csv",
+        cost=f"{CONTINUAL}_zca/cost.json",
+        finetuned=f"{CONTINUAL}_zca/finetuned.safetensors",
+    log:
+        f"{LOGS}/continual/{{dataset}}/{{strategy}}_zca.log",
+    benchmark:
+        f"{BENCHMARKS}/continual/{{dataset}}/{{strategy}}_zca.tsv"
+    wildcard_constraints:
+        strategy="finetune",
+    message:
+        "Continual learning on {wildcards.dataset}: {wildcards.strategy}, on whitened images"
+
+
 rule continual_memory:
     input:
         data=DATA,

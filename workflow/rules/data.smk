@@ -23,3 +23,28 @@ rule download:
         "Fetching and checking the images of {wildcards.dataset}"
     script:
         "../scripts/download.py"
+
+
+rule whiten:
+    input:
+        data=DATA,
+    output:
+        whitening=WHITENING,
+    log:
+        f"{LOGS}/whiten/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/whiten/{{dataset}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=fingerprint("whiten.py"),
+        seed=study_seed,
+        validation=validation_share,
+    message:
+        "Whitening {wildcards.dataset} (ZCA): fitted to its training images"
+    script:
+        "../scripts/whiten.py"

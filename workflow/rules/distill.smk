@@ -4,6 +4,7 @@
 rule distill:
     input:
         data=DATA,
+        whitening=cell_whitening,
         experts=expert_shards,
     output:
         synthetic=f"{SYNTHETIC}/synthetic.safetensors",
@@ -55,6 +56,7 @@ rule distill:
 rule import_synthetic:
     input:
         data=DATA,
+        whitening=cell_whitening,
         files=import_files,
     output:
         synthetic=f"{SYNTHETIC}/synthetic.safetensors",

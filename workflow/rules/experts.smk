@@ -4,6 +4,7 @@
 rule train_experts:
     input:
         data=DATA,
+        whitening=expert_whitening,
     output:
         trajectories=f"{SHARD}/trajectories.safetensors",
         metrics=f"{SHARD}/metrics.csv",

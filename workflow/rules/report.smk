@@ -4,7 +4,9 @@
 rule collect:
     input:
         metrics=[f"{folder}/metrics.csv" for folder in measurements()],
-        costs=[f"{folder}/cost.json" for folder in measurements()],
+        costs=[
+            f"{folder}/cost.json" for folder in measurements() + whitened_finetunes()
+        ],
     output:
         summary=f"{RESULTS}/summary.csv",
         costs=f"{RESULTS}/costs.json",

@@ -1,20 +1,22 @@
 """Class-incremental learning by one strategy, with one memory set where the strategy has a memory."""
 
-from distillery import artefact, data, job, streams
+from distillery import artefact, data, job, streams, whitening
 from distillery import continual as learning
 from distillery.metrics import Metrics
 from distillery.synthetic import SyntheticSet
 
 
 def continual(run, *, identity, strategy, network, groups, settings, seed, code, inputs, outputs):
-    dataset = data.load(inputs.data, run.device)
+    dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening if "whitening" in inputs.keys() else []))
     images, labels = learning.limited(dataset.images, dataset.labels, settings.get("images_per_class", 0))
-    tests = dataset.normalise(dataset.test_images), dataset.test_labels
     metrics = Metrics(rule="continual", **identity, network=network["name"], strategy=strategy)
-    memory = None
+    memory, normalise = None, dataset.normalise
     if "memory" in inputs.keys():
         synthetic = SyntheticSet.load(inputs.memory)
         memory = synthetic.images.to(run.device), synthetic.hard_labels.to(run.device)
+        # Real images join the memory set in its own space.
+        normalise = synthetic.normalise
+    tests = normalise(dataset.test_images), dataset.test_labels
     # The same streams for every strategy and memory: all start from the same networks and see the same order.
     shared = {
         "stream": lambda purpose, *more: streams.generator(seed, "continual", identity["dataset"], network["name"], purpose, *more),
@@ -23,14 +25,14 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, code,
     }
     recipe = learning.recipe(strategy, settings)
     if strategy == "afterwards":
-        finetuned, history = learning.finetuned(*artefact.load(inputs.finetuned, rule="continual_alone"))
+        finetuned, history = learning.finetuned(*artefact.load(inputs.finetuned, rule="continual_alone or continual_whitened"))
         learning.afterwards(metrics, network, finetuned, history, memory, tests, groups, recipe, **shared)
     else:
         finals, history = learning.learn(
             metrics,
             strategy,
             network,
-            dataset.normalise(images),
+            normalise(images),
             labels,
             tests,
             groups,

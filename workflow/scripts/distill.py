@@ -2,7 +2,7 @@
 
 import importlib
 
-from distillery import data, job, pictures, streams
+from distillery import data, job, pictures, streams, whitening
 from distillery.artefact import digests
 from distillery.checkpoint import Checkpoint
 from distillery.methods.base import initial_images
@@ -12,12 +12,12 @@ from distillery.trajectories import Experts
 
 
 def distill(run, *, cell, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
-    dataset = data.load(inputs.data, run.device)
+    dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, validation, seed).train_index
     images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
     start = streams.generator(seed, "initial", cell["dataset"], cell["init"], cell["ipc"], cell["seed"])
     iterations = settings.get("iterations", 0)
-    read = digests([inputs.data, *inputs.experts])
+    read = digests([inputs.data, *inputs.whitening, *inputs.experts])
     identity = {**cell, "of": [network, settings, snapshots, validation, seed, code, compute, read]}
     saved = Checkpoint(checkpoint, identity)
     saved.stop_gently()
@@ -38,7 +38,7 @@ def distill(run, *, cell, network, settings, protocol, snapshots, validation, se
         checkpoint=saved,
     )
     about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code, protocol=protocol)
-    synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about)
+    synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about, dataset.whitening)
     synthetic.save(outputs.synthetic)
     evolution.save(outputs.evolution, about)
     pictures.save_grid(outputs.picture, synthetic.pixels(), synthetic.hard_labels)

@@ -13,7 +13,7 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inp
     recipe, augment, models = evaluate.recipes(settings)(synthetic.step_size), settings["robust"]["augment"], settings["robust"]["models"]
     # The same random images for every method.
     draws = [streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"], model) for model in range(models)]
-    random = [dataset.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw)) for draw in draws]
+    random = [synthetic.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw)) for draw in draws]
     soft = synthetic.labels.ndim == 2
     different = len(set(robust.trainings(recipe, augment, soft).values()))
     metrics = Metrics(rule="evaluate_robust", **cell, network=network["name"])
@@ -23,7 +23,7 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inp
         synthetic.images.to(run.device),
         random,
         {"own": synthetic.labels.to(run.device), "hard": synthetic.hard_labels.to(run.device)},
-        (dataset.normalise(dataset.test_images), dataset.test_labels),
+        (synthetic.normalise(dataset.test_images), dataset.test_labels),
         recipe,
         augment=augment,
         # The streams of the sets' evaluation: the same networks in the same order.

@@ -7,8 +7,9 @@ from distillery.synthetic import SyntheticSet, load_evolution
 
 def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, inputs, outputs):
     dataset = data.load(inputs.data, run.device)
-    tests = dataset.normalise(dataset.test_images), dataset.test_labels
     synthetic = SyntheticSet.load(inputs.synthetic)
+    # In the set's space, which its file describes in full.
+    tests = synthetic.normalise(dataset.test_images), dataset.test_labels
     selection = settings.pop("selection")
     recipe_of = evaluate.recipes(settings)
     recipe = recipe_of(synthetic.step_size)
@@ -43,7 +44,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
             metrics,
             network,
             frames,
-            (dataset.normalise(dataset.images[held]), dataset.labels[held]),
+            (synthetic.normalise(dataset.images[held]), dataset.labels[held]),
             tests,
             recipe_of,
             models=selection["models"],

@@ -1,11 +1,11 @@
 """Take over one set that others released."""
 
-from distillery import data, imported, job
+from distillery import data, imported, job, whitening
 from distillery.synthetic import SyntheticSet, header
 
 
 def import_synthetic(*, cell, entry, code, inputs, output):
-    dataset = data.load(inputs.data)
+    dataset = data.load(inputs.data, whitening=whitening.given(inputs.whitening))
     spec = {"channels": dataset.images.shape[1], "size": dataset.images.shape[2], "classes": dataset.classes}
     images, labels = imported.read(
         entry["file"],
@@ -17,7 +17,7 @@ def import_synthetic(*, cell, entry, code, inputs, output):
         where=f"imported set {entry['name']}",
     )
     about = header(dataset, **cell, settings={}, network=None, iterations=0, code=code)
-    SyntheticSet(images, labels, entry.get("step_size"), about).save(output)
+    SyntheticSet(images, labels, entry.get("step_size"), about, dataset.whitening).save(output)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train one shard of experts and keep their trajectories."""
 
-from distillery import data, experts, job, streams, trajectories
+from distillery import data, experts, job, streams, trajectories, whitening
 from distillery.artefact import digests
 from distillery.checkpoint import Checkpoint
 from distillery.metrics import Metrics
@@ -8,7 +8,7 @@ from distillery.training import Recipe
 
 
 def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, compute, checkpoint, inputs, outputs):
-    images = data.load(inputs.data, run.device)
+    images = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(images, validation, seed).train_index
     metrics = Metrics(rule="train_experts", dataset=dataset, network=network["name"])
     progress = run.progress(len(numbers) * settings["epochs"], "experts", "epoch")
@@ -20,7 +20,7 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
                 metrics.add(name, summary[name][e], model=first + e, split="train", epoch=epoch, selection="expert")
         progress(count)
 
-    identity = [dataset, recipe, network, numbers, settings, validation, seed, code, compute, digests([inputs.data])]
+    identity = [dataset, recipe, network, numbers, settings, validation, seed, code, compute, digests([inputs.data, *inputs.whitening])]
     saved = Checkpoint(checkpoint, {"of": identity})
     saved.stop_gently()
     rows_of_experts = experts.train_experts(
