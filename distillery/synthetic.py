@@ -38,7 +38,7 @@ class SyntheticSet(Dataset):
 
     def __post_init__(self):
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
-        said = self.header.get("normalization", {})
+        said = self.header.get("normalization") or {}
         if said.get("kind") == "zca" and (self.whitening is None or said != self.whitening.normalization):
             raise UserError(f"synthetic set: its header says {said} and the whitening {'is not there' if self.whitening is None else 'is another one'}")
 

@@ -278,6 +278,7 @@ def distilled(run, path, given, folder):
         cell=dict(CELL),
         network=NETWORK,
         settings={},
+        protocol=None,
         snapshots=1,
         validation=0.1,
         seed=0,
