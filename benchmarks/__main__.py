@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Every process takes the device that it sees: all must see the same one.
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     device.keep_compiled()
-    limits = Limits(repeats=2, budget=5, longest=30) if options.quick else Limits(repeats=5, budget=12, longest=100)
+    limits = Limits(repeats=2, budget=5, longest=30) if options.quick else Limits(repeats=5, budget=8, longest=60)
     started = time.perf_counter()
     record: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "quick": options.quick, "machine": machine(options), "cases": []}
     print(present.heading(record["machine"]))

@@ -841,7 +841,8 @@ def _pairs(study: _Study) -> list[dict]:
                     }
                     for cell, found in study.cell_rows(part)
                 }
-                lines = [_pair_line(study, cells, *pair) for pair in _chosen_pairs(cells)]
+                recipes = {cell: _recipes(study, dataset, network, ipc, *cell) for cell in cells}
+                lines = [_pair_line(study, cells, recipes, *pair) for pair in _chosen_pairs(cells)]
                 lines = [line for line in lines if line]
                 if lines:
                     groups.append({"title": _ipc(ipc).capitalize(), "rows": lines})
@@ -850,6 +851,17 @@ def _pairs(study: _Study) -> list[dict]:
         if tables:
             blocks.append({"dataset": _dataset(dataset), "tables": tables})
     return blocks
+
+
+def _recipes(study: _Study, dataset: str, network: str, ipc: float, method: str, init: str) -> set[str]:
+    """How networks were trained on the sets of a cell, as the jobs tell it; empty where they do not."""
+    told = ("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment")
+    wanted = ("evaluate_synthetic", dataset, network, method, init, ipc)
+    return {
+        repr([(cost.get("settings") or {}).get(name) for name in told])
+        for cost in study.costs
+        if tuple(cost.get(name) for name in ("rule", "dataset", "network", "method", "init", "ipc")) == wanted
+    }
 
 
 def _chosen_pairs(cells: dict[tuple[str, str], dict]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
@@ -865,7 +877,9 @@ def _chosen_pairs(cells: dict[tuple[str, str], dict]) -> list[tuple[tuple[str, s
     return list(once.values())
 
 
-def _pair_line(study: _Study, cells: dict[tuple[str, str], dict], first: tuple[str, str], second: tuple[str, str]) -> dict | None:
+def _pair_line(
+    study: _Study, cells: dict[tuple[str, str], dict], recipes: dict[tuple[str, str], set[str]], first: tuple[str, str], second: tuple[str, str]
+) -> dict | None:
     common = pd.Series([seed for seed, _ in cells[first].keys() & cells[second].keys()], dtype=int)
     if common.empty:
         return None
@@ -874,6 +888,8 @@ def _pair_line(study: _Study, cells: dict[tuple[str, str], dict], first: tuple[s
     said = []
     if known and found.unit == "network":
         said.append("of this one set only")
+    if recipes[first] and recipes[second] and recipes[first] != recipes[second]:
+        said.append("networks trained by different recipes")
     if found.left_out:
         said.append(f"{found.left_out} without a partner left out")
     return {

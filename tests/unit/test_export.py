@@ -203,7 +203,8 @@ def test_names_of_classes_become_safe_and_stay_apart(tmp_path, classes, expected
 
 
 def test_images_that_are_no_pictures_are_refused(tmp_path):
-    synthetic = SyntheticSet(torch.zeros(3, 2, 4, 4), torch.arange(3), None, {**made().header, "normalization": {"kind": "channel", "mean": [0, 0], "std": [1, 1]}})
+    space = {"kind": "channel", "mean": [0, 0], "std": [1, 1]}
+    synthetic = SyntheticSet(torch.zeros(3, 2, 4, 4), torch.arange(3), None, {**made().header, "normalization": space})
     for form in (export.image_folder, export.hub):
         with pytest.raises(UserError, match=r"1 channel \(grey\) or 3 \(colour\), not 2"):
             form(synthetic, tmp_path / "out")

@@ -480,6 +480,18 @@ def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, 
     assert "DC, real images Random −5.67 −7.10 to −4.23 worse 1 × 3 of this one set only" in lines
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(300, False), (1000, True)])
+def test_pairs_that_were_trained_by_different_recipes_are_told(study, tmp_path, epochs, said):
+    rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("random", "real", LEVEL)
+    job = {"rule": "evaluate_synthetic", "dataset": "MNIST", "init": "real", "ipc": 1, "network": "ConvNet", "seconds": 1.0}
+    recipe = {"epochs": 300, "lr": 0.01, "batch": 256, "curve": 0}
+    other = {**recipe, "epochs": epochs, "curve": 9}
+    costs = [{**job, "method": method, "seed": 0, "settings": settings} for method, settings in (("dc", recipe), ("random", other))]
+    lines, _ = section(study, tmp_path, "pairs", rows, costs=costs)
+    found = next(line for line in lines if line.startswith("DC, real images Random"))
+    assert ("networks trained by different recipes" in found) == said
+
+
 def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp_path):
     rows = rows_of("dc", "real", {0: [0.5, 0.5], 1: [0.6]}) + rows_of("random", "real", {0: [0.4, 0.4], 1: [0.4]})
     lines, _ = section(study, tmp_path, "pairs", rows)
