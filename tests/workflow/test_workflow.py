@@ -148,9 +148,9 @@ def test_a_whitened_set_adds_its_own_jobs_and_touches_no_finished_one(clone, out
     assert {output for output in outputs if plan[output]} == SUMMED and all(plan[output] for output in new)
     finetuned = "continual/digits/finetune_zca"
     memories = [f"continual/digits/{strategy}/mtt/noise" for strategy in ("replay", "afterwards")]
-    sets = [f"{kind}/digits/mtt/noise" for kind in ("synthetic", "evaluate")]
+    sets = [f"{kind}/digits/mtt/noise" for kind in ("synthetic", "evaluate", "robust")]
     assert new == below(new, finetuned, *memories, *sets, "experts/digits/white") | {"results/data/digits/whitening.safetensors"}
-    rules = ["whiten", "train_experts", "distill", "evaluate_synthetic", "continual_whitened", "continual_memory", "continual_memory"]
+    rules = ["whiten", "train_experts", "distill", "evaluate_synthetic", "evaluate_robust", "continual_whitened", "continual_memory", "continual_memory"]
     assert clone.jobs() == sorted([*rules, "collect", "report"])
 
 
