@@ -4,6 +4,7 @@ import copy
 import difflib
 import itertools
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class Study:
         # A name that is said twice is one job, not one that is counted twice.
         for section, key in (("evaluate", "networks"), ("vanilla", "networks"), ("continual", "strategies")):
             self.config[section][key] = list(dict.fromkeys(_listed(self.config[section][key])))
-        self.methods = plugins.methods()
+        self.methods = plugins.methods() | self._variants(plugins.methods())
         self.datasets = plugins.datasets()
         self.networks = plugins.networks()
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
@@ -75,6 +76,33 @@ class Study:
         for cell in self.cells:
             self._check_cell(cell)
         self._check_measurements()
+
+    def _variants(self, methods: dict[str, Any]) -> dict[str, Any]:
+        """The config's own methods: blocks that say which method they are ``of``, and differ from it in settings."""
+        found = {}
+        for name, block in self.config["methods"].items():
+            if not isinstance(block, dict) or "of" not in block:
+                continue
+            where = f"config: methods.{name}"
+            if name in methods:
+                raise UserError(f"{where}: {name} is a method itself and cannot be a variant of another; give the variant a name of its own")
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or name == WHOLE:
+                raise UserError(f"{where}: a variant's name is made of letters, digits and underscores, begins with a letter, and is not `{WHOLE}`")
+            _known(f"{where}.of", "method", block["of"], methods)
+            found[name] = {**methods[block["of"]], "title": name}
+        return found
+
+    def _matched(self, cell: Cell, **more: Any) -> dict[str, Any]:
+        """What an override's ``when`` is compared with: a variant goes by its own name and by that of its method."""
+        names = [cell.method] if self.is_imported(cell.method) else [cell.method, self.methods[cell.method]["module"]]
+        return {**cell.__dict__, "method": names, **more}
+
+    def _method_block(self, cell: Cell) -> dict[str, Any]:
+        """The config's settings of ``cell``'s method: its block, or for a variant its method's and then its own; with the overrides that match."""
+        settings: dict[str, Any] = {}
+        for name in dict.fromkeys((self.methods[cell.method]["module"], cell.method)):
+            settings |= _resolve(self.config["methods"].get(name, {}), self._matched(cell), drop=("of",))
+        return settings
 
     # ---- the grid -------------------------------------------------------------------------------------------------------------
 
@@ -126,7 +154,7 @@ class Study:
         """Every setting of ``cell``'s method: defaults, then the config's block, then the overrides that match the cell."""
         properties = self.methods[cell.method]["settings"]
         settings = {name: schema["default"] for name, schema in properties.items()}
-        settings.update(_resolve(self.config["methods"].get(cell.method, {}), cell.__dict__))
+        settings.update(self._method_block(cell))
         return {name: value for name, value in settings.items() if name != "experts" and name not in COMMON}
 
     def normalization(self, cell: Cell) -> str:
@@ -134,15 +162,15 @@ class Study:
         if self.is_imported(cell.method):
             return self.imported[cell.method]["normalization"]
         default = COMMON["normalization"]["default"]
-        return _resolve(self.config["methods"].get(cell.method, {}), cell.__dict__).get("normalization", default)
+        return self._method_block(cell).get("normalization", default)
 
     def protocol(self, cell: Cell) -> dict[str, Any]:
         """How networks are trained on the sets of ``cell``'s method where it was published: what a set's header says, whatever this study does."""
-        return _resolve(self.methods[cell.method]["protocol"], cell.__dict__)
+        return _resolve(self.methods[cell.method]["protocol"], self._matched(cell))
 
     def recipe(self, cell: Cell) -> str:
         """The name of the expert recipe that ``cell``'s method learns from."""
-        return _resolve(self.config["methods"].get(cell.method, {}), cell.__dict__).get("experts", "default")
+        return self._method_block(cell).get("experts", "default")
 
     def experts(self, dataset: str, recipe: str) -> dict[str, Any]:
         """The resolved settings of an expert recipe on a dataset."""
@@ -156,7 +184,7 @@ class Study:
 
     def evaluation(self, cell: Cell, network: str) -> dict[str, Any]:
         """How a set is evaluated on a network."""
-        settings = _resolve(self.config["evaluate"], {**cell.__dict__, "network": network}, drop=("networks",))
+        settings = _resolve(self.config["evaluate"], self._matched(cell, network=network), drop=("networks",))
         settings.pop("robust")  # a job of its own
         selection = settings.pop("selection")
         chosen = network == self.config["network"] and self._is_distilled(cell)
@@ -165,7 +193,7 @@ class Study:
 
     def robust(self, cell: Cell) -> dict[str, Any] | None:
         """How the robust scores of a set are measured, on the distillation network: its evaluation's recipe, and ``robust``. ``None``: not at all."""
-        settings = _resolve(self.config["evaluate"], {**cell.__dict__, "network": self.config["network"]}, drop=("networks",))
+        settings = _resolve(self.config["evaluate"], self._matched(cell, network=self.config["network"]), drop=("networks",))
         if not settings["robust"]["models"] or not self._is_distilled(cell):
             return None
         return {key: value for key, value in settings.items() if key not in ("models", "curve", "selection")}
@@ -241,6 +269,8 @@ class Study:
                 if place != where:
                     self._check_when(place, part.pop("when"), ("dataset", "method", "init", "ipc", "seed"))
                 extra = {"experts"} if self.methods[name]["needs_experts"] else set()
+                if place == where:
+                    part.pop("of", None)
                 _check_properties(place, "setting", {k: v for k, v in part.items() if k not in extra}, properties)
                 if "experts" in part and extra:
                     _known(place, "expert recipe", part["experts"], self.config["experts"])
@@ -399,7 +429,7 @@ def _resolve(block: dict[str, Any], cell: dict[str, Any], drop: tuple[str, ...] 
     settings = {key: value for key, value in block.items() if key != "overrides" and key not in drop}
     for override in block.get("overrides", []):
         when = override["when"]
-        if all(cell.get(key) in _listed(value) for key, value in when.items()):
+        if all(set(_listed(cell.get(key))) & set(_listed(value)) for key, value in when.items()):
             settings.update({key: value for key, value in override.items() if key != "when"})
     return copy.deepcopy(settings)
 

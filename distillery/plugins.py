@@ -54,10 +54,11 @@ def _modules(folder: str) -> list[str]:
 
 @functools.cache
 def methods() -> dict[str, dict[str, Any]]:
-    """Every method by name: ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property) and ``protocol`` (how networks
-    are trained on its sets, as published; with ``overrides``)."""
+    """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property)
+    and ``protocol`` (how networks are trained on its sets, as published; with ``overrides``)."""
     return {
         name: {
+            "module": name,
             "title": literal(f"methods/{name}.py", "TITLE"),
             "kind": literal(f"methods/{name}.py", "KIND"),
             "needs_experts": literal(f"methods/{name}.py", "NEEDS_EXPERTS"),

@@ -276,6 +276,7 @@ def distilled(run, path, given, folder):
     script("distill")(
         run,
         cell=dict(CELL),
+        module=CELL["method"],
         network=NETWORK,
         settings={},
         protocol=None,

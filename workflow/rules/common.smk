@@ -163,12 +163,16 @@ def method_settings(wildcards):
     return STUDY.method_settings(cell_of(wildcards))
 
 
+def method_module(wildcards):
+    return STUDY.methods[wildcards.method]["module"]
+
+
 def method_protocol(wildcards):
     return STUDY.protocol(cell_of(wildcards))
 
 
 def distill_code(wildcards):
-    return fingerprint("distill.py", f"methods/{wildcards.method}.py")
+    return fingerprint("distill.py", f"methods/{method_module(wildcards)}.py")
 
 
 def expert_shards(wildcards):

@@ -41,6 +41,7 @@ rule distill:
         cell=cell_params,
         seed=study_seed,
         network=distillation_network,
+        module=method_module,
         settings=method_settings,
         protocol=method_protocol,
         snapshots=STUDY.config["snapshots"],

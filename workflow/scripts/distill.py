@@ -11,7 +11,7 @@ from distillery.synthetic import Evolution, SyntheticSet, header
 from distillery.trajectories import Experts
 
 
-def distill(run, *, cell, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
+def distill(run, *, cell, module, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, validation, seed).train_index
     images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
@@ -22,7 +22,7 @@ def distill(run, *, cell, network, settings, protocol, snapshots, validation, se
     saved = Checkpoint(checkpoint, identity)
     saved.stop_gently()
     evolution = Evolution(iterations, snapshots, run.progress(iterations, "distillation", "iteration").iteration)
-    result = importlib.import_module(f"distillery.methods.{cell['method']}").distill(
+    result = importlib.import_module(f"distillery.methods.{module}").distill(
         images,
         labels,
         initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
@@ -54,6 +54,7 @@ if __name__ == "__main__":
         distill(
             run,
             cell=snakemake.params.cell,
+            module=snakemake.params.module,
             network=snakemake.params.network,
             settings=snakemake.params.settings,
             protocol=snakemake.params.protocol,
