@@ -4,6 +4,7 @@ read."""
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,23 @@ def save(path: str | os.PathLike, tensors: dict[str, torch.Tensor], header: dict
     """Write ``tensors`` and a JSON ``header`` to ``path``; the same content gives the same bytes.
 
     The header goes under one metadata key, because safetensors does not keep the order of several.
+
+    Raises:
+        OSError: it cannot be written; it names ``path``.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # As JSON gives it back: a seal over other keys or types would not match what is read.
     header = json.loads(_text({**header, "sha256": digest(tensors)}))
     text = _text({**header, "seal": _seal(header)})
     with atomic(path) as temporary:
-        save_file(tensors, str(temporary), metadata={"header": text})
+        try:
+            save_file(tensors, str(temporary), metadata={"header": text})
+        except SafetensorError as error:
+            # It tells the system's error by its text alone.
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What every computing job shares: its log, its threads and device, its progress, its cost, and how it fails."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from distillery import cost, device, provenance
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.files import write_text
+from distillery.metrics import sealed
 
 LOG_EVERY_SECONDS = 20.0
 
@@ -90,7 +92,8 @@ class Run:
         """Write what this job took so far: seconds, peak memory, device, versions, and what it ran. The one artefact that holds times."""
         self._meter.__exit__()
         record = {"rule": rule, **identity, **self._meter.record(), **self._code, "code": code, "started": self._started, "settings": settings}
-        write_text(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+        record = json.loads(json.dumps(record))  # as it is read again: tuples are lists
+        write_text(path, json.dumps(sealed(record), indent=1, sort_keys=True) + "\n")
 
 
 @contextlib.contextmanager
@@ -106,6 +109,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    logging.raiseExceptions = False  # a log that cannot be written to, on a full disk say, is no reason to fail
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(handler)
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
@@ -126,6 +130,9 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
     except UserError as error:
         _fail(str(error))
     except Exception as error:
+        unwritten = _cannot_write(error)
+        if unwritten:
+            _fail(unwritten)
         if not _out_of_memory(error):
             log.error("%s", traceback.format_exc())
             raise
@@ -138,6 +145,18 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
         log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
         handler.close()
+
+
+def _cannot_write(error: Exception) -> str | None:
+    """What to say where a disk is full or a folder may not be written to; ``None`` for any other error."""
+    if not isinstance(error, OSError):
+        return None
+    told = f"{error.filename or 'the results'}: cannot be written: {error.strerror}; "
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{told}free some space and run again, what was finished before is kept"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{told}make the folder writable, or name another by the config's `results`"
+    return None
 
 
 def _out_of_memory(error: Exception) -> bool:

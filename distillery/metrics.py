@@ -1,6 +1,7 @@
 """The tidy record of measurements: one row a measurement, the same columns everywhere."""
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -57,7 +58,10 @@ class Metrics:
         self.rows.extend({**self._common, **row} for row in other.rows)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the rows as CSV, whole or not at all; a float is written so that reading it gives the same float."""
+        """Write the rows as CSV, whole or not at all; a float is written so that reading it gives the same float.
+
+        The last line is a comment with the SHA-256 of all before it, by which :func:`collect` finds a damaged file.
+        """
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
@@ -65,37 +69,50 @@ class Metrics:
             value = row["value"]
             number = int(value) if math.isfinite(value) and value == int(value) and abs(value) < 2**53 else value
             writer.writerow({**row, "value": repr(number)})
-        write_text(path, text.getvalue())
+        write_text(path, text.getvalue() + _seal(text.getvalue()))
+
+
+def _seal(text: str) -> str:
+    return f"# sha256 {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
     """Concatenate metrics files in the order given.
 
     Raises:
-        UserError: a file is not a metrics file (empty, cut short, or of other columns).
+        UserError: a file is not a metrics file, or not what was written (empty, cut short, changed, of other columns).
     """
     header = ",".join(COLUMNS) + "\n"
     parts = [header]
     for path in paths:
         try:
-            with open(path, encoding="utf-8") as file:
-                first, body = file.readline(), file.read()
+            with open(path, encoding="utf-8", newline="") as file:
+                text = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); delete it and run snakemake again") from error
-        # A job may have nothing to tell, as a coreset has no loss: its file is the line of columns alone.
-        if first != header or (body and not body.endswith("\n")):
+        at = text.rfind("# sha256 ")
+        if not text.startswith(header) or at < 0 or text[at:] != _seal(text[:at]):
             raise UserError(
                 f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule makes it anew"
             )
-        parts.append(body)
+        # A job may have nothing to tell, as a coreset has no loss: then there is the line of columns alone.
+        parts.append(text[len(header) : at])
     write_text(output, "".join(parts))
+
+
+SEAL = "sha256"
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged file is found."""
+    return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
 def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
     """Put the cost records (one JSON object a file) into one JSON list, in the order given.
 
     Raises:
-        UserError: a file is missing, or is not one JSON object.
+        UserError: a file is missing, or is not one JSON object as :func:`sealed` gives it.
     """
     records = []
     for path in paths:
@@ -104,6 +121,9 @@ def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> 
                 record = json.load(file)
             if not isinstance(record, dict):
                 raise ValueError(f"it holds a {type(record).__name__}, not an object")
+            if record != sealed({name: value for name, value in record.items() if name != SEAL}):
+                raise ValueError("it is not what was written")
+            del record[SEAL]
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule makes it anew"

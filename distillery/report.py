@@ -58,7 +58,7 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
         where, parts = ", ".join(str(path) for path in paths[:2]) + (", …" if len(paths) > 2 else ""), []
         for path in paths:
             try:
-                parts.append(pd.read_csv(path, dtype=str, keep_default_na=False))
+                parts.append(pd.read_csv(path, dtype=str, keep_default_na=False, comment="#"))
             except (OSError, ValueError) as error:
                 raise UserError(
                     f"{path}: the metrics cannot be read ({_short(error)}); delete the file: the rule that wrote it "

@@ -366,6 +366,13 @@ def random_floats(count=2000):
     return [*found, 0.1, 1 / 3, 1e16, 2.0**53, 2.0**53 + 2, 1e300, 5e-324, 0.0, 1.0, -7.0, float(torch.tensor(0.1))]
 
 
+def rows_of(path):
+    """The lines of a metrics file without its seal."""
+    *lines, seal = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert seal == f"# sha256 {hashlib.sha256(''.join(lines).encode()).hexdigest()}\n"
+    return lines
+
+
 def test_floats_come_back_exactly(tmp_path):
     values = random_floats()
     assert len(values) > 1500
@@ -373,8 +380,7 @@ def test_floats_come_back_exactly(tmp_path):
     for value in values:
         found.add("loss", value)
     found.save(tmp_path / "metrics.csv")
-    with open(tmp_path / "metrics.csv", newline="") as file:
-        assert [float(row["value"]) for row in csv.DictReader(file)] == values
+    assert [float(row["value"]) for row in csv.DictReader(rows_of(tmp_path / "metrics.csv"))] == values
 
 
 def test_values_that_are_no_number_come_back(tmp_path):
@@ -382,7 +388,7 @@ def test_values_that_are_no_number_come_back(tmp_path):
     for value in (math.nan, math.inf, -math.inf):
         found.add("loss", value)
     found.save(tmp_path / "metrics.csv")
-    values = pandas.read_csv(tmp_path / "metrics.csv")["value"].tolist()
+    values = pandas.read_csv(tmp_path / "metrics.csv", comment="#")["value"].tolist()
     assert math.isnan(values[0]) and values[1:] == [math.inf, -math.inf]
 
 
@@ -391,10 +397,9 @@ def test_a_row_has_its_own_columns_and_those_of_the_job(tmp_path):
     found.add("class_accuracy", torch.tensor(0.5), model=2, class_=7, split="test", epoch=None)
     found.add("accuracy", 1, dataset='a "quoted", name')
     found.save(tmp_path / "metrics.csv")
-    with open(tmp_path / "metrics.csv", newline="") as file:
-        reader = csv.DictReader(file)
-        first, second = reader
-        assert tuple(reader.fieldnames) == metrics.COLUMNS
+    reader = csv.DictReader(rows_of(tmp_path / "metrics.csv"))
+    first, second = reader
+    assert tuple(reader.fieldnames) == metrics.COLUMNS
     given = {"rule": "evaluate_synthetic", "dataset": "MNIST", "ipc": "10", "model": "2", "class": "7", "split": "test"}
     expected = dict.fromkeys(metrics.COLUMNS, "") | given | {"measure": "class_accuracy", "value": "0.5"}
     assert first == expected
@@ -441,7 +446,9 @@ def test_collecting_refuses_what_is_no_whole_metrics_file(tmp_path):
     found.save(good)
     whole = good.read_bytes()
     header = len(",".join(metrics.COLUMNS))
-    for left in (b"", whole[:10], whole[:header], whole[: header + 5], whole[:-1], b"\xff\xfe", whole[5:]):
+    rows = whole.index(b"# sha256")
+    parts = [whole[:end] for end in (0, 10, header, header + 1, header + 5, rows, -1)]
+    for left in (*parts, b"\xff\xfe", whole[5:], whole.replace(b"0.25", b"0.75")):
         bad.write_bytes(left)
         with pytest.raises(UserError, match=r"bad\.csv"):
             metrics.collect([good, bad], tmp_path / "all.csv")
@@ -456,13 +463,14 @@ def test_collecting_refuses_what_is_no_whole_metrics_file(tmp_path):
 def test_costs_become_one_list(tmp_path):
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
     for n, path in enumerate(paths):
-        path.write_text(json.dumps({"seconds": 0.1 + n, "rule": "distill"}))
+        path.write_text(json.dumps(metrics.sealed({"seconds": 0.1 + n, "rule": "distill"})))
     metrics.collect_costs(paths, tmp_path / "costs.json")
     assert json.loads((tmp_path / "costs.json").read_text()) == [
         {"seconds": 0.1, "rule": "distill"},
         {"seconds": 1.1, "rule": "distill"},
     ]
-    for left in ("", '{"seconds": 1', "[]", "3"):
+    whole = paths[1].read_text()
+    for left in ("", '{"seconds": 1', "[]", "3", '{"seconds": 1}', whole.replace("1.1", "1.2")):
         paths[1].write_text(left)
         with pytest.raises(UserError, match=r"b\.json: is not a cost record"):
             metrics.collect_costs(paths, tmp_path / "others.json")
