@@ -5,7 +5,7 @@ CORES ?= 2
 BIN := .venv/bin
 QUICKSTART := results/quickstart
 
-.PHONY: help quickstart test test-slurm bench lint format lock clean
+.PHONY: help quickstart test test-kills test-slurm bench lint format lock clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -28,6 +28,9 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 
 test: .venv/.done ## Run the test suite
 	$(BIN)/python -m pytest
+
+test-kills: .venv/.done ## Kill jobs and Snakemake at 20 random moments and compare the bytes (10 minutes or more)
+	$(BIN)/python tests/faults/kills.py
 
 test-slurm: .venv/.done ## Run a study on a real Slurm of one node, set up and taken down here (root, Debian; minutes)
 	bash tests/slurm/run.sh

@@ -12,6 +12,7 @@ import http.client
 import importlib
 import io
 import json
+import lzma
 import os
 import pickle
 import pkgutil
@@ -218,7 +219,8 @@ def _bounded(file: BinaryIO, label: str, limit: int) -> bytes:
 def _damage(label: str) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    # TypeError is what `tarfile` says of a gzip header that ends early; LZMAError that of an xz stream.
+    except (tarfile.TarError, OSError, EOFError, TypeError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{label}: is damaged or cut short ({error})") from error
 
 

@@ -16,7 +16,7 @@ import torch
 from distillery import __version__, artefact, data, files, metrics, streams, synthetic
 from distillery.errors import UserError
 from distillery.metrics import Metrics
-from distillery.synthetic import Evolution, SyntheticSet
+from distillery.synthetic import Evolution, SyntheticSet, load_evolution
 
 TENSORS = {
     "images": torch.linspace(-1, 1, 12).view(3, 1, 2, 2),
@@ -259,6 +259,14 @@ HARD = torch.zeros(6, dtype=torch.int64)
 def test_what_is_no_set_is_refused(images, labels, message):
     with pytest.raises(UserError, match=message):
         SyntheticSet(images, labels, None, {"classes": CLASSES})
+
+
+def test_another_artefact_is_no_evolution(tmp_path):
+    path = tmp_path / "evolution.safetensors"
+    for tensors in ({}, {"images": torch.zeros(2, 1)}, {"iterations": torch.arange(2)}, {"iterations": torch.arange(2), "images": torch.zeros(3, 1)}):
+        artefact.save(path, tensors, {})
+        with pytest.raises(UserError, match="holds no snapshots"):
+            load_evolution(path, torch.arange(1), "cpu")
 
 
 def test_another_artefact_is_no_set(tmp_path):

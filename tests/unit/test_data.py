@@ -349,6 +349,15 @@ def test_bad_svhn_is_refused_by_name(tmp_path):
         sources.read_svhn(read, svhn.SPEC, *svhn.FILES)
 
 
+def test_an_archive_whose_gzip_header_ends_early_is_refused(tmp_path):
+    """What a fuzzer found: `tarfile` says a TypeError."""
+    archive = tmp_path / "a.tar.gz"
+    for length in range(1, 20):
+        archive.write_bytes(b"\x1f\x8b\x08\x08\0\0\0\0\x02\xffname-without-end"[:length])
+        with pytest.raises(UserError, match="damaged or cut short"):
+            sources.in_tar(archive, "inside", ["train"])
+
+
 def test_archives_that_lack_a_file_are_cut_short_or_hide_a_link_are_refused(tmp_path):
     archive = tmp_path / "package.tgz"
     (tmp_path / "secret").write_text("secret")
