@@ -15,10 +15,7 @@ from torch import Tensor
 from distillery import checkpoint as checkpoints
 from distillery import networks
 from distillery.device import Compute, nominal_seconds
-from distillery.errors import UserError
 from distillery.methods import base
-
-CHECK_EVERY = 10
 
 Parameters = Mapping[str, Tensor]
 
@@ -145,8 +142,8 @@ def distill(
         if method.after is not None:
             method.after(features.detach(), statistics, given)
         loss = loss.detach()
-        if iteration % CHECK_EVERY == 0 or iteration == iterations:
-            finite_loss = _check(method.name, iteration, loss, synthetic, finite_loss)
+        if iteration % base.CHECK_EVERY == 0 or iteration == iterations:
+            finite_loss = base.finite(method.name, iteration, loss, synthetic, finite_loss, "lr_images")
         recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
         if checkpoint.due():
             state = {"images": synthetic, **checkpoints.prefixed("evolution", recorder.state()), **checkpoints.prefixed("method", method.state())}
@@ -154,11 +151,3 @@ def distill(
             state |= checkpoints.prefixed("optimiser", held)
             checkpoint.save(state, {"finite_loss": finite_loss, "iteration": iteration}, f"iteration {iteration}")
     return base.Result(synthetic.reshape(initial.shape), base.synthetic_labels(classes, ipc, device))
-
-
-def _check(name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None) -> float:
-    """The loss, if it and the images are finite. Read now and then only: a look makes a device wait."""
-    if not (torch.isfinite(loss) and torch.isfinite(images).all()):
-        seen = f"the last finite matching loss seen was {last:.4g}" if last is not None else "no finite matching loss was seen before"
-        raise UserError(f"{name} diverged by iteration {iteration}: the images or the loss are not finite ({seen}); try a smaller lr_images")
-    return float(loss)

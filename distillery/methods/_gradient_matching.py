@@ -27,7 +27,6 @@ from torch import Tensor
 from distillery import augment, matching, networks
 from distillery import checkpoint as checkpoints
 from distillery.device import Compute, nominal_seconds
-from distillery.errors import UserError
 from distillery.methods import base
 
 SETTINGS = {
@@ -73,7 +72,6 @@ SETTINGS = {
 # Images a class: (outer, inner). The published settings; 100 is the author's advice.
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)}
 
-CHECK_EVERY = 10
 # Images whose second-order graph is alive at once on the synthetic side (about 5 MB an image at width 128).
 _TOGETHER = {"cpu": 200, "cuda": 2000}
 
@@ -211,8 +209,8 @@ def distill(
                 params = _train(params, flat, targets, train_gradient, rate_network, inner, batch, streams["order"], augmented)
             else:
                 loss = total / outer
-                if iteration % CHECK_EVERY == 0 or iteration == iterations:
-                    finite_loss = _check(name, iteration, loss, synthetic, finite_loss)
+                if iteration % base.CHECK_EVERY == 0 or iteration == iterations:
+                    finite_loss = base.finite(name, iteration, loss, synthetic, finite_loss, "lr_images, then a smaller lr_network")
                 recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
             if checkpoint.due():
                 # Between two image steps the network, its streams and the sum so far belong to the state; after the last, none does.
@@ -242,19 +240,3 @@ def _train(params, images, labels, gradient, rate, epochs, batch, order, augment
             gradients = gradient(params, augmented(images[chosen]), labels[chosen], weights)
             params = {name: value - rate * gradients[name] for name, value in params.items()}
     return params
-
-
-def _check(name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None) -> float:
-    """The loss, if it and the images are finite. Read now and then only: a look makes a device wait."""
-    value = float(loss)
-    if not (torch.isfinite(loss) and torch.isfinite(images).all()):
-        seen = (
-            f"the last finite matching loss seen was {last:.4g}"
-            if last is not None
-            else "no finite matching loss was seen before"
-        )
-        raise UserError(
-            f"{name} diverged by iteration {iteration}: the images or the loss are not finite ({seen}); "
-            "try a smaller lr_images, then a smaller lr_network"
-        )
-    return value

@@ -24,6 +24,7 @@ from distillery.errors import UserError
 from distillery.methods import base
 from distillery.unroll import Unroll
 
+PROTOCOL = {**base.AUGMENTED, "models": 5, "lr": "learned"}
 SETTINGS = {
     "iterations": {
         "type": "integer",
@@ -140,18 +141,10 @@ def distill(
     """
     device = initial.device
     steps, ahead, latest = settings["syn_steps"], settings["expert_epochs"], settings["max_start_epoch"]
-    if experts is None or experts.number < 1:
-        raise UserError(f"{name} learns from expert trajectories, and none were given")
     module = base.network(network, device)
     apply, _ = networks.functional(module)
     like = base.fresh_parameters(module, stream("count"))
-    length = sum(value.numel() for value in like.values())
-    found = experts.pair(0, 0, 0)[0].numel()
-    if found != length:
-        raise UserError(
-            f"{name}: the experts have {found} parameters and {network['name']} has {length}; "
-            "they must be of the same network and dataset"
-        )
+    base.fitting(name, experts, like, network)
     if latest + ahead > experts.epochs + 1:
         raise UserError(
             f"{name}: max_start_epoch {latest} and expert_epochs {ahead} reach to epoch {latest - 1 + ahead}, "

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from distillery import augment, networks
 from distillery.errors import UserError
 
+# How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and theirs where images are augmented.
+PROTOCOL = {"models": 20, "epochs": 300, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "none"}
+AUGMENTED = {"models": 20, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+
 
 @dataclass
 class Result:
@@ -147,6 +151,36 @@ def enough(index: ClassIndex, ipc: int) -> None:
                 f"ipc {ipc} asks for {ipc} real images of class {c}, which has only {count} training images; "
                 f"take an ipc of {count} or less"
             )
+
+
+# A look at the loss makes a device wait: only every so many iterations is one taken.
+CHECK_EVERY = 10
+
+
+def finite(name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None, remedy: str) -> float:
+    """The loss of ``iteration`` as a number, if it and the images are finite.
+
+    Args:
+        name: the method's.
+        last: the last loss that was seen to be finite.
+        remedy: the setting of which a smaller one is worth a try.
+
+    Raises:
+        UserError: it diverged.
+    """
+    if not (torch.isfinite(loss) and torch.isfinite(images).all()):
+        seen = f"the last finite matching loss seen was {last:.4g}" if last is not None else "no finite matching loss was seen before"
+        raise UserError(f"{name} diverged by iteration {iteration}: the images or the loss are not finite ({seen}); try a smaller {remedy}")
+    return float(loss)
+
+
+def fitting(name: str, experts, like: Mapping[str, Tensor], spec: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` where there are no experts, or they have not the parameters ``like`` of the network ``spec``."""
+    if experts is None or experts.number < 1:
+        raise UserError(f"{name} learns from expert trajectories, and none were given")
+    length, found = sum(value.numel() for value in like.values()), experts.pair(0, 0, 0)[0].numel()
+    if found != length:
+        raise UserError(f"{name}: the experts have {found} parameters and {spec['name']} has {length}; they must be of the same network and dataset")
 
 
 def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:

@@ -15,17 +15,7 @@ KIND = "distillation"
 NEEDS_EXPERTS = False
 SETTINGS = _gradient_matching.SETTINGS
 # Published: 300 epochs; 1000 where images are augmented, which they are on MNIST alone.
-PROTOCOL = {
-    "models": 20,
-    "epochs": 300,
-    "lr": 0.01,
-    "momentum": 0.9,
-    "weight_decay": 0.0005,
-    "batch": 256,
-    "decay": "half",
-    "augment": "none",
-    "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}],
-}
+PROTOCOL = {**base.PROTOCOL, "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}]}
 
 
 def distill(*arguments, **keywords) -> base.Result:

@@ -24,7 +24,7 @@ SETTINGS = {
     "batch_real": {"type": "integer", "minimum": 1, "default": 256, "description": "Real images of a class a step."},
     "augment": {"type": "string", "enum": ["none", "dsa"], "default": "dsa", "description": "Siamese augmentation."},
 }
-PROTOCOL = {"models": 20, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+PROTOCOL = base.AUGMENTED
 
 
 def distill(*arguments, settings, **keywords) -> base.Result:

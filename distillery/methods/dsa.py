@@ -14,7 +14,7 @@ TITLE = "DSA"
 KIND = "distillation"
 NEEDS_EXPERTS = False
 SETTINGS = _gradient_matching.SETTINGS
-PROTOCOL = {"models": 20, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+PROTOCOL = base.AUGMENTED
 
 
 def distill(*arguments, **keywords) -> base.Result:

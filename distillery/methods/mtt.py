@@ -14,7 +14,7 @@ TITLE = "MTT"
 KIND = "distillation"
 NEEDS_EXPERTS = True
 SETTINGS = _trajectory_matching.SETTINGS
-PROTOCOL = {"models": 5, "epochs": 1000, "lr": "learned", "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+PROTOCOL = _trajectory_matching.PROTOCOL
 
 
 def distill(*arguments, **keywords) -> base.Result:

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from distillery import networks
-from distillery.errors import UserError
 from distillery.methods import _distribution_matching, base
 
 TITLE = "NCFM"
@@ -43,14 +42,14 @@ SETTINGS = {
     "lr_sampling": {"type": "number", "exclusiveMinimum": 0, "default": 0.001, "description": "Learning rate of the sampling network (Adam)."},
     "augment": {"type": "string", "enum": ["none", "dsa"], "default": "dsa", "description": "Siamese augmentation."},
 }
-PROTOCOL = {"models": 5, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+PROTOCOL = {**base.AUGMENTED, "models": 5}
 
 SCALE = 300.0
 # How many frequencies share one scale of the sampling network.
 _SHARED = 16
 
 
-def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ipc: int, settings, stream, experts=None, **keywords) -> base.Result:
+def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ipc: int, network, settings, stream, experts=None, **keywords) -> base.Result:
     """Distil a set by matching characteristic functions; arguments and errors are those of ``_distribution_matching.distill``.
 
     Args:
@@ -59,16 +58,12 @@ def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ip
     Raises:
         UserError: besides, there are no experts, or they are of another network.
     """
-    if experts is None or experts.number < 1:
-        raise UserError("ncfm takes its features from experts, and none were given")
     targets = base.synthetic_labels(classes, ipc, initial.device)
 
     def make(module: nn.Module) -> _distribution_matching.Matching:
         apply, _ = networks.functional(module)
         like = networks.parameters(module)
-        length, found = sum(value.numel() for value in like.values()), experts.pair(0, 0, 0)[0].numel()
-        if found != length:
-            raise UserError(f"ncfm: the experts have {found} parameters and the network has {length}; they must be of the same network and dataset")
+        base.fitting("ncfm", experts, like, network)
         size = module.classifier.in_features
         sampler = Sampler(size, settings["lr_sampling"], stream("sampling")).to(initial.device) if settings["sampling"] == "learned" else None
 
@@ -111,7 +106,7 @@ def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ip
         return _distribution_matching.Matching("ncfm", feature_network, _features, loss, given, after, sampler.state, sampler.restore)
 
     descent = functools.partial(torch.optim.AdamW, lr=settings["lr_images"])
-    own = {"classes": classes, "ipc": ipc, "settings": settings, "stream": stream}
+    own = {"classes": classes, "ipc": ipc, "network": network, "settings": settings, "stream": stream}
     return _distribution_matching.distill(make, descent, images, labels, initial, **own, **keywords)
 
 

@@ -14,7 +14,7 @@ from distillery.methods import base
 TITLE = "Random"
 KIND = "coreset"
 NEEDS_EXPERTS = False
-PROTOCOL = {"models": 20, "epochs": 300, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "none"}
+PROTOCOL = base.PROTOCOL
 SETTINGS = {}
 
 

@@ -29,7 +29,7 @@ SETTINGS = {
     "lr_labels": {"type": "number", "minimum": 0, "default": 0, "description": "Learning rate of the labels' logits; 0 keeps the teacher's."},
     "teachers": {"type": "integer", "minimum": 1, "default": 5, "description": "Experts whose logits are averaged; all, if there are fewer."},
 }
-PROTOCOL = {"models": 5, "epochs": 1000, "lr": "learned", "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+PROTOCOL = _trajectory_matching.PROTOCOL
 
 _BATCH = 256
 # Real images a class from which its mean logits are taken.
