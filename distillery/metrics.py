@@ -114,19 +114,27 @@ def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> 
     Raises:
         UserError: a file is missing, or is not one JSON object as :func:`sealed` gives it.
     """
-    records = []
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8") as file:
-                record = json.load(file)
-            if not isinstance(record, dict):
-                raise ValueError(f"it holds a {type(record).__name__}, not an object")
-            if record != sealed({name: value for name, value in record.items() if name != SEAL}):
-                raise ValueError("it is not what was written")
-            del record[SEAL]
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule makes it anew"
-            ) from error
-        records.append(record)
+    records = [read_cost(path) for path in paths]
     write_text(output, json.dumps(records, indent=1, sort_keys=True) + "\n")
+
+
+def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, Any]:
+    """One job's cost record, without its seal.
+
+    Args:
+        unsealed: a record without a seal, or with another, is read too: those of earlier versions have none.
+
+    Raises:
+        UserError: the file is missing, is no JSON object, or (unless ``unsealed``) is not what :func:`sealed` gave.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        if not isinstance(record, dict):
+            raise ValueError(f"it holds a {type(record).__name__}, not an object")
+        found = {name: value for name, value in record.items() if name != SEAL}
+        if not unsealed and record != sealed(found):
+            raise ValueError("it is not what was written")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule makes it anew") from error
+    return found

@@ -18,6 +18,7 @@ from typing import Any
 from distillery import plugins, published
 from distillery.errors import UserError
 from distillery.files import write_text
+from distillery.metrics import read_cost
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 DOCUMENT, RECORDS = "reproduction.md", "reproduction"
@@ -73,13 +74,13 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
         header = artefact.header(path, rule="distill or import_synthetic")
         # A set that others released has cost us nothing.
         beside = path.with_name("cost.json")
-        sets[_key(header)] = header, _cost(beside) if beside.exists() else {}
+        sets[_key(header)] = header, read_cost(beside, unsealed=True) if beside.exists() else {}
     recipes = _recipes(results)
     cells: dict[str, dict] = {}
     left_out = 0
     for stage in ("evaluate", "vanilla"):
         for path in sorted((results / stage).rglob("cost.json")):
-            cost = _cost(path)
+            cost = read_cost(path, unsealed=True)
             accuracies = _accuracies(path.with_name("metrics.csv"))
             if cost.get("rule") not in ("evaluate_synthetic", "train_vanilla") or not accuracies:
                 continue
@@ -120,16 +121,6 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
         "contexts": [json.loads(context) for context in contexts],
         "cells": ordered,
     }
-
-
-def _cost(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}, not an object")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again") from error
-    return found
 
 
 def _key(about: Mapping) -> tuple:
@@ -181,7 +172,7 @@ def _recipes(results: Path) -> list[dict[str, Any]]:
 
     found: dict[tuple, dict] = {}
     for path in sorted((results / "experts").rglob("cost.json")):
-        cost, beside = _cost(path), path.with_name("metrics.csv")
+        cost, beside = read_cost(path, unsealed=True), path.with_name("metrics.csv")
         if not beside.exists():
             continue
         numbers = set(report.read_metrics(beside)["model"].dropna())

@@ -12,7 +12,7 @@ from distillery import evaluate
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.metrics import Metrics
-from distillery.training import Recipe
+from distillery.recipe import Recipe
 
 
 def random_images(images: Tensor, labels: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
