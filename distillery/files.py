@@ -1,10 +1,11 @@
 """Artefacts appear whole: written beside their place, flushed to the disk, then renamed."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from distillery.errors import UserError
@@ -82,3 +83,36 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write ``text`` (UTF-8) to ``path``, whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> None:
+    """Write the SHA-256 of files that stand beside ``path``, one a line, as ``sha256sum`` writes and checks them."""
+    write_text(path, "".join(map(_sum, files)))
+
+
+def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, rule: str) -> None:
+    """Whether ``files`` are what :func:`write_sums` has seen.
+
+    Args:
+        rule: the rule that makes the files and ``path`` again, for the message.
+
+    Raises:
+        UserError: a file or ``path`` cannot be read, or a file is not the one that ``path`` speaks of.
+    """
+    advice = f"delete it and run snakemake again: the rule {rule} makes it anew"
+    try:
+        sums = Path(path).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: the sums cannot be read ({error}); {advice}") from error
+    for file in files:
+        try:
+            found = _sum(file)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error}); {advice}") from error
+        if found not in sums:
+            raise UserError(f"{file}: is not what {Path(path).name} beside it speaks of; {advice}")
+
+
+def _sum(path: str | os.PathLike) -> str:
+    with open(path, "rb") as file:
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {Path(path).name}\n"

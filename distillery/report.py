@@ -1680,6 +1680,7 @@ def build(
     template: str | Path,
     output: str | Path,
     provenance: dict,
+    sums: str | Path | None = None,
 ) -> None:
     """Write the report: one HTML file that fetches nothing; the same inputs give the same bytes.
 
@@ -1694,6 +1695,7 @@ def build(
         output: the HTML file, written whole or not at all.
         provenance: what else tells where the figures come from (device, commit, date …), shown as it is; ``packages``
             in it is the software bill, a list of ``name``, ``version`` and ``licence``.
+        sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one is found.
 
     What the study lacks (no continual learning, no whole-set training, no images) leaves its section out.
 
@@ -1707,6 +1709,8 @@ def build(
         raise UserError(
             f"{template}: the report's template cannot be read ({_short(error)}); it is part of the repository"
         ) from error
+    if sums is not None:
+        files.check_sums(sums, [metrics, costs], rule="collect")
     study = _Study(metrics, costs, sets, evolutions, data, config, provenance)
     accuracy = _accuracy(study)
     environment = jinja2.Environment(

@@ -41,7 +41,7 @@ STUDY = {
     "continual": {"datasets": []},
 }
 # Times differ from run to run, and what shows them.
-TIMED = ("cost.json", "costs.json", "report.html")
+TIMED = ("cost.json", "costs.json", "SHA256SUMS", "report.html")
 
 
 def prepare(folder: Path) -> None:

@@ -149,8 +149,10 @@ def test_a_checkpoint_of_another_job_or_a_damaged_one_is_not_used(tmp_path, capl
     tensors, values = Checkpoint(path, {"seed": 1, "code": "a"}).load()
     assert torch.equal(tensors["x"], torch.ones(3)) and values == {"iteration": 4}
     assert Checkpoint(path, {"code": "b", "seed": 1}).load() is None
-    path.write_bytes(path.read_bytes()[:-2])
-    assert Checkpoint(path, {"code": "a", "seed": 1}).load() is None
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-2], whole[:-1] + bytes([whole[-1] ^ 1]), whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]):
+        path.write_bytes(damaged)
+        assert Checkpoint(path, {"code": "a", "seed": 1}).load() is None
     assert Checkpoint(tmp_path / "none", {}).load() is None
 
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-SUMMED = {"results/summary.csv", "results/costs.json", "results/report.html"}
+SUMMED = {"results/summary.csv", "results/costs.json", "results/SHA256SUMS", "results/report.html"}
 REPORT = {"results/report.html"}
 DC = "results/synthetic/digits/dc/noise/ipc1/seed0"
 MTT = "results/synthetic/digits/mtt/real/ipc1/seed0"

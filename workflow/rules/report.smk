@@ -10,6 +10,7 @@ rule collect:
     output:
         summary=f"{RESULTS}/summary.csv",
         costs=f"{RESULTS}/costs.json",
+        sums=f"{RESULTS}/SHA256SUMS",
     log:
         f"{LOGS}/collect.log",
     benchmark:
@@ -33,6 +34,7 @@ rule report:
     input:
         summary=f"{RESULTS}/summary.csv",
         costs=f"{RESULTS}/costs.json",
+        sums=f"{RESULTS}/SHA256SUMS",
         sets=paths(f"{SYNTHETIC}/synthetic.safetensors", STUDY.cells),
         evolutions=paths(f"{SYNTHETIC}/evolution.safetensors", OWN_CELLS),
         data=[DATA.format(dataset=dataset) for dataset in STUDY.dataset_names],

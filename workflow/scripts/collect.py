@@ -1,11 +1,12 @@
-"""Put every measurement of the study into one table, and every job's cost into one list."""
+"""Put every measurement of the study into one table, every job's cost into one list, and note what the two hold."""
 
-from distillery import job, metrics
+from distillery import files, job, metrics
 
 
 def collect(*, inputs, outputs):
     metrics.collect(inputs.metrics, outputs.summary)
     metrics.collect_costs(inputs.costs, outputs.costs)
+    files.write_sums(outputs.sums, [outputs.summary, outputs.costs])
 
 
 if __name__ == "__main__":

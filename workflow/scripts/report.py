@@ -8,6 +8,7 @@ def report(*, config, inputs, output):
     page.build(
         metrics=inputs.summary,
         costs=inputs.costs,
+        sums=inputs.sums,
         sets=inputs.sets,
         evolutions=inputs.evolutions,
         data=inputs.data,
