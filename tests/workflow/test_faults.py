@@ -84,7 +84,7 @@ def test_a_damaged_artefact_is_found_at_load_and_named_with_the_rule_that_makes_
             load(path)
         told = str(caught.value)
         # Of sums that are damaged one cannot tell which of the two sides is: the file that they speak of is named, and they by name.
-        assert (str(path) in told or kind == "sums" and path.name in told) and rule in told and "\n" not in told and len(told) < 500
+        assert (str(path) in told or (kind == "sums" and path.name in told)) and rule in told and "\n" not in told and len(told) < 500
 
 
 # ---- disks --------------------------------------------------------------------------------------------------------------------------------
