@@ -117,7 +117,7 @@ def budget(method: str, dataset: str, ipc: int | None, protocol: str = "publishe
     ``networks`` (a set), ``sets``.
 
     Keys that the method has no use for, or that were not found, are absent; an empty dict means nothing is known.
-    From the authors' code for DC, DSA, DM and MTT, and from the course project's.
+    From the authors' code for DC, DSA, DM and MTT (TESLA's is built on MTT's and keeps its defaults), and from the course project's.
     """
     if protocol == "course project":
         if method == "whole":
@@ -133,6 +133,6 @@ def budget(method: str, dataset: str, ipc: int | None, protocol: str = "publishe
         return {"iterations": 1000, **loops, "epochs": epochs, "networks": 20, "sets": 5}
     if method == "dm":
         return {"iterations": 20000, "epochs": 1000, "networks": 20, "sets": 5}
-    if method == "mtt":
+    if method in ("mtt", "tesla"):
         return {"iterations": 5000, "experts": 100, "epochs": 1000, "networks": 5, "sets": 1}
     return {}

@@ -26,7 +26,7 @@ SELECTIONS = {
     "best_test": "best on test (papers’ habit)",
 }
 CORESETS = ("random", "herding")
-METHOD_ORDER = ("whole", "dc", "dsa", "dm", "mtt", "ncfm")
+METHOD_ORDER = ("whole", "dc", "dsa", "dm", "mtt", "tesla", "ncfm")
 INIT_ORDER = ("", "real", "noise", "imported")
 DATASET_ORDER = ("digits", "MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
 TITLES = {"whole": "Whole set", "random": "Random", "herding": "Herding", "ncfm": "NCFM"}
@@ -538,7 +538,7 @@ def _accuracy(study: _Study) -> dict:
                 "tables": tables,
                 "ladders": ladders,
                 "budgets": _budgets(study, dataset),
-                "notes": _mtt_notes(study, dataset),
+                "notes": _expert_notes(study, dataset),
                 "others": _others(study, sources, dataset),
             }
         )
@@ -779,22 +779,23 @@ def _budgets(study: _Study, dataset: str) -> dict | None:
     return {"columns": [BUDGET_COLUMNS[name] for name in columns], "lines": lines}
 
 
-def _mtt_notes(study: _Study, dataset: str) -> list[str]:
-    """Where trajectory matching had less than its authors gave it."""
+def _expert_notes(study: _Study, dataset: str) -> list[str]:
+    """Where a method that learns from experts had less than its authors gave it."""
     found: dict[tuple, list[int]] = {}
     for name, method, init, ipc in study.headers:
-        if name != dataset or method != "mtt" or init == "imported" or ipc is None:
+        theirs = published.budget(method, dataset, ipc)
+        if name != dataset or init == "imported" or ipc is None or "experts" not in theirs:
             continue
-        ours, theirs = _our_budget(study, dataset, "mtt", ipc), published.budget("mtt", dataset, ipc)
+        ours = _our_budget(study, dataset, method, ipc)
         pairs = tuple((ours[word], theirs[word], word) for word in ("experts", "iterations") if word in ours)
-        if any(own < full for own, full, _ in pairs) and ipc not in found.setdefault(pairs, []):
-            found[pairs].append(ipc)
+        if any(own < full for own, full, _ in pairs) and ipc not in found.setdefault((method, pairs), []):
+            found[method, pairs].append(ipc)
     notes = []
-    for pairs, ipcs in found.items():
+    for (method, pairs), ipcs in found.items():
         sizes = " and ".join(str(ipc) for ipc in sorted(ipcs)) if len(ipcs) > 1 else ""
         size = f"{sizes} images a class" if sizes else _ipc(ipcs[0])
         notes.append(
-            f"{_method('mtt', study.titles)} at {size} ran with {' and '.join(f'{own} {word}' for own, _, word in pairs)}; "
+            f"{_method(method, study.titles)} at {size} ran with {' and '.join(f'{own} {word}' for own, _, word in pairs)}; "
             f"published: {' and '.join(f'{full} {word}' for _, full, word in pairs)}."
         )
     return notes

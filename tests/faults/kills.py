@@ -6,6 +6,7 @@ Each time one process is killed with SIGKILL, as a power cut or an out-of-memory
 until it succeeds. Prints one line a kill and exits with status 1 if any result differs. Takes about half a minute a kill on two cores.
 """
 
+import contextlib
 import hashlib
 import os
 import random
@@ -86,6 +87,30 @@ def content(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
+def kill(folder: Path, victim: str, moment: float, generator: random.Random) -> tuple[str, float]:
+    """Start a run and kill a job of it, or Snakemake, ``moment`` seconds later (the first job after that). Returns what was killed ("" if the run was
+    over before) and when."""
+    run = start(folder)
+    began = time.monotonic()
+    killed, at = "", 0.0
+    while run.poll() is None and not killed:
+        time.sleep(0.02)
+        at = time.monotonic() - began
+        if at < moment:
+            continue
+        if victim == "snakemake":
+            os.kill(run.pid, signal.SIGKILL)
+            killed = "snakemake"
+        elif found := jobs(folder):
+            process = generator.choice(sorted(found))
+            with contextlib.suppress(OSError):  # it may have ended just now
+                script = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1].decode()
+                os.kill(process, signal.SIGKILL)
+                killed = script.rsplit("/", 1)[1].split(".")[1]
+    run.wait()
+    return killed, at
+
+
 def main(number: int = 20, seed: int = 0) -> int:
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     whole = base / "whole"
@@ -99,22 +124,12 @@ def main(number: int = 20, seed: int = 0) -> int:
     for trial in range(number):
         folder = base / f"trial{trial}"
         prepare(folder)
-        moment, victim = generator.uniform(0.05, 0.9) * length, ("job", "snakemake")[trial % 2]
-        run = start(folder)
-        began = time.monotonic()
-        killed = ""
-        while run.poll() is None and not killed:
-            time.sleep(0.02)
-            if time.monotonic() - began < moment:
-                continue
-            if victim == "snakemake":
-                os.kill(run.pid, signal.SIGKILL)
-                killed = "snakemake"
-            elif found := jobs(folder):
-                process = generator.choice(sorted(found))
-                killed = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1].decode().rsplit("/", 1)[1].split(".")[1]
-                os.kill(process, signal.SIGKILL)
-        run.wait()
+        victim = ("job", "snakemake")[trial % 2]
+        killed, at = kill(folder, victim, generator.uniform(0.05, 0.9) * length, generator)
+        while not killed:  # the run was faster than the undisturbed one, and over: another, sooner
+            shutil.rmtree(folder)
+            prepare(folder)
+            killed, at = kill(folder, victim, generator.uniform(0.05, 0.6) * length, generator)
         restarts = 0
         while True:
             # What a killed Snakemake left running goes on beside the next run, as it would.
@@ -131,7 +146,7 @@ def main(number: int = 20, seed: int = 0) -> int:
         resumed = sum("going on from the checkpoint" in path.read_text() for path in (folder / "results/logs").rglob("*.log"))
         differ = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
         print(
-            f"kill {trial + 1}: {killed or 'nothing was left to kill'} at {moment:.1f} s, {restarts} restart(s), {resumed} job(s) went on from a checkpoint: "
+            f"kill {trial + 1}: {killed} at {at:.1f} s, {restarts} restart(s), {resumed} job(s) went on from a checkpoint: "
             + ("same bytes" if same else f"DIFFERS: {', '.join(differ) or 'the run failed'} ({folder})"),
             flush=True,
         )

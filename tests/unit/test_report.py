@@ -4,13 +4,14 @@ import html.parser
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from distillery import artefact, figures, published, report
+from distillery import artefact, figures, plugins, published, report
 from distillery.errors import UserError
 from distillery.metrics import COLUMNS
 from distillery.synthetic import SyntheticSet
@@ -575,6 +576,27 @@ def test_few_experts_and_iterations_are_told(study, page, tmp_path):
     }
     other = text_of(built(study, tmp_path / "r.html", config=config))
     assert "ran with 9 experts" in other and "ran with 6 experts" in other
+
+
+def test_a_method_of_ours_stands_beside_its_published_figures_whatever_their_writing():
+    ours = plugins.methods()
+    names = {name for name in published.table()["method"] if name.lower() in ours}
+    assert {"dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding"} <= names <= set(ours)
+
+
+def test_few_experts_are_told_of_every_method_that_learns_from_them():
+    header = {"dataset": "MNIST", "method": "tesla", "settings": {"iterations": 100}}
+    summary = pd.DataFrame(columns=["dataset", "method", "ipc", "models", "sets"])
+    study = SimpleNamespace(
+        headers={("MNIST", "tesla", "real", 1): header, ("MNIST", "dc", "real", 1): {**header, "method": "dc"}},
+        metrics=report.read_metrics(pd.DataFrame(columns=report.COLUMNS)),
+        summary=summary,
+        config={"experts": {"default": {"number": 3}}},
+        needs_experts={"tesla": True},
+        titles={"tesla": "TESLA"},
+    )
+    told = report._expert_notes(study, "MNIST")
+    assert told == ["TESLA at 1 image a class ran with 3 experts and 100 iterations; published: 100 experts and 5000 iterations."]
 
 
 def test_flops_ratio(page):
