@@ -728,10 +728,16 @@ def _resolved(block: Any, cell: dict) -> dict:
     return settings
 
 
+def _variant_of(study: _Study, method: str) -> str:
+    """The method that a block of the config varies; a method's own name otherwise."""
+    block = (study.config.get("methods") or {}).get(method)
+    return block.get("of", method) if isinstance(block, dict) else method
+
+
 def _experts(study: _Study, header: dict) -> int | None:
     """How many experts the set's method learned from, as the config says."""
     experts = study.config.get("experts")
-    if not isinstance(experts, dict) or not study.needs_experts.get(str(header.get("method"))):
+    if not isinstance(experts, dict) or not study.needs_experts.get(_variant_of(study, str(header.get("method")))):
         return None
     methods = study.config.get("methods") or {}
     recipe = _resolved(methods.get(header["method"]), header).get("experts", "default")
@@ -783,7 +789,7 @@ def _expert_notes(study: _Study, dataset: str) -> list[str]:
     """Where a method that learns from experts had less than its authors gave it."""
     found: dict[tuple, list[int]] = {}
     for name, method, init, ipc in study.headers:
-        theirs = published.budget(method, dataset, ipc)
+        theirs = published.budget(_variant_of(study, method), dataset, ipc)
         if name != dataset or init == "imported" or ipc is None or "experts" not in theirs:
             continue
         ours = _our_budget(study, dataset, method, ipc)

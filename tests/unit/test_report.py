@@ -585,18 +585,19 @@ def test_a_method_of_ours_stands_beside_its_published_figures_whatever_their_wri
 
 
 def test_few_experts_are_told_of_every_method_that_learns_from_them():
-    header = {"dataset": "MNIST", "method": "tesla", "settings": {"iterations": 100}}
+    header = {"dataset": "MNIST", "settings": {"iterations": 100}}
     summary = pd.DataFrame(columns=["dataset", "method", "ipc", "models", "sets"])
     study = SimpleNamespace(
-        headers={("MNIST", "tesla", "real", 1): header, ("MNIST", "dc", "real", 1): {**header, "method": "dc"}},
+        headers={("MNIST", name, "real", 1): {**header, "method": name} for name in ("tesla", "bold", "dc")},
         metrics=report.read_metrics(pd.DataFrame(columns=report.COLUMNS)),
         summary=summary,
-        config={"experts": {"default": {"number": 3}}},
-        needs_experts={"tesla": True},
-        titles={"tesla": "TESLA"},
+        config={"experts": {"default": {"number": 3}}, "methods": {"bold": {"of": "mtt", "lr_images": 1000}}},
+        needs_experts={"tesla": True, "mtt": True},
+        titles={"tesla": "TESLA", "bold": "Bold"},
     )
     told = report._expert_notes(study, "MNIST")
-    assert told == ["TESLA at 1 image a class ran with 3 experts and 100 iterations; published: 100 experts and 5000 iterations."]
+    less = "at 1 image a class ran with 3 experts and 100 iterations; published: 100 experts and 5000 iterations."
+    assert told == [f"TESLA {less}", f"Bold {less}"]
 
 
 def test_flops_ratio(page):
