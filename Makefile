@@ -5,7 +5,7 @@ CORES ?= 2
 BIN := .venv/bin
 QUICKSTART := results/quickstart
 
-.PHONY: help quickstart test test-kills test-slurm bench lint format lock clean
+.PHONY: help setup quickstart test test-kills test-fuzz test-slurm bench lint format lock clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -31,6 +31,9 @@ test: .venv/.done ## Run the test suite
 
 test-kills: .venv/.done ## Kill jobs and Snakemake at 20 random moments and compare the bytes (10 minutes or more)
 	$(BIN)/python tests/faults/kills.py
+
+test-fuzz: .venv/.done ## Feed every reader of foreign files with damaged ones, 10 minutes each (MINUTES=1: less)
+	$(BIN)/python tests/faults/fuzz.py $(or $(MINUTES),10)
 
 test-slurm: .venv/.done ## Run a study on a real Slurm of one node, set up and taken down here (root, Debian; minutes)
 	bash tests/slurm/run.sh
