@@ -6,6 +6,7 @@ typed, and its cells that nobody has run stay empty.
 """
 
 import argparse
+import copy
 import json
 import math
 import re
@@ -107,7 +108,12 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
             cells.setdefault(_text(cell), {**cell, "sets": []})["sets"].append(one)
     if not cells:
         raise UserError(f"{results}: holds no measured set and no training on a whole dataset yet; run the study first")
-    ordered = sorted(cells.values(), key=lambda cell: (_order(cell), _text(cell)))
+    return _packed(list(cells.values()), command, left_out)
+
+
+def _packed(cells: list[dict[str, Any]], command: str, left_out: int) -> dict[str, Any]:
+    """A record of cells in its order, with the contexts of their jobs, which stand in the jobs as yet, in a list of their own."""
+    ordered = sorted(cells, key=lambda cell: (_order(cell), _text(cell)))
     jobs = [job for cell in ordered for one in cell["sets"] for job in (one["set"], one["evaluation"]) if job]
     contexts = sorted({_text(job["context"]) for job in jobs})
     for job in jobs:
@@ -121,6 +127,25 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
         "contexts": [json.loads(context) for context in contexts],
         "cells": ordered,
     }
+
+
+def joined(record: Mapping, earlier: Mapping) -> dict[str, Any]:
+    """``record`` with the sets that only an ``earlier`` record of the same study has: for a study that was run in parts, on several machines.
+
+    Raises:
+        UserError: the two were made by different commands.
+    """
+    if record["command"] != earlier["command"]:
+        raise UserError(f"--keep: the record was made by another command, `{earlier['command']}`; give this one a name of its own")
+    cells: dict[str, dict] = {}
+    for found in (record, earlier):
+        for cell in copy.deepcopy(found["cells"]):
+            sets = cell.pop("sets")
+            for job in (job for one in sets for job in (one["set"], one["evaluation"]) if job):
+                job["context"] = found["contexts"][job["context"]]
+            kept = cells.setdefault(_text(cell), {**cell, "sets": []})["sets"]
+            kept += [one for one in sets if one["seed"] not in {other["seed"] for other in kept}]
+    return _packed(list(cells.values()), record["command"], record["left_out"])
 
 
 def _key(about: Mapping) -> tuple:
@@ -360,7 +385,8 @@ INTRODUCTION = f"""\
 
 Every cell that has been run, and the published cells that have not: their `ours` is empty. No figure here is typed:
 `python -m distillery reproduction add RESULTS --name NAME --command "…"` records a study's results folder under
-`docs/reproduction/` and writes this page anew; `… render --check` fails where the page is not what the records give.
+`docs/reproduction/` and writes this page anew (`--keep`: beside the sets that it recorded of other parts of the study);
+`… render --check` fails where the page is not what the records give.
 
 How to read it:
 
@@ -613,6 +639,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = actions.add_parser("add", help="record a results folder and write the document anew")
     add.add_argument("results", metavar="RESULTS", help="the study's results folder, finished or not")
     add.add_argument("--name", required=True, help="the record's name; a record of this name is replaced")
+    add.add_argument("--keep", action="store_true", help="keep the sets of a record of this name that the folder does not have")
     add.add_argument("--command", dest="as_run", required=True, metavar="COMMAND", help="how the study was run")
     again = actions.add_parser("render", help="write the document from the records")
     again.add_argument("--check", action="store_true", help="write nothing; fail where the document is not what the records give")
@@ -632,6 +659,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--name {arguments.name!r}: must be letters, digits, `.`, `_` and `-`, such as mnist-cpu")
         found = record(arguments.results, arguments.as_run)
         path = arguments.docs / RECORDS / f"{arguments.name}.json"
+        if arguments.keep and path.exists():
+            found = joined(found, load(arguments.docs)[arguments.name])
         write_text(path, to_json(found) + "\n")
         skipped = f"; left out {found['left_out']} evaluations whose set is newer or missing" if found["left_out"] else ""
         print(f"{path}: {len(found['cells'])} cells{skipped}")

@@ -358,6 +358,30 @@ def test_add_writes_the_record_and_the_document_and_check_sees_an_edit(study, tm
     assert __main__.main(["reproduction", "render", "--check", *docs]) == 0
 
 
+def test_a_study_in_parts_keeps_the_sets_of_the_parts_before(study, tmp_path, capsys):
+    study.set("dc", "real", 10, 0, DC, commit="0123456789abcdef")
+    study.evaluation("dc", "real", 10, 0, FIRST)
+    one = reproduction.record(study.folder, COMMAND)
+    other = Study(tmp_path / "other machine")
+    other.set("dc", "real", 10, 1, DC, commit="fedcba9876543210")
+    other.evaluation("dc", "real", 10, 1, SECOND)
+    other.set("random", "real", 1, 0, {})
+    other.evaluation("random", "real", 1, 0, [50.0], epochs=300)
+    docs = ["--docs", str(tmp_path / "docs")]
+    for folder in (study.folder, other.folder):
+        assert __main__.main(["reproduction", "add", str(folder), "--name", "mine", "--command", COMMAND, "--keep", *docs]) == 0
+    found = reproduction.load(tmp_path / "docs")["mine"]
+    sets = cell_of(found, "MNIST", "dc", 10)["sets"]
+    assert [(one["seed"], one["accuracies"]["last"]) for one in sets] == [(0, FIRST), (1, SECOND)]
+    commits = [found["contexts"][one["set"]["context"]]["commit"][:4] for one in sets]
+    assert commits == ["0123", "fedc"] and cell_of(found, "MNIST", "random", 1)["sets"][0]["accuracies"]["last"] == [50.0]
+    # What was measured anew takes the place of what was measured before; nothing else changes.
+    assert reproduction.joined(one, found) == reproduction.joined(found, one) == found
+    again = ["reproduction", "add", str(other.folder), "--name", "mine", "--keep", *docs, "--command"]
+    capsys.readouterr()
+    assert __main__.main([*again, "another"]) == 1 and "was made by another command" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["../mine", "a b", "", ".hidden"])
 def test_a_name_that_is_no_file_name_is_refused(study, tmp_path, capsys, name):
     full(study)
