@@ -13,6 +13,7 @@ from benchmarks.cases import CLASSES, DC_LR_IMAGES, EVALUATION, LR_NETWORK, MODE
 from distillery import evaluate, experts, networks, training
 from distillery.device import Compute
 from distillery.methods import _trajectory_matching, dc, mtt
+from distillery.methods.base import Task
 from distillery.metrics import Metrics
 from distillery.unroll import Unroll
 
@@ -77,14 +78,13 @@ def run(case: Case, material: Material, gate, device: torch.device, compute: Com
 
 def _distil(method, case: Case, material: Material, gate, compute: Compute, experts=None, **settings: Any) -> None:
     defaults = {name: value["default"] for name, value in method.SETTINGS.items()}
-    method.distill(
-        material.images,
-        material.labels,
-        material.initial,
+    task = Task(
+        images=material.images,
+        labels=material.labels,
+        initial=material.initial,
         classes=CLASSES,
         ipc=case.ipc,
         network=case.network,
-        augment_allowed_flip=False,
         settings=defaults | settings,
         stream=stream,
         recorder=_Recorder(),
@@ -92,6 +92,7 @@ def _distil(method, case: Case, material: Material, gate, compute: Compute, expe
         experts=experts,
         checkpoint=_Hook(gate),
     )
+    method.distill(task)
 
 
 def _dc(case: Case, material: Material, gate, device, compute) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distillery import checkpoint as checkpoints
 from distillery import networks
-from distillery.device import Compute, nominal_seconds
+from distillery.device import nominal_seconds
 from distillery.methods import base
 
 Parameters = Mapping[str, Tensor]
@@ -48,37 +48,16 @@ class Matching:
 def distill(
     make: Callable[[torch.nn.Module], Matching],
     optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
-    images: Tensor,
-    labels: Tensor,
-    initial: Tensor,
-    *,
-    classes: int,
-    ipc: int,
-    network: dict[str, Any],
-    augment_allowed_flip: bool,
-    settings: dict[str, Any],
-    stream: Callable[..., torch.Generator],
-    recorder,
-    compute: Compute,
-    experts=None,
-    checkpoint=checkpoints.NONE,
+    task: base.Task,
 ) -> base.Result:
     """Distil a set by matching distributions of features.
+
+    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t; the settings ``iterations``, ``batch_real`` and ``augment`` are
+    read here. The loss that is told is the sum over classes. The state is kept between two iterations.
 
     Args:
         make: the method, made for the network that is given to it (on the device that computes).
         optimiser: of the images, made for a list of them; its state must be tensors.
-        images: (N, C, H, W) float32, normalised, on the device that computes; labels: (N,) int64.
-        initial: (K·I, C, H, W) float32, class-ordered: what the images start from; it is not changed.
-        network: ``name``, ``channels``, ``size``, ``classes``, ``options``.
-        augment_allowed_flip: whether the augmentation may mirror.
-        settings: ``iterations``, ``batch_real`` and ``augment`` are read here.
-        stream: ``stream("iteration", t, purpose)`` gives the generator (CPU) of a purpose in iteration t.
-        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no loss yet: NaN) and after each iteration;
-            the loss is the sum over classes.
-        compute: how to compute.
-        experts: unused here: the method itself has what it needs of them.
-        checkpoint: where the state is kept between two iterations, and taken up again.
 
     Returns:
         The images after the last iteration, with hard labels.
@@ -86,9 +65,10 @@ def distill(
     Raises:
         UserError: the images diverge, a class has no image, or the network has batch normalisation.
     """
-    device = images.device
-    index = base.ClassIndex(labels, classes)
-    module = base.network(network, device)
+    images, classes, ipc = task.images, task.classes, task.ipc
+    settings, compute, device, shape = task.settings, task.compute, task.device, task.initial.shape
+    index = base.ClassIndex(task.labels, classes)
+    module = base.network(task.network, device)
     method = make(module)
     embed = networks.functional_embed(module)
     iterations = settings["iterations"]
@@ -110,15 +90,15 @@ def distill(
     seconds = nominal_seconds(3 * one_image * classes * ipc * iterations, device)
     image_gradient = compute.compiled(torch.func.grad_and_value(objective, has_aux=True), device=device, expected_seconds=seconds)
 
-    synthetic = initial.detach().clone().view(classes, ipc, *initial.shape[1:])
+    synthetic = task.initial.detach().clone().view(classes, ipc, *shape[1:])
     descent = optimiser([synthetic])
     finite_loss, first = None, 1
-    saved = checkpoint.load()
+    saved = task.checkpoint.load()
     if saved is None:
-        recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(initial.shape))
+        task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(shape))
     else:
         tensors, values = saved
-        recorder.restore(checkpoints.part("evolution", tensors))
+        task.recorder.restore(checkpoints.part("evolution", tensors))
         method.restore(checkpoints.part("method", tensors, lambda tensor: tensor.to(device)))
         synthetic.copy_(tensors["images"])
         # Adam counts its steps on the CPU; everything else lies with the images.
@@ -128,11 +108,11 @@ def distill(
     for iteration in range(first, iterations + 1):
 
         def drawn(purpose: str, iteration=iteration) -> torch.Generator:
-            return stream("iteration", iteration, purpose)
+            return task.stream("iteration", iteration, purpose)
 
         params, given = method.feature_network(iteration, drawn), method.given(iteration, drawn)
         chosen, weights = index.draw(settings["batch_real"], drawn("real"))
-        siamese = base.Siamese(settings["augment"], classes, drawn("augment"), images, augment_allowed_flip)
+        siamese = base.Siamese(settings["augment"], classes, drawn("augment"), images, task.flip_allowed)
         with torch.no_grad():
             statistics = torch.stack([summarise(params, siamese.real(c, images[chosen[c]]), weights[c], given) for c in range(classes)])
         seen, pull = siamese.synthetic(synthetic)
@@ -144,10 +124,10 @@ def distill(
         loss = loss.detach()
         if iteration % base.CHECK_EVERY == 0 or iteration == iterations:
             finite_loss = base.finite(method.name, iteration, loss, synthetic, finite_loss, "lr_images")
-        recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
-        if checkpoint.due():
-            state = {"images": synthetic, **checkpoints.prefixed("evolution", recorder.state()), **checkpoints.prefixed("method", method.state())}
+        task.recorder.iteration(iteration, loss=loss, images=synthetic.view(shape))
+        if task.checkpoint.due():
+            state = {"images": synthetic, **checkpoints.prefixed("evolution", task.recorder.state()), **checkpoints.prefixed("method", method.state())}
             held = {name: value for name, value in descent.state[synthetic].items() if isinstance(value, Tensor)}
             state |= checkpoints.prefixed("optimiser", held)
-            checkpoint.save(state, {"finite_loss": finite_loss, "iteration": iteration}, f"iteration {iteration}")
-    return base.Result(synthetic.reshape(initial.shape), base.synthetic_labels(classes, ipc, device))
+            task.checkpoint.save(state, {"finite_loss": finite_loss, "iteration": iteration}, f"iteration {iteration}")
+    return base.Result(synthetic.reshape(shape), task.targets)

@@ -18,15 +18,13 @@ class, 28 x 28 and 32 x 32 x 3):
   At 10 images a class: compiled 0.49 s, class by class 0.46 s, eager about 3.8 s.
 """
 
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from distillery import augment, matching, networks
 from distillery import checkpoint as checkpoints
-from distillery.device import Compute, nominal_seconds
+from distillery.device import nominal_seconds
 from distillery.methods import base
 
 SETTINGS = {
@@ -92,41 +90,15 @@ def loops(ipc: int) -> tuple[int, int]:
     return ipc, round(LOOPS[below][1] + share * (LOOPS[above][1] - LOOPS[below][1]))
 
 
-def distill(
-    name: str,
-    images: Tensor,
-    labels: Tensor,
-    initial: Tensor,
-    *,
-    classes: int,
-    ipc: int,
-    network: dict[str, Any],
-    strategy: str,
-    augment_allowed_flip: bool,
-    settings: dict[str, Any],
-    stream: Callable[..., torch.Generator],
-    recorder,
-    compute: Compute,
-    experts=None,
-    checkpoint=checkpoints.NONE,
-) -> base.Result:
+def distill(name: str, task: base.Task, *, strategy: str) -> base.Result:
     """Distil a set by gradient matching.
+
+    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The loss that is told is the distance summed over classes and
+    averaged over the iteration's image steps. The state is kept between two image steps.
 
     Args:
         name: the method's, for messages.
         strategy: an augmentation of ``augment.STRATEGIES``, or ``none``.
-        images: (N, C, H, W) float32, normalised, on the device that computes; labels: (N,) int64.
-        initial: (K·I, C, H, W) float32, class-ordered: what the images start from; it is not changed.
-        network: ``name``, ``channels``, ``size``, ``classes``, ``options``.
-        augment_allowed_flip: whether the augmentation may mirror.
-        settings: a value for each key of ``SETTINGS``.
-        stream: ``stream("iteration", t, purpose)`` gives the generator (CPU) of a purpose in iteration t.
-        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no loss yet: NaN) and
-            after each iteration; the loss is a 0-d tensor: the distance summed over classes, averaged over the
-            iteration's image steps.
-        compute: how to compute.
-        experts: unused.
-        checkpoint: where the state is kept between two image steps, and taken up again.
 
     Returns:
         The images after the last iteration, with hard labels.
@@ -134,9 +106,10 @@ def distill(
     Raises:
         UserError: the images diverge, a class has no image, or the network has batch normalisation.
     """
-    device = images.device
+    images, labels, classes, ipc = task.images, task.labels, task.classes, task.ipc
+    settings, compute, device, shape = task.settings, task.compute, task.device, task.initial.shape
     index = base.ClassIndex(labels, classes)
-    module = base.network(network, device)
+    module = base.network(task.network, device)
     apply, _ = networks.functional(module)
     outer, inner = (
         settings[name] if settings[name] != "auto" else value
@@ -161,32 +134,32 @@ def distill(
     )
     together = _together(classes, ipc, device)
 
-    synthetic = initial.detach().clone().view(classes, ipc, *initial.shape[1:])
-    targets = base.synthetic_labels(classes, ipc, device)
+    synthetic = task.initial.detach().clone().view(classes, ipc, *shape[1:])
+    targets = task.targets
     by_class = targets.view(classes, ipc)
     velocity = torch.zeros_like(synthetic)
     finite_loss, first, first_step = None, 1, 0
-    saved = checkpoint.load()
+    saved = task.checkpoint.load()
     if saved is None:
-        recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(initial.shape))
+        task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(shape))
     else:
         tensors, values = saved
-        recorder.restore(checkpoints.part("evolution", tensors))
+        task.recorder.restore(checkpoints.part("evolution", tensors))
         synthetic, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
         finite_loss, first, first_step = values["finite_loss"], values["iteration"], values["step"]
 
     for iteration in range(first, iterations + 1):
-        streams = {purpose: stream("iteration", iteration, purpose) for purpose in ("real", "order", "augment")}
+        streams = {purpose: task.stream("iteration", iteration, purpose) for purpose in ("real", "order", "augment")}
         if iteration == first and first_step:
             params = checkpoints.part("params", tensors, lambda tensor: tensor.to(device))
             total = tensors["total"].to(device)
             checkpoints.restore(streams, tensors)
         else:
-            params = base.fresh_parameters(module, stream("iteration", iteration, "network"))
+            params = base.fresh_parameters(module, task.stream("iteration", iteration, "network"))
             total = torch.zeros((), device=device)
         for step in range(first_step if iteration == first else 0, outer):
             chosen, weights = index.draw(settings["batch_real"], streams["real"])
-            siamese = base.Siamese(strategy, classes, streams["augment"], images, augment_allowed_flip)
+            siamese = base.Siamese(strategy, classes, streams["augment"], images, task.flip_allowed)
             real = [real_gradient(params, siamese.real(c, images[chosen[c]]), labels[chosen[c]], weights[c]) for c in range(classes)]
             real = {name: torch.stack([gradient[name] for gradient in real]) for name in params if params[name].ndim > 1}
             seen, pull = siamese.synthetic(synthetic)
@@ -200,10 +173,10 @@ def distill(
             synthetic = synthetic - rate * velocity
             within = step < outer - 1
             if within:
-                flat = synthetic.view(initial.shape)
+                flat = synthetic.view(shape)
 
                 def augmented(x, generator=streams["augment"]):
-                    return augment.augment(strategy, x, generator, flip_allowed=augment_allowed_flip)
+                    return augment.augment(strategy, x, generator, flip_allowed=task.flip_allowed)
 
                 rate_network, batch = settings["lr_network"], settings["batch_train"]
                 params = _train(params, flat, targets, train_gradient, rate_network, inner, batch, streams["order"], augmented)
@@ -211,15 +184,15 @@ def distill(
                 loss = total / outer
                 if iteration % base.CHECK_EVERY == 0 or iteration == iterations:
                     finite_loss = base.finite(name, iteration, loss, synthetic, finite_loss, "lr_images, then a smaller lr_network")
-                recorder.iteration(iteration, loss=loss, images=synthetic.view(initial.shape))
-            if checkpoint.due():
+                task.recorder.iteration(iteration, loss=loss, images=synthetic.view(shape))
+            if task.checkpoint.due():
                 # Between two image steps the network, its streams and the sum so far belong to the state; after the last, none does.
-                state = {"images": synthetic, "velocity": velocity, **checkpoints.prefixed("evolution", recorder.state())}
+                state = {"images": synthetic, "velocity": velocity, **checkpoints.prefixed("evolution", task.recorder.state())}
                 if within:
                     state |= {"total": total, **checkpoints.prefixed("params", params), **checkpoints.generators(streams)}
                 place = {"iteration": iteration, "step": step + 1} if within else {"iteration": iteration + 1, "step": 0}
-                checkpoint.save(state, {"finite_loss": finite_loss, **place}, f"iteration {iteration}, image step {step + 1} of {outer}")
-    return base.Result(synthetic.reshape(initial.shape), targets)
+                task.checkpoint.save(state, {"finite_loss": finite_loss, **place}, f"iteration {iteration}, image step {step + 1} of {outer}")
+    return base.Result(synthetic.reshape(shape), targets)
 
 
 def _together(classes: int, ipc: int, device: torch.device) -> int:

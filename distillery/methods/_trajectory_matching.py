@@ -19,7 +19,7 @@ from torch import Tensor
 
 from distillery import augment, networks
 from distillery import checkpoint as checkpoints
-from distillery.device import Compute, nominal_seconds
+from distillery.device import nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import base
 from distillery.unroll import Unroll
@@ -97,41 +97,19 @@ EXPLODED, COLLAPSED = 1e4, 1e-6
 
 def distill(
     name: str,
-    images: Tensor,
-    labels: Tensor,
-    initial: Tensor,
+    task: base.Task,
     *,
     assign: Callable[[Callable, Mapping[str, Tensor]], Tensor] | None = None,
-    classes: int,
-    ipc: int,
-    network: dict[str, Any],
-    augment_allowed_flip: bool,
-    settings: dict[str, Any],
-    stream: Callable[..., torch.Generator],
-    recorder,
-    compute: Compute,
-    experts=None,
-    checkpoint=checkpoints.NONE,
 ) -> base.Result:
     """Distil a set by trajectory matching.
+
+    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The real images are not used, the experts have seen them; the
+    network is the experts' architecture, and the precision float32 whatever ``task.compute`` says. The state is kept between two iterations.
 
     Args:
         name: the method's, for messages.
         assign: ``assign(apply, like)`` gives the logits (K·I, K) of the soft labels at the start, from the network as a pure function and
             its parameters by name; hard labels without it. Soft labels learn at the setting ``lr_labels``.
-        images: (N, C, H, W) float32, on the device that computes; unused: the experts have seen them. labels: (N,)
-            int64, unused.
-        initial: (K·I, C, H, W) float32, class-ordered: what the images start from; it is not changed.
-        network: ``name``, ``channels``, ``size``, ``classes``, ``options``: the experts' architecture.
-        augment_allowed_flip: whether the augmentation may mirror.
-        settings: a value for each key of ``SETTINGS``, and ``lr_labels`` with soft labels.
-        stream: ``stream("iteration", t, purpose)`` gives the generator (CPU) of a purpose in iteration t.
-        recorder: ``recorder.iteration(t, loss=, images=, step_size=)`` is called with t = 0 for the start (no loss
-            yet: NaN) and after each iteration.
-        compute: how to compute; the precision is float32 whatever it says.
-        experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two parameter vectors
-            (P,) float32 on the device.
-        checkpoint: where the state is kept between two iterations, and taken up again.
 
     Returns:
         The images after the last iteration, the labels, and the learned step size.
@@ -139,12 +117,12 @@ def distill(
     Raises:
         UserError: there are no experts, or they are too short or of another network; or the run diverges.
     """
-    device = initial.device
+    settings, experts, initial, device = task.settings, task.experts, task.initial, task.device
     steps, ahead, latest = settings["syn_steps"], settings["expert_epochs"], settings["max_start_epoch"]
-    module = base.network(network, device)
+    module = base.network(task.network, device)
     apply, _ = networks.functional(module)
-    like = base.fresh_parameters(module, stream("count"))
-    base.fitting(name, experts, like, network)
+    like = base.fresh_parameters(module, task.stream("count"))
+    base.fitting(name, experts, like, task.network)
     if latest + ahead > experts.epochs + 1:
         raise UserError(
             f"{name}: max_start_epoch {latest} and expert_epochs {ahead} reach to epoch {latest - 1 + ahead}, "
@@ -162,13 +140,13 @@ def distill(
         apply,
         like,
         transform=None if strategy == "none" else lambda x, draw: augment.apply(draw[0], x, draw[1]),
-        compute=compute,
+        compute=task.compute,
         expected_seconds=seconds,
         device=device,
     )
 
     synthetic = initial.detach().clone()
-    hard = base.synthetic_labels(classes, ipc, device)
+    hard = task.targets
     logits = label_velocity = None
     if assign is not None:
         logits = assign(apply, like).detach()
@@ -176,12 +154,12 @@ def distill(
     step_size = torch.tensor(float(settings["step_size"]), device=device)
     velocity, step_velocity = torch.zeros_like(synthetic), torch.zeros_like(step_size)
     finite, first = None, 1
-    saved = checkpoint.load()
+    saved = task.checkpoint.load()
     if saved is None:
-        recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic, step_size=step_size, labels=_probabilities(logits))
+        task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic, step_size=step_size, labels=_probabilities(logits))
     else:
         tensors, values = saved
-        recorder.restore(checkpoints.part("evolution", tensors))
+        task.recorder.restore(checkpoints.part("evolution", tensors))
         state = [tensors[name].to(device) for name in ("images", "velocity", "step_size", "step_velocity")]
         synthetic, velocity, step_size, step_velocity = state
         if logits is not None:
@@ -189,16 +167,16 @@ def distill(
         finite, first = values["finite"], values["iteration"] + 1
 
     for iteration in range(first, settings["iterations"] + 1):
-        choice = stream("iteration", iteration, "expert")
+        choice = task.stream("iteration", iteration, "expert")
         expert = int(torch.randint(experts.number, (), generator=choice))
         start = int(torch.randint(latest, (), generator=choice))
         theta, goal = experts.pair(expert, start, start + ahead)
         batches = (
-            None if batch == count else _batches(count, batch, steps, stream("iteration", iteration, "order"), device)
+            None if batch == count else _batches(count, batch, steps, task.stream("iteration", iteration, "order"), device)
         )
         draws = None
         if strategy != "none":
-            generator = stream("iteration", iteration, "augment")
+            generator = task.stream("iteration", iteration, "augment")
             draws = [
                 augment.draw(
                     strategy,
@@ -206,7 +184,7 @@ def distill(
                     generator,
                     shape=tuple(initial.shape[1:]),
                     device=device,
-                    flip_allowed=augment_allowed_flip,
+                    flip_allowed=task.flip_allowed,
                 )
                 for i in range(steps)
             ]
@@ -230,13 +208,13 @@ def distill(
             what = "grew" if float(step_size) > settings["step_size"] else "fell"
             raise UserError(_diverged(name, iteration, finite, settings, f"the step size {what} to {float(step_size):.3g}: "))
         finite = (value, float(step_size))
-        recorder.iteration(iteration, loss=result.loss, images=synthetic, step_size=step_size, labels=_probabilities(logits))
-        if checkpoint.due():
+        task.recorder.iteration(iteration, loss=result.loss, images=synthetic, step_size=step_size, labels=_probabilities(logits))
+        if task.checkpoint.due():
             state = {"images": synthetic, "velocity": velocity, "step_size": step_size, "step_velocity": step_velocity}
             if logits is not None:
                 state |= {"logits": logits, "label_velocity": label_velocity}
-            state |= checkpoints.prefixed("evolution", recorder.state())
-            checkpoint.save(state, {"finite": finite, "iteration": iteration}, f"iteration {iteration}")
+            state |= checkpoints.prefixed("evolution", task.recorder.state())
+            task.checkpoint.save(state, {"finite": finite, "iteration": iteration}, f"iteration {iteration}")
     return base.Result(synthetic, hard if logits is None else _probabilities(logits), float(step_size))
 
 

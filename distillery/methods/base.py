@@ -1,4 +1,4 @@
-"""What methods share: their result, their starting images, their view of the real images by class, and their
+"""What methods share: what they are given, their result, their starting images, their view of the real images by class, and their
 network."""
 
 from collections.abc import Callable, Mapping
@@ -9,11 +9,58 @@ import torch
 from torch import Tensor, nn
 
 from distillery import augment, networks
+from distillery import checkpoint as checkpoints
+from distillery.device import Compute
 from distillery.errors import UserError
 
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and theirs where images are augmented.
 PROTOCOL = {"models": 20, "epochs": 300, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "none"}
 AUGMENTED = {"models": 20, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "half", "augment": "dsa"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a method makes a set from, and by which means.
+
+    Attributes:
+        images: (N, C, H, W) float32, normalised, on the device that computes: the real training images; labels: (N,) int64.
+        initial: (K·I, C, H, W) float32, class-ordered: what the synthetic images start from; it is not changed.
+        classes, ipc: K and I.
+        network: of the distillation: ``name``, ``channels``, ``size``, ``classes``, ``options``.
+        settings: a value for each key of the method's ``SETTINGS``.
+        stream: ``stream(purpose, …)`` gives this job's generator (CPU) for a purpose.
+        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no loss yet: NaN) and after each iteration, with
+            the matching loss as a 0-d tensor, and ``step_size=`` and ``labels=`` where the method learns them. What it was told goes into
+            checkpoints: ``state()`` and ``restore(tensors)``.
+        compute: how to compute.
+        flip_allowed: whether an augmentation may mirror.
+        experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two parameter vectors (P,) float32 on the device;
+            ``None`` for methods that learn from none.
+        checkpoint: where the state is kept between two steps, and taken up again.
+    """
+
+    images: Tensor
+    labels: Tensor
+    initial: Tensor
+    classes: int
+    ipc: int
+    network: dict[str, Any]
+    settings: dict[str, Any]
+    stream: Callable[..., torch.Generator]
+    recorder: Any
+    compute: Compute
+    flip_allowed: bool = False
+    experts: Any = None
+    checkpoint: Any = checkpoints.NONE
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    @property
+    def targets(self) -> Tensor:
+        """The hard labels (K·I,) int64 of the set, on the device."""
+        return synthetic_labels(self.classes, self.ipc, self.device)
 
 
 @dataclass

@@ -18,6 +18,6 @@ SETTINGS = _gradient_matching.SETTINGS
 PROTOCOL = {**base.PROTOCOL, "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}]}
 
 
-def distill(*arguments, **keywords) -> base.Result:
-    """Distil a set by gradient matching without augmentation; arguments and errors are those of ``_gradient_matching.distill``."""
-    return _gradient_matching.distill("dc", *arguments, strategy="none", **keywords)
+def distill(task: base.Task) -> base.Result:
+    """Distil a set by gradient matching without augmentation; errors are those of ``_gradient_matching.distill``."""
+    return _gradient_matching.distill("dc", task, strategy="none")

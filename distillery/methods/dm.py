@@ -27,8 +27,8 @@ SETTINGS = {
 PROTOCOL = base.AUGMENTED
 
 
-def distill(*arguments, settings, **keywords) -> base.Result:
-    """Distil a set by matching mean features; arguments and errors are those of ``_distribution_matching.distill``."""
+def distill(task: base.Task) -> base.Result:
+    """Distil a set by matching mean features; errors are those of ``_distribution_matching.distill``."""
 
     def make(module: torch.nn.Module) -> _distribution_matching.Matching:
         return _distribution_matching.Matching(
@@ -38,5 +38,5 @@ def distill(*arguments, settings, **keywords) -> base.Result:
             loss=lambda features, means, images, given: (features.mean(1) - means).square().sum(1),
         )
 
-    descent = functools.partial(torch.optim.SGD, lr=settings["lr_images"], momentum=settings["momentum"])
-    return _distribution_matching.distill(make, descent, *arguments, settings=settings, **keywords)
+    descent = functools.partial(torch.optim.SGD, lr=task.settings["lr_images"], momentum=task.settings["momentum"])
+    return _distribution_matching.distill(make, descent, task)

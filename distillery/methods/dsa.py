@@ -17,6 +17,6 @@ SETTINGS = _gradient_matching.SETTINGS
 PROTOCOL = base.AUGMENTED
 
 
-def distill(*arguments, **keywords) -> base.Result:
-    """Distil a set by gradient matching under Siamese augmentation; arguments and errors are those of ``_gradient_matching.distill``."""
-    return _gradient_matching.distill("dsa", *arguments, strategy="dsa", **keywords)
+def distill(task: base.Task) -> base.Result:
+    """Distil a set by gradient matching under Siamese augmentation; errors are those of ``_gradient_matching.distill``."""
+    return _gradient_matching.distill("dsa", task, strategy="dsa")

@@ -8,14 +8,11 @@ dataset, which costs more than everything else here: expect a little less of thi
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from distillery import checkpoint as checkpoints
 from distillery import networks
-from distillery.device import Compute
 from distillery.methods import base
 
 TITLE = "Herding"
@@ -35,48 +32,30 @@ SETTINGS = {
 _BATCH = 256
 
 
-def distill(
-    images: Tensor,
-    labels: Tensor,
-    initial: Tensor,
-    *,
-    classes: int,
-    ipc: int,
-    network: dict[str, Any],
-    augment_allowed_flip: bool,
-    settings: dict[str, Any],
-    stream: Callable[..., torch.Generator],
-    recorder,
-    compute: Compute,
-    experts=None,
-    checkpoint=checkpoints.NONE,
-) -> base.Result:
-    """Choose ``ipc`` training images of each class by herding, in the order chosen; ``initial`` is not used.
-
-    Args:
-        images: (N, C, H, W) float32, normalised; labels: (N,) int64. The other arguments are those of every method.
-        stream: ``stream("network", n)`` gives the generator (CPU) of random network n.
-        recorder: told of the chosen images once, as iteration 0.
+def distill(task: base.Task) -> base.Result:
+    """Choose ``ipc`` training images of each class by herding, in the order chosen; the start is not used.
+    ``stream("network", n)`` draws random network n, and the recorder is told of the images once, as iteration 0.
 
     Raises:
         UserError: a class has fewer than ``ipc`` images, or the network has batch normalisation.
     """
-    index = base.ClassIndex(labels, classes)
-    base.enough(index, ipc)
+    images, settings = task.images, task.settings
+    index = base.ClassIndex(task.labels, task.classes)
+    base.enough(index, task.ipc)
     embeddings = []
     if settings["features"] == "random_network":
-        module = base.network(network, images.device)
+        module = base.network(task.network, task.device)
         embed = networks.functional_embed(module)
-        members = [base.fresh_parameters(module, stream("network", n)) for n in range(settings["networks"])]
+        members = [base.fresh_parameters(module, task.stream("network", n)) for n in range(settings["networks"])]
         embeddings = [lambda x, params=params: embed(params, x) for params in members]
     chosen = []
     for members in index.members:
         # One class at a time: the features of a whole dataset would not fit a small machine.
         features = _features(images, members, embeddings) if embeddings else images[members].flatten(1)
-        chosen.append(members[herd(features, ipc)])
+        chosen.append(members[herd(features, task.ipc)])
     picked = images[torch.cat(chosen)]
-    recorder.iteration(0, loss=torch.tensor(float("nan")), images=picked)
-    return base.Result(picked, base.synthetic_labels(classes, ipc, images.device))
+    task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=picked)
+    return base.Result(picked, task.targets)
 
 
 def herd(features: Tensor, number: int) -> Tensor:

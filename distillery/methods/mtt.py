@@ -17,6 +17,6 @@ SETTINGS = _trajectory_matching.SETTINGS
 PROTOCOL = _trajectory_matching.PROTOCOL
 
 
-def distill(*arguments, **keywords) -> base.Result:
-    """Distil a set by trajectory matching; arguments and errors are those of ``_trajectory_matching.distill``."""
-    return _trajectory_matching.distill("mtt", *arguments, **keywords)
+def distill(task: base.Task) -> base.Result:
+    """Distil a set by trajectory matching; errors are those of ``_trajectory_matching.distill``."""
+    return _trajectory_matching.distill("mtt", task)

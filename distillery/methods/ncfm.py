@@ -49,23 +49,20 @@ SCALE = 300.0
 _SHARED = 16
 
 
-def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ipc: int, network, settings, stream, experts=None, **keywords) -> base.Result:
-    """Distil a set by matching characteristic functions; arguments and errors are those of ``_distribution_matching.distill``.
-
-    Args:
-        experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two parameter vectors (P,) float32.
+def distill(task: base.Task) -> base.Result:
+    """Distil a set by matching characteristic functions; errors are those of ``_distribution_matching.distill``.
 
     Raises:
         UserError: besides, there are no experts, or they are of another network.
     """
-    targets = base.synthetic_labels(classes, ipc, initial.device)
+    settings, experts, targets, device = task.settings, task.experts, task.targets, task.device
 
     def make(module: nn.Module) -> _distribution_matching.Matching:
         apply, _ = networks.functional(module)
         like = networks.parameters(module)
-        base.fitting("ncfm", experts, like, network)
+        base.fitting("ncfm", experts, like, task.network)
         size = module.classifier.in_features
-        sampler = Sampler(size, settings["lr_sampling"], stream("sampling")).to(initial.device) if settings["sampling"] == "learned" else None
+        sampler = Sampler(size, settings["lr_sampling"], task.stream("sampling")).to(device) if settings["sampling"] == "learned" else None
 
         def chosen(drawn) -> tuple[Tensor, Tensor, float]:
             generator = drawn("expert")
@@ -79,10 +76,10 @@ def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ip
         def given(iteration, drawn) -> dict[str, Any]:
             generator = drawn("frequencies")
             count = settings["frequencies"]
-            noise = torch.randn(count, size, generator=generator).to(initial.device)
+            noise = torch.randn(count, size, generator=generator).to(device)
             found: dict[str, Any] = {"noise": noise, "frequencies": noise, "trained": networks.unflatten(chosen(drawn)[1], like)}
             if sampler is not None:
-                found["seeds"] = torch.randn(-(-count // _SHARED), size, generator=generator).to(initial.device)
+                found["seeds"] = torch.randn(-(-count // _SHARED), size, generator=generator).to(device)
                 with torch.no_grad():
                     found["frequencies"] = sampler(found["seeds"], noise)
             return found
@@ -95,7 +92,7 @@ def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ip
             if settings["calibration"]:
                 logits = apply(given["trained"], seen.flatten(0, 1))
                 losses = functional.cross_entropy(logits, targets, reduction="none")
-                total = total + settings["calibration"] * losses.view(classes, ipc).mean(1)
+                total = total + settings["calibration"] * losses.view(task.classes, task.ipc).mean(1)
             return total
 
         def after(features: Tensor, statistics: Tensor, given: Mapping[str, Any]) -> None:
@@ -106,8 +103,7 @@ def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ip
         return _distribution_matching.Matching("ncfm", feature_network, _features, loss, given, after, sampler.state, sampler.restore)
 
     descent = functools.partial(torch.optim.AdamW, lr=settings["lr_images"])
-    own = {"classes": classes, "ipc": ipc, "network": network, "settings": settings, "stream": stream}
-    return _distribution_matching.distill(make, descent, images, labels, initial, **own, **keywords)
+    return _distribution_matching.distill(make, descent, task)
 
 
 def _features(features: Tensor, weights: Tensor, given: Mapping[str, Any]) -> Tensor:

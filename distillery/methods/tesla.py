@@ -12,7 +12,8 @@ gradients, and ``unroll`` is exact in the same memory. And the labels may go on 
 probabilities), as Guo et al. (DATM, ICLR 2024, arXiv 2310.05773, section 3.3) do; 0 keeps the teacher's.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -36,53 +37,39 @@ _BATCH = 256
 _MOST = 1024
 
 
-def distill(images: Tensor, labels: Tensor, initial: Tensor, *, classes: int, ipc: int, settings, stream, experts=None, **keywords) -> base.Result:
-    """Distil a set by trajectory matching under a teacher's labels; arguments and errors are those of ``_trajectory_matching.distill``.
+def distill(task: base.Task) -> base.Result:
+    """Distil a set by trajectory matching under a teacher's labels; errors are those of ``_trajectory_matching.distill``.
 
     Returns:
         The images after the last iteration, soft labels (K·I, K) float32, and the learned step size.
     """
 
-    def assign(apply, like) -> Tensor:
-        return teach(apply, like, experts, images, labels, initial, classes, ipc, settings["teachers"], stream("teacher"))
-
-    own = {"classes": classes, "ipc": ipc, "settings": settings, "stream": stream, "experts": experts}
-    return _trajectory_matching.distill("tesla", images, labels, initial, **own, assign=assign, **keywords)
+    return _trajectory_matching.distill("tesla", task, assign=functools.partial(teach, task))
 
 
 @torch.no_grad()
-def teach(
-    apply,
-    like: Mapping[str, Tensor],
-    experts,
-    images: Tensor,
-    labels: Tensor,
-    initial: Tensor,
-    classes: int,
-    ipc: int,
-    teachers: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """The teacher's logits (K·I, K) for class-ordered images ``initial`` (K·I, C, H, W).
+def teach(task: base.Task, apply: Callable[[Mapping[str, Tensor], Tensor], Tensor], like: Mapping[str, Tensor]) -> Tensor:
+    """The teacher's logits (K·I, K) for the images that the set starts from.
+
+    Of the real images at most 1024 a class stand for the class, drawn by ``task.stream("teacher")``.
 
     Args:
         apply, like: the network as a pure function, and its parameters by name.
-        images, labels: the real training images, of which at most 1024 a class, drawn by ``generator``, stand for the class.
 
     Raises:
         UserError: even the mean of a class's real images is another class's: the experts have not learned enough to label anything.
     """
-    count = min(teachers, experts.number)
+    experts, images = task.experts, task.images
+    count = min(task.settings["teachers"], experts.number)
     parameters = [unflatten(experts.pair(e, experts.epochs, experts.epochs)[0], like) for e in range(count)]
 
     def logits(x: Tensor) -> Tensor:
         return torch.cat([torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)])
 
-    given = logits(initial)
-    own = base.synthetic_labels(classes, ipc, initial.device)
+    given, own = logits(task.initial), task.targets
     wrong = given.argmax(1) != own
     if wrong.any():
-        index, weights = base.ClassIndex(labels, classes).draw(_MOST, generator)
+        index, weights = base.ClassIndex(task.labels, task.classes).draw(_MOST, task.stream("teacher"))
         for c in own[wrong].unique().tolist():
             mean = (logits(images[index[c]]) * weights[c][:, None]).sum(0)
             if int(mean.argmax()) != c:

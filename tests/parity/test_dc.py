@@ -86,19 +86,19 @@ def test_one_iteration_is_the_published_algorithm_written_out():
     stream = lambda *identity: streams.generator(0, *identity)  # noqa: E731
     settings = {name: value["default"] for name, value in dc.SETTINGS.items()}
     settings |= {"iterations": 1, "outer": 2, "inner": 1, "lr_network": 0.1}
-    result = dc.distill(
-        real,
-        labels,
-        initial,
+    task = base.Task(
+        images=real,
+        labels=labels,
+        initial=initial,
         classes=classes,
         ipc=ipc,
         network=spec,
-        augment_allowed_flip=False,
         settings=settings,
         stream=stream,
         recorder=Recorder(),
         compute=Compute("float32", "off"),
     )
+    result = dc.distill(task)
 
     model = networks.build("ConvNet", channels=1, size=8, classes=classes, **spec["options"])
     networks.initialise(model, stream("iteration", 1, "network"))

@@ -69,21 +69,22 @@ def distil(module, checkpoint, trajectories, **changes):
     settings = {name: value["default"] for name, value in module.SETTINGS.items()} | changes
     images, labels = data()
     evolution = Evolution(settings["iterations"], 3)
-    result = module.distill(
-        images,
-        labels,
-        base.initial_images("noise", images, labels, CLASSES, 2, stream("initial")),
+    task = base.Task(
+        images=images,
+        labels=labels,
+        initial=base.initial_images("noise", images, labels, CLASSES, 2, stream("initial")),
         classes=CLASSES,
         ipc=2,
         network=NETWORK,
-        augment_allowed_flip=True,
         settings=settings,
         stream=stream,
         recorder=evolution,
         compute=COMPUTE,
+        flip_allowed=True,
         experts=trajectories,
         checkpoint=checkpoint,
     )
+    result = module.distill(task)
     return result, evolution
 
 

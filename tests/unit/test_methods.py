@@ -46,20 +46,20 @@ def _run(module, *, seed=0, ipc=1, experts=None, initial=None, data=None, networ
     recorder = Recorder()
     if initial is None:
         initial = base.initial_images("noise", images, labels, CLASSES, ipc, streams.generator(seed, "initial"))
-    result = module.distill(
-        images,
-        labels,
-        initial,
+    task = base.Task(
+        images=images,
+        labels=labels,
+        initial=initial,
         classes=CLASSES,
         ipc=ipc,
         network=network,
-        augment_allowed_flip=False,
         settings=_settings(module, **changes),
         stream=lambda *identity: streams.generator(seed, *identity),
         recorder=recorder,
         compute=Compute("float32", "off"),
         experts=experts,
     )
+    result = module.distill(task)
     return result, recorder
 
 

@@ -5,7 +5,7 @@ import importlib
 from distillery import data, job, pictures, streams, whitening
 from distillery.artefact import digests
 from distillery.checkpoint import Checkpoint
-from distillery.methods.base import initial_images
+from distillery.methods.base import Task, initial_images
 from distillery.metrics import Metrics
 from distillery.synthetic import Evolution, SyntheticSet, header
 from distillery.trajectories import Experts
@@ -22,21 +22,22 @@ def distill(run, *, cell, module, network, settings, protocol, snapshots, valida
     saved = Checkpoint(checkpoint, identity)
     saved.stop_gently()
     evolution = Evolution(iterations, snapshots, run.progress(iterations, "distillation", "iteration").iteration)
-    result = importlib.import_module(f"distillery.methods.{module}").distill(
-        images,
-        labels,
-        initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
+    task = Task(
+        images=images,
+        labels=labels,
+        initial=initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
         classes=classes,
         ipc=cell["ipc"],
         network=network,
-        augment_allowed_flip=dataset.horizontal_flip,
         settings=settings,
         stream=lambda *purpose: streams.generator(seed, "distill", *cell.values(), *purpose),
         recorder=evolution,
         compute=run.compute,
+        flip_allowed=dataset.horizontal_flip,
         experts=Experts(inputs.experts, run.device) if inputs.experts else None,
         checkpoint=saved,
     )
+    result = importlib.import_module(f"distillery.methods.{module}").distill(task)
     about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code, protocol=protocol)
     synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about, dataset.whitening)
     synthetic.save(outputs.synthetic)
