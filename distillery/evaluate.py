@@ -1,6 +1,5 @@
 """What a set is worth: fresh networks trained on it, and tested on images that nothing was selected by."""
 
-import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +13,6 @@ from distillery.recipe import Recipe
 from distillery.training import in_stacks, stack_size, test, train
 
 log = logging.getLogger("distillery")
-
-
-def recipes(settings: dict[str, Any]) -> Callable[[float | None], Recipe]:
-    """The training recipe of an evaluation for a set's learned step size, from the study's settings.
-
-    A learning rate of ``learned`` is the set's own step size, or 0.01 where it has none.
-    """
-    return functools.partial(Recipe.of, settings)
 
 
 def curve_epochs(epochs: int, points: int = 20) -> set[int]:

@@ -44,11 +44,11 @@ def values(metrics, **columns):
 
 def test_a_learned_rate_is_the_sets_own_step_size():
     settings = {"epochs": 3, "momentum": 0.9, "weight_decay": 5e-4, "batch": 16, "decay": "half", "augment": "dsa"}
-    learned = evaluate.recipes({**settings, "lr": "learned", "models": 5})
-    assert learned(0.25) == Recipe(lr=0.25, **settings)
-    assert learned(None) == Recipe(lr=0.01, **settings)
-    fixed = evaluate.recipes({**settings, "lr": 0.1})
-    assert fixed(0.25) == fixed(None) == Recipe(lr=0.1, **settings)
+    learned = {**settings, "lr": "learned", "models": 5}
+    assert Recipe.of(learned, 0.25) == Recipe(lr=0.25, **settings)
+    assert Recipe.of(learned, None) == Recipe.of(learned) == Recipe(lr=0.01, **settings)
+    fixed = {**settings, "lr": 0.1}
+    assert Recipe.of(fixed, 0.25) == Recipe.of(fixed, None) == Recipe(lr=0.1, **settings)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 20, 300, 1000])

@@ -1,7 +1,8 @@
 """Measure what the label- and augmentation-robust scores of one synthetic set are made of."""
 
-from distillery import data, evaluate, job, robust, streams
+from distillery import data, job, robust, streams
 from distillery.metrics import Metrics
+from distillery.recipe import Recipe
 from distillery.synthetic import SyntheticSet
 
 
@@ -10,7 +11,7 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inp
     synthetic = SyntheticSet.load(inputs.synthetic)
     rows = data.split(dataset, validation, seed).train_index
     images, labels = dataset.images[rows], dataset.labels[rows]
-    recipe, augment, models = evaluate.recipes(settings)(synthetic.step_size), settings["robust"]["augment"], settings["robust"]["models"]
+    recipe, augment, models = Recipe.of(settings, synthetic.step_size), settings["robust"]["augment"], settings["robust"]["models"]
     # The same random images for every method.
     draws = [streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"], model) for model in range(models)]
     random = [synthetic.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw)) for draw in draws]

@@ -1,7 +1,10 @@
 """Measure what one synthetic set is worth to one kind of network."""
 
+import functools
+
 from distillery import cost, data, evaluate, job, streams
 from distillery.metrics import Metrics
+from distillery.recipe import Recipe
 from distillery.synthetic import SyntheticSet, load_evolution
 
 
@@ -11,7 +14,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
     # In the set's space, which its file describes in full.
     tests = synthetic.normalise(dataset.test_images), dataset.test_labels
     selection = settings.pop("selection")
-    recipe_of = evaluate.recipes(settings)
+    recipe_of = functools.partial(Recipe.of, settings)
     recipe = recipe_of(synthetic.step_size)
     metrics = Metrics(rule="evaluate_synthetic", **cell, network=network["name"])
     # The same streams for every method: two sets are compared on the same networks in the same order.

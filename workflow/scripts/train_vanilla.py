@@ -2,11 +2,12 @@
 
 from distillery import cost, data, evaluate, job, streams
 from distillery.metrics import Metrics
+from distillery.recipe import Recipe
 
 
 def train_vanilla(run, *, dataset, network, settings, seed, code, inputs, outputs):
     images = data.load(inputs.data, run.device)
-    recipe = evaluate.recipes(settings)(None)
+    recipe = Recipe.of(settings)
     identity = {"dataset": dataset, "method": "whole", "network": network["name"]}
     metrics = Metrics(rule="train_vanilla", **identity)
     evaluate.measure(
