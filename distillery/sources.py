@@ -17,12 +17,14 @@ import os
 import pickle
 import pkgutil
 import re
+import resource
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import tarfile
+import time
+import urllib.request
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +35,7 @@ import numpy as np
 from distillery import datasets
 from distillery.data import TENSORS, Arrays, check
 from distillery.errors import UserError
+from distillery.files import atomic
 
 Raw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Training images (N, C, H, W) uint8, training labels (N,) uint8, test images, test labels."""
@@ -521,10 +524,11 @@ def _client(name: str) -> str:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a client in ``folder``, within ``CLIENT_SECONDS``; with its whole process group it ends when we do.
+    """Run a client in ``folder``, within ``CLIENT_SECONDS`` and with files of ``ARCHIVE_BYTES`` at most; with its whole process group it ends
+    when we do.
 
     Raises:
-        UserError: it failed or took too long. Addresses are left out of its words: they may hold credentials.
+        UserError: it failed, took too long or wrote too much. Addresses are left out of its words: they may hold credentials.
     """
     name = Path(command[0]).name
     process = subprocess.Popen(
@@ -537,6 +541,7 @@ def _run(command: list[str], folder: Path) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ARCHIVE_BYTES, ARCHIVE_BYTES)),
     )
     try:
         _, words = process.communicate(timeout=CLIENT_SECONDS)
@@ -584,24 +589,35 @@ def _torchvision(name: str) -> Any:
 
 
 def _mirrored(addresses: Iterable[str], folder: Path, file: str, md5: str) -> None:
-    """torchvision's own download (not its decoding: that unpickles), from the first address that answers in time.
+    """Download ``file`` into ``folder`` from the first address that serves what was published.
+
+    Not by torchvision's own download, which reads for as long and as much as a server sends.
 
     Raises:
         UserError: none does; the last one's reason.
     """
-    from torchvision.datasets.utils import download_url
-
-    before, reason = socket.getdefaulttimeout(), "torchvision names no mirror"
-    socket.setdefaulttimeout(MIRROR_SECONDS)
-    try:
-        for address in addresses:
-            try:
-                # It draws a bar, which a log cannot show.
-                with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-                    download_url(address, str(folder), filename=file, md5=md5)
-                return
-            except (OSError, RuntimeError, http.client.HTTPException) as error:
-                reason = f"{file} from {address}: {error or type(error).__name__}"
-    finally:
-        socket.setdefaulttimeout(before)
+    folder.mkdir(parents=True, exist_ok=True)
+    reason = "torchvision names no mirror"
+    for address in addresses:
+        try:
+            with atomic(folder / file) as path:
+                _download(address, path)
+                if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+                    raise UserError("is not the file that was published (its MD5 is another)")
+            return
+        except (OSError, UserError, http.client.HTTPException) as error:
+            reason = f"{file} from {address}: {error or type(error).__name__}"
     raise UserError(reason)
+
+
+def _download(address: str, path: Path) -> None:
+    request = urllib.request.Request(address, headers={"User-Agent": "distillery"})
+    until = time.monotonic() + CLIENT_SECONDS
+    with urllib.request.urlopen(request, timeout=MIRROR_SECONDS) as answer, path.open("wb") as file:
+        # read1 gives what has come: read would wait for a whole part from a server that drips.
+        while part := answer.read1(1 << 16):
+            if file.tell() + len(part) > ARCHIVE_BYTES:
+                raise UserError(f"serves more than {ARCHIVE_BYTES} bytes: not the file that was published")
+            if time.monotonic() > until:
+                raise UserError(f"took longer than {CLIENT_SECONDS} s")
+            file.write(part)

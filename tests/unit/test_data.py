@@ -1,5 +1,7 @@
+import contextlib
 import gzip
 import hashlib
+import http.server
 import io
 import json
 import os
@@ -8,6 +10,9 @@ import shutil
 import struct
 import tarfile
 import textwrap
+import threading
+import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -497,23 +502,91 @@ def test_failing_clients_are_told_without_addresses(tmp_path, monkeypatch):
         sources.npm_pack("package@1", work)
 
 
-def test_unreachable_mirrors_fail_with_a_reason_and_leave_the_timeout_alone(tmp_path, monkeypatch):
-    import socket
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Serves the right file at /right, and the wrong, a short, an endless, a dripping or no one elsewhere."""
 
-    utils = pytest.importorskip("torchvision.datasets.utils")
+    protocol_version = "HTTP/1.1"
+    right = bytes(range(256)) * 400
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        what = self.path[1:]
+        self.asked.append(what)
+        self.close_connection = True
+        if what == "none":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        if what in ("right", "wrong", "short"):
+            self.send_header("Content-Length", str(len(self.right)))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the reader has had enough
+            if what == "silent":
+                time.sleep(5)
+            elif what in ("endless", "dripping"):
+                while True:
+                    self.wfile.write(self.right if what == "endless" else b"x")
+                    time.sleep(0 if what == "endless" else 0.02)
+            else:
+                self.wfile.write({"right": self.right, "wrong": self.right[::-1], "short": self.right[:-1]}[what])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    monkeypatch.setattr(sources, "ARCHIVE_BYTES", 1 << 20)
+    monkeypatch.setattr(sources, "CLIENT_SECONDS", 0.5)
+    monkeypatch.setattr(sources, "MIRROR_SECONDS", 0.3)
+    Mirror.asked.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+BAD = {
+    "none": "404",
+    "wrong": "is not the file that was published",
+    "short": "is not the file that was published",
+    "endless": "serves more than 1048576 bytes",
+    "dripping": "took longer than 0.5 s",
+    "silent": "timed out",
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_mirror_that_serves_the_wrong_a_short_an_endless_or_no_file_is_left_for_the_next(tmp_path, mirror, what):
+    md5 = hashlib.md5(Mirror.right).hexdigest()
+    with pytest.raises(UserError, match=f"^file from {mirror}/{what}: .*{BAD[what]}"):
+        sources._mirrored([f"{mirror}/{what}"], tmp_path / "new", "file", md5)
+    assert not list((tmp_path / "new").iterdir())
+    sources._mirrored([f"{mirror}/{what}", f"{mirror}/right", f"{mirror}/never"], tmp_path, "file", md5)
+    assert (tmp_path / "file").read_bytes() == Mirror.right and Mirror.asked == [what, what, "right"]
+
+
+def test_every_dataset_of_torchvision_tells_which_mirror_failed(tmp_path, monkeypatch):
     asked = []
 
-    def refuse(url, root, filename, md5):
-        asked.append((url, socket.getdefaulttimeout()))
+    def refuse(address, path):
+        asked.append(address)
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr(utils, "download_url", refuse)
-    before = socket.getdefaulttimeout()
+    monkeypatch.setattr(sources, "_download", refuse)
     for name in ("MNIST", "FashionMNIST", "CIFAR10", "SVHN", "CIFAR100"):
         with pytest.raises(UserError, match=r"torchvision: .*timed out"):
             sources.fetch(name, sources=["torchvision"], local=tmp_path, workspace=tmp_path / "w")
-    assert len(asked) >= 5 and {timeout for _, timeout in asked} == {sources.MIRROR_SECONDS}
-    assert socket.getdefaulttimeout() == before
+    assert len(asked) >= 5
+
+
+def test_a_client_that_writes_without_end_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "ARCHIVE_BYTES", 1 << 20)
+    with pytest.raises(UserError, match="sh failed with status"):
+        sources._run(["/bin/sh", "-c", "cat /dev/zero > endless"], tmp_path)
+    assert (tmp_path / "endless").stat().st_size <= 1 << 20
 
 
 @pytest.mark.network
