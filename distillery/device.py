@@ -99,13 +99,13 @@ def keep_compiled() -> None:
     It is kept in ``TORCHINDUCTOR_CACHE_DIR`` where that is set, else in the user's cache folder. If that cannot be written to, torch keeps
     its own temporary place.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or home / "distillery" / "compiled")
     try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        place = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or home / "distillery" / "compiled")
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             pass
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home, as in a container
         return
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place)
     os.environ.setdefault("TRITON_CACHE_DIR", str(place / "triton"))
