@@ -35,8 +35,8 @@ test-kills: .venv/.done ## Kill jobs and Snakemake at 20 random moments and comp
 test-fuzz: .venv/.done ## Feed every reader of foreign files with damaged ones, 10 minutes each (MINUTES=1: less)
 	$(BIN)/python tests/faults/fuzz.py $(or $(MINUTES),10)
 
-test-slurm: .venv/.done ## Run a study on a real Slurm of one node, set up and taken down here (root, Debian; minutes)
-	bash tests/slurm/run.sh
+test-slurm: .venv/.done ## Run a study on a real Slurm of one node, set up and taken down here (root, Debian; minutes; SLURM=quickstart)
+	bash tests/slurm/run.sh $(SLURM)
 
 bench: .venv/.done ## Compare speed and memory with the textbook, under 15 minutes (BENCH=--quick: about 2)
 	$(BIN)/python -m benchmarks $(BENCH)

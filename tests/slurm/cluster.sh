@@ -2,7 +2,7 @@
 # A real Slurm of one node on this machine, for tests only:
 #   cluster.sh up FOLDER      write the configuration, start the daemons, wait until the node is idle
 #   cluster.sh down FOLDER    end the jobs and the daemons, remove the configuration
-# State, spool and logs lie in FOLDER. The two configuration files must be where Slurm looks by itself: SLURM_CONF does not reach the jobs.
+# State, spool, logs and the key lie in FOLDER. The two configuration files must be where Slurm looks by itself: SLURM_CONF does not reach the jobs.
 set -euo pipefail
 
 action=$1 folder=$2
@@ -16,20 +16,13 @@ up() {
     memory=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
     mkdir -p "$folder"/{state,spool,run,log} "$etc"
 
-    # Where packages start their services munged runs already; it is then left as it is.
-    if ! pgrep -x munged >/dev/null; then
-        if [ ! -s /etc/munge/munge.key ]; then
-            dd if=/dev/urandom of=/etc/munge/munge.key bs=128 count=1 status=none
-        fi
-        mkdir -p /run/munge
-        chown -R munge: /etc/munge /run/munge /var/log/munge /var/lib/munge
-        chmod 400 /etc/munge/munge.key
-        runuser -u munge -- munged
-        touch "$folder/munged-is-ours"
-    fi
+    # A munge of its own, with a key and a socket of its own: one that this machine runs is neither used nor disturbed.
+    (umask 077 && dd if=/dev/urandom of="$folder/munge.key" bs=128 count=1 status=none)
+    munged --key-file="$folder/munge.key" --socket="$folder/run/munge.socket" --pid-file="$folder/run/munged.pid" \
+        --seed-file="$folder/state/munge.seed" --log-file="$folder/log/munged.log"
 
     # Without accounting and control groups, as nothing of either is to be had in a container. KillWait is how long a job has between the
-    # request to stop (SIGTERM, at its time limit or by scancel) and its end (SIGKILL).
+    # request to stop (SIGTERM, at its time limit or by scancel) and its end (SIGKILL). MessageTimeout: a busy machine answers late.
     cat >"$etc/slurm.conf" <<CONF
 $mark
 ClusterName=distillery
@@ -37,6 +30,8 @@ SlurmctldHost=$node(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=socket=$folder/run/munge.socket
+MessageTimeout=60
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -60,43 +55,44 @@ CONF
 
     slurmctld
     slurmd
-    for _ in $(seq 75); do
-        if [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; then return; fi
+    local end=$((SECONDS + 60))
+    until [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; do
+        if [ "$SECONDS" -ge "$end" ]; then
+            echo "error: Slurm did not come up; the ends of its logs:" >&2
+            tail -n 15 "$folder"/log/*.log >&2
+            return 1
+        fi
         sleep 0.2
     done
-    echo "error: Slurm did not come up; the ends of its logs:" >&2
-    tail -n 15 "$folder"/log/*.log >&2
-    return 1
 }
 
-gone() { # wait until a process has ended
-    for _ in $(seq 75); do
-        if ! kill -0 "$1" 2>/dev/null; then return; fi
-        sleep 0.2
+end_daemon() { # its name: asked first, and killed where it does not listen
+    local pid signal
+    pid=$(cat "$folder/run/$1.pid" 2>/dev/null) || return 0
+    for signal in TERM KILL; do
+        # Only as long as the number still is that daemon's.
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] || return 0
+        kill "-$signal" "$pid" || return 0
+        for _ in $(seq 75); do
+            if ! kill -0 "$pid" 2>/dev/null; then return; fi
+            sleep 0.2
+        done
     done
 }
 
 down() {
     # Only a configuration that `up` wrote speaks of a cluster whose every job is ours to end.
     if grep -qsxF "$mark" "$etc/slurm.conf"; then
-        squeue --noheader --format=%i 2>/dev/null | xargs -r scancel || true
-        for _ in $(seq 200); do
-            if [ -z "$(squeue --noheader 2>/dev/null)" ]; then break; fi
-            sleep 0.2
-        done
-        local name pid
-        for name in slurmd slurmctld; do
-            if pid=$(cat "$folder/run/$name.pid" 2>/dev/null); then
-                kill "$pid" 2>/dev/null || true
-                gone "$pid"
-            fi
-        done
+        # `timeout`: where the controller does not answer, nothing is waited for.
+        timeout 60 squeue --noheader --format=%i 2>/dev/null | xargs -r timeout 60 scancel || true
+        local end=$((SECONDS + 45))
+        while [ "$SECONDS" -lt "$end" ] && [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ]; do sleep 0.2; done
+        end_daemon slurmd
+        end_daemon slurmctld
         rm -f "$etc/slurm.conf" "$etc/gres.conf"
+        rmdir "$etc" 2>/dev/null || true # packages keep files in it
     fi
-    if [ -e "$folder/munged-is-ours" ] && pid=$(cat /run/munge/munged.pid 2>/dev/null); then
-        kill "$pid" 2>/dev/null || true
-        gone "$pid"
-    fi
+    end_daemon munged
 }
 
 case $action in
