@@ -7,6 +7,7 @@ module that it imports, transitively, found in the syntax tree. Docstrings, comm
 import ast
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from distillery.errors import UserError
@@ -34,10 +35,18 @@ def _resolve(module: str, root: Path) -> list[Path]:
     return files
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement inside ``node``; imports are nowhere else, and expressions are most of a tree."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from _statements(child)
+
+
 @functools.cache
 def _imports(path: Path, root: Path) -> tuple[Path, ...]:
     found: list[Path] = []
-    for node in ast.walk(_tree(path)):
+    for node in _statements(_tree(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -64,29 +73,29 @@ def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
     return sorted(seen)
 
 
-class _Canonical(ast.NodeTransformer):
-    """Drops docstrings, and the version number, which alone changes no result."""
+def _counting(parent: ast.AST, field: str, nodes: list) -> list:
+    """What of a list of nodes counts: not a docstring, and not the version number, which alone changes no result."""
+    nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
+    if field == "body" and isinstance(parent, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and nodes:
+        first = nodes[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            return nodes[1:]
+    return nodes
 
-    def _strip(self, node):
-        self.generic_visit(node)
-        body = node.body
-        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-            node.body = body[1:]
-        return node
 
-    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip
-
-    def visit_Assign(self, node):
-        is_version = any(isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets)
-        return None if is_version else self.generic_visit(node)
+def _is_version(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets)
 
 
 def _dump(node) -> str:
     """A text of the tree that is the same in every Python version: empty and absent fields are left out."""
     if isinstance(node, ast.AST):
-        fields = [
-            f"{name}={_dump(value)}" for name, value in ast.iter_fields(node) if value not in (None, [], ()) and name not in ("kind", "type_comment")
-        ]
+        fields = []
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                value = _counting(node, name, value)
+            if value not in (None, [], ()) and name not in ("kind", "type_comment"):
+                fields.append(f"{name}={_dump(value)}")
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
         return "[" + ",".join(map(_dump, node)) + "]"
@@ -96,8 +105,7 @@ def _dump(node) -> str:
 @functools.cache
 def of_file(path: Path) -> str:
     """SHA-256 (hex) of a Python file's syntax tree without docstrings and comments."""
-    tree = _Canonical().visit(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
-    return hashlib.sha256(_dump(tree).encode()).hexdigest()
+    return hashlib.sha256(_dump(_tree(path)).encode()).hexdigest()
 
 
 @functools.cache

@@ -380,7 +380,8 @@ class Study:
 
 
     def _check_memory(self) -> None:
-        candidates = [cell for cell in self.cells if cell.dataset in self.continual_datasets]
+        remembered = set(self.continual_datasets)
+        candidates = [cell for cell in self.cells if cell.dataset in remembered]
         for key, values in self.config["continual"]["memory"].items():
             for value in values if candidates else ():
                 _known("config: continual.memory", key, value, dict.fromkeys(getattr(cell, key) for cell in candidates))

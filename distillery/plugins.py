@@ -9,6 +9,11 @@ LIBRARY = Path(__file__).resolve().parent
 
 
 @functools.cache
+def _tree(relative: str) -> ast.Module:
+    return ast.parse((LIBRARY / relative).read_text(encoding="utf-8"))
+
+
+@functools.cache
 def literal(relative: str, name: str) -> Any:
     """The literal bound to ``name`` at the top level of a module of this library.
 
@@ -22,7 +27,7 @@ def literal(relative: str, name: str) -> Any:
         KeyError: the module binds no such constant.
         ValueError: what is bound is not a literal.
     """
-    tree = ast.parse((LIBRARY / relative).read_text(encoding="utf-8"))
+    tree = _tree(relative)
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             return _value(tree, node.value)

@@ -41,7 +41,7 @@ rule whiten:
         mem_mb=4000,
         runtime=60,
     params:
-        code=fingerprint("whiten.py"),
+        code=whiten_code,
         seed=study_seed,
         validation=validation_share,
     message:

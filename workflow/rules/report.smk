@@ -23,7 +23,7 @@ rule collect:
         mem_mb=2000,
         runtime=10,
     params:
-        code=fingerprint("collect.py"),
+        code=collect_code,
     message:
         "Collecting every measurement"
     script:
@@ -54,7 +54,7 @@ rule report:
         mem_mb=4000,
         runtime=20,
     params:
-        code=fingerprint("report.py"),
+        code=report_code,
         config=STUDY.config,
     message:
         "Writing the report: {output.report}"
