@@ -193,11 +193,12 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
     # Made on the meta device: torch's layers would otherwise draw their start values from the global generator.
     with torch.device("meta"):
         module = _BUILDERS[name](channels, size, classes, **settings)
-    module.to_empty(device="cpu")
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.zero_()
     for layer in module.modules():
+        # `to_empty` would do, but imports sympy to lay out what was on the meta device: half a second of every job.
+        for name, parameter in list(layer.named_parameters(recurse=False)):
+            setattr(layer, name, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype)))
+        for name, buffer in list(layer.named_buffers(recurse=False)):
+            setattr(layer, name, torch.zeros(buffer.shape, dtype=buffer.dtype))
         _reset_norm(layer)
     return module
 
