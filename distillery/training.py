@@ -7,13 +7,14 @@ augmentation), so the result of a network does not depend on which others are tr
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.sgd import sgd
 
 from distillery import augment as augmentation
 from distillery import checkpoint as checkpoints
@@ -325,46 +326,46 @@ def train(
 
 
 class _Plain:
-    """Steps by automatic differentiation and gradient descent: for short trainings, and networks with running statistics.
+    """Steps by automatic differentiation and torch's own SGD: for short trainings, and networks with running statistics.
 
-    The descent is that of ``torch.optim.SGD``, bit for bit, which would import the compiler: more than a second of a job of seconds.
+    By the function behind ``torch.optim.SGD``: making the class imports the compiler, more than a second of a job of seconds.
     """
 
     def __init__(self, made: _Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None):
         self._made, self._stack, self._recipe, self._low = made, stack, recipe, low
         self._parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
         self._rate = 0.0
-        self._velocity: list[Tensor] | None = None
+        self._velocity: list[Tensor | None] = [None] * len(self._parameters)
 
     def rate(self, rate: float, keep: bool) -> None:
         self._rate = rate
         if not keep:
-            self._velocity = None
+            self._velocity = [None] * len(self._parameters)
 
     def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         logits = self._made.stacked(self._stack.parameters, self._stack.buffers, x, self._low)
         # cross_entropy wants the classes second.
         losses = functional.cross_entropy(logits.transpose(1, 2), y.transpose(1, 2) if y.ndim == 3 else y, reduction="none")
         # The sum over the stack keeps every network's gradient what it would be alone.
-        self._descend(torch.autograd.grad((losses * weights).sum(), self._parameters))
+        gradients = torch.autograd.grad((losses * weights).sum(), self._parameters)
+        with torch.no_grad():
+            sgd(
+                self._parameters,
+                list(gradients),
+                self._velocity,
+                weight_decay=self._recipe.weight_decay,
+                momentum=self._recipe.momentum,
+                lr=self._rate,
+                dampening=0,
+                nesterov=False,
+                maximize=False,
+            )
         return losses.detach(), _right(logits.detach(), y)
-
-    @torch.no_grad()
-    def _descend(self, gradients: Sequence[Tensor]) -> None:
-        recipe = self._recipe
-        if recipe.weight_decay:
-            gradients = torch._foreach_add(gradients, self._parameters, alpha=recipe.weight_decay)
-        if recipe.momentum and self._velocity is None:
-            self._velocity = [gradient.clone() for gradient in gradients]
-        elif recipe.momentum:
-            torch._foreach_mul_(self._velocity, recipe.momentum)
-            torch._foreach_add_(self._velocity, gradients)
-        torch._foreach_add_(self._parameters, self._velocity if recipe.momentum else gradients, alpha=-self._rate)
 
     def state(self) -> dict[str, Tensor]:
         found = checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed("buffers", self._stack.buffers)
-        if self._velocity is not None:
-            found |= checkpoints.prefixed("velocity", dict(zip(self._stack.parameters, self._velocity, strict=True)))
+        velocity = zip(self._stack.parameters, self._velocity, strict=True)
+        found |= checkpoints.prefixed("velocity", {name: value for name, value in velocity if value is not None})
         return {name: tensor.detach() for name, tensor in found.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -374,7 +375,7 @@ class _Plain:
                     values[name].copy_(value)
         device = self._parameters[0].device
         velocity = checkpoints.part("velocity", state, lambda tensor: tensor.to(device))
-        self._velocity = [velocity[name] for name in self._stack.parameters] if velocity else None
+        self._velocity = [velocity.get(name) for name in self._stack.parameters]
 
 
 class _Compiled:
