@@ -1,6 +1,9 @@
 """Training and testing against plain loops written out by hand."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,6 +100,23 @@ def test_steps_are_gradient_descent_with_momentum_and_weight_decay(momentum, wei
     start = flat(plain())
     expected = by_hand(plain(), [(images, labels)] * 3, [0.1] * 3, momentum, weight_decay)
     assert apart(stack.flat(), expected) < 1e-5 < 0.01 < apart(start, expected)
+
+
+def test_a_short_training_imports_neither_the_compiler_nor_what_it_needs():
+    """Together they take longer than many a job computes."""
+    code = (
+        "import sys, torch\n"
+        "from distillery import streams, training\n"
+        "from distillery.device import Compute\n"
+        f"images, labels, network = torch.randn(6, 1, 8, 8), torch.arange(6) % 3, {NETWORK}\n"
+        "recipe = training.Recipe(epochs=1, momentum=0.9)\n"
+        "compute = Compute()\n"
+        "stack = training.train(network, 2, images, labels, recipe, stream=lambda *of: streams.generator(0, *of), compute=compute)\n"
+        "training.test(stack, images, labels, classes=3, compute=compute)\n"
+        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'pandas', 'torchvision'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.strip() == "[]"
 
 
 def test_after_the_drop_the_momentum_starts_anew():
