@@ -2,7 +2,7 @@
 # `make test-slurm`: a study through profiles/slurm on a real Slurm of one node that is set up here and taken down again, compared byte for byte
 # with the same study run without a cluster.
 #   run.sh              tests/slurm/study.yaml; on the way one job is cancelled, one runs past its time limit, and the node is drained while jobs
-#                       wait. 6 minutes on two idle cores, 13 on busy ones.
+#                       wait. 12 to 13 minutes on two busy cores; about half, by estimate, on idle ones.
 #   run.sh quickstart   config/quickstart.yaml, undisturbed, in groups: `make test-slurm SLURM=quickstart`
 # It needs root and installs Debian packages, which stay: meant for CI and containers. Nothing else stays, however it ends.
 # Exit status 77: it cannot run here, for the reason that it gives. KEEP=1 leaves the working folder (runs, Slurm's logs) behind.
