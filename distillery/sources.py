@@ -304,14 +304,18 @@ def read_png_rows(
 def read_svhn(read: Read, spec: dict[str, Any], train: str, test: str) -> Raw:
     """MATLAB files with ``X``, uint8 (H, W, C, N), and ``y``, (N, 1) in 1 to 10, where 10 is the digit 0.
 
+    Only a file whose MD5 ``spec`` names is decoded: SciPy's reader can be crashed by a damaged one (1.17: a segmentation fault).
+
     Raises:
-        UserError: a file is not the published one (where ``spec`` has its MD5), or holds other arrays.
+        UserError: a file is not the published one, or holds other arrays.
     """
     import scipy.io
 
     parts = []
     for name, count in ((train, spec["train"]), (test, spec["test"])):
         content = read(name, MEMBER_BYTES)
+        if name not in spec["md5"]:
+            raise UserError(f"{name}: no MD5 of it is published, and only a published file is decoded")
         _check_md5(content, name, spec)
         try:
             found = scipy.io.loadmat(io.BytesIO(content), variable_names=("X", "y"))

@@ -328,11 +328,16 @@ def write_mat(path, images, labels):
     scipy.io.savemat(path, {"X": images.transpose(2, 3, 1, 0), "y": published}, do_compression=True)
 
 
+def published_mat(folder):
+    """The toy dataset as if the files in ``folder`` were those that were published."""
+    return {**COLOUR, "md5": {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in ("train.mat", "test.mat")}}
+
+
 def test_svhn_round_trip_and_ten_is_the_digit_zero(tmp_path):
     raw = toy(COLOUR)
     write_mat(tmp_path / "train.mat", *raw[:2])
     write_mat(tmp_path / "test.mat", *raw[2:])
-    found = sources.read_svhn(sources.in_folder(tmp_path), COLOUR, "train.mat", "test.mat")
+    found = sources.read_svhn(sources.in_folder(tmp_path), published_mat(tmp_path), "train.mat", "test.mat")
     assert same(found, raw) and 0 in found[1]
 
 
@@ -342,16 +347,33 @@ def test_bad_svhn_is_refused_by_name(tmp_path):
     write_mat(tmp_path / "train.mat", raw[0][:5], raw[1])
     read = sources.in_folder(tmp_path)
     with pytest.raises(UserError, match=r"train.mat: `X` is uint8 \(4, 4, 3, 5\)"):
-        sources.read_svhn(read, COLOUR, "train.mat", "test.mat")
+        sources.read_svhn(read, published_mat(tmp_path), "train.mat", "test.mat")
     write_mat(tmp_path / "train.mat", raw[0], raw[1] + 11)
     with pytest.raises(UserError, match=r"train\.mat: `y`"):
-        sources.read_svhn(read, COLOUR, "train.mat", "test.mat")
+        sources.read_svhn(read, published_mat(tmp_path), "train.mat", "test.mat")
     (tmp_path / "train.mat").write_bytes((tmp_path / "train.mat").read_bytes()[:200])
     with pytest.raises(UserError, match=r"train\.mat: is not a MATLAB file"):
-        sources.read_svhn(read, COLOUR, "train.mat", "test.mat")
+        sources.read_svhn(read, published_mat(tmp_path), "train.mat", "test.mat")
     with pytest.raises(UserError, match=r"train_32x32\.mat: its MD5"):
         (tmp_path / "train_32x32.mat").write_bytes(b"other")
         sources.read_svhn(read, svhn.SPEC, *svhn.FILES)
+
+
+def test_a_matlab_file_that_is_not_the_published_one_never_reaches_the_decoder(tmp_path, monkeypatch):
+    """It can be crashed: bytes that did are refused before."""
+    import scipy.io
+
+    raw = toy(COLOUR)
+    for name, arrays in (("train.mat", raw[:2]), ("test.mat", raw[2:])):
+        write_mat(tmp_path / name, *arrays)
+    spec = published_mat(tmp_path)
+    monkeypatch.setattr(scipy.io, "loadmat", lambda *arguments, **options: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match=r"train\.mat: no MD5 of it is published"):
+        sources.read_svhn(sources.in_folder(tmp_path), {**COLOUR, "md5": {}}, "train.mat", "test.mat")
+    content = (tmp_path / "train.mat").read_bytes()
+    (tmp_path / "train.mat").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"train\.mat: its MD5 is "):
+        sources.read_svhn(sources.in_folder(tmp_path), spec, "train.mat", "test.mat")
 
 
 def test_an_archive_whose_gzip_header_ends_early_is_refused(tmp_path):
