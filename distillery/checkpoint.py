@@ -18,6 +18,7 @@ from distillery import artefact
 from distillery.errors import UserError
 
 EVERY_SECONDS = 60.0
+AGAIN_SECONDS = 10.0
 
 log = logging.getLogger("distillery")
 
@@ -73,12 +74,18 @@ class Checkpoint:
             sys.exit(128 + self._stopping)
 
     def stop_gently(self) -> None:
-        """From now on SIGTERM asks for a last save. A second one ends the job at once."""
+        """From now on SIGTERM asks for a last save. One that comes ``AGAIN_SECONDS`` later ends the job at once.
+
+        Not an earlier one: at a time limit a scheduler signals every process of a job, more than once, and each Snakemake above passes it on.
+        """
+        first = 0.0
 
         def told(number, frame):
-            if self._stopping is not None:
+            nonlocal first
+            if self._stopping is None:
+                self._stopping, first = number, time.monotonic()
+            elif time.monotonic() - first >= AGAIN_SECONDS:
                 sys.exit(128 + number)
-            self._stopping = number
 
         signal.signal(signal.SIGTERM, told)
 
