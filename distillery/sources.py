@@ -600,7 +600,6 @@ def _mirrored(addresses: Iterable[str], folder: Path, file: str, md5: str) -> No
     Raises:
         UserError: none does; the last one's reason.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     reason = "torchvision names no mirror"
     for address in addresses:
         try:
