@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from distillery import winograd
+
 # torch.compile of a step costs 10 to 60 s on a CPU the first time on a machine, 2 s later (`keep_compiled`); a job that would run for
 # less than this stays eager.
 WORTH_COMPILING_SECONDS = 20.0
@@ -67,7 +69,7 @@ class Compute:
             return function
         if device.type == "cuda":
             return _Captured(function)
-        return torch.compile(function, dynamic=False)
+        return torch.compile(function, dynamic=False, options=winograd.options() or None)
 
 
 class _Captured:

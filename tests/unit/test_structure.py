@@ -20,7 +20,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 # The rooms of the library, lowest floor first: a module imports from the floors below its own only. A new module gets a place here.
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__"],
-    ["errors"],
+    ["errors", "winograd"],
     ["files", "normalization", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening"],
