@@ -336,11 +336,11 @@ class Study:
             if recipe not in self.config["experts"]:
                 raise UserError(f"config: experts: has no recipe {recipe!r}, which methods.{cell.method} learns from")
             epochs = self.experts(cell.dataset, recipe)["epochs"]
-            needed = settings.get("max_start_epoch", 0) + settings.get("expert_epochs", 0)
+            needed = last_epoch(settings)
             if needed > epochs:
                 raise UserError(
-                    f"config: methods.{cell.method}: max_start_epoch {settings['max_start_epoch']} + expert_epochs "
-                    f"{settings['expert_epochs']} is {needed}, beyond the {epochs} epochs of experts.{recipe} on {cell.dataset}; "
+                    f"config: methods.{cell.method}: starts below max_start_epoch {settings['max_start_epoch']} with expert_epochs "
+                    f"{settings['expert_epochs']} reach to epoch {needed}, beyond the {epochs} epochs of experts.{recipe} on {cell.dataset}; "
                     f"lower one, or raise experts.{recipe}.epochs to {needed}"
                 )
             seen, wanted = self.experts(cell.dataset, recipe)["normalization"], self.normalization(cell)
@@ -406,6 +406,11 @@ def check_groups(classes: int, groups: int | list[list[int]]) -> list[list[int]]
             f"config: continual.groups: {groups} must name each class 0 to {classes - 1} once, in groups that are not empty"
         )
     return [list(group) for group in groups]
+
+
+def last_epoch(settings: dict[str, Any]) -> int:
+    """The last epoch of an expert that trajectory matching reads: starts are drawn below ``max_start_epoch``."""
+    return settings.get("max_start_epoch", 1) - 1 + settings.get("expert_epochs", 0)
 
 
 def _listed(value: Any) -> list[Any]:

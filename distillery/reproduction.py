@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from distillery import plugins, published
+from distillery import grid, plugins, published
 from distillery.errors import UserError
 from distillery.files import write_text
 from distillery.metrics import read_cost
@@ -219,7 +219,7 @@ def _experts(recipes: list[dict], header: Mapping, made: Mapping) -> dict[str, A
         # A shard that was trained after the set was begun is none that it read.
         shards = [(cost, numbers) for cost, numbers in recipe["shards"] if not _before(made, cost)]
         number = len(set().union(*(numbers for _, numbers in shards)))
-        reached = settings.get("max_start_epoch", 0) + settings.get("expert_epochs", 0)
+        reached = grid.last_epoch(settings)
         same = (recipe["dataset"], recipe["network"]) == (header.get("dataset"), (header.get("network") or {}).get("name"))
         if same and number and epochs >= reached:
             seconds = round(sum(cost.get("seconds") or 0 for cost, _ in shards), 2)

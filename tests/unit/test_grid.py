@@ -424,12 +424,12 @@ REFUSED = {
     # Things that do not go together.
     "coreset from noise": ({"grid": [{**BLOCK, "method": "random", "init": "noise"}]}, "grid[0]: random chooses real images"),
     "experts too short": (
-        {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": MTT, "experts__default": {"epochs": 4}},
-        "methods.mtt: max_start_epoch 3 + expert_epochs 2 is 5, beyond the 4 epochs of experts.default on digits; lower one, or raise",
+        {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": MTT, "experts__default": {"epochs": 3}},
+        "methods.mtt: starts below max_start_epoch 3 with expert_epochs 2 reach to epoch 4, beyond the 3 epochs of experts.default on digits; lower",
     ),
     "experts too short for one cell": (
-        {"grid": [{**BLOCK, "method": "mtt", "ipc": [1, 2]}], "methods__mtt": {**MTT, "overrides": [{"when": {"ipc": 2}, "max_start_epoch": 14}]}},
-        "methods.mtt: max_start_epoch 14 + expert_epochs 2 is 16, beyond the 15 epochs",
+        {"grid": [{**BLOCK, "method": "mtt", "ipc": [1, 2]}], "methods__mtt": {**MTT, "overrides": [{"when": {"ipc": 2}, "max_start_epoch": 15}]}},
+        "methods.mtt: starts below max_start_epoch 15 with expert_epochs 2 reach to epoch 16, beyond the 15 epochs",
     ),
     "experts in another space": (
         {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": {**MTT, "normalization": "zca"}, "experts__default": {"epochs": 5}},

@@ -11,9 +11,8 @@ from torch.nn import functional
 from distillery import networks, winograd
 from distillery.device import Compute
 from distillery.methods import base
-from distillery.unroll import Unroll
 
-pytestmark = pytest.mark.skipif(winograd.library() is None, reason="no C++ compiler found, so there are no fast convolutions")
+pytestmark = pytest.mark.skipif(winograd.library() is None, reason="there are no fast convolutions here: no x86-64 processor or no C++ compiler")
 SHAPES = [(3, 8, 8, 32, 64), (2, 16, 12, 64, 32), (1, 24, 28, 32, 32), (7, 16, 16, 128, 128), (13, 8, 8, 96, 160)]
 
 
@@ -98,7 +97,9 @@ def test_every_wide_convolution_of_a_second_derivative_is_replaced_and_the_resul
     made, replaced = _rewritten(second, list(params.values()), images, labels)
     # What is left belongs to the first layer, whose single channel (and an empty second one) is too few.
     assert replaced == 14
-    assert all(any(argument.meta["val"].shape[1] == 2 for argument in node.args if hasattr(argument, "meta") and argument.meta["val"].ndim == 4) for node in _left(made.graph))
+    for node in _left(made.graph):
+        shapes = [argument.meta["val"].shape for argument in node.args if isinstance(argument, torch.fx.Node)]
+        assert any(len(shape) == 4 and shape[1] == 2 for shape in shapes)
     with torch.no_grad():
         theta, x = made(list(params.values()), images, labels)
         expected_theta, expected_x = second([v.double() for v in params.values()], images.double(), labels)
@@ -142,16 +143,20 @@ def test_what_the_kernels_cannot_do_or_are_slower_at_stays_as_it_is(why, images,
     assert replaced == 0 and len(_left(made.graph)) == 1
 
 
-def test_a_compiled_unrolled_run_is_that_of_eager_double_precision():
-    apply, params = _network()
-    generator = torch.Generator().manual_seed(6)
-    images, labels, start = torch.randn(10, 1, 28, 28, generator=generator), torch.arange(10), networks.flatten(params)
-    goal = start + 0.01 * torch.randn(start.shape, generator=generator)
-    compiled = Unroll(apply, params, compute=Compute(), expected_seconds=1e9, device="cpu")(start, goal, images, labels, torch.tensor(0.05), steps=3)
-    wide = {name: value.double() for name, value in params.items()}
-    expected = Unroll(apply, wide)(start.double(), goal.double(), images.double(), labels, torch.tensor(0.05).double(), steps=3)
-    assert _far(compiled.end, expected.end) < 1e-5
-    assert _far(compiled.images, expected.images) < 1e-4
+def test_compiled_functions_use_them(monkeypatch):
+    images, kernels, derivative = _drawn(SHAPES[3])
+    replaced, rewrite = [], winograd.rewrite
+    monkeypatch.setattr(winograd, "rewrite", lambda graph: replaced.append(rewrite(graph)))
+
+    def gradient(x, w):
+        return torch.func.grad(lambda x, w: (torch.tanh(functional.conv2d(x, w, padding=1)) * derivative).sum(), argnums=(0, 1))(x, w)
+
+    with torch._inductor.config.patch(force_disable_caches=True), torch.no_grad():
+        found = Compute().compiled(gradient, device="cpu", expected_seconds=1e9)(images, kernels)
+    derivative = derivative.double()
+    for one, expected in zip(found, gradient(images.double(), kernels.double()), strict=True):
+        assert _far(one, expected) < 1e-4
+    assert replaced == [2]
 
 
 def test_without_a_compiler_everything_stays_usual():
