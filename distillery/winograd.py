@@ -19,12 +19,12 @@ other core busy): gradient on 256 images 1.95 and 1.00, on 100 images 0.67 and 0
 same code works on twice as wide registers; it has not been measured there.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import logging
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -203,8 +203,8 @@ aten = torch.ops.aten
 def library() -> ctypes.CDLL | None:
     """The kernels, compiled for this processor; once a machine where ``TORCHINDUCTOR_CACHE_DIR`` is kept. ``None`` where that is not possible."""
     compiler = next((found for found in map(shutil.which, ("g++", "clang++", "c++")) if found), None)
-    # Registers and caches of other processors would want other block sizes, and nobody has measured there.
-    if compiler is None or platform.machine() not in ("x86_64", "AMD64"):
+    # Other processors have other registers, for which the block sizes are wrong.
+    if compiler is None or not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
         return None
     command = [compiler, "-x", "c++", "-std=c++17", "-O3", "-march=native", "-pthread", "-shared", "-fPIC", "-"]
     try:
@@ -212,15 +212,16 @@ def library() -> ctypes.CDLL | None:
         known = subprocess.run([compiler, "-march=native", "-E", "-v", "-x", "c++", os.devnull], capture_output=True, check=True, text=True).stderr
         target = "".join(line for line in known.splitlines() if "cc1plus" in line or "target-cpu" in line or "version" in line)
         name = hashlib.sha256("\0".join([SOURCE, *command, target]).encode()).hexdigest()[:16]
-        folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or tempfile.mkdtemp(prefix="distillery-"))
-        path = folder / f"winograd-{name}.so"
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as beside:
-                made = Path(beside) / "made.so"
+        with contextlib.ExitStack() as stack:
+            # Without a cache the file may go as soon as it is loaded.
+            folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or stack.enter_context(tempfile.TemporaryDirectory()))
+            path = folder / f"winograd-{name}.so"
+            if not path.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                made = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "made.so"
                 subprocess.run([*command, "-o", str(made)], input=SOURCE, capture_output=True, check=True, text=True)
                 made.replace(path)
-        loaded = ctypes.CDLL(str(path))
+            loaded = ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         log.info("the fast 3 x 3 convolutions cannot be had here, the usual ones serve: %s", reason[-1] if reason else error)

@@ -12,7 +12,7 @@ from distillery import networks, winograd
 from distillery.device import Compute
 from distillery.methods import base
 
-pytestmark = pytest.mark.skipif(winograd.library() is None, reason="there are no fast convolutions here: no x86-64 processor or no C++ compiler")
+pytestmark = pytest.mark.skipif(winograd.library() is None, reason="there are no fast convolutions here: no AVX2 or no C++ compiler")
 SHAPES = [(3, 8, 8, 32, 64), (2, 16, 12, 64, 32), (1, 24, 28, 32, 32), (7, 16, 16, 128, 128), (13, 8, 8, 96, 160)]
 
 
