@@ -46,18 +46,19 @@ SAME = "published budget"
 # --- Records --------------------------------------------------------------------------------------------------------
 
 
-def record(results: str | Path, command: str) -> dict[str, Any]:
+def record(results: str | Path, command: str, variants: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What a results folder has measured so far, as JSON types; the same folder gives the same record.
 
     Args:
         results: the folder of one study, finished or not: what exists is recorded.
         command: how the study was run, as one would type it.
+        variants: the method that each variant of the study's config (``of``) is one of; a set's file has its own name only.
 
     Returns:
         ``format``, ``command``, ``left_out`` (evaluations older than their set, or without one: they say nothing about
         the set that is there), ``contexts`` (each a device, versions, code and commit; jobs refer to them by number) and
         ``cells``: ``dataset``, ``method``, ``init``, ``ipc`` (``None``: the whole set), ``network``, ``settings`` (of
-        the method), ``distilled_with`` (the network), ``normalization``, ``experts`` (``number``, ``epochs``,
+        the method), for a variant ``of``, ``distilled_with`` (the network), ``normalization``, ``experts`` (``number``, ``epochs``,
         ``seconds`` …, or ``None``), ``evaluation`` (its settings) and ``sets``, one a seed: ``set`` and ``evaluation``
         (``seconds``, ``started``, ``context``) and ``accuracies``: by selection a list of one test accuracy a network,
         in percent, rounded to two digits. Sets of other settings are another cell.
@@ -67,6 +68,7 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
     """
     from distillery import artefact  # late, as is the report below: rendering needs no torch
 
+    variants = variants or {}
     results = Path(results)
     if not results.is_dir():
         raise UserError(f"{results}: is no folder; give the results folder of a study, such as results/quickstart")
@@ -92,11 +94,12 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
                 continue
             cell = {
                 **dict(zip(CELL, _key(cost))),
+                **({"of": variants[header["method"]]} if header.get("method") in variants else {}),
                 "network": cost.get("network"),
                 "settings": header.get("settings") or {},
                 "distilled_with": header.get("network"),
                 "normalization": (header.get("normalization") or {}).get("kind"),
-                "experts": _experts(recipes, header, made),
+                "experts": _experts(recipes, header, made, variants.get(header.get("method"), header.get("method"))),
                 "evaluation": cost.get("settings") or {},
             }
             one = {
@@ -207,11 +210,11 @@ def _recipes(results: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _experts(recipes: list[dict], header: Mapping, made: Mapping) -> dict[str, Any] | None:
+def _experts(recipes: list[dict], header: Mapping, made: Mapping, method: str | None) -> dict[str, Any] | None:
     """The experts that a set learned from. A set does not say which recipe was its own: of several that could be, the
     least is told, so that nothing is shown as more than it was."""
     # By name too: a record may be made of a study of another version's methods.
-    if not plugins.methods().get(header.get("method"), {"needs_experts": header.get("method") == "mtt"})["needs_experts"]:
+    if not plugins.methods().get(method, {"needs_experts": method == "mtt"})["needs_experts"]:
         return None
     settings, candidates = header["settings"], []
     for recipe in recipes:
@@ -228,6 +231,11 @@ def _experts(recipes: list[dict], header: Mapping, made: Mapping) -> dict[str, A
         return None
     least = min(candidates, key=lambda one: (one["number"], one["epochs"], one["recipe"]))
     return least | ({"possible_recipes": sorted(one["recipe"] for one in candidates)} if len(candidates) > 1 else {})
+
+
+def _of(cell: Mapping) -> str:
+    """The method of a cell; for a variant, the one that it is a variant of."""
+    return cell.get("of") or cell["method"]
 
 
 def _text(value: Any) -> str:
@@ -300,7 +308,7 @@ def mark(cell: Mapping, beside: Mapping[str, Any]) -> str:
         beside: the published row by protocol, as ``published.lookup`` gives it, of those that have one.
     """
     ours = spent(cell)
-    budgets = {name: published.budget(cell["method"], cell["dataset"], cell["ipc"], name) for name in {PUBLISHED, *beside}}
+    budgets = {name: published.budget(_of(cell), cell["dataset"], cell["ipc"], name) for name in {PUBLISHED, *beside}}
     verdicts = {name: _compared(ours, budget) for name, budget in budgets.items()}
     for name, words in ((PUBLISHED, SAME), (COURSE, "course project's budget")):
         if verdicts.get(name) == "equal":
@@ -326,9 +334,9 @@ def _same_network(cell: Mapping) -> bool:
 
 
 def _budget_words(cell: Mapping, beside: Mapping) -> str:
-    ours, theirs, whose = spent(cell), published.budget(cell["method"], cell["dataset"], cell["ipc"]), "{} published"
+    ours, theirs, whose = spent(cell), published.budget(_of(cell), cell["dataset"], cell["ipc"]), "{} published"
     if not theirs and COURSE in beside:
-        theirs, whose = published.budget(cell["method"], cell["dataset"], cell["ipc"], COURSE), "the course project's {}"
+        theirs, whose = published.budget(_of(cell), cell["dataset"], cell["ipc"], COURSE), "the course project's {}"
     parts = []
     for name, word in WORK.items():
         own, full = ours.get(name), theirs.get(name)
@@ -350,7 +358,7 @@ def _budget_words(cell: Mapping, beside: Mapping) -> str:
 
 def _shortage(cell: Mapping) -> str:
     """For trajectory matching, what its figure had less than published, to stand beside the figure."""
-    ours, theirs = spent(cell), published.budget(cell["method"], cell["dataset"], cell["ipc"])
+    ours, theirs = spent(cell), published.budget(_of(cell), cell["dataset"], cell["ipc"])
     if "experts" not in theirs:
         return ""
     less = [f"{ours.get(name, 'unknown')} of {theirs[name]} {name}" for name in ("experts", "iterations") if ours.get(name, 0) < theirs[name]]
@@ -394,6 +402,7 @@ How to read it:
   parentheses sets × networks. `ours` is the last iterate, and so is its difference to the published mean. The best snapshot by
   held-out training images and the best by the test images themselves (a habit of papers, and optimistic) have columns of their
   own. Where there is a figure under `best on validation`, the set was distilled without the held-out images, which the papers use.
+- `method` is `variant (method)` where a study gave a method other settings under a name of their own.
 - `published` gives the figure as printed, then how it was seen and its source.
   {_EVIDENCE}.
 - `budget` compares the work with that of the published figure: iterations, loops, experts, evaluation epochs. **Only `{SAME}`
@@ -435,7 +444,8 @@ def _rank(order: tuple[str, ...], name: str) -> tuple[int, str]:
 def _order(cell: Mapping) -> tuple:
     return (
         _rank(DATASETS, cell["dataset"]),
-        _rank(METHODS, cell["method"]),
+        _rank(METHODS, _of(cell)),
+        cell["method"],
         _rank(("real", "noise", ""), cell["init"]),
         math.inf if cell["ipc"] is None else cell["ipc"],
         _rank((NETWORK,), cell["network"]),
@@ -478,7 +488,7 @@ def _looked(cell: Mapping) -> dict[str, Any]:
     found = {}
     for protocol in published.PROTOCOLS:
         rows = published.lookup(
-            cell["dataset"], cell["method"], ipc=cell["ipc"], init=cell["init"] or None, network=cell["network"], protocol=protocol
+            cell["dataset"], _of(cell), ipc=cell["ipc"], init=cell["init"] or None, network=cell["network"], protocol=protocol
         )
         if len(rows):
             found[protocol] = rows.iloc[0]
@@ -501,7 +511,8 @@ def _empty_row(cell: Mapping) -> list[str]:
 
 def _identity(cell: Mapping) -> dict[str, str]:
     ipc = "all" if cell["ipc"] is None else str(cell["ipc"])
-    texts = {"method": cell["method"], "start": cell["init"], "ipc": ipc, "network": str(cell["network"])}
+    method = cell["method"] if _of(cell) == cell["method"] else f"{cell['method']} ({_of(cell)})"
+    texts = {"method": method, "start": cell["init"], "ipc": ipc, "network": str(cell["network"])}
     return {name: _cell(text) for name, text in texts.items()}
 
 
@@ -641,6 +652,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--name", required=True, help="the record's name; a record of this name is replaced")
     add.add_argument("--keep", action="store_true", help="keep the sets of a record of this name that the folder does not have")
     add.add_argument("--command", dest="as_run", required=True, metavar="COMMAND", help="how the study was run")
+    add.add_argument(
+        "--variant", action="append", default=[], metavar="NAME=METHOD", help="the method that a variant of the study is one of, whose figures stand beside it"
+    )
     again = actions.add_parser("render", help="write the document from the records")
     again.add_argument("--check", action="store_true", help="write nothing; fail where the document is not what the records give")
     for action in (add, again):
@@ -657,7 +671,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.action == "add":
         if not re.fullmatch(r"\w[\w.-]*", arguments.name):
             raise UserError(f"--name {arguments.name!r}: must be letters, digits, `.`, `_` and `-`, such as mnist-cpu")
-        found = record(arguments.results, arguments.as_run)
+        pairs = [tuple(text.partition("=")[::2]) for text in arguments.variant]
+        if wrong := next((pair for pair in pairs if not pair[0] or pair[1] not in METHODS), None):
+            raise UserError(f"--variant {'='.join(wrong)}: must be NAME=METHOD with one of {', '.join(METHODS[:-1])}, such as dc_lean=dc")
+        found = record(arguments.results, arguments.as_run, dict(pairs))
         path = arguments.docs / RECORDS / f"{arguments.name}.json"
         if arguments.keep and path.exists():
             found = joined(found, load(arguments.docs)[arguments.name])

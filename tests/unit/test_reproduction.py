@@ -382,6 +382,28 @@ def test_a_study_in_parts_keeps_the_sets_of_the_parts_before(study, tmp_path, ca
     assert __main__.main([*again, "another"]) == 1 and "was made by another command" in capsys.readouterr().err
 
 
+def test_a_variant_stands_beside_the_figures_of_its_method_and_names_it(study, tmp_path, capsys):
+    study.set("dc_lean", "real", 10, 0, {**DC, "iterations": 20})
+    study.evaluation("dc_lean", "real", 10, 0, [80.0, 82.0])
+    study.experts(0, [0])
+    study.set("mtt_far", "real", 10, 0, MTT, minute=10)
+    study.evaluation("mtt_far", "real", 10, 0, [70.0])
+    command = ["reproduction", "add", str(study.folder), "--name", "mine", "--command", COMMAND, "--docs", str(tmp_path / "docs")]
+    assert __main__.main([*command, "--variant", "dc_lean=dc", "--variant", "mtt_far=mtt"]) == 0
+    found = reproduction.load(tmp_path / "docs")["mine"]
+    assert cell_of(found, "MNIST", "dc_lean", 10)["of"] == "dc" and cell_of(found, "MNIST", "mtt_far", 10)["experts"]["number"] == 1
+    text = reproduction.render(reproduction.load(tmp_path / "docs"))
+    row = row_of(text, "MNIST", "dc_lean (dc)", 10)
+    assert row["published"].startswith("97.4") and row["ours − published"].startswith("−16.40") and row["budget"] == "smaller budget"
+    # The method itself has not been run by it, and a record that names no method has nothing beside it.
+    assert row_of(text, "MNIST", "dc", 10)["ours"] == ""
+    assert row_of(reproduction.render({"mine": reproduction.record(study.folder, COMMAND)}), "MNIST", "dc_lean", 10)["published"] == ""
+    capsys.readouterr()
+    for wrong in ("dc_lean", "=dc", "dc_lean=dcc"):
+        assert __main__.main([*command, "--variant", wrong]) == 1
+        assert capsys.readouterr().err.startswith(f"error: --variant {wrong.rstrip('=')}")
+
+
 @pytest.mark.parametrize("name", ["../mine", "a b", "", ".hidden"])
 def test_a_name_that_is_no_file_name_is_refused(study, tmp_path, capsys, name):
     full(study)
