@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import functools
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -117,7 +116,7 @@ def keep_compiled() -> None:
 def can_compile(device_type: str) -> bool:
     """Whether ``torch.compile`` has what it needs here: a C++ compiler for the CPU, Triton for CUDA. Warns once if not."""
     if device_type == "cpu":
-        if any(shutil.which(name) for name in ("g++", "clang++", "c++")):
+        if winograd.compiler():
             return True
         warnings.warn("no C++ compiler found: running without torch.compile, which is slower", stacklevel=2)
         return False

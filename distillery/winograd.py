@@ -191,7 +191,8 @@ extern "C" void correlate(const float* x, const float* g, float* d, float* space
 """
 
 # From a kernel's row to the transformed one; the six points are 0, 1, -1, 2, -2 and infinity.
-KERNEL_TRANSFORM = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
+_ROWS = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
+KERNEL_TRANSFORM = torch.kron(torch.tensor(_ROWS), torch.tensor(_ROWS))  # (36, 9): G g Gᵀ as one product
 # The kernels work on so many tiles at once; for fewer than these the usual convolution is faster.
 FEWEST_TILES = 32
 
@@ -199,17 +200,22 @@ log = logging.getLogger("distillery")
 aten = torch.ops.aten
 
 
+def compiler() -> str | None:
+    """The C++ compiler that is found first, or ``None``."""
+    return next((found for found in map(shutil.which, ("g++", "clang++", "c++")) if found), None)
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernels, compiled for this processor; once a machine where ``TORCHINDUCTOR_CACHE_DIR`` is kept. ``None`` where that is not possible."""
-    compiler = next((found for found in map(shutil.which, ("g++", "clang++", "c++")) if found), None)
+    program = compiler()
     # Other processors have other registers, for which the block sizes are wrong.
-    if compiler is None or not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+    if program is None or not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
         return None
-    command = [compiler, "-x", "c++", "-std=c++17", "-O3", "-march=native", "-pthread", "-shared", "-fPIC", "-"]
+    command = [program, "-x", "c++", "-std=c++17", "-O3", "-march=native", "-pthread", "-shared", "-fPIC", "-"]
     try:
         # A cache that several kinds of machine share, as on a cluster, needs a name for each.
-        known = subprocess.run([compiler, "-march=native", "-E", "-v", "-x", "c++", os.devnull], capture_output=True, check=True, text=True).stderr
+        known = subprocess.run([program, "-march=native", "-E", "-v", "-x", "c++", os.devnull], capture_output=True, check=True, text=True).stderr
         target = "".join(line for line in known.splitlines() if "cc1plus" in line or "target-cpu" in line or "version" in line)
         name = hashlib.sha256("\0".join([SOURCE, *command, target]).encode()).hexdigest()[:16]
         with contextlib.ExitStack() as stack:
@@ -246,11 +252,6 @@ def _call(function, *tensors: Tensor, sizes: tuple[int, ...], threads: int) -> N
     function(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *map(ctypes.c_long, sizes), ctypes.c_int(threads))
 
 
-def _transform() -> Tensor:
-    one = torch.tensor(KERNEL_TRANSFORM)
-    return torch.einsum("ia,jb->ijab", one, one).reshape(36, 9)
-
-
 def _split(tensor: Tensor, groups: int) -> list[Tensor]:
     return [part.contiguous(memory_format=torch.channels_last) for part in tensor.chunk(groups, 1)]
 
@@ -273,7 +274,7 @@ def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor
             g = g.transpose(0, 1).flip(2, 3)
         outputs, channels = g.shape[:2]
         panel = 2 * made.lanes()
-        transformed = _transform() @ g.permute(2, 3, 1, 0).reshape(9, -1)
+        transformed = KERNEL_TRANSFORM @ g.permute(2, 3, 1, 0).reshape(9, -1)
         transformed = transformed.view(36, channels, outputs // panel, panel).transpose(1, 2).contiguous()
         result = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
         space = torch.empty(threads, made.scratch(channels, outputs))
@@ -300,7 +301,7 @@ def correlate(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
         sums = torch.zeros(threads, 36, channels * outputs)
         space = torch.empty(threads, made.scratch(channels, outputs))
         _call(made.correlate, x, g, sums, space, sizes=(count, height, width, channels, outputs), threads=threads)
-        results.append((_transform().T @ sums.sum(0)).view(3, 3, channels, outputs).permute(3, 2, 0, 1))
+        results.append((KERNEL_TRANSFORM.T @ sums.sum(0)).view(3, 3, channels, outputs).permute(3, 2, 0, 1))
     return torch.cat(results).contiguous()
 
 
@@ -348,7 +349,7 @@ def _convolved(graph: torch.fx.Graph, images: torch.fx.Node, kernels: torch.fx.N
     return _emit(graph, torch.ops.distillery.convolve.default, _last(graph, images), kernels, back, groups)
 
 
-def _correlated(graph: torch.fx.Graph, images: torch.fx.Node, derivative: torch.fx.Node, groups: int = 1) -> torch.fx.Node:
+def _correlated(graph: torch.fx.Graph, images: torch.fx.Node, derivative: torch.fx.Node, *, groups: int) -> torch.fx.Node:
     return _emit(graph, torch.ops.distillery.correlate.default, _last(graph, images), _last(graph, derivative), groups)
 
 
@@ -366,7 +367,7 @@ def _forward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
             result = _convolved(graph, images, kernels, back=transposed, groups=groups)
         elif size == list(seen.shape[2:]) and groups == 1 and not transposed and fits(seen.transpose(0, 1), seen.shape[0], first):
             # A derivative in kernels, as it comes out of a second differentiation: images (C, N, H, W), kernels (O, N, H, W), 3 x 3 shifts.
-            result = _swapped(graph, _correlated(graph, _swapped(graph, images), _swapped(graph, kernels)))
+            result = _swapped(graph, _correlated(graph, _swapped(graph, images), _swapped(graph, kernels), groups=1))
         else:
             return False
         if bias is not None:
@@ -386,7 +387,7 @@ def _backward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
             if part.args[1] == 0:
                 result = _convolved(graph, derivative, kernels, back=True, groups=groups)
             elif part.args[1] == 1:
-                result = _correlated(graph, images, derivative, groups)
+                result = _correlated(graph, images, derivative, groups=groups)
             else:
                 result = _emit(graph, aten.sum.dim_IntList, derivative, [0, 2, 3])
             part.replace_all_uses_with(result)
