@@ -538,7 +538,7 @@ def _accuracy(study: _Study) -> dict:
                 "tables": tables,
                 "ladders": ladders,
                 "budgets": _budgets(study, dataset),
-                "notes": _expert_notes(study, dataset),
+                "notes": _expert_notes(study, dataset) + _astray_notes(study, dataset),
                 "others": _others(study, sources, dataset),
             }
         )
@@ -804,6 +804,22 @@ def _expert_notes(study: _Study, dataset: str) -> list[str]:
             f"{_method(method, study.titles)} at {size} ran with {' and '.join(f'{own} {word}' for own, _, word in pairs)}; "
             f"published: {' and '.join(f'{full} {word}' for _, full, word in pairs)}."
         )
+    return notes
+
+
+def _astray_notes(study: _Study, dataset: str) -> list[str]:
+    """Where trajectory matching (what learns a step size) had a loss above 1 over its last tenth: its students end
+    farther from the target than they began, and the set can be worse than its start."""
+    learned = {study.key(row) for row in study.measured("step_size", dataset=dataset).to_dict("records")}
+    notes = []
+    for cell, rows in study.cell_rows(study.measured("matching_loss", dataset=dataset)):
+        late = float(rows[rows["iteration"] > 0.9 * rows["iteration"].max()]["value"].mean())
+        if study.key(cell) in learned and late > 1:
+            notes.append(
+                f"{study.name(cell['method'], cell['init'])}, {_ipc(cell['ipc'])}: the matching loss ended at {late:.2f}. Above 1 the "
+                "student ends farther from the expert than it began, and the set may be worse than its start; lower step_size, "
+                "lr_images or max_start_epoch."
+            )
     return notes
 
 

@@ -600,6 +600,20 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
     assert told == [f"TESLA {less}", f"Bold {less}"]
 
 
+def test_a_student_that_ends_farther_away_than_it_began_is_told(study, tmp_path):
+    def run(method, init, losses, learned=True):
+        rows = rows_of(method, init, {0: [0.5]})
+        for measure, values in (("matching_loss", losses), ("step_size", [0.02] * len(losses) * learned)):
+            rows += [{**rows[0], "network": "", "selection": "", "split": "", "measure": measure, "iteration": i + 1, "value": v} for i, v in enumerate(values)]
+        return rows
+
+    # Of 20 iterations the last two count.
+    rows = run("mtt", "real", [4.0] * 18 + [1.0, 1.5]) + run("mtt", "noise", [4.0] * 18 + [1.0, 0.5]) + run("dc", "real", [9.0] * 20, learned=False)
+    _, text = section(study, tmp_path, "accuracy", rows)
+    assert "MTT, real images, 1 image a class: the matching loss ended at 1.25. Above 1 the student ends farther" in text
+    assert text.count("the matching loss ended at") == 1
+
+
 def test_flops_ratio(page):
     # 60000 images for 20 epochs against 10 images for 300.
     assert "1 : 400" in text_of(page)
