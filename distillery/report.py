@@ -810,7 +810,7 @@ def _expert_notes(study: _Study, dataset: str) -> list[str]:
 def _astray_notes(study: _Study, dataset: str) -> list[str]:
     """Where trajectory matching (what learns a step size) had a loss above 1 over its last tenth: its students end
     farther from the target than they began, and the set can be worse than its start."""
-    learned = {study.key(row) for row in study.measured("step_size", dataset=dataset).to_dict("records")}
+    learned = {study.key(cell) for cell, _ in study.cell_rows(study.measured("step_size", dataset=dataset))}
     notes = []
     for cell, rows in study.cell_rows(study.measured("matching_loss", dataset=dataset)):
         late = float(rows[rows["iteration"] > 0.9 * rows["iteration"].max()]["value"].mean())
