@@ -10,7 +10,7 @@ from torch import Tensor
 from distillery.device import Compute
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
-from distillery.training import in_stacks, stack_size, test, train
+from distillery.training import Stack, in_stacks, stack_size, test, train
 
 log = logging.getLogger("distillery")
 
@@ -116,6 +116,7 @@ def select(
     models: int,
     stream: Callable[..., torch.Generator],
     compute: Compute,
+    test_all: bool = True,
     flip_allowed: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> None:
@@ -128,16 +129,23 @@ def select(
     Args:
         frames: (iteration, images, labels, step size) of each snapshot, on the device.
         recipe_of: the evaluation recipe for a snapshot's step size.
+        test_all: test every snapshot. Otherwise the test images are seen by no snapshot but the best on the validation
+            images, and there is no ``best_test``: what a search among settings should look at, at half the time.
     """
-    scores: dict[str, list[float]] = {"validation": [], "test": []}
+    splits = {"validation": validation, "test": tested} if test_all else {"validation": validation}
+    scores: dict[str, list[float]] = {split: [] for split in splits}
     finals: list[list[float]] = []
-    splits = {"validation": validation, "test": tested}
+    best_stacks: list[Stack] = []
     size = stack_size(network, models, frames[0][1].device, len(frames[0][1]))
+    passes = {"classes": network["classes"], "compute": compute, "passes": len(frames) * models}
     for iteration, images, labels, step_size in frames:
         recipe = recipe_of(step_size)
-        per_split: dict[str, list[float]] = {"validation": [], "test": []}
+        per_split: dict[str, list[float]] = {split: [] for split in splits}
+        stacks: list[Stack] = []
 
-        def run(begin: int, count: int, images=images, labels=labels, recipe=recipe, per_split=per_split) -> None:
+        def run(
+            begin: int, count: int, images=images, labels=labels, recipe=recipe, per_split=per_split, stacks=stacks
+        ) -> None:
             stack = train(
                 network,
                 count,
@@ -151,10 +159,10 @@ def select(
                 calls=len(frames) * -(-models // size),
                 tolerant=True,
             )
-            passes = {"classes": network["classes"], "compute": compute, "passes": len(frames) * models}
-            found = {split: test(stack, *held, **passes)["accuracy"].tolist() for split, held in splits.items()}
-            for split, accuracy in found.items():
-                per_split[split] += accuracy
+            for split, held in splits.items():
+                per_split[split] += test(stack, *held, **passes)["accuracy"].tolist()
+            if not test_all:
+                stacks.append(stack)
             if progress is not None:
                 progress(count * recipe.epochs)
 
@@ -163,8 +171,13 @@ def select(
             for model, value in enumerate(values):
                 metrics.add("accuracy", value, model=model, selection="snapshot", split=split, iteration=iteration)
             scores[split].append(sum(values) / len(values))
-        finals.append(per_split["test"])
-    for name, split in (("best_validation", "validation"), ("best_test", "test")):
+        if test_all:
+            finals.append(per_split["test"])
+        elif scores["validation"][-1] > max(scores["validation"][:-1], default=-1.0):
+            best_stacks = stacks
+    for split in splits:
+        name = f"best_{split}"
         best = max(range(len(frames)), key=lambda index, split=split: (scores[split][index], -index))
-        for model, value in enumerate(finals[best]):
+        found = finals[best] if test_all else [a for s in best_stacks for a in test(s, *tested, **passes)["accuracy"].tolist()]
+        for model, value in enumerate(found):
             metrics.add("accuracy", value, model=model, selection=name, split="test", iteration=frames[best][0])

@@ -23,6 +23,7 @@ CELL = ["dataset", "method", "init", "ipc"]
 SELECTIONS = {
     "last": "last iterate",
     "best_validation": "best on validation",
+    "held_out": "its score in validation",
     "best_test": "best on test (papers’ habit)",
 }
 CORESETS = ("random", "herding")
@@ -87,19 +88,26 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
 
 
 def finished(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``metrics`` (as :func:`read_metrics` gives) that hold test accuracies of finished training: no curves, no classes, no
-    continual learning."""
-    return metrics[
+    """The rows of ``metrics`` (as :func:`read_metrics` gives) that hold accuracies of finished training: no curves, no classes, no
+    continual learning. All are test accuracies but those of selection ``held_out``: what ``best_validation`` was chosen by, the accuracy of
+    that snapshot on the images held out for it. Settings are to be compared by these."""
+    rows = metrics[
         (metrics["measure"] == "accuracy")
-        & (metrics["split"] == "test")
-        & metrics["selection"].isin(list(SELECTIONS))
         & (metrics["strategy"] == "")
         & metrics[["epoch", "stage", "class"]].isna().all(axis=1)
     ]
+    tested = rows[(rows["split"] == "test") & rows["selection"].isin(list(SELECTIONS))]
+    held = rows[(rows["split"] == "validation") & (rows["selection"] == "snapshot")]
+    keys = ["dataset", "network", "ipc", "method", "init", "seed", "model", "iteration"]
+    chosen, snapshots = (
+        pd.MultiIndex.from_frame(part[keys].fillna(-1.0))
+        for part in (tested[tested["selection"] == "best_validation"], held)
+    )
+    return pd.concat([tested, held[snapshots.isin(chosen)].assign(selection="held_out")])
 
 
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracies of finished training, averaged over sets (seeds) and networks trained on each.
+    """Accuracies of finished training (:func:`finished`), averaged over sets (seeds) and networks trained on each.
 
     Args:
         metrics: as :func:`read_metrics` gives.

@@ -39,7 +39,7 @@ WORK = {
 }
 COUNTS = {"sets": "sets", "networks": "networks a set"}
 CELL = ("dataset", "method", "init", "ipc")
-SELECTIONS = ("last", "best_validation", "best_test")
+SELECTIONS = ("last", "best_validation", "held_out", "best_test")
 PUBLISHED, COURSE = published.PROTOCOLS
 SAME = "published budget"
 
@@ -60,8 +60,8 @@ def record(results: str | Path, command: str, variants: Mapping[str, str] | None
         ``cells``: ``dataset``, ``method``, ``init``, ``ipc`` (``None``: the whole set), ``network``, ``settings`` (of
         the method), for a variant ``of``, ``distilled_with`` (the network), ``normalization``, ``experts`` (``number``, ``epochs``,
         ``seconds`` …, or ``None``), ``evaluation`` (its settings) and ``sets``, one a seed: ``set`` and ``evaluation``
-        (``seconds``, ``started``, ``context``) and ``accuracies``: by selection a list of one test accuracy a network,
-        in percent, rounded to two digits. Sets of other settings are another cell.
+        (``seconds``, ``started``, ``context``) and ``accuracies``: by selection a list of one accuracy a network, in
+        percent, rounded to two digits: on the test images, under ``held_out`` on the held-out images. Sets of other settings are another cell.
 
     Raises:
         UserError: there is no such folder, nothing was measured in it, or an artefact in it is damaged.
@@ -378,6 +378,7 @@ HEAD = (
     "budget",
     "what was spent",
     "best on validation",
+    "its score in validation",
     "best on test",
     "time",
     "hardware",
@@ -402,6 +403,7 @@ How to read it:
   parentheses sets × networks. `ours` is the last iterate, and so is its difference to the published mean. The best snapshot by
   held-out training images and the best by the test images themselves (a habit of papers, and optimistic) have columns of their
   own. Where there is a figure under `best on validation`, the set was distilled without the held-out images, which the papers use.
+  `its score in validation` is what it was chosen by: that snapshot's accuracy on the held-out images. Settings are compared by it.
 - `method` is `variant (method)` where a study gave a method other settings under a name of their own.
 - `published` gives the figure as printed, then how it was seen and its source.
   {_EVIDENCE}.
@@ -533,6 +535,7 @@ def _row(name: str, found: Mapping, cell: Mapping) -> list[str]:
         "budget": f"**{stands}**" if stands.startswith(SAME) else stands,
         "what was spent": _cell(_budget_words(cell, looked)),
         "best on validation": _figure_text(figures["best_validation"]),
+        "its score in validation": _figure_text(figures["held_out"]),
         "best on test": _figure_text(figures["best_test"]),
         "time": _time(cell),
         "hardware": _cell(_hardware(found, _contexts(cell))),

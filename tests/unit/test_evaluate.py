@@ -218,6 +218,25 @@ def test_best_validation_never_looks_at_the_test_labels():
     assert (chosen(metrics, "best_validation"), chosen(metrics, "best_test")) == (0, 10)
 
 
+@pytest.mark.parametrize("stack", [1, 2])
+def test_without_test_all_only_the_chosen_snapshot_meets_the_test_images(monkeypatch, stack):
+    monkeypatch.setattr(evaluate, "stack_size", lambda *_: stack)
+    every, tests = selected(), 0
+    real, held = evaluate.test, data(15, 3)[0]
+
+    def counted(trained, images, *rest, **more):
+        nonlocal tests
+        tests += trained.count * torch.equal(images, held)
+        return real(trained, images, *rest, **more)
+
+    monkeypatch.setattr(evaluate, "test", counted)
+    metrics = selected(test_all=False)
+    assert tests == 2
+    assert values(metrics, selection="best_validation") == values(every, selection="best_validation")
+    assert values(metrics, split="validation") == values(every, split="validation")
+    assert not values(metrics, selection="best_test") and not values(metrics, selection="snapshot", split="test")
+
+
 def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
     images, labels = data()
     asked, done = [], []

@@ -212,7 +212,7 @@ def test_what_one_job_does_to_its_settings_reaches_no_other():
     found.evaluation(cell, "ConvNet").pop("selection")["models"] = 9
     found.network("digits", "ConvNet")["options"]["width"] = 1
     found.method_settings(cell)["iterations"] = -1
-    assert found.evaluation(cell, "ConvNet")["selection"] == {"models": 1}
+    assert found.evaluation(cell, "ConvNet")["selection"] == {"models": 1, "test": True}
     assert found.network("digits", "ConvNet")["options"]["width"] == 16 and found.method_settings(cell)["iterations"] == 1000
 
 
@@ -226,14 +226,14 @@ def test_a_network_is_told_the_dataset_s_shape_and_every_option():
 def test_snapshots_are_judged_by_the_distillation_network_on_distilled_sets_only():
     found = study(grid=[{**BLOCK, "method": ["dc", "random"]}], evaluate__networks=["ConvNet", "MLP"], evaluate__selection={"models": 3})
     dc, chosen = found.cells
-    assert found.evaluation(dc, "ConvNet")["selection"] == {"models": 3}
+    assert found.evaluation(dc, "ConvNet")["selection"] == {"models": 3, "test": True}
     assert found.evaluation(dc, "MLP")["selection"] is None and found.evaluation(chosen, "ConvNet")["selection"] is None
     assert study(evaluate__selection={"models": 0}).evaluation(dc, "ConvNet")["selection"] is None
 
 
 def test_an_override_s_selection_has_the_same_defaults_as_the_section_s():
-    found = study(evaluate__selection={"models": 1}, evaluate__overrides=[{"when": {"ipc": 1}, "selection": {}}])
-    assert found.evaluation(found.cells[0], "ConvNet")["selection"] == {"models": 2}
+    found = study(evaluate__selection={"models": 1}, evaluate__overrides=[{"when": {"ipc": 1}, "selection": {"test": False}}])
+    assert found.evaluation(found.cells[0], "ConvNet")["selection"] == {"models": 2, "test": False}
 
 
 def test_a_recipe_follows_the_cell_and_its_settings_the_dataset():

@@ -391,6 +391,15 @@ def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(stu
     assert (row["count"], row["sets"], row["models"]) == (6, 2, 3)
 
 
+def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study):
+    rows = report.read_metrics(study["metrics"])
+    where = (rows["dataset"] == "MNIST") & (rows["method"] == "dc") & (rows["init"] == "noise") & (rows["ipc"] == 1)
+    snapshots = rows[where & (rows["selection"] == "snapshot") & (rows["split"] == "validation") & (rows["iteration"] == 90)]
+    found = report.summarise(rows[where & (rows["network"] == "ConvNet")])
+    held = only(found, found["selection"] == "held_out").iloc[0]
+    assert held["mean"] == pytest.approx(snapshots["value"].mean()) and held["count"] == len(snapshots) > 1
+
+
 def test_table_shows_mean_deviation_gain_and_share(study, page):
     found = report.summarise(report.read_metrics(study["metrics"]))
 

@@ -70,7 +70,9 @@ class Study:
         self.accuracies(metrics, percents)
         for selection, values in (best or {}).items():
             for model, value in enumerate(values):
-                metrics.add("accuracy", value / 100, model=model, selection=selection, split="test", iteration=50)
+                snapshot = {"selection": "snapshot", "split": "validation"} if selection == "held_out" else {"selection": selection, "split": "test"}
+                metrics.add("accuracy", value / 100, model=model, **snapshot, iteration=50)
+                metrics.add("accuracy", 0.99, model=model, selection="snapshot", split="validation", iteration=40)
         metrics.save(folder / "metrics.csv")
         save_cost(folder, "evaluate_synthetic", minute, 50.0, {"epochs": epochs, "models": len(percents), "augment": "none"}, **cell, network=network, **cost)
 
@@ -100,6 +102,9 @@ class Study:
         save_cost(folder, "train_experts", minute, 40.0, {"epochs": epochs, "lr": 0.01}, dataset=dataset, network="ConvNet")
 
 
+BEST = {"best_validation": [42.0], "held_out": [45.0], "best_test": [43.0, 44.0]}
+
+
 @pytest.fixture
 def study(tmp_path):
     return Study(tmp_path / "results")
@@ -115,7 +120,7 @@ def full(study):
     study.set("mtt", "real", 10, 0, MTT, dataset="CIFAR10")
     study.experts(0, [0], dataset="CIFAR10")
     study.experts(1, [1], dataset="CIFAR10")
-    study.evaluation("mtt", "real", 10, 0, [40.0, 41.0], dataset="CIFAR10", best={"best_validation": [42.0], "best_test": [43.0, 44.0]})
+    study.evaluation("mtt", "real", 10, 0, [40.0, 41.0], dataset="CIFAR10", best=BEST)
     study.set("random", "real", 1, 0, {}, seconds=0.1)
     study.evaluation("random", "real", 1, 0, [50.0], epochs=300)
     study.whole([99.0, 99.2])
@@ -149,7 +154,7 @@ def test_a_record_keeps_every_final_accuracy_of_every_set_by_selection(study):
     assert [one["seed"] for one in dc["sets"]] == [0, 1]
     assert [one["accuracies"] for one in dc["sets"]] == [{"last": pytest.approx(FIRST)}, {"last": pytest.approx(SECOND)}]
     mtt = cell_of(found, "CIFAR10", "mtt", 10)
-    assert mtt["sets"][0]["accuracies"] == {"last": [40.0, 41.0], "best_validation": [42.0], "best_test": [43.0, 44.0]}
+    assert mtt["sets"][0]["accuracies"] == {"last": [40.0, 41.0], **BEST}
     assert cell_of(found, "MNIST", "whole", None)["sets"][0]["accuracies"] == {"last": [99.0, 99.2]}
 
 

@@ -324,7 +324,7 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(run, im
         run,
         cell=dict(CELL),
         network=NETWORK,
-        settings={**SETTINGS, "selection": {"models": 1}},
+        settings={**SETTINGS, "selection": {"models": 1, "test": True}},
         validation=0.1,
         seed=0,
         code="c0de",

@@ -51,6 +51,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
             tests,
             recipe_of,
             models=selection["models"],
+            test_all=selection["test"],
             progress=run.progress(selection["models"] * recipe.epochs * len(frames), "selection", "epoch"),
             **shared,
         )
