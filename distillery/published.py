@@ -91,7 +91,14 @@ def lookup(
     Returns:
         Rows of :func:`table`, possibly none.
     """
-    frame = _table(str(path))
+    return _rows(str(path), dataset, method, ipc, init, network, protocol, strategy).copy()
+
+
+@cache  # a report looks up the same figures for table after table
+def _rows(
+    path: str, dataset: str, method: str, ipc: int | None, init: str | None, network: str, protocol: str | None, strategy: str
+) -> pd.DataFrame:
+    frame = _table(path)
     keep = (
         (frame["dataset"] == dataset)
         & (frame["method"] == method)
@@ -106,7 +113,7 @@ def lookup(
         rank = frame["init"].map(lambda stated: 0 if stated == init else 1 if stated == "" else 2).astype(int)
         possible = (rank < 2) | (frame["protocol"] == "published")
         frame = frame[possible].loc[rank[possible].sort_values(kind="stable").index]
-    return frame.copy()
+    return frame
 
 
 _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
