@@ -16,14 +16,6 @@ SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute"
 RECIPE = Recipe(epochs=2, lr=0.1, batch=8)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def data(a_class=6, seed=1):
     """Images that are bright at a place of their class, in random order; the first pixel numbers them."""
     generator = torch.Generator().manual_seed(seed)

@@ -16,14 +16,6 @@ NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "opt
 SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def data(count=30, seed=1):
     """Images that are bright at a place of their class."""
     generator = torch.Generator().manual_seed(seed)

@@ -17,14 +17,6 @@ SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute"
 SHAPE = {"channels": 1, "size": 8, "classes": CLASSES, "width": 4, "depth": 2}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def data():
     generator = torch.Generator().manual_seed(1)
     return torch.randn(20, 1, 8, 8, generator=generator), torch.randint(CLASSES, (20,), generator=generator)

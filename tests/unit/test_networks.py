@@ -14,14 +14,6 @@ from distillery.errors import UserError
 TINY = {"channels": 1, "size": 8, "classes": 3, "width": 4, "depth": 2}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def made(name, seed=0, **shape):
     return networks.initialise(networks.build(name, **shape), torch.Generator().manual_seed(seed))
 

@@ -24,14 +24,6 @@ MEASURES = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def data(count=30, seed=1):
     """Images that are a little brighter at a place of their class: hard enough that two trainings seldom agree."""
     labels = torch.arange(CLASSES).repeat_interleave(count // CLASSES)

@@ -21,14 +21,6 @@ COMPUTE = Compute("float32", "off")
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def stream(*identity):
     return streams.generator(0, *identity)
 

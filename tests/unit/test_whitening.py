@@ -18,14 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CELL = {"dataset": "digits", "method": "random", "init": "real", "ipc": 1, "seed": 0}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def photographs(count=300, seed=0, shape=(3, 5, 4)):
     """Correlated uint8 images: few patterns, a little noise, and a border that never varies."""
     draw = torch.Generator().manual_seed(seed)

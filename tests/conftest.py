@@ -1,0 +1,5 @@
+"""One thread a process: `make test` runs a process a core, and threads that wait for a busy core are many times slower than one."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any test imports torch
