@@ -53,7 +53,7 @@ typedef float V __attribute__((vector_size(4 * L), aligned(4), may_alias));
 static inline V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 static inline void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
 
-// One-dimensional transforms, of vectors that lie i apart to vectors that lie o apart: B^T d, A^T m and A g.
+// One-dimensional transforms, of vectors that lie i apart to vectors that lie o apart: B^T d, A^T m, A g, G k and G^T k.
 static inline void input(const V* d, V* r, int s) {
     V a = d[4 * s] - 4 * d[2 * s], b = d[3 * s] - 4 * d[s], c = d[4 * s] - d[2 * s], e = 2 * (d[3 * s] - d[s]);
     r[0] = 4 * d[0] - 5 * d[2 * s] + d[4 * s];
@@ -69,10 +69,21 @@ static inline void adjoint(const V* g, V* r, int i, int o) {
     r[0] = g[0]; r[o] = a + b; r[2 * o] = a - b; r[3 * o] = c + e; r[4 * o] = c - e; r[5 * o] = g[3 * i];
 }
 
+static inline void kernel(const V* k, V* r, int i, int o) {
+    V a = (k[0] + k[2 * i]) * (1 / -6.f), b = k[i] * (1 / 6.f), c = k[0] * (1 / 24.f) + k[2 * i] * (1 / 6.f), e = k[i] * (1 / 12.f);
+    r[0] = k[0] * 0.25f; r[o] = a - b; r[2 * o] = a + b; r[3 * o] = c + e; r[4 * o] = c - e; r[5 * o] = k[2 * i];
+}
+static inline void gradient(const V* k, V* r, int i, int o) {
+    V a = (k[i] + k[2 * i]) * (1 / -6.f), b = k[3 * i] + k[4 * i];
+    r[0] = k[0] * 0.25f + a + b * (1 / 24.f); r[2 * o] = a + b * (1 / 6.f) + k[5 * i];
+    r[o] = (k[2 * i] - k[i]) * (1 / 6.f) + (k[3 * i] - k[4 * i]) * (1 / 12.f);
+}
+
 struct Place { long n, y, x; };  // of a tile: its image, and its first row and column of the output
 struct Shape {
     long n, h, w;
     long tiles() const { return n * (h / 4) * (w / 4); }
+    long blocks() const { return (tiles() + T - 1) / T; }  // of T tiles
     Place place(long t) const { return {t / ((h / 4) * (w / 4)), t / (w / 4) % (h / 4) * 4, t % (w / 4) * 4}; }
 };
 
@@ -147,9 +158,8 @@ static void product_over_tiles(const float* v, const float* g, float* d, long C,
     }
 }
 
-// work(part, first, last) for parts of the blocks of T tiles, each on a thread of its own.
-template <class Work> static void share(long tiles, int threads, Work work) {
-    long blocks = (tiles + T - 1) / T;
+// work(part, first, last) for parts of the blocks, each on a thread of its own.
+template <class Work> static void share(long blocks, int threads, Work work) {
     std::vector<std::thread> others;
     for (int part = 1; part < threads; part++)
         others.emplace_back([=] { work(part, blocks * part / threads, blocks * (part + 1) / threads); });
@@ -160,10 +170,51 @@ template <class Work> static void share(long tiles, int threads, Work work) {
 extern "C" int lanes() { return L; }
 extern "C" long scratch(long C, long O) { return 36 * T * (C + O); }
 
+// g (O, C, 3, 3), or (C, O, 3, 3) that are to be turned -> u (36, O / NR, C, NR).
+extern "C" void transform(const float* g, float* u, long C, long O, int turned, int threads) {
+    long over_o = turned ? 9 : 9 * C, over_c = turned ? 9 * O : 9;
+    share(O / NR, threads, [=](int, long first, long last) {
+        for (long p = first; p < last; p++)
+            for (long c = 0; c < C; c++) {
+                V q[2][36];
+                for (int half = 0; half < 2; half++) {
+                    V d[9], r[18];
+                    const float* from = g + (p * NR + half * L) * over_o + c * over_c;
+                    for (int k = 0; k < 9; k++)
+                        for (int l = 0; l < L; l++) d[k][l] = from[l * over_o + (turned ? 8 - k : k)];
+                    UNROLL for (int b = 0; b < 3; b++) kernel(d + b, r + b, 3, 3);
+                    UNROLL for (int a = 0; a < 6; a++) kernel(r + 3 * a, q[half] + 6 * a, 1, 1);
+                }
+                float* to = u + (p * C + c) * NR;
+                UNROLL for (int k = 0; k < 36; k++) { store(to + k * C * O, q[0][k]); store(to + k * C * O + L, q[1][k]); }
+            }
+    });
+}
+// d (parts, 36, C, O), which are summed -> g (O, C, 3, 3).
+extern "C" void transform_back(const float* d, float* g, long C, long O, int parts, int threads) {
+    share(O / NR, threads, [=](int, long first, long last) {
+        for (long o = first * NR; o < last * NR; o += NR)
+            for (long c = 0; c < C; c++) {
+                V s[2][36] = {};
+                for (int part = 0; part < parts; part++)
+                    UNROLL for (int k = 0; k < 36; k++) {
+                        const float* from = d + part * 36 * C * O + k * C * O + c * O + o;
+                        s[0][k] += load(from); s[1][k] += load(from + L);
+                    }
+                for (int half = 0; half < 2; half++) {
+                    V r[18], q[9];
+                    UNROLL for (int b = 0; b < 6; b++) gradient(s[half] + b, r + b, 6, 6);
+                    UNROLL for (int a = 0; a < 3; a++) gradient(r + 6 * a, q + 3 * a, 1, 1);
+                    for (int l = 0; l < L; l++)
+                        for (int k = 0; k < 9; k++) g[((o + half * L + l) * C + c) * 9 + k] = q[k][l];
+                }
+            }
+    });
+}
 // x (N, H, W, C), u (36, O / NR, C, NR) -> y (N, H, W, O); space (threads, scratch).
 extern "C" void convolve(const float* x, const float* u, float* y, float* space, long N, long H, long W, long C, long O, int threads) {
     Shape s{N, H, W};
-    share(s.tiles(), threads, [=](int part, long first, long last) {
+    share(s.blocks(), threads, [=](int part, long first, long last) {
         float *v = space + part * scratch(C, O), *m = v + 36 * T * C;
         for (long begin = first * T; begin < last * T; begin += T) {
             long n = s.tiles() - begin < T ? s.tiles() - begin : T;
@@ -177,7 +228,7 @@ extern "C" void convolve(const float* x, const float* u, float* y, float* space,
 // x (N, H, W, C), g (N, H, W, O) -> d (threads, 36, C, O), which is added to.
 extern "C" void correlate(const float* x, const float* g, float* d, float* space, long N, long H, long W, long C, long O, int threads) {
     Shape s{N, H, W};
-    share(s.tiles(), threads, [=](int part, long first, long last) {
+    share(s.blocks(), threads, [=](int part, long first, long last) {
         float *v = space + part * scratch(C, O), *q = v + 36 * T * C, *own = d + part * 36 * C * O;
         for (long begin = first * T; begin < last * T; begin += T) {
             long n = s.tiles() - begin < T ? s.tiles() - begin : T;
@@ -190,9 +241,6 @@ extern "C" void correlate(const float* x, const float* g, float* d, float* space
 }
 """
 
-# From a kernel's row to the transformed one; the six points are 0, 1, -1, 2, -2 and infinity.
-_ROWS = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
-KERNEL_TRANSFORM = torch.kron(torch.tensor(_ROWS), torch.tensor(_ROWS))  # (36, 9): G g Gᵀ as one product
 # The kernels work on so many tiles at once; for fewer than these the usual convolution is faster.
 FEWEST_TILES = 32
 
@@ -248,8 +296,8 @@ def fits(images: Tensor, inputs: int, outputs: int) -> bool:
     return not any(number % (2 * made.lanes()) for number in (inputs, outputs))
 
 
-def _call(function, *tensors: Tensor, sizes: tuple[int, ...], threads: int) -> None:
-    function(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *map(ctypes.c_long, sizes), ctypes.c_int(threads))
+def _call(function, *tensors: Tensor, sizes: tuple[int, ...], flags: tuple[int, ...]) -> None:
+    function(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *map(ctypes.c_long, sizes), *map(ctypes.c_int, flags))
 
 
 def _split(tensor: Tensor, groups: int) -> list[Tensor]:
@@ -270,15 +318,12 @@ def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor
     count, _, height, width = images.shape
     results = []
     for x, g in zip(_split(images, groups), kernels.chunk(groups), strict=True):
-        if back:
-            g = g.transpose(0, 1).flip(2, 3)
-        outputs, channels = g.shape[:2]
-        panel = 2 * made.lanes()
-        transformed = KERNEL_TRANSFORM @ g.permute(2, 3, 1, 0).reshape(9, -1)
-        transformed = transformed.view(36, channels, outputs // panel, panel).transpose(1, 2).contiguous()
+        channels, outputs = g.shape[:2] if back else g.shape[1::-1]
+        transformed = torch.empty(36, channels * outputs)
+        _call(made.transform, g.contiguous(), transformed, sizes=(channels, outputs), flags=(back, threads))
         result = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
         space = torch.empty(threads, made.scratch(channels, outputs))
-        _call(made.convolve, x, transformed, result, space, sizes=(count, height, width, channels, outputs), threads=threads)
+        _call(made.convolve, x, transformed, result, space, sizes=(count, height, width, channels, outputs), flags=(threads,))
         results.append(result)
     return results[0] if groups == 1 else torch.cat(results, 1).contiguous(memory_format=torch.channels_last)
 
@@ -295,14 +340,14 @@ def correlate(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
     """The derivative (G·O, C, 3, 3) in the kernels of a convolution of ``images`` (N, G·C, H, W), padding 1, from that in its result (N, G·O, H, W)."""
     made, threads = library(), torch.get_num_threads()
     count, _, height, width = images.shape
-    results = []
-    for x, g in zip(_split(images, groups), _split(derivative, groups), strict=True):
+    results = torch.empty(derivative.shape[1], images.shape[1] // groups, 3, 3)
+    for x, g, result in zip(_split(images, groups), _split(derivative, groups), results.chunk(groups), strict=True):
         channels, outputs = x.shape[1], g.shape[1]
         sums = torch.zeros(threads, 36, channels * outputs)
         space = torch.empty(threads, made.scratch(channels, outputs))
-        _call(made.correlate, x, g, sums, space, sizes=(count, height, width, channels, outputs), threads=threads)
-        results.append((KERNEL_TRANSFORM.T @ sums.sum(0)).view(3, 3, channels, outputs).permute(3, 2, 0, 1))
-    return torch.cat(results).contiguous()
+        _call(made.correlate, x, g, sums, space, sizes=(count, height, width, channels, outputs), flags=(threads,))
+        _call(made.transform_back, sums, result, sizes=(channels, outputs), flags=(threads, threads))
+    return results
 
 
 @correlate.register_fake
