@@ -39,6 +39,7 @@ WORK = {
 }
 COUNTS = {"sets": "sets", "networks": "networks a set"}
 CELL = ("dataset", "method", "init", "ipc")
+STRATEGIES = ("finetune", "replay", "afterwards", "joint")
 SELECTIONS = ("last", "best_validation", "held_out", "best_test")
 PUBLISHED, COURSE = published.PROTOCOLS
 SAME = "published budget"
@@ -62,6 +63,8 @@ def record(results: str | Path, command: str, variants: Mapping[str, str] | None
         ``seconds`` …, or ``None``), ``evaluation`` (its settings) and ``sets``, one a seed: ``set`` and ``evaluation``
         (``seconds``, ``started``, ``context``) and ``accuracies``: by selection a list of one accuracy a network, in
         percent, rounded to two digits: on the test images, under ``held_out`` on the held-out images. Sets of other settings are another cell.
+        A cell of continual learning has its ``strategy`` and the number of ``groups``; ``method`` to ``ipc`` are those of its memory set,
+        ``last`` the accuracy on all classes in the end, beside it ``forgetting``.
 
     Raises:
         UserError: there is no such folder, nothing was measured in it, or an artefact in it is damaged.
@@ -81,20 +84,20 @@ def record(results: str | Path, command: str, variants: Mapping[str, str] | None
     recipes = _recipes(results)
     cells: dict[str, dict] = {}
     left_out = 0
-    for stage in ("evaluate", "vanilla"):
+    for stage, rule in (("evaluate", "evaluate_synthetic"), ("vanilla", "train_vanilla"), ("continual", "continual")):
         for path in sorted((results / stage).rglob("cost.json")):
             cost = read_cost(path, unsealed=True)
-            accuracies = _accuracies(path.with_name("metrics.csv"))
-            if cost.get("rule") not in ("evaluate_synthetic", "train_vanilla") or not accuracies:
+            accuracies, groups = _accuracies(path.with_name("metrics.csv"), stage == "continual")
+            if cost.get("rule") != rule or not accuracies:
                 continue
-            whole = cost["rule"] == "train_vanilla"
-            header, made = ({}, {}) if whole else sets.get(_key(cost), (None, {}))
+            header, made = sets.get(_key(cost), (None, {})) if cost.get("ipc") else ({}, {})
             if header is None or _before(cost, made):
                 left_out += 1
                 continue
             cell = {
                 **dict(zip(CELL, _key(cost))),
                 **({"of": variants[header["method"]]} if header.get("method") in variants else {}),
+                **({"strategy": cost.get("strategy"), "groups": groups} if groups else {}),
                 "network": cost.get("network"),
                 "settings": header.get("settings") or {},
                 "distilled_with": header.get("network"),
@@ -153,17 +156,24 @@ def joined(record: Mapping, earlier: Mapping) -> dict[str, Any]:
 
 def _key(about: Mapping) -> tuple:
     """Dataset, method, init, ipc and seed of a header or a cost record."""
-    return str(about.get("dataset")), str(about.get("method")), about.get("init") or "", about.get("ipc"), about.get("seed")
+    return str(about.get("dataset")), str(about.get("method") or ""), about.get("init") or "", about.get("ipc"), about.get("seed")
 
 
-def _accuracies(path: Path) -> dict[str, list[float]]:
+def _accuracies(path: Path, continual: bool) -> tuple[dict[str, list[float]], int]:
+    """Every network's final figures in percent, by name, and of continual learning the number of groups."""
     from distillery import report
 
     if not path.exists():
-        return {}
-    rows = report.finished(report.read_metrics(path)).sort_values("model", kind="stable")
-    parts = {name: rows[rows["selection"] == name]["value"] for name in SELECTIONS}
-    return {name: [round(100 * value, 2) for value in values] for name, values in parts.items() if len(values)}
+        return {}, 0
+    rows, groups = report.read_metrics(path).sort_values("model", kind="stable"), 0
+    if continual:
+        groups = int(rows["group"].max()) + 1
+        end = rows[rows["stage"] == rows["stage"].max()]
+        parts = {name: end[end["measure"] == measure]["value"] for name, measure in (("last", "overall_accuracy"), ("forgetting", "forgetting"))}
+    else:
+        rows = report.finished(rows)
+        parts = {name: rows[rows["selection"] == name]["value"] for name in SELECTIONS}
+    return {name: [round(100 * value, 2) for value in values] for name, values in parts.items() if len(values)}, groups
 
 
 def _job(cost: Mapping, version: str | None = None) -> dict[str, Any]:
@@ -386,6 +396,23 @@ HEAD = (
     "record",
     "command",
 )
+CONTINUAL_HEAD = (
+    "strategy",
+    "memory",
+    "start",
+    "ipc",
+    "network",
+    "published",
+    "ours",
+    "ours − published",
+    "forgetting",
+    "what was spent",
+    "time",
+    "hardware",
+    "commit",
+    "record",
+    "command",
+)
 _EVIDENCE = "; ".join(f"{letter}: {words}" for letter, words in published.EVIDENCE.items())
 INTRODUCTION = f"""\
 <!-- Made by `python -m distillery reproduction render` from {RECORDS}/*.json and distillery/published.csv. Do not edit. -->
@@ -414,6 +441,10 @@ How to read it:
 - `time` is a job's wall time, with whatever else the machine did meanwhile; for a job that was interrupted, since it went on last.
 - `commit` is that of the checkout when the job ran, `+` where its files were changed, empty where it was not noted.
 """
+CONTINUAL = """\
+Accuracy on all classes in the end, of networks that saw the classes one group after another, and what they forgot (Chaudhry et
+al. 2018, arXiv 1801.10112), in percent. `finetune` keeps nothing, `replay` mixes the memory set into every step, `afterwards`
+trains a finetuned network on it in the end, `joint` keeps all images."""
 
 
 def render(records: Mapping[str, Mapping]) -> str:
@@ -426,17 +457,28 @@ def render(records: Mapping[str, Mapping]) -> str:
     names = sorted({cell["dataset"] for _, _, cell in cells} | set(DATASETS), key=lambda name: _rank(DATASETS, name))
     parts = [INTRODUCTION]
     for dataset in names:
-        own = [one for one in cells if one[2]["dataset"] == dataset]
+        learned, own = ([one for one in cells if one[2]["dataset"] == dataset and ("strategy" in one[2]) is continual] for continual in (True, False))
         empty = _not_run(dataset, [cell for _, _, cell in own])
         rows = [(_order(cell), _newest(cell), _row(*one)) for one in own for cell in [one[2]]]
         rows += [(_order(cell), 0.0, _empty_row(cell)) for cell in empty]
         rows.sort(key=lambda row: (row[0], -row[1], row[2]))
         parts.append(f"## {dataset}\n\n{_sentence(dataset, own, empty)}\n\n{_table(HEAD, [row for _, _, row in rows])}")
+        parts += _continual(dataset, learned)
     runs = [_run(name, found) for name, found in records.items()]
     if runs:
         head = ("record", "command", "started", "cells", "hardware", "versions", "left out")
         parts.append("## Runs\n\nEach record holds every accuracy and all settings of its study.\n\n" + _table(head, runs))
     return "\n".join(parts)
+
+
+def _continual(dataset: str, learned: list[tuple]) -> list[str]:
+    """The table of class-incremental learning, where there is something to show."""
+    empty = _not_run(dataset, [cell for _, _, cell in learned], continual=True)
+    rows = [(_rank(STRATEGIES, cell["strategy"]), _order(cell), -_newest(cell), _continual_row(name, found, cell)) for name, found, cell in learned]
+    rows += [(_rank(STRATEGIES, cell["strategy"]), _order(cell), 0.0, _empty_row(cell, CONTINUAL_HEAD)) for cell in empty]
+    if not rows:
+        return []
+    return [f"### {dataset}, class-incremental\n\n{CONTINUAL}\n\n{_table(CONTINUAL_HEAD, [row[-1] for row in sorted(rows)])}"]
 
 
 def _rank(order: tuple[str, ...], name: str) -> tuple[int, str]:
@@ -459,21 +501,22 @@ def _newest(cell: Mapping) -> float:
     return max((moment.timestamp() for moment in moments if moment), default=0.0)
 
 
-def _published_cells(dataset: str) -> list[dict[str, Any]]:
+def _published_cells(dataset: str, continual: bool = False) -> list[dict[str, Any]]:
     table = published.table()
-    table = table[(table["dataset"] == dataset) & (table["network"] == NETWORK) & (table["strategy"] == "") & table["method"].isin(METHODS)]
-    found = {(row.method, row.init, None if math.isnan(row.ipc) else int(row.ipc)) for row in table.itertuples()}
+    wanted = table["strategy"].isin(STRATEGIES) if continual else (table["strategy"] == "") & table["method"].isin(METHODS)
+    table = table[(table["dataset"] == dataset) & (table["network"] == NETWORK) & wanted]
+    found = {(row.strategy, row.method, row.init, None if math.isnan(row.ipc) else int(row.ipc)) for row in table.itertuples()}
     # A figure whose start is not stated stands beside those whose start is.
-    found = {(m, i, n) for m, i, n in found if i or not any(other and (m, n) == (method, ipc) for method, other, ipc in found)}
-    cells = [{"dataset": dataset, "method": m, "init": i, "ipc": n, "network": NETWORK} for m, i, n in found]
+    found = {(s, m, i, n) for s, m, i, n in found if i or not any(other[2] and (s, m, n) == (*other[:2], other[3]) for other in found)}
+    cells = [{"dataset": dataset, "method": m, "init": i, "ipc": n, "network": NETWORK} | ({"strategy": s} if s else {}) for s, m, i, n in found]
     return sorted(cells, key=_order)
 
 
-def _not_run(dataset: str, cells: list[Mapping]) -> list[dict[str, Any]]:
+def _not_run(dataset: str, cells: list[Mapping], continual: bool = False) -> list[dict[str, Any]]:
     def covers(own: Mapping, cell: Mapping) -> bool:
-        return all(own[name] == cell[name] for name in ("method", "ipc", "network")) and cell["init"] in ("", own["init"])
+        return all(own.get(name) == cell.get(name) for name in ("method", "ipc", "network", "strategy")) and cell["init"] in ("", own["init"])
 
-    return [cell for cell in _published_cells(dataset) if not any(covers(own, cell) for own in cells)]
+    return [cell for cell in _published_cells(dataset, continual) if not any(covers(own, cell) for own in cells)]
 
 
 def _sentence(dataset: str, own: list[tuple], empty: list[Mapping]) -> str:
@@ -488,10 +531,9 @@ def _sentence(dataset: str, own: list[tuple], empty: list[Mapping]) -> str:
 def _looked(cell: Mapping) -> dict[str, Any]:
     """The published row that stands beside a cell, by protocol."""
     found = {}
+    about = {"ipc": cell["ipc"], "init": cell["init"] or None, "network": cell["network"], "strategy": cell.get("strategy", "")}
     for protocol in published.PROTOCOLS:
-        rows = published.lookup(
-            cell["dataset"], _of(cell), ipc=cell["ipc"], init=cell["init"] or None, network=cell["network"], protocol=protocol
-        )
+        rows = published.lookup(cell["dataset"], _of(cell), **about, protocol=protocol)
         if len(rows):
             found[protocol] = rows.iloc[0]
     return found
@@ -506,44 +548,65 @@ def _published_text(cell: Mapping, looked: Mapping) -> str:
     return "<br>".join(_cell(line) for line in lines)
 
 
-def _empty_row(cell: Mapping) -> list[str]:
-    texts = dict.fromkeys(HEAD, "") | _identity(cell) | {"published": _published_text(cell, _looked(cell))}
-    return [texts[name] for name in HEAD]
+def _empty_row(cell: Mapping, head: tuple[str, ...] = HEAD) -> list[str]:
+    texts = dict.fromkeys(head, "") | _identity(cell) | {"published": _published_text(cell, _looked(cell))}
+    return [texts[name] for name in head]
 
 
 def _identity(cell: Mapping) -> dict[str, str]:
-    ipc = "all" if cell["ipc"] is None else str(cell["ipc"])
     method = cell["method"] if _of(cell) == cell["method"] else f"{cell['method']} ({_of(cell)})"
-    texts = {"method": method, "start": cell["init"], "ipc": ipc, "network": str(cell["network"])}
+    texts = {"start": cell["init"], "ipc": "" if cell["ipc"] is None else str(cell["ipc"]), "network": str(cell["network"])}
+    if "strategy" in cell:
+        texts |= {"strategy": cell["strategy"], "memory": method}
+    else:
+        texts |= {"method": method, "ipc": texts["ipc"] or "all"}
     return {name: _cell(text) for name, text in texts.items()}
 
 
 def _row(name: str, found: Mapping, cell: Mapping) -> list[str]:
     looked = _looked(cell)
-    figures = {selection: _figure(cell, selection) for selection in SELECTIONS}
-    ours, shortage, stands = figures["last"], _shortage(cell), mark(cell, looked)
-    differences = []
-    for protocol, row in looked.items():
-        if figures["last"] is not None:
-            words = f"{round(ours[0], 2) - row['value']:+.2f}".replace("-", "−")
-            differences.append(words if protocol == PUBLISHED else f"{words} ({protocol})")
-    texts = {
-        **_identity(cell),
-        "published": _published_text(cell, looked),
-        "ours": "<br>".join(text for text in (_figure_text(ours), shortage) if text),
-        "ours − published": "<br>".join(differences),
+    shortage, stands = _shortage(cell), mark(cell, looked)
+    texts = _measured(name, found, cell, looked)
+    texts |= {
+        "ours": "<br>".join(text for text in (texts["ours"], shortage) if text),
         "budget": f"**{stands}**" if stands.startswith(SAME) else stands,
         "what was spent": _cell(_budget_words(cell, looked)),
-        "best on validation": _figure_text(figures["best_validation"]),
-        "its score in validation": _figure_text(figures["held_out"]),
-        "best on test": _figure_text(figures["best_test"]),
+        "best on validation": _figure_text(_figure(cell, "best_validation")),
+        "its score in validation": _figure_text(_figure(cell, "held_out")),
+        "best on test": _figure_text(_figure(cell, "best_test")),
+    }
+    return [texts[column] for column in HEAD]
+
+
+def _continual_row(name: str, found: Mapping, cell: Mapping) -> list[str]:
+    settings, groups = cell["evaluation"], f"{cell['groups']} group{'s' * (cell['groups'] > 1)}"
+    if cell["strategy"] == "afterwards":
+        work = f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}"
+    else:
+        limit = settings.get("images_per_class")
+        work = f"{groups}, {settings.get('epochs')} epochs each" + (f", {limit} images a class" if limit else "")
+    texts = _measured(name, found, cell, _looked(cell)) | {"forgetting": _figure_text(_figure(cell, "forgetting")), "what was spent": work}
+    return [texts[column] for column in CONTINUAL_HEAD]
+
+
+def _measured(name: str, found: Mapping, cell: Mapping, looked: Mapping) -> dict[str, str]:
+    """What the rows of both tables say."""
+    ours, differences = _figure(cell, "last"), []
+    for protocol, row in looked.items():
+        if ours is not None:
+            words = f"{round(ours[0], 2) - row['value']:+.2f}".replace("-", "−")
+            differences.append(words if protocol == PUBLISHED else f"{words} ({protocol})")
+    return {
+        **_identity(cell),
+        "published": _published_text(cell, looked),
+        "ours": _figure_text(ours),
+        "ours − published": "<br>".join(differences),
         "time": _time(cell),
         "hardware": _cell(_hardware(found, _contexts(cell))),
         "commit": _cell(_commits(found, _contexts(cell))),
         "record": _link(name),
         "command": _code(found["command"]),
     }
-    return [texts[column] for column in HEAD]
 
 
 def _figure(cell: Mapping, selection: str) -> tuple[float, float, str, int] | None:
@@ -567,7 +630,7 @@ def _figure_text(figure: tuple[float, float, str, int] | None) -> str:
 
 def _time(cell: Mapping) -> str:
     parts = []
-    for job, word in (("set", "a set"), ("evaluation", "training" if cell["method"] == "whole" else "evaluation")):
+    for job, word in (("set", "a set"), ("evaluation", "training" if cell["method"] == "whole" or "strategy" in cell else "evaluation")):
         seconds = [one[job]["seconds"] for one in cell["sets"] if one[job] and one[job]["seconds"] is not None]
         if seconds:
             parts.append(f"{_seconds(statistics.fmean(seconds))} {word}")

@@ -93,6 +93,22 @@ class Study:
             metrics.add("loss", 1.0, model=model, selection="last", split="test")
             metrics.add("class_accuracy", 0.2, model=model, selection="last", split="test", class_=0)
 
+    def continual(self, strategy, stages, *, method=None, init=None, ipc=None, seed=None, minute=40, **settings):
+        """As `continual._Record` notes it: after each stage the accuracy on both groups and on all classes, of each network."""
+        memory = {name: value for name, value in (("method", method), ("init", init), ("ipc", ipc), ("seed", seed)) if value is not None}
+        folder = self.folder / "continual/MNIST" / "/".join(map(str, (strategy, *memory.values())))
+        metrics = Metrics(rule="continual", dataset="MNIST", **memory, network="ConvNet", strategy=strategy)
+        for stage, overall in enumerate(stages):
+            for model in range(2):
+                for group in range(2):
+                    metrics.add("accuracy", 0.5, model=model, stage=stage, group=group, split="test")
+                metrics.add("average_accuracy", 0.5, model=model, stage=stage, split="test")
+                metrics.add("overall_accuracy", (overall + model) / 100, model=model, stage=stage, split="test")
+        for model in range(2):
+            metrics.add("forgetting", 0.99, model=model, stage=len(stages) - 1, split="test")
+        metrics.save(folder / "metrics.csv")
+        save_cost(folder, "continual", minute, 60.0, settings, dataset="MNIST", **memory, network="ConvNet", strategy=strategy)
+
     def experts(self, shard, numbers, *, recipe="default", epochs=3, minute=5, dataset="MNIST"):
         folder = self.folder / f"experts/{dataset}/{recipe}/shard{shard}"
         metrics = Metrics(rule="train_experts", dataset=dataset, network="ConvNet")
@@ -132,11 +148,12 @@ def cell_of(found, dataset, method, ipc, network="ConvNet"):
     return cell
 
 
-def rows_of(text, dataset):
+def rows_of(text, dataset, continual=False):
     """The rows of a dataset's table, by column, read as Markdown reads them: a bar with a backslash before it parts nothing."""
-    part = text.split(f"\n## {dataset}\n")[1].split("\n## ")[0]
+    part, _, learned = text.split(f"\n## {dataset}\n")[1].split("\n## ")[0].partition(f"\n### {dataset}, class-incremental\n")
+    part = learned if continual else part
     lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in part.splitlines() if line.startswith("|")]
-    assert {len(line) for line in lines} == {len(reproduction.HEAD)}
+    assert {len(line) for line in lines} == {len(reproduction.CONTINUAL_HEAD if continual else reproduction.HEAD)}
     return [dict(zip(lines[0], line)) for line in lines[2:]]
 
 
@@ -342,6 +359,27 @@ def test_what_parts_cells_is_escaped(study):
     assert row["command"] == "`snakemake --cores 2 --configfile mine.yaml \\| tee log`" and row["hardware"].startswith("a \\| b")
     found["command"] = "run `here`"
     assert row_of(reproduction.render({"mine": found}), "MNIST", "dc", 10)["command"] == "`` run `here` ``"
+
+
+def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy(study):
+    full(study)
+    alone = [r["strategy"] for r in rows_of(reproduction.render({"mine": reproduction.record(study.folder, COMMAND)}), "MNIST", continual=True)]
+    assert alone == ["finetune", "afterwards"]  # published, nobody ran them
+    before = rows_of(reproduction.render({"mine": full(study)}), "MNIST")
+    study.continual("finetune", [49.0, 47.0], epochs=9, images_per_class=500)
+    study.continual("afterwards", [49.0, 47.0, 80.0], method="dc", init="real", ipc=10, seed=0, afterwards_epochs=20)
+    study.continual("afterwards", [49.0, 47.0, 90.0], method="dc", init="real", ipc=10, seed=1, afterwards_epochs=20, minute=1)  # older than its set
+    found = reproduction.record(study.folder, COMMAND)
+    assert found["left_out"] == 1
+    text = reproduction.render({"mine": found})
+    assert rows_of(text, "MNIST") == before
+    finetune, afterwards = rows_of(text, "MNIST", continual=True)
+    course = {row.strategy: row.value for row in published.table().itertuples() if row.dataset == "MNIST" and row.strategy}
+    assert (finetune["ours"], finetune["ours − published"]) == ("47.50 ± 0.50 (1 × 2)", f"−{course['finetune'] - 47.5:.2f} (course project)")
+    assert finetune["forgetting"] == "99.00 ± 0.00 (1 × 2)" and finetune["what was spent"] == "2 groups, 9 epochs each, 500 images a class"
+    assert (afterwards["memory"], afterwards["start"], afterwards["ipc"], afterwards["ours"]) == ("dc", "real", "10", "80.50 ± 0.50 (1 × 2)")
+    assert afterwards["ours − published"] == f"+{80.5 - course['afterwards']:.2f} (course project)"
+    assert afterwards["what was spent"] == "20 epochs on the memory set after 2 groups" and afterwards["time"] == "100 s a set, 60 s training"
 
 
 # ---- the command ---------------------------------------------------------------------------------------------------------------------------
