@@ -550,7 +550,8 @@ def _accuracy(study: _Study) -> dict:
                 "others": _others(study, sources, dataset),
             }
         )
-    return {"blocks": blocks, "sources": sources.list()}
+    held_out = bool((study.summary["selection"] == "held_out").any())
+    return {"blocks": blocks, "sources": sources.list(), "held_out": held_out}
 
 
 def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str) -> dict:

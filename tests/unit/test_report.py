@@ -391,13 +391,16 @@ def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(stu
     assert (row["count"], row["sets"], row["models"]) == (6, 2, 3)
 
 
-def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study):
+def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study, page):
     rows = report.read_metrics(study["metrics"])
     where = (rows["dataset"] == "MNIST") & (rows["method"] == "dc") & (rows["init"] == "noise") & (rows["ipc"] == 1)
     snapshots = rows[where & (rows["selection"] == "snapshot") & (rows["split"] == "validation") & (rows["iteration"] == 90)]
     found = report.summarise(rows[where & (rows["network"] == "ConvNet")])
     held = only(found, found["selection"] == "held_out").iloc[0]
     assert held["mean"] == pytest.approx(snapshots["value"].mean()) and held["count"] == len(snapshots) > 1
+    table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
+    row = next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "DC" in r and "Gaussian noise" in r)
+    assert "its score in validation" in text_of(table) and f"{100 * held['mean']:.2f}" in text_of(row)
 
 
 def test_table_shows_mean_deviation_gain_and_share(study, page):
