@@ -21,10 +21,10 @@ from distillery.training import Recipe, Stack
 
 
 def recipe(strategy: str, settings: dict[str, Any]) -> Recipe:
-    """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs of its own."""
-    names = ("lr", "momentum", "weight_decay", "batch", "augment")
-    epochs = settings["afterwards_epochs" if strategy == "afterwards" else "epochs"]
-    return Recipe(epochs=epochs, **{name: settings[name] for name in names})
+    """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a batch size of its own."""
+    own = "afterwards_" if strategy == "afterwards" else ""
+    sizes = {name: settings[own + name] for name in ("epochs", "batch")}
+    return Recipe(**sizes, **{name: settings[name] for name in ("lr", "momentum", "weight_decay", "augment")})
 
 
 def limited(images: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Tensor]:

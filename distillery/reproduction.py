@@ -581,7 +581,7 @@ def _row(name: str, found: Mapping, cell: Mapping) -> list[str]:
 def _continual_row(name: str, found: Mapping, cell: Mapping) -> list[str]:
     settings, groups = cell["evaluation"], f"{cell['groups']} group{'s' * (cell['groups'] > 1)}"
     if cell["strategy"] == "afterwards":
-        work = f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}"
+        work = f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, {settings.get('afterwards_batch')} images a step"
     else:
         limit = settings.get("images_per_class")
         work = f"{groups}, {settings.get('epochs')} epochs each" + (f", {limit} images a class" if limit else "")

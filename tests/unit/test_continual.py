@@ -40,11 +40,12 @@ def rows(metrics, measure, **columns):
 # ---- settings --------------------------------------------------------------------------------------------------------
 
 
-def test_afterwards_has_epochs_of_its_own():
+def test_afterwards_has_epochs_and_a_batch_size_of_its_own():
     settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch": 4, "augment": "dsa", "models": 3}
-    assert continual.recipe("replay", {**settings, "epochs": 5}).epochs == 5
-    found = continual.recipe("afterwards", {**settings, "afterwards_epochs": 7})
-    assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=4, augment="dsa")
+    replay = continual.recipe("replay", {**settings, "epochs": 5})
+    assert (replay.epochs, replay.batch) == (5, 4)
+    found = continual.recipe("afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2})
+    assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
 
 
 def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():

@@ -367,8 +367,8 @@ def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy
     assert alone == ["finetune", "afterwards"]  # published, nobody ran them
     before = rows_of(reproduction.render({"mine": full(study)}), "MNIST")
     study.continual("finetune", [49.0, 47.0], epochs=9, images_per_class=500)
-    study.continual("afterwards", [49.0, 47.0, 80.0], method="dc", init="real", ipc=10, seed=0, afterwards_epochs=20)
-    study.continual("afterwards", [49.0, 47.0, 90.0], method="dc", init="real", ipc=10, seed=1, afterwards_epochs=20, minute=1)  # older than its set
+    study.continual("afterwards", [49.0, 47.0, 80.0], method="dc", init="real", ipc=10, seed=0, afterwards_epochs=20, afterwards_batch=10)
+    study.continual("afterwards", [49.0, 47.0, 90.0], method="dc", init="real", ipc=10, seed=1, minute=1)  # older than its set
     found = reproduction.record(study.folder, COMMAND)
     assert found["left_out"] == 1
     text = reproduction.render({"mine": found})
@@ -379,7 +379,7 @@ def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy
     assert finetune["forgetting"] == "99.00 ± 0.00 (1 × 2)" and finetune["what was spent"] == "2 groups, 9 epochs each, 500 images a class"
     assert (afterwards["memory"], afterwards["start"], afterwards["ipc"], afterwards["ours"]) == ("dc", "real", "10", "80.50 ± 0.50 (1 × 2)")
     assert afterwards["ours − published"] == f"+{80.5 - course['afterwards']:.2f} (course project)"
-    assert afterwards["what was spent"] == "20 epochs on the memory set after 2 groups" and afterwards["time"] == "100 s a set, 60 s training"
+    assert afterwards["what was spent"] == "20 epochs on the memory set after 2 groups, 10 images a step" and afterwards["time"] == "100 s a set, 60 s training"
 
 
 # ---- the command ---------------------------------------------------------------------------------------------------------------------------

@@ -334,7 +334,7 @@ def test_continual_learning_sees_real_images_as_its_memory_set_is(run, images, t
     given = [whitened(path, tmp_path)]
     memory = distilled(run, path, given, tmp_path / "set").synthetic
     dataset, fitted = data.load(path), whitening.load(given[0])
-    settings = {"epochs": 1, "afterwards_epochs": 1, "lr": 0.01, "momentum": 0.9, "weight_decay": 0, "batch": 50, "augment": "none"}
+    settings = {"epochs": 1, "afterwards_epochs": 1, "afterwards_batch": 20, "lr": 0.01, "momentum": 0.9, "weight_decay": 0, "batch": 50, "augment": "none"}
     module = importlib.import_module("distillery.continual")
     seen, learn, afterwards = [], module.learn, module.afterwards
     monkeypatch.setattr(module, "learn", lambda *a, **k: seen.append((a[3], a[5][0])) or learn(*a, **k))

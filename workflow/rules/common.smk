@@ -266,9 +266,9 @@ def continual_settings(wildcards):
     if wildcards.strategy != "replay":
         unread |= {"replay_batch"}
     if wildcards.strategy == "afterwards":
-        unread |= {"epochs", "images_per_class", "models"}
+        unread |= {"epochs", "batch", "images_per_class", "models"}
     else:
-        unread |= {"afterwards_epochs"}
+        unread |= {"afterwards_epochs", "afterwards_batch"}
     return {key: value for key, value in settings.items() if key not in unread}
 
 
