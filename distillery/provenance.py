@@ -41,7 +41,8 @@ def packages() -> list[dict[str, str]]:
         meta = distribution.metadata
         name = meta["Name"]
         if name:
-            bill[name.lower()] = {"name": name, "version": distribution.version, "licence": _licence(meta)}
+            # The first on the path is the one that is imported: setuptools puts its own copies of others at the path's end.
+            bill.setdefault(name.lower(), {"name": name, "version": distribution.version, "licence": _licence(meta)})
     return [bill[name] for name in sorted(bill)]
 
 
