@@ -26,9 +26,8 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=2 --configfile config/quickstart.yaml
 	@echo "The report is at $(QUICKSTART)/report.html"
 
-# A process a core; the tests of a file share what they set up.
 test: .venv/.done ## Run the test suite
-	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+	$(BIN)/python -m pytest
 
 test-kills: .venv/.done ## Kill jobs and Snakemake at 20 random moments and compare the bytes (10 minutes or more)
 	$(BIN)/python tests/faults/kills.py

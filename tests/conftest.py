@@ -1,4 +1,4 @@
-"""One thread a process: `make test` runs a process a core, and threads that wait for a busy core are many times slower than one."""
+"""One thread a process: threads that wait for a busy core are many times slower than one."""
 
 import os
 

@@ -30,7 +30,9 @@ def undone():
     threads, debug, fill = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
     environment = dict(os.environ)
     propagate, level = job.log.propagate, job.log.level
+    logging.captureWarnings(False)  # a job before this test may have left them captured, and then capturing them does nothing
     yield
+    logging.captureWarnings(False)
     for number, handler in handlers.items():
         signal.signal(number, handler)
     torch.set_num_threads(threads)
