@@ -377,42 +377,12 @@ def _shortage(cell: Mapping) -> str:
 
 # --- The document ---------------------------------------------------------------------------------------------------
 
-HEAD = (
-    "method",
-    "start",
-    "ipc",
-    "network",
-    "published",
-    "ours",
-    "ours − published",
-    "budget",
-    "what was spent",
-    "best on validation",
-    "its score in validation",
-    "best on test",
-    "time",
-    "hardware",
-    "commit",
-    "record",
-    "command",
-)
-CONTINUAL_HEAD = (
-    "strategy",
-    "memory",
-    "start",
-    "ipc",
-    "network",
-    "published",
-    "ours",
-    "ours − published",
-    "forgetting",
-    "what was spent",
-    "time",
-    "hardware",
-    "commit",
-    "record",
-    "command",
-)
+# The columns that both tables have (`_measured`).
+_FIGURES = ("network", "published", "ours", "ours − published")
+_ORIGIN = ("time", "hardware", "commit", "record", "command")
+_SELECTED = ("best on validation", "its score in validation", "best on test")
+HEAD = ("method", "start", "ipc", *_FIGURES, "budget", "what was spent", *_SELECTED, *_ORIGIN)
+CONTINUAL_HEAD = ("strategy", "memory", "start", "ipc", *_FIGURES, "forgetting", "what was spent", *_ORIGIN)
 _EVIDENCE = "; ".join(f"{letter}: {words}" for letter, words in published.EVIDENCE.items())
 INTRODUCTION = f"""\
 <!-- Made by `python -m distillery reproduction render` from {RECORDS}/*.json and distillery/published.csv. Do not edit. -->

@@ -243,7 +243,7 @@ def test_a_folder_with_nothing_to_record_is_refused(tmp_path):
 
 
 def test_the_selections_are_the_reports_and_so_are_the_means(study):
-    assert tuple(report.SELECTIONS) == reproduction.SELECTIONS
+    assert tuple(report.SELECTIONS) == reproduction.SELECTIONS and set(report.STRATEGIES) == set(reproduction.STRATEGIES)
     dc = cell_of(full(study), "MNIST", "dc", 10)
     summary = report.summarise(report.read_metrics(sorted((study.folder / "evaluate/MNIST/dc").rglob("metrics.csv"))))
     values = [value for one in dc["sets"] for value in one["accuracies"]["last"]]
