@@ -4,7 +4,9 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -177,12 +179,17 @@ def test_a_full_disk_stops_a_study_which_goes_on_when_there_is_room(clone):
 
 
 def test_a_second_run_on_the_same_results_is_refused_and_the_first_goes_on(clone):
-    clone.change(evaluate={"epochs": 3000})  # long enough to be met
+    clone.change(evaluate={"epochs": 300})
     target = f"{EVALUATED}/metrics.csv"
     with clone.started("--cores", "1", "--", target) as first:
-        while not list((clone / ".snakemake/locks").glob("*.lock")):
+        while not any(lock.stat().st_size for lock in (clone / ".snakemake/locks").glob("*.output.lock")):
             assert first.poll() is None
-        second = subprocess.run([*first.args[:-2], "--", target], cwd=clone.folder, capture_output=True, text=True)
+            time.sleep(0.05)
+        first.send_signal(signal.SIGSTOP)  # however slow the second is, it meets the first
+        try:
+            second = subprocess.run([*first.args[:-2], "--", target], cwd=clone.folder, capture_output=True, text=True)
+        finally:
+            first.send_signal(signal.SIGCONT)
         assert second.returncode != 0 and "lock" in second.stderr.lower()
         assert first.wait() == 0, (clone / "run.err").read_text()
     assert not clone.plan()[target]
