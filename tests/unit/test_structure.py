@@ -215,7 +215,7 @@ SOURCES = [path for path in FILES if path.suffix == ".py"]
 def test_the_walk_over_the_repository_sees_it_and_nothing_else():
     names = {path.relative_to(ROOT).as_posix() for path in FILES}
     assert {"Snakefile", "distillery/grid.py", "config/config.yaml", "workflow/scripts/distill.py", "requirements.lock"} <= names
-    assert not any(name.startswith((".venv", ".git/", "results", ".snakemake", "uv.lock")) for name in names)
+    assert not any(name.startswith((".venv", ".git/", "results", ".snakemake/", "uv.lock")) for name in names)
 
 
 def calls(path):
