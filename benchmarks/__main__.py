@@ -21,8 +21,9 @@ import torch
 from benchmarks import present
 from benchmarks.cases import KINDS, Case, flops, grid
 from benchmarks.process import EndedError, Process, run_peak
-from distillery import cost, device
+from distillery import device
 from distillery.device import Compute
+from distillery.run import meter
 
 # How far the first gradients may differ: relative, and where the library computes in low precision, one minus the cosine.
 TOLERANCE = 0.01
@@ -164,14 +165,14 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
     """What is measured on."""
     place = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     record = {
-        "device": cost.device_name(place),
+        "device": meter.device_name(place),
         "kind": place.type,
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": options.threads,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "bfloat16_in_hardware": Compute().low_precision(place, float("inf")) is not None,
-        "versions": cost.versions(),
+        "versions": meter.versions(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "peak_flops": run_peak({"side": "peak", "threads": options.threads, "size": 256 if options.tiny else None}),
     }

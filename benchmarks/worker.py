@@ -16,8 +16,8 @@ import torch
 
 from benchmarks import ours, peers, textbook
 from benchmarks.cases import EVALUATION, LR_NETWORK, MTT_STEP_SIZE, REPEATED, Case, Material, material
-from distillery import cost, job
 from distillery.methods import _gradient_matching
+from distillery.run import job, meter
 
 
 class Stop(BaseException):
@@ -44,7 +44,7 @@ class Memory:
             return torch.cuda.max_memory_allocated(self._device)
         found = _status("VmHWM")
         if found is None:
-            return cost._peak_resident_bytes() or 0
+            return meter._peak_resident_bytes() or 0
         return found
 
     def now(self) -> int:

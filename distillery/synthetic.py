@@ -3,7 +3,7 @@
 import math
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import Dataset
@@ -11,9 +11,11 @@ from torch.utils.data import Dataset
 from distillery import __version__, artefact, normalization
 from distillery.data import Dataset as RealDataset
 from distillery.errors import UserError
-from distillery.metrics import Metrics
 from distillery.recipe import Recipe
 from distillery.whitening import Whitening, carried
+
+if TYPE_CHECKING:
+    from distillery.metrics import Metrics
 
 
 @dataclass
@@ -277,7 +279,7 @@ class Evolution:
         if self._progress is not None and self.losses:
             self._progress(self.losses[-1][0], None)
 
-    def record(self, metrics: Metrics) -> None:
+    def record(self, metrics: "Metrics") -> None:
         """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is learned."""
         for measure, values in (("matching_loss", self.losses), ("step_size", self.step_sizes)):
             for iteration, value in values:

@@ -7,9 +7,10 @@ import time
 import pytest
 import torch
 
-from distillery import cost
+from distillery import arithmetic
 from distillery.errors import UserError
 from distillery.metrics import Metrics
+from distillery.run.meter import Meter
 
 CONVNET = {"name": "ConvNet", "channels": 3, "size": 32, "classes": 10}
 
@@ -37,30 +38,30 @@ def convnet_macs(channels, classes, width=128, depth=3, side=32, norm=5):
     ],
 )
 def test_multiply_accumulates_are_those_of_the_layers(network, expected):
-    assert cost.macs(network) == expected
+    assert arithmetic.macs(network) == expected
 
 
 def test_the_convnet_takes_51_6_million():
-    assert cost.macs(CONVNET) == pytest.approx(51.6e6, abs=0.05e6)
+    assert arithmetic.macs(CONVNET) == pytest.approx(51.6e6, abs=0.05e6)
 
 
 def test_counting_leaves_no_trace():
     state, level = torch.get_rng_state(), logging.getLogger("fvcore").level
-    cost.macs({**CONVNET, "size": 8})
+    arithmetic.macs({**CONVNET, "size": 8})
     assert torch.equal(torch.get_rng_state(), state) and logging.getLogger("fvcore").level == level
     with pytest.raises(UserError, match="unknown network"):
-        cost.macs({**CONVNET, "name": "Conv"})
+        arithmetic.macs({**CONVNET, "name": "Conv"})
 
 
 def test_training_takes_three_passes_of_two_operations_a_multiply_accumulate():
-    assert cost.training_flops(51_000_000, 7) == 2 * 3 * 51_000_000 * 7
-    assert isinstance(cost.training_flops(torch.tensor(5), torch.tensor(2)), int)
+    assert arithmetic.training_flops(51_000_000, 7) == 2 * 3 * 51_000_000 * 7
+    assert isinstance(arithmetic.training_flops(torch.tensor(5), torch.tensor(2)), int)
 
 
 def test_what_training_takes_is_recorded():
     network = {**CONVNET, "size": 8, "options": {"width": 8, "depth": 2}}
     metrics = Metrics(dataset="toy")
-    cost.record_training(metrics, network, images=50, epochs=4)
+    arithmetic.record_training(metrics, network, images=50, epochs=4)
     macs = convnet_macs(3, 10, 8, 2, 8)
     parameters = (3 * 8 * 9 + 3 * 8) + (8 * 8 * 9 + 3 * 8) + (8 * 4 * 10 + 10)
     assert {row["measure"]: row["value"] for row in metrics.rows} == {
@@ -74,7 +75,7 @@ def test_what_training_takes_is_recorded():
 
 def test_a_meter_measures_time_and_memory():
     size = 64 * 2**20
-    with cost.Meter("cpu") as meter:
+    with Meter("cpu") as meter:
         time.sleep(0.05)
         held = torch.ones(size, dtype=torch.uint8)
     assert 0.05 <= meter.seconds < 30
@@ -87,7 +88,7 @@ def test_a_meter_measures_time_and_memory():
 
 
 def test_a_meter_measures_work_that_failed():
-    meter = cost.Meter("cpu")
+    meter = Meter("cpu")
     with pytest.raises(ZeroDivisionError), meter:
         time.sleep(0.01)
         _ = 1 / 0
@@ -100,6 +101,6 @@ def test_a_meter_on_a_gpu_measures_the_memory_of_its_block():
     size = 64 * 2**20
     before = torch.ones(4 * size, dtype=torch.uint8, device="cuda")
     del before
-    with cost.Meter("cuda") as meter:
+    with Meter("cuda") as meter:
         torch.ones(size, dtype=torch.uint8, device="cuda").sum()
     assert meter.memory_kind == "device" and size <= meter.peak_memory_bytes < 3 * size

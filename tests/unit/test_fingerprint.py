@@ -23,6 +23,11 @@ TOY = {
     "distillery/methods/b.py": "RATE = 0.5\n",
     "distillery/late.py": "LATE = True\n",
     "distillery/unused.py": "UNUSED = 1\n",
+    "distillery/errors.py": "class UserError(Exception):\n    pass\n",
+    "distillery/files.py": "from distillery.errors import UserError\n\n\ndef write():\n    raise UserError('full, sadly')\n",
+    "distillery/run/__init__.py": "",
+    "distillery/run/job.py": "from distillery import only_run\n\nEVERY = 20\n",
+    "distillery/only_run.py": "ONLY = 1\n",
 }
 
 
@@ -134,6 +139,44 @@ def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_pro
     assert len(real) == 16 and int(real, 16)
 
 
+RUNS = {"workflow/scripts/make.py": TOY["workflow/scripts/make.py"].replace("import tools", "import files, tools\nfrom distillery.run import job")}
+
+
+@pytest.mark.parametrize("name", ["run/job", "run/__init__", "errors", "files", "only_run"])
+def test_what_only_runs_a_job_and_what_that_imports_does_not_count(toy, name):
+    path = f"distillery/{name}.py"
+    root, other = toy(RUNS), toy(RUNS | {path: "ANOTHER = 1\n"})
+    assert fingerprint("make.py", root=root) == fingerprint("make.py", root=other)
+    assert path not in names(["workflow/scripts/make.py"], root) and "distillery/tools.py" in names(["workflow/scripts/make.py"], root)
+
+
+@pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
+    head = "import typing\nfrom typing import TYPE_CHECKING\n"
+    root = toy({"distillery/tools.py": f"{head}x = 1\n"})
+    guarded = toy({"distillery/tools.py": f"{head}if {test}:\n    from distillery import late\n\nx = 1\n"})
+    assert fingerprint("make.py", root=root) == fingerprint("make.py", root=guarded)
+    other = toy({"distillery/tools.py": f"{head}if {test}:\n    pass\nelse:\n    from distillery import late\n\nx = 1\n"})
+    assert "distillery/late.py" in names(["workflow/scripts/make.py"], other)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("raise ValueError('a')", "raise ValueError('a, b')", True),
+        ("raise ValueError(f'a {x}')", "raise ValueError(f'b {y}' + ('s' if x else '') + 'c')", True),
+        ("raise ValueError('a') from error", "raise ValueError('b') from error", True),
+        ("raise ValueError('a')", "raise TypeError('a')", False),
+        ("raise ValueError('a')", "pass", False),
+        ("raise Stop('a', 1)", "raise Stop('a', 2)", False),
+        ("print('a')", "print('b')", False),
+    ],
+)
+def test_the_words_of_an_error_do_not_count_but_that_it_is_raised_does(toy, before, after, same):
+    one, other = (toy({"distillery/tools.py": f"def make(x, y, error=None):\n    {line}\n"}) for line in (before, after))
+    assert (fingerprint("make.py", root=one) == fingerprint("make.py", root=other)) == same
+
+
 # ---- plug-ins ------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +205,9 @@ def test_a_method_brings_itself_and_no_other_method(method):
 METHODS = {"dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"}
 
 
+COMPUTING = METHODS | {"train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"}
+
+
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
@@ -185,6 +231,15 @@ METHODS = {"dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"}
         ("imported.py", {"import_synthetic"}),
         ("grid.py", set()),
         ("fingerprint.py", set()),
+        ("run/job.py", set()),
+        ("run/progress.py", set()),
+        ("run/meter.py", set()),
+        ("run/provenance.py", set()),
+        ("errors.py", set()),
+        ("files.py", set()),
+        ("winograd.py", COMPUTING),
+        ("networks.py", COMPUTING),
+        ("metrics.py", COMPUTING | {"collect", "report"}),
         ("datasets/mnist.py", {"MNIST"}),
     ],
 )

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery import device, files, job
+from distillery import device, files
 from distillery.errors import UserError
+from distillery.run import job
+from distillery.run import progress as shown
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPUTE = {"precision": "float32", "compile": "off", "threads": 1}
@@ -67,7 +69,7 @@ def test_a_job_logs_where_it_runs_what_was_warned_of_and_that_it_is_done(log, ca
 def test_a_job_on_the_cpu_computes_deterministically_and_does_not_import_the_compiler(tmp_path):
     code = """
         import os, sys, torch
-        from distillery import job
+        from distillery.run import job
         with job.run("job.log", {"precision": "auto", "compile": "auto", "threads": 1}):
             assert "torch._inductor" not in sys.modules and "torch._dynamo" not in sys.modules
             assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
@@ -98,7 +100,7 @@ def test_a_job_s_cost_says_what_ran_where_and_how_long(log, tmp_path):
 
 
 def test_progress_is_a_line_now_and_then_and_one_at_the_end(log, monkeypatch):
-    monkeypatch.setattr(job, "LOG_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(shown, "LOG_EVERY_SECONDS", 0.1)
     with job.run(str(log), COMPUTE) as run:
         progress = run.progress(1000, "distillation", "iteration")
         for done in range(1, 501):

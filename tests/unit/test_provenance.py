@@ -3,7 +3,8 @@
 import importlib.metadata
 import sys
 
-from distillery import __version__, provenance
+from distillery import __version__
+from distillery.run import provenance
 
 
 def test_the_bill_names_every_installed_package_once_with_its_version(tmp_path, monkeypatch):

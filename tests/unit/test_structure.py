@@ -19,15 +19,15 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 
 # The rooms of the library, lowest floor first: a module imports from the floors below its own only. A new module gets a place here.
 FLOORS = [
-    ["__init__", "datasets.__init__", "methods.__init__"],
+    ["__init__", "datasets.__init__", "methods.__init__", "run.__init__"],
     ["errors", "winograd"],
-    ["files", "normalization", "streams", "device", "plugins", "fingerprint", "figures", "published", "provenance", "recipe", "scores"],
+    ["files", "normalization", "streams", "device", "plugins", "fingerprint", "figures", "published", "recipe", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening"],
     ["sources"],
     ["datasets.cifar10", "datasets.cifar100", "datasets.digits", "datasets.fashionmnist", "datasets.mnist", "datasets.svhn"],
     ["networks"],
-    ["augment", "cost"],
+    ["augment", "arithmetic"],
     ["synthetic", "trajectories"],
     ["imported"],
     ["unroll", "matching"],
@@ -37,9 +37,11 @@ FLOORS = [
     ["training"],
     ["experts", "evaluate", "continual"],
     ["robust"],
-    ["job", "report"],
+    ["report"],
     ["export", "reproduction"],
     ["__main__"],
+    ["run.meter", "run.progress", "run.provenance"],
+    ["run.job"],
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 
@@ -94,6 +96,23 @@ def test_a_module_imports_from_lower_floors_only(module):
     names = {name.removeprefix("distillery.") for name in imported(LIBRARY / f"{module.replace('.', '/')}.py") if name.startswith("distillery.")}
     below = {name for name in names if name in FLOOR}
     assert {name for name in below if FLOOR[name] >= FLOOR[module]} == set()
+
+
+def test_only_the_workflow_and_the_benchmarks_import_what_runs_a_job():
+    """Else an edit of the log's interval, or one more field of a cost file, would make results stale."""
+    runs = {path for path in FILES if path.suffix in (".py", ".smk") and "distillery.run" in set(packages_imported(path))}
+    assert {path.relative_to(ROOT).parts[0] for path in runs} <= {"workflow", "benchmarks", "tests", "distillery"}
+    assert {path.relative_to(LIBRARY).parts[0] for path in runs if path.is_relative_to(LIBRARY)} == {"run"}
+    assert set(SCRIPTS) <= runs
+
+
+def packages_imported(path):
+    """The packages of the library that a file names in an import statement."""
+    for name in re.findall(r"^\s*(?:from|import) (distillery[\w.]*(?: import [^\n]*)?)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        module, _, names = name.partition(" import ")
+        yield ".".join(module.split(".")[:2])
+        if module == "distillery":
+            yield from (f"distillery.{each.split()[0]}" for each in names.strip("( ").split(",") if each.split())
 
 
 def test_no_job_reads_a_set_by_the_line_that_is_for_users():

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from distillery import artefact, data, job, normalization, report, streams, synthetic, whitening
+from distillery import artefact, data, normalization, report, streams, synthetic, whitening
 from distillery.datasets import digits
 from distillery.errors import UserError
+from distillery.run import job
 from distillery.synthetic import SyntheticSet
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery import artefact, data, files, job, metrics, report, trajectories, whitening
+from distillery import artefact, data, files, metrics, report, trajectories, whitening
 from distillery.checkpoint import Checkpoint
 from distillery.errors import UserError
+from distillery.run import job
 from distillery.synthetic import Evolution, SyntheticSet, load_evolution
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -106,7 +106,7 @@ def test_a_clone_whose_files_are_all_newer_and_reworded_is_up_to_date(clone, out
         path.write_text("# Another comment.\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert reworded > 40
     newest = max((clone / output).stat().st_mtime_ns for output in outputs)
-    assert all((clone / path).stat().st_mtime_ns > newest for path in ("distillery/job.py", "workflow/scripts/distill.py"))
+    assert all((clone / path).stat().st_mtime_ns > newest for path in ("distillery/run/job.py", "workflow/scripts/distill.py"))
     assert clone.planned() == set()
 
 

@@ -1,6 +1,7 @@
 """Put every measurement of the study into one table, every job's cost into one list, and note what the two hold."""
 
-from distillery import files, job, metrics
+from distillery import files, metrics
+from distillery.run import job
 
 
 def collect(*, inputs, outputs):

@@ -1,8 +1,9 @@
 """Class-incremental learning by one strategy, with one memory set where the strategy has a memory."""
 
-from distillery import artefact, data, job, streams, whitening
+from distillery import artefact, data, streams, whitening
 from distillery import continual as learning
 from distillery.metrics import Metrics
+from distillery.run import job
 from distillery.synthetic import SyntheticSet
 
 

@@ -2,11 +2,12 @@
 
 import importlib
 
-from distillery import data, job, pictures, streams, whitening
+from distillery import data, pictures, streams, whitening
 from distillery.artefact import digests
 from distillery.checkpoint import Checkpoint
 from distillery.methods.base import Task, initial_images
 from distillery.metrics import Metrics
+from distillery.run import job
 from distillery.synthetic import Evolution, SyntheticSet, header
 from distillery.trajectories import Experts
 

@@ -2,7 +2,8 @@
 
 import tempfile
 
-from distillery import data, job, sources
+from distillery import data, sources
+from distillery.run import job
 
 
 def download(*, dataset, order, local, output):

@@ -1,8 +1,9 @@
 """Measure what the label- and augmentation-robust scores of one synthetic set are made of."""
 
-from distillery import data, job, robust, streams
+from distillery import data, robust, streams
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
+from distillery.run import job
 from distillery.synthetic import SyntheticSet
 
 

@@ -2,9 +2,10 @@
 
 import functools
 
-from distillery import cost, data, evaluate, job, streams
+from distillery import arithmetic, data, evaluate, streams
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
+from distillery.run import job
 from distillery.synthetic import SyntheticSet, load_evolution
 
 
@@ -38,7 +39,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
         progress=progress,
         **shared,
     )
-    cost.record_training(metrics, network, len(synthetic), recipe.epochs)
+    arithmetic.record_training(metrics, network, len(synthetic), recipe.epochs)
     run.save_cost(outputs.cost, rule="evaluate_synthetic", code=code, settings=settings, **cell, network=network["name"])
     if selection:
         held = data.split(dataset, validation, seed).validation_index

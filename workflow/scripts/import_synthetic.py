@@ -1,6 +1,7 @@
 """Take over one set that others released."""
 
-from distillery import data, imported, job, whitening
+from distillery import data, imported, whitening
+from distillery.run import job
 from distillery.synthetic import SyntheticSet, header
 
 

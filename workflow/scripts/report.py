@@ -1,7 +1,7 @@
 """Write the study's report."""
 
-from distillery import job, provenance
 from distillery import report as page
+from distillery.run import job, provenance
 
 
 def report(*, config, inputs, output):

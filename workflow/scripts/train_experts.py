@@ -1,9 +1,10 @@
 """Train one shard of experts and keep their trajectories."""
 
-from distillery import data, experts, job, streams, trajectories, whitening
+from distillery import data, experts, streams, trajectories, whitening
 from distillery.artefact import digests
 from distillery.checkpoint import Checkpoint
 from distillery.metrics import Metrics
+from distillery.run import job
 from distillery.training import Recipe
 
 

@@ -1,6 +1,7 @@
 """Fit the whitening of a dataset to the training images that distillation sees."""
 
-from distillery import data, job, whitening
+from distillery import data, whitening
+from distillery.run import job
 
 
 def whiten(*, dataset, validation, seed, code, inputs, output):

@@ -13,55 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from distillery import cost, device, provenance
+from distillery import device
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.files import write_text
 from distillery.metrics import sealed
-
-LOG_EVERY_SECONDS = 20.0
-
-log = logging.getLogger("distillery")
-
-
-class Progress:
-    """A bar on a terminal; in a log, a plain line at most every ``LOG_EVERY_SECONDS`` and at the end.
-
-    Args:
-        total: how many units of work there are.
-        label: what is being done.
-        unit: what one of them is called.
-    """
-
-    def __init__(self, total: int, label: str, unit: str):
-        self.total, self.done, self._label, self._unit = total, 0, label, unit
-        self._started = self._logged = time.monotonic()
-        self._bar = tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True)
-
-    def __call__(self, amount: int = 1, note: str = "") -> None:
-        """``amount`` more units are done."""
-        self.done += amount
-        self._bar.update(amount)
-        if note:
-            self._bar.set_postfix_str(note, refresh=False)
-        now = time.monotonic()
-        if now - self._logged >= LOG_EVERY_SECONDS or self.done == self.total:
-            self._logged = now
-            elapsed = now - self._started
-            left = elapsed / max(self.done, 1) * (self.total - self.done)
-            counted = f"{self.done} of {self.total} {self._unit}s"
-            log.info("%s: %s, %.0f s, %.0f s left%s", self._label, counted, elapsed, left, f", {note}" * bool(note))
-
-    def iteration(self, iteration: int, loss: Any) -> None:
-        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is read only when it is shown."""
-        if iteration > self.done:
-            due = time.monotonic() - self._logged >= LOG_EVERY_SECONDS or iteration == self.total or not self._bar.disable
-            self(iteration - self.done, f"matching loss {float(loss):.4g}" if due and loss is not None else "")
-
-    def close(self) -> None:
-        self._bar.close()
+from distillery.run import meter, provenance
+from distillery.run.progress import Progress, log
 
 
 class Run:
@@ -80,7 +39,7 @@ class Run:
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._code = provenance.checkout()  # now: the checkout may move on while the job runs
         self._bars: list[Progress] = []
-        self._meter = cost.Meter(self.device)
+        self._meter = meter.Meter(self.device)
         self._meter.__enter__()
 
     def progress(self, total: int, label: str, unit: str) -> Progress:
@@ -124,7 +83,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
         with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
             _repeatable(claimed.type == "cpu")
             state = Run(claimed, compute)
-            log.info("on %s with %d threads", cost.device_name(state.device), state.threads)
+            log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
             yield state
         log.info("done")
     except UserError as error:
@@ -136,7 +95,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
         if not _out_of_memory(error):
             log.error("%s", traceback.format_exc())
             raise
-        place = cost.device_name(state.device) if state else "the device"
+        place = meter.device_name(state.device) if state else "the device"
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         _fail(f"out of memory on {place}: lower `batch`, `models` or `shard`, or take a device with more ({reason})")
     finally:

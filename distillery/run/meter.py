@@ -1,81 +1,15 @@
-"""What a result cost: arithmetic, time, memory and energy, and on what it was measured."""
+"""What a job took: time, memory and energy, and on what it was measured."""
 
 import importlib.metadata
-import logging
 import platform
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from distillery import networks
-from distillery.metrics import Metrics
-
 PACKAGES = ("torch", "torchvision", "numpy", "fvcore", "safetensors", "snakemake")
-
-# One forward pass and a backward pass of twice its cost (gradients of the activations and of the parameters).
-_PASSES_OF_A_TRAINING_STEP = 3
-_FLOPS_OF_A_MAC = 2
-
-
-def macs(network: Mapping) -> int:
-    """Multiply-accumulates of one forward pass of one image, counted by fvcore.
-
-    Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for instance, group and
-    layer norm, less for batch norm) and adaptive pooling. Not counted: activations, fixed pooling, additions
-    (residuals, biases).
-    The count does not change with the machine, the precision or compilation.
-
-    Args:
-        network: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for ``networks.build``.
-
-    Raises:
-        UserError: the network cannot be built.
-    """
-    from fvcore.nn import FlopCountAnalysis
-
-    module = networks.from_spec(network).eval()
-    images = torch.zeros(1, network["channels"], network["size"], network["size"])
-    tracing = logging.getLogger("fvcore")
-    level = tracing.level
-    tracing.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            analysis = (
-                FlopCountAnalysis(module, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-            )
-            return int(analysis.total())
-    finally:
-        tracing.setLevel(level)
-
-
-def training_flops(macs: int, images_seen: int) -> int:
-    """Floating-point operations of training on ``images_seen`` images (with repetition), forward and backward.
-
-    2 x 3 x ``macs`` x ``images_seen``: a multiply-accumulate is two operations, and a backward pass costs two forward
-    passes.
-    """
-    return _FLOPS_OF_A_MAC * _PASSES_OF_A_TRAINING_STEP * int(macs) * int(images_seen)
-
-
-def record_training(metrics: Metrics, network: Mapping, images: int, epochs: int) -> None:
-    """Note what training one network on ``images`` images for ``epochs`` epochs takes.
-
-    ``macs_per_image`` (multiply-accumulates, forward), ``parameters``, ``images_seen`` and ``training_flops``
-    (floating-point operations).
-    """
-    per_image = macs(network)
-    module = networks.from_spec(network)
-    metrics.add("macs_per_image", per_image)
-    metrics.add("parameters", sum(parameter.numel() for parameter in module.parameters()))
-    metrics.add("images_seen", images * epochs)
-    metrics.add("training_flops", training_flops(per_image, images * epochs))
-
 
 class Meter:
     """Measures what happens inside a ``with`` block on one device. Read the attributes after it, or ``record()``.

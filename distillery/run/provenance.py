@@ -8,7 +8,7 @@ from typing import Any
 
 from distillery import __version__
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def gather() -> dict[str, Any]:
