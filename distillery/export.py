@@ -47,7 +47,8 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: Any = None) -> None:
     """Write the set as pictures: ``{class}/{number}.png`` in pixel space, ``labels.csv``, ``set.json`` (the header) and a card; whole or not at all.
 
-    ``number`` is the image's place in the set. An image with soft labels stands in the folder of its likeliest class; ``labels.csv`` has the
+    ``number`` is the image's place in the set. An image with soft labels stands in the folder of its likeliest class. The folders sort by name as
+    classes sort by number, and there is one for each class, so torchvision's ``ImageFolder`` numbers classes as ``labels.csv`` does, which has the
     columns ``file``, ``class`` (the number of the class), ``name``, and for soft labels ``probability_0``, ``probability_1``, ….
 
     Args:
@@ -66,8 +67,9 @@ def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: An
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["file", "class", "name", *(f"probability_{index}" for index in range(len(classes) if soft is not None else 0))])
     with files.atomic_folder(folder) as made:
+        for name in names:
+            (made / name).mkdir()
         for number, (image, label) in enumerate(zip(pixels, hard)):
-            (made / names[label]).mkdir(exist_ok=True)
             file = f"{names[label]}/{number:0{width}}.png"
             pictures.picture(image).save(made / file, format="PNG", optimize=True)
             # A float32 is written with as many digits as give it back.
@@ -100,7 +102,8 @@ def safe_names(classes: Sequence[str]) -> list[str]:
     """A folder's name for each class, on any file system: letters, digits, ``_`` and ``-``, about 60 characters at most.
 
     They differ even where case does not count. Where two classes would share a name, or one is a device on Windows, the number of the class
-    is added.
+    is added. Where the names do not sort as their classes do, each begins with its number: programs that number classes by the names of folders
+    then number them alike.
     """
     taken = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
     names = []
@@ -110,7 +113,11 @@ def safe_names(classes: Sequence[str]) -> list[str]:
             found = f"{found}_{index}"
         taken.add(found.casefold())
         names.append(found)
-    return names
+    if names == sorted(names):
+        return names
+    width = len(str(len(names) - 1))
+    numbers = [f"{index:0{width}}" for index in range(len(names))]
+    return numbers if names == [str(index) for index in range(len(names))] else [f"{number}_{name}" for number, name in zip(numbers, names)]
 
 
 def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
@@ -391,7 +398,8 @@ def _load_images(synthetic: SyntheticSet) -> str:
         f'with open("{LABELS}", encoding="utf-8") as file:\n'
         '    rows = [(Image.open(row["file"]), int(row["class"])) for row in csv.DictReader(file)]\n'
         "```\n\n"
-        f"Programs that number classes by the names of their folders may number them otherwise than `{LABELS}` does."
+        "The folders sort by name as classes sort by number: torchvision's `ImageFolder` gives the same "
+        "numbers (with `allow_empty=True` where a class has no image)."
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 import distillery
 from distillery import __main__ as commands
@@ -144,12 +145,13 @@ def test_importing_the_package_loads_neither_torch_nor_anything_else_that_is_lar
 def test_pictures_hold_the_pixels_bit_for_bit(tmp_path, channels):
     export.image_folder(made(channels), tmp_path / "out")
     rows = rows_of(tmp_path / "out/labels.csv")
-    assert [row["file"] for row in rows] == ["a_b/0.png", "a_b/1.png", "T-shirt_top/2.png", "T-shirt_top/3.png", "ankle_boot/4.png", "ankle_boot/5.png"]
+    names = ("2_a_b/0", "2_a_b/1", "0_T-shirt_top/2", "0_T-shirt_top/3", "1_ankle_boot/4", "1_ankle_boot/5")
+    assert [row["file"] for row in rows] == [f"{name}.png" for name in names]
     for row, expected in zip(rows, levels(channels)):
         with Image.open(tmp_path / "out" / row["file"]) as picture:
             assert picture.mode == {1: "L", 3: "RGB"}[channels]
             assert np.array_equal(np.asarray(picture).reshape(16, 16, channels), expected.permute(1, 2, 0).numpy())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "T-shirt_top", "a_b", "ankle_boot", "labels.csv", "set.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0_T-shirt_top", "1_ankle_boot", "2_a_b", "README.md", "labels.csv", "set.json"]
 
 
 def test_labels_of_hard_labels(tmp_path):
@@ -173,7 +175,7 @@ def test_numbers_of_pictures_sort_as_the_set_does(tmp_path):
     few = made()
     many = SyntheticSet(few.images[[0] * 101], torch.zeros(101, dtype=torch.int64), None, few.header)
     export.image_folder(many, tmp_path)
-    assert sorted(path.name for path in (tmp_path / "T-shirt_top").iterdir())[::50] == ["000.png", "050.png", "100.png"]
+    assert sorted(path.name for path in (tmp_path / "0_T-shirt_top").iterdir())[::50] == ["000.png", "050.png", "100.png"]
 
 
 def test_the_header_stands_beside_the_pictures(tmp_path):
@@ -188,10 +190,11 @@ def test_the_header_stands_beside_the_pictures(tmp_path):
     "classes, expected",
     [
         (["a/b", "a b", "a_b"], ["a_b", "a_b_1", "a_b_2"]),
-        (["cat", "Cat", "cat_1"], ["cat", "Cat_1", "cat_1_2"]),
+        (["cat", "Cat", "cat_1"], ["0_cat", "1_Cat_1", "2_cat_1_2"]),
         (["../..", "", "/"], ["class", "class_1", "class_2"]),
-        (["con", "README.md", "été"], ["con_0", "README_md", "été"]),
-        (["x" * 200, "x" * 201, ".hidden"], ["x" * 60, "x" * 60 + "_1", "hidden"]),
+        (["con", "README.md", "été"], ["0_con_0", "1_README_md", "2_été"]),
+        (["1", "0", "2"], ["0_1", "1_0", "2_2"]),
+        (["x" * 200, "x" * 201, ".hidden"], ["0_" + "x" * 60, "1_" + "x" * 60 + "_1", "2_hidden"]),
     ],
 )
 def test_names_of_classes_become_safe_and_stay_apart(tmp_path, classes, expected):
@@ -200,6 +203,25 @@ def test_names_of_classes_become_safe_and_stay_apart(tmp_path, classes, expected
     rows = rows_of(tmp_path / "out/labels.csv")
     assert {(int(row["class"]), row["name"], row["file"].split("/")[0]) for row in rows} == {(i, classes[i], expected[i]) for i in range(3)}
     assert all((tmp_path / "out" / row["file"]).is_file() for row in rows)
+
+
+@pytest.mark.parametrize("classes", [list(map(str, range(12))), [f"n{7 * n % 12}" for n in range(12)], sorted("abcdefghijkl"), list("ABcdefghijKl")])
+def test_torchvision_numbers_the_classes_as_the_table_does(tmp_path, classes):
+    few = made()
+    labels = torch.arange(24) * 5 % 12
+    export.image_folder(SyntheticSet(few.images[torch.arange(24) % 6], labels, None, {**few.header, "classes": classes}), tmp_path / "out")
+    theirs = ImageFolder(tmp_path / "out")
+    numbers = {Path(path).relative_to(tmp_path / "out").as_posix(): number for path, number in theirs.samples}
+    assert numbers == {row["file"]: int(row["class"]) for row in rows_of(tmp_path / "out/labels.csv")}
+    assert sorted(numbers.values()) == sorted(labels.tolist())
+
+
+def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path):
+    few = made()
+    export.image_folder(SyntheticSet(few.images, torch.tensor([2, 2, 0, 0, 2, 2]), None, few.header), tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="1_ankle_boot"):  # rather than numbering the others anew
+        ImageFolder(tmp_path / "out")
+    assert {number for _, number in ImageFolder(tmp_path / "out", allow_empty=True).samples} == {0, 2}
 
 
 def test_images_that_are_no_pictures_are_refused(tmp_path):
