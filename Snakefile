@@ -26,4 +26,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        REPORT,
+        LAYOUT.report,

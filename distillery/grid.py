@@ -14,6 +14,7 @@ import jsonschema
 
 from distillery import plugins
 from distillery.errors import UserError
+from distillery.layout import normalised
 
 INITS = ("real", "noise")
 IMPORTED = "imported"
@@ -67,6 +68,7 @@ class Study:
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
         if set("{}") & set(self.config["results"]):
             raise UserError(f"config: results: a folder without braces, which stand for wildcards, not {self.config['results']!r}")
+        self.config["results"] = normalised(self.config["results"])
         self._check_networks()
         self._check_methods()
         self._check_overrides(schema)

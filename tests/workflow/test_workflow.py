@@ -179,6 +179,12 @@ def test_where_things_run_and_come_from_is_no_part_of_a_result(clone):
     assert clone.planned() == REPORT
 
 
+@pytest.mark.parametrize("spelt", ["./results", "{here}/results/"])
+def test_results_is_one_folder_however_it_is_spelt(clone, spelt):
+    clone.change(results=spelt.format(here=clone.folder))
+    assert clone.planned() == set()
+
+
 # ---- the same bits ----------------------------------------------------------------------------------------------------------------------
 
 

@@ -3,15 +3,15 @@
 
 rule continual_alone:
     input:
-        data=DATA,
+        data=LAYOUT.data,
     output:
-        metrics=f"{CONTINUAL}/metrics.csv",
-        cost=f"{CONTINUAL}/cost.json",
-        finetuned=f"{CONTINUAL}/finetuned.safetensors",
+        metrics=f"{LAYOUT.continual}/{METRICS}",
+        cost=f"{LAYOUT.continual}/{COST}",
+        finetuned=f"{LAYOUT.continual}/finetuned.safetensors",
     log:
-        f"{LOGS}/continual/{{dataset}}/{{strategy}}.log",
+        LAYOUT.log("continual_alone"),
     benchmark:
-        f"{BENCHMARKS}/continual/{{dataset}}/{{strategy}}.tsv"
+        LAYOUT.benchmark("continual_alone")
     wildcard_constraints:
         strategy="finetune|joint",
     conda:
@@ -22,13 +22,13 @@ rule continual_alone:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=continual_code,
-        identity=continual_identity,
-        seed=study_seed,
-        network=continual_network,
-        groups=continual_groups,
-        settings=continual_settings,
-        compute=compute_settings,
+        code=asks("continual_alone", "code"),
+        identity=asks("continual_alone", "identity"),
+        seed=asks("continual_alone", "seed"),
+        network=asks("continual_alone", "network"),
+        groups=asks("continual_alone", "groups"),
+        settings=asks("continual_alone", "settings"),
+        compute=asks("continual_alone", "compute"),
     message:
         "Continual learning on {wildcards.dataset}: {wildcards.strategy}"
     script:
@@ -38,16 +38,16 @@ rule continual_alone:
 # Networks that `afterwards` goes on from with a whitened memory set. Their accuracies are in its own metrics.
 use rule continual_alone as continual_whitened with:
     input:
-        data=DATA,
-        whitening=[WHITENING],  # a list, as where it may be empty
+        data=LAYOUT.data,
+        whitening=[LAYOUT.whitening],  # a list, as where it may be empty
     output:
-        metrics=f"{CONTINUAL}_zca/metrics.csv",
-        cost=f"{CONTINUAL}_zca/cost.json",
-        finetuned=f"{CONTINUAL}_zca/finetuned.safetensors",
+        metrics=f"{LAYOUT.continual_whitened}/{METRICS}",
+        cost=f"{LAYOUT.continual_whitened}/{COST}",
+        finetuned=f"{LAYOUT.continual_whitened}/finetuned.safetensors",
     log:
-        f"{LOGS}/continual/{{dataset}}/{{strategy}}_zca.log",
+        LAYOUT.log("continual_whitened"),
     benchmark:
-        f"{BENCHMARKS}/continual/{{dataset}}/{{strategy}}_zca.tsv"
+        LAYOUT.benchmark("continual_whitened")
     wildcard_constraints:
         strategy="finetune",
     message:
@@ -56,16 +56,16 @@ use rule continual_alone as continual_whitened with:
 
 rule continual_memory:
     input:
-        data=DATA,
-        memory=f"{SYNTHETIC}/synthetic.safetensors",
-        finetuned=continual_finetuned,
+        data=LAYOUT.data,
+        memory=f"{LAYOUT.synthetic}/{SET}",
+        finetuned=reads("continual_memory", "finetuned"),
     output:
-        metrics=f"{REMEMBERED}/metrics.csv",
-        cost=f"{REMEMBERED}/cost.json",
+        metrics=f"{LAYOUT.remembered}/{METRICS}",
+        cost=f"{LAYOUT.remembered}/{COST}",
     log:
-        f"{LOGS}/continual/{MEMORY}.log",
+        LAYOUT.log("continual_memory"),
     benchmark:
-        f"{BENCHMARKS}/continual/{MEMORY}.tsv"
+        LAYOUT.benchmark("continual_memory")
     wildcard_constraints:
         strategy="replay|afterwards",
     conda:
@@ -76,13 +76,13 @@ rule continual_memory:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=continual_code,
-        identity=continual_identity,
-        seed=study_seed,
-        network=continual_network,
-        groups=continual_groups,
-        settings=continual_settings,
-        compute=compute_settings,
+        code=asks("continual_memory", "code"),
+        identity=asks("continual_memory", "identity"),
+        seed=asks("continual_memory", "seed"),
+        network=asks("continual_memory", "network"),
+        groups=asks("continual_memory", "groups"),
+        settings=asks("continual_memory", "settings"),
+        compute=asks("continual_memory", "compute"),
     message:
         "Continual learning on {wildcards.dataset}: {wildcards.strategy} with {wildcards.method} from {wildcards.init}, {wildcards.ipc} a class, seed {wildcards.seed}"
     script:

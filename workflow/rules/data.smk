@@ -3,11 +3,11 @@
 
 rule download:
     output:
-        data=DATA,
+        data=LAYOUT.data,
     log:
-        f"{LOGS}/download/{{dataset}}.log",
+        LAYOUT.log("download"),
     benchmark:
-        f"{BENCHMARKS}/download/{{dataset}}.tsv"
+        LAYOUT.benchmark("download")
     conda:
         "../../envs/cpu.yaml"
     threads: 1
@@ -18,7 +18,7 @@ rule download:
         sources=",".join(STUDY.config["data"]["sources"]),
         local_data=STUDY.config["data"]["local"],
     params:
-        code=download_code,
+        code=asks("download", "code"),
     message:
         "Fetching and checking the images of {wildcards.dataset}"
     script:
@@ -27,13 +27,13 @@ rule download:
 
 rule whiten:
     input:
-        data=DATA,
+        data=LAYOUT.data,
     output:
-        whitening=WHITENING,
+        whitening=LAYOUT.whitening,
     log:
-        f"{LOGS}/whiten/{{dataset}}.log",
+        LAYOUT.log("whiten"),
     benchmark:
-        f"{BENCHMARKS}/whiten/{{dataset}}.tsv"
+        LAYOUT.benchmark("whiten")
     conda:
         "../../envs/cpu.yaml"
     threads: 1
@@ -41,9 +41,9 @@ rule whiten:
         mem_mb=4000,
         runtime=60,
     params:
-        code=whiten_code,
-        seed=study_seed,
-        validation=validation_share,
+        code=asks("whiten", "code"),
+        seed=asks("whiten", "seed"),
+        validation=asks("whiten", "validation"),
     message:
         "Whitening {wildcards.dataset} (ZCA): fitted to its training images"
     script:

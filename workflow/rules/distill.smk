@@ -3,14 +3,14 @@
 
 rule distill:
     input:
-        data=DATA,
-        whitening=cell_whitening,
-        experts=expert_shards,
+        data=LAYOUT.data,
+        whitening=reads("distill", "whitening"),
+        experts=reads("distill", "experts"),
     output:
-        synthetic=f"{SYNTHETIC}/synthetic.safetensors",
-        evolution=f"{SYNTHETIC}/evolution.safetensors",
+        synthetic=f"{LAYOUT.synthetic}/{SET}",
+        evolution=f"{LAYOUT.synthetic}/{EVOLUTION}",
         picture=report(
-            f"{SYNTHETIC}/synthetic.png",
+            f"{LAYOUT.synthetic}/synthetic.png",
             caption="../report/synthetic.rst",
             category="Synthetic images",
             labels={
@@ -21,12 +21,12 @@ rule distill:
                 "seed": "{seed}",
             },
         ),
-        metrics=f"{SYNTHETIC}/metrics.csv",
-        cost=f"{SYNTHETIC}/cost.json",
+        metrics=f"{LAYOUT.synthetic}/{METRICS}",
+        cost=f"{LAYOUT.synthetic}/{COST}",
     log:
-        f"{LOGS}/distill/{CELL}.log",
+        LAYOUT.log("distill"),
     benchmark:
-        f"{BENCHMARKS}/distill/{CELL}.tsv"
+        LAYOUT.benchmark("distill")
     wildcard_constraints:
         init="real|noise",
     conda:
@@ -37,17 +37,17 @@ rule distill:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=distill_code,
-        cell=cell_params,
-        seed=study_seed,
-        network=distillation_network,
-        module=method_module,
-        settings=method_settings,
-        protocol=method_protocol,
-        snapshots=STUDY.config["snapshots"],
-        validation=validation_share,
-        compute=compute_settings,
-        checkpoint=f"{CHECKPOINTS}/distill/{CELL}.safetensors",
+        code=asks("distill", "code"),
+        cell=asks("distill", "cell"),
+        seed=asks("distill", "seed"),
+        network=asks("distill", "network"),
+        module=asks("distill", "module"),
+        settings=asks("distill", "settings"),
+        protocol=asks("distill", "protocol"),
+        snapshots=asks("distill", "snapshots"),
+        validation=asks("distill", "validation"),
+        compute=asks("distill", "compute"),
+        checkpoint=LAYOUT.checkpoint("distill"),
     message:
         "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images a class, seed {wildcards.seed}"
     script:
@@ -56,15 +56,15 @@ rule distill:
 
 rule import_synthetic:
     input:
-        data=DATA,
-        whitening=cell_whitening,
-        files=import_files,
+        data=LAYOUT.data,
+        whitening=reads("import_synthetic", "whitening"),
+        files=reads("import_synthetic", "files"),
     output:
-        synthetic=f"{SYNTHETIC}/synthetic.safetensors",
+        synthetic=f"{LAYOUT.synthetic}/{SET}",
     log:
-        f"{LOGS}/import_synthetic/{CELL}.log",
+        LAYOUT.log("import_synthetic"),
     benchmark:
-        f"{BENCHMARKS}/import_synthetic/{CELL}.tsv"
+        LAYOUT.benchmark("import_synthetic")
     wildcard_constraints:
         init="imported",
     conda:
@@ -74,9 +74,9 @@ rule import_synthetic:
         mem_mb=4000,
         runtime=30,
     params:
-        code=import_code,
-        cell=cell_params,
-        entry=import_entry,
+        code=asks("import_synthetic", "code"),
+        cell=asks("import_synthetic", "cell"),
+        entry=asks("import_synthetic", "entry"),
     message:
         "Importing the released set {wildcards.method} ({wildcards.dataset}, {wildcards.ipc} images a class)"
     script:

@@ -3,16 +3,16 @@
 
 rule evaluate_synthetic:
     input:
-        data=DATA,
-        synthetic=f"{SYNTHETIC}/synthetic.safetensors",
-        evolution=evaluation_evolution,
+        data=LAYOUT.data,
+        synthetic=f"{LAYOUT.synthetic}/{SET}",
+        evolution=reads("evaluate_synthetic", "evolution"),
     output:
-        metrics=f"{EVALUATED}/metrics.csv",
-        cost=f"{EVALUATED}/cost.json",
+        metrics=f"{LAYOUT.evaluated}/{METRICS}",
+        cost=f"{LAYOUT.evaluated}/{COST}",
     log:
-        f"{LOGS}/evaluate_synthetic/{CELL}/{{network}}.log",
+        LAYOUT.log("evaluate_synthetic"),
     benchmark:
-        f"{BENCHMARKS}/evaluate_synthetic/{CELL}/{{network}}.tsv"
+        LAYOUT.benchmark("evaluate_synthetic")
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads
@@ -21,13 +21,13 @@ rule evaluate_synthetic:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=evaluate_code,
-        cell=cell_params,
-        seed=study_seed,
-        network=measured_network,
-        settings=evaluation_settings,
-        validation=evaluation_validation,
-        compute=compute_settings,
+        code=asks("evaluate_synthetic", "code"),
+        cell=asks("evaluate_synthetic", "cell"),
+        seed=asks("evaluate_synthetic", "seed"),
+        network=asks("evaluate_synthetic", "network"),
+        settings=asks("evaluate_synthetic", "settings"),
+        validation=asks("evaluate_synthetic", "validation"),
+        compute=asks("evaluate_synthetic", "compute"),
     message:
         "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} a class, seed {wildcards.seed}) with {wildcards.network}"
     script:
@@ -36,15 +36,15 @@ rule evaluate_synthetic:
 
 rule evaluate_robust:
     input:
-        data=DATA,
-        synthetic=f"{SYNTHETIC}/synthetic.safetensors",
+        data=LAYOUT.data,
+        synthetic=f"{LAYOUT.synthetic}/{SET}",
     output:
-        metrics=f"{ROBUST}/metrics.csv",
-        cost=f"{ROBUST}/cost.json",
+        metrics=f"{LAYOUT.robust}/{METRICS}",
+        cost=f"{LAYOUT.robust}/{COST}",
     log:
-        f"{LOGS}/evaluate_robust/{CELL}.log",
+        LAYOUT.log("evaluate_robust"),
     benchmark:
-        f"{BENCHMARKS}/evaluate_robust/{CELL}.tsv"
+        LAYOUT.benchmark("evaluate_robust")
     wildcard_constraints:
         init="real|noise",
     conda:
@@ -55,13 +55,13 @@ rule evaluate_robust:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=robust_code,
-        cell=cell_params,
-        seed=study_seed,
-        network=distillation_network,
-        settings=robust_settings,
-        validation=validation_share,
-        compute=compute_settings,
+        code=asks("evaluate_robust", "code"),
+        cell=asks("evaluate_robust", "cell"),
+        seed=asks("evaluate_robust", "seed"),
+        network=asks("evaluate_robust", "network"),
+        settings=asks("evaluate_robust", "settings"),
+        validation=asks("evaluate_robust", "validation"),
+        compute=asks("evaluate_robust", "compute"),
     message:
         "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} a class, seed {wildcards.seed})"
     script:
@@ -70,14 +70,14 @@ rule evaluate_robust:
 
 rule train_vanilla:
     input:
-        data=DATA,
+        data=LAYOUT.data,
     output:
-        metrics=f"{VANILLA}/metrics.csv",
-        cost=f"{VANILLA}/cost.json",
+        metrics=f"{LAYOUT.vanilla}/{METRICS}",
+        cost=f"{LAYOUT.vanilla}/{COST}",
     log:
-        f"{LOGS}/train_vanilla/{{dataset}}/{{network}}.log",
+        LAYOUT.log("train_vanilla"),
     benchmark:
-        f"{BENCHMARKS}/train_vanilla/{{dataset}}/{{network}}.tsv"
+        LAYOUT.benchmark("train_vanilla")
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads
@@ -86,11 +86,11 @@ rule train_vanilla:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=vanilla_code,
-        seed=study_seed,
-        network=measured_network,
-        settings=vanilla_settings,
-        compute=compute_settings,
+        code=asks("train_vanilla", "code"),
+        seed=asks("train_vanilla", "seed"),
+        network=asks("train_vanilla", "network"),
+        settings=asks("train_vanilla", "settings"),
+        compute=asks("train_vanilla", "compute"),
     message:
         "Training {wildcards.network} on the whole of {wildcards.dataset}"
     script:

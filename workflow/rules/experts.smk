@@ -3,16 +3,16 @@
 
 rule train_experts:
     input:
-        data=DATA,
-        whitening=expert_whitening,
+        data=LAYOUT.data,
+        whitening=reads("train_experts", "whitening"),
     output:
-        trajectories=f"{SHARD}/trajectories.safetensors",
-        metrics=f"{SHARD}/metrics.csv",
-        cost=f"{SHARD}/cost.json",
+        trajectories=f"{LAYOUT.shard}/trajectories.safetensors",
+        metrics=f"{LAYOUT.shard}/{METRICS}",
+        cost=f"{LAYOUT.shard}/{COST}",
     log:
-        f"{LOGS}/train_experts/{{dataset}}/{{recipe}}/shard{{shard}}.log",
+        LAYOUT.log("train_experts"),
     benchmark:
-        f"{BENCHMARKS}/train_experts/{{dataset}}/{{recipe}}/shard{{shard}}.tsv"
+        LAYOUT.benchmark("train_experts")
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads
@@ -21,14 +21,14 @@ rule train_experts:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=train_experts_code,
-        seed=study_seed,
-        network=distillation_network,
-        numbers=expert_numbers,
-        settings=expert_settings,
-        validation=validation_share,
-        compute=compute_settings,
-        checkpoint=f"{CHECKPOINTS}/train_experts/{{dataset}}/{{recipe}}/shard{{shard}}.safetensors",
+        code=asks("train_experts", "code"),
+        seed=asks("train_experts", "seed"),
+        network=asks("train_experts", "network"),
+        numbers=asks("train_experts", "numbers"),
+        settings=asks("train_experts", "settings"),
+        validation=asks("train_experts", "validation"),
+        compute=asks("train_experts", "compute"),
+        checkpoint=LAYOUT.checkpoint("train_experts"),
     message:
         "Training experts on {wildcards.dataset}: recipe {wildcards.recipe}, shard {wildcards.shard}"
     script:

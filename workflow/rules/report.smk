@@ -3,18 +3,16 @@
 
 rule collect:
     input:
-        metrics=[f"{folder}/metrics.csv" for folder in measurements()],
-        costs=[
-            f"{folder}/cost.json" for folder in measurements() + whitened_finetunes()
-        ],
+        metrics=[job.metrics for job in JOBS.measuring],
+        costs=[job.record for job in JOBS.costing],
     output:
-        summary=f"{RESULTS}/summary.csv",
-        costs=f"{RESULTS}/costs.json",
-        sums=f"{RESULTS}/SHA256SUMS",
+        summary=LAYOUT.summary,
+        costs=LAYOUT.costs,
+        sums=LAYOUT.sums,
     log:
-        f"{LOGS}/collect.log",
+        LAYOUT.log("collect"),
     benchmark:
-        f"{BENCHMARKS}/collect.tsv"
+        LAYOUT.benchmark("collect")
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -23,7 +21,7 @@ rule collect:
         mem_mb=2000,
         runtime=10,
     params:
-        code=collect_code,
+        code=code("collect"),
     message:
         "Collecting every measurement"
     script:
@@ -32,20 +30,25 @@ rule collect:
 
 rule report:
     input:
-        summary=f"{RESULTS}/summary.csv",
-        costs=f"{RESULTS}/costs.json",
-        sums=f"{RESULTS}/SHA256SUMS",
-        sets=paths(f"{SYNTHETIC}/synthetic.safetensors", STUDY.cells),
-        evolutions=paths(f"{SYNTHETIC}/evolution.safetensors", OWN_CELLS),
-        data=[DATA.format(dataset=dataset) for dataset in STUDY.dataset_names],
+        summary=LAYOUT.summary,
+        costs=LAYOUT.costs,
+        sums=LAYOUT.sums,
+        sets=paths(f"{LAYOUT.synthetic}/{SET}", STUDY.cells),
+        evolutions=paths(f"{LAYOUT.synthetic}/{EVOLUTION}", OWN_CELLS),
+        data=[
+            filled(LAYOUT.data, {"dataset": dataset})
+            for dataset in STUDY.dataset_names
+        ],
         template=own("workflow/report/report.html.jinja"),
         published=own("distillery/published.csv"),
     output:
-        report=report(REPORT, caption="../report/report.rst", category="The report"),
+        report=report(
+            LAYOUT.report, caption="../report/report.rst", category="The report"
+        ),
     log:
-        f"{LOGS}/report.log",
+        LAYOUT.log("report"),
     benchmark:
-        f"{BENCHMARKS}/report.tsv"
+        LAYOUT.benchmark("report")
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -54,7 +57,7 @@ rule report:
         mem_mb=4000,
         runtime=20,
     params:
-        code=report_code,
+        code=code("report"),
         config=STUDY.config,
     message:
         "Writing the report: {output.report}"

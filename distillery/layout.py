@@ -1,0 +1,87 @@
+"""The paths of a results folder, said once: rules, readers and tests take them from here. Imports no torch."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+CELL = "{dataset}/{method}/{init}/ipc{ipc}/seed{seed}"
+MEMORY = "{dataset}/{strategy}/{method}/{init}/ipc{ipc}/seed{seed}"
+SET, EVOLUTION, METRICS, COST = "synthetic.safetensors", "evolution.safetensors", "metrics.csv", "cost.json"
+# What stands for a job in the folders of logs and benchmarks.
+_NAMES = {
+    "download": "download/{dataset}",
+    "whiten": "whiten/{dataset}",
+    "train_experts": "train_experts/{dataset}/{recipe}/shard{shard}",
+    "distill": f"distill/{CELL}",
+    "import_synthetic": f"import_synthetic/{CELL}",
+    "evaluate_synthetic": f"evaluate_synthetic/{CELL}/{{network}}",
+    "evaluate_robust": f"evaluate_robust/{CELL}",
+    "train_vanilla": "train_vanilla/{dataset}/{network}",
+    "continual_alone": "continual/{dataset}/{strategy}",
+    "continual_whitened": "continual/{dataset}/{strategy}_zca",
+    "continual_memory": f"continual/{MEMORY}",
+    "collect": "collect",
+    "report": "report",
+}
+
+
+def normalised(results: str) -> str:
+    """The one spelling of a results folder: without ``~``, ``./`` and a trailing slash, and relative where it lies below the
+    working directory. Snakemake knows files by their names, so each spelling would have jobs of its own."""
+    path = os.path.normpath(os.path.expanduser(results))
+    if os.path.isabs(path):
+        for here in (os.getcwd(), os.path.realpath(os.getcwd())):
+            below = os.path.relpath(path, here)
+            if below.partition(os.sep)[0] != os.pardir:
+                return below
+    return path
+
+
+def filled(pattern: str, wildcards: Mapping[str, Any]) -> str:
+    """A path from its pattern."""
+    return pattern.format(**wildcards)
+
+
+class Layout:
+    """Where the files of a study lie. What stands in braces is a wildcard of Snakemake, and a field of ``str.format``.
+
+    Attributes:
+        results: the results folder, as :func:`normalised` gives it.
+        data, whitening: the files of a dataset.
+        shard, synthetic, evaluated, robust, vanilla, continual, continual_whitened, remembered: the folders of one job each.
+        checkpoints: a folder; a job's checkpoint is no output.
+        study, asked, summary, costs, sums, report: what is there once.
+    """
+
+    def __init__(self, results: str):
+        self.results = results
+        self.data = f"{results}/data/{{dataset}}/dataset.safetensors"
+        self.whitening = f"{results}/data/{{dataset}}/whitening.safetensors"
+        self.shard = f"{results}/experts/{{dataset}}/{{recipe}}/shard{{shard}}"
+        self.synthetic = f"{results}/synthetic/{CELL}"
+        self.evaluated = f"{results}/evaluate/{CELL}/{{network}}"
+        self.robust = f"{results}/robust/{CELL}"
+        self.vanilla = f"{results}/vanilla/{{dataset}}/{{network}}"
+        self.continual = f"{results}/continual/{{dataset}}/{{strategy}}"
+        self.continual_whitened = f"{self.continual}_zca"
+        self.remembered = f"{results}/continual/{MEMORY}"
+        self.checkpoints = f"{results}/checkpoints"
+        self.study = f"{results}/study.json"
+        self.asked = f"{results}/asked.txt"
+        self.stale = f"{results}/stale.txt"
+        self.summary = f"{results}/summary.csv"
+        self.costs = f"{results}/costs.json"
+        self.sums = f"{results}/SHA256SUMS"
+        self.report = f"{results}/report.html"
+
+    def log(self, rule: str) -> str:
+        """The pattern of the logs of a rule's jobs."""
+        return f"{self.results}/logs/{_NAMES[rule]}.log"
+
+    def benchmark(self, rule: str) -> str:
+        """The pattern of the benchmarks of a rule's jobs."""
+        return f"{self.results}/benchmarks/{_NAMES[rule]}.tsv"
+
+    def checkpoint(self, rule: str) -> str:
+        """The pattern of the checkpoints of a rule's jobs."""
+        return f"{self.checkpoints}/{_NAMES[rule]}.safetensors"

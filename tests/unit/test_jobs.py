@@ -1,0 +1,99 @@
+"""What a study asks of its jobs."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from distillery.grid import Study
+from distillery.jobs import Jobs
+from distillery.layout import Layout
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
+CONFIG = {
+    "study": "Jobs",
+    "results": "out",
+    "grid": [{"dataset": "digits", "method": ["dc", "mtt", "random"], "init": "real", "ipc": [1, 2]}],
+    "methods": {
+        "dc": {"iterations": 3},
+        "mtt": {"overrides": [{"when": {"ipc": 2}, "normalization": "zca", "experts": "white"}], "max_start_epoch": 1, "expert_epochs": 1},
+    },
+    "experts": {"default": {"number": 5, "shard": 2, "epochs": 2}, "white": {"number": 1, "epochs": 2, "normalization": "zca"}},
+    "evaluate": {"networks": ["ConvNet", "MLP"], "robust": {"models": 1}},
+}
+
+
+def jobs_of(**changes) -> Jobs:
+    config = copy.deepcopy(CONFIG) | changes
+    study = Study(config, SCHEMA)
+    return Jobs(study, Layout(study.config["results"]))
+
+
+@pytest.fixture(scope="module")
+def jobs() -> Jobs:
+    return jobs_of()
+
+
+def test_every_job_of_the_study_is_there_once_with_its_record(jobs):
+    records = [job.record for job in jobs.all]
+    assert len(records) == len(set(records)) == len(set(jobs.all))
+    count = {rule: sum(job.rule == rule for job in jobs.all) for rule in {job.rule for job in jobs.all}}
+    assert count == {
+        "download": 1,
+        "whiten": 1,
+        "train_experts": 3 + 1,
+        "distill": 6,
+        "evaluate_synthetic": 12,
+        "evaluate_robust": 4,
+        "train_vanilla": 1,
+        "continual_alone": 2,
+        "continual_whitened": 1,
+        "continual_memory": 12,
+    }
+    assert all(job.metrics for job in jobs.measuring) and {job.rule for job in jobs.all} - {job.rule for job in jobs.measuring} == {
+        "download",
+        "whiten",
+        "continual_whitened",
+    }
+
+
+def test_what_a_job_reads_is_what_its_rule_declares(jobs):
+    rules = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    for job in jobs.all:
+        head = rf"(?:^rule {job.rule}:|as {job.rule} with:)\n"
+        inputs = re.search(rf"{head}    input:\n(.*?)^    output:", rules, re.MULTILINE | re.DOTALL)
+        named = re.findall(r"^        (\w+)=", inputs[1], re.MULTILINE) if inputs else []
+        assert set(named) == set(jobs.inputs(job.rule, dict(job.wildcards)))
+
+
+def test_a_set_reads_the_experts_and_the_space_of_its_own_recipe(jobs):
+    cell = {"dataset": "digits", "method": "mtt", "init": "real", "ipc": "1", "seed": "0"}
+    shards = [f"out/experts/digits/default/shard{n}/trajectories.safetensors" for n in range(3)]
+    assert jobs.inputs("distill", cell) == {"data": ["out/data/digits/dataset.safetensors"], "whitening": [], "experts": shards}
+    white = jobs.inputs("distill", cell | {"ipc": "2"})
+    assert white["experts"] == ["out/experts/digits/white/shard0/trajectories.safetensors"]
+    assert white["whitening"] == ["out/data/digits/whitening.safetensors"]
+
+
+CHANGES = {
+    "another seed": {"seed": 1},
+    "fewer iterations": {"methods": {**CONFIG["methods"], "dc": {"iterations": 2}}},
+    "fewer experts": {"experts": {**CONFIG["experts"], "default": {"number": 4, "shard": 2, "epochs": 2}}},
+    "another share held out": {"data": {"validation": 0.2}},
+    "another network": {"networks": {"ConvNet": {"width": 16}}},
+    "another evaluation": {"evaluate": {"networks": ["ConvNet", "MLP"], "epochs": 3, "robust": {"models": 1}}},
+    "another precision": {"compute": {"precision": "float32"}},
+    "more snapshots": {"snapshots": 3},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_digest_of_what_is_asked_changes_with(jobs, change):
+    assert jobs_of(**CHANGES[change]).digest() != jobs.digest()
+
+
+def test_the_digest_does_not_change_with_what_is_no_part_of_a_result(jobs):
+    assert jobs_of(study="Another title", compute={"mem_mb": 5000}, data={"sources": ["local"]}).digest() == jobs.digest()
