@@ -19,6 +19,9 @@ from distillery.errors import UserError
 from distillery.metrics import Metrics
 from distillery.training import Recipe, Stack
 
+# Each network's accuracies after every stage: on all classes, then on each group (None: it has no test image).
+History = dict[int, list[list[float | None]]]
+
 
 def recipe(strategy: str, settings: dict[str, Any]) -> Recipe:
     """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a batch size of its own."""
@@ -36,7 +39,7 @@ def limited(images: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Ten
 
 
 def packed(
-    finals: list[dict[str, Tensor]], history: dict[int, list[list[float]]]
+    finals: list[dict[str, Tensor]], history: History
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Finetuned networks and their accuracies as tensors and a header, for :func:`finetuned`."""
     tensors = {f"{model}.{name}": value for model, values in enumerate(finals) for name, value in values.items()}
@@ -45,7 +48,7 @@ def packed(
 
 def finetuned(
     tensors: dict[str, Tensor], header: dict[str, Any]
-) -> tuple[list[dict[str, Tensor]], dict[int, list[list[float]]]]:
+) -> tuple[list[dict[str, Tensor]], History]:
     """What :func:`packed` packed: each network's values by name, and its accuracies after every stage."""
     history = {int(model): stages for model, stages in header["history"].items()}
     finals: list[dict[str, Tensor]] = [{} for _ in history]
@@ -66,7 +69,9 @@ class _Record:
         self.metrics, self.groups, self.classes, self.compute = metrics, groups, classes, compute
         self.passes = models * len(groups)
         self.images, self.labels = tests
-        self.history: dict[int, list[list[float]]] = {}
+        if not len(self.labels):
+            raise UserError("continual: there is no test image; a network cannot be judged without one")
+        self.history: History = {}
 
     def stage(self, stage: int, stack: Stack, first: int) -> None:
         """Test a stack after ``stage`` and record every network of it."""
@@ -74,24 +79,33 @@ class _Record:
         counts = torch.bincount(self.labels.cpu(), minlength=self.classes).double()
         for e in range(stack.count):
             hits = tested["class_accuracy"][e].nan_to_num() * counts
-            by_group = [float(hits[group].sum() / counts[group].sum()) for group in self.groups]
+            by_group = [
+                float(hits[group].sum() / counts[group].sum()) if counts[group].sum() else None
+                for group in self.groups
+            ]
             self.note(stage, first + e, [float(tested["accuracy"][e]), *by_group])
 
-    def note(self, stage: int, model: int, accuracies: list[float]) -> None:
-        """Record one network after ``stage``: its accuracy on all classes, then on each group."""
+    def note(self, stage: int, model: int, accuracies: list[float | None]) -> None:
+        """Record one network after ``stage``: its accuracy on all classes, then on each group.
+
+        A group without test images has ``None``: it has no row, and no share in an average.
+        """
         self.history.setdefault(model, []).append(accuracies)
         overall, by_group = accuracies[0], accuracies[1:]
-        seen = min(stage, len(self.groups) - 1) + 1
         for group, value in enumerate(by_group):
-            self.metrics.add("accuracy", value, model=model, stage=stage, group=group, split="test")
-        self.metrics.add("average_accuracy", sum(by_group[:seen]) / seen, model=model, stage=stage, split="test")
+            if value is not None:
+                self.metrics.add("accuracy", value, model=model, stage=stage, group=group, split="test")
+        seen = [value for value in by_group[: stage + 1] if value is not None]
+        if seen:
+            average = sum(seen) / len(seen)
+            self.metrics.add("average_accuracy", average, model=model, stage=stage, split="test")
         self.metrics.add("overall_accuracy", overall, model=model, stage=stage, split="test")
 
     def forgetting(self) -> None:
         """Chaudhry et al. 2018 (arXiv 1801.10112): mean over the old groups of the best earlier accuracy minus the
-        last. The group that came last is not old."""
+        last. The group that came last is not old; a group without test images counts nowhere."""
         for model, stages in sorted(self.history.items()):
-            old = range(len(self.groups) - 1)
+            old = [g for g in range(len(self.groups) - 1) if stages[-1][1 + g] is not None]
             if not old:
                 continue
             losses = [max(stage[1 + g] for stage in stages[g:-1]) - stages[-1][1 + g] for g in old]
@@ -115,7 +129,7 @@ def learn(
     replay_batch: int = 0,
     flip_allowed: bool = False,
     progress: Callable[[int], None] | None = None,
-) -> tuple[list[dict[str, Tensor]], dict[int, list[list[float]]]]:
+) -> tuple[list[dict[str, Tensor]], History]:
     """Run ``finetune``, ``joint`` or ``replay`` over the groups and record every stage.
 
     Args:
@@ -128,10 +142,17 @@ def learn(
         each group): what :func:`afterwards` goes on from.
 
     Raises:
-        UserError: the strategy is unknown, or a group to replay has no image in the memory.
+        UserError: the strategy is unknown, there is no test image, a group has no image to learn from, or a group to
+            replay has none in the memory.
     """
     if strategy not in ("finetune", "joint", "replay"):
         raise UserError(f"unknown continual strategy {strategy!r}; known are finetune, joint, replay and afterwards")
+    for number, group in enumerate(groups):
+        if not len(_members(labels, group)):
+            raise UserError(
+                f"continual: group {number + 1} (classes {', '.join(map(str, group))}) has no training image; "
+                "name groups that have some in `continual.groups`"
+            )
     record = _Record(metrics, groups, tests, network["classes"], compute, models)
     finals: list[dict[str, Tensor]] = []
     for model in range(models):
@@ -170,7 +191,7 @@ def afterwards(
     metrics: Metrics,
     network: dict[str, Any],
     finetuned: list[dict[str, Tensor]],
-    history: dict[int, list[list[float]]],
+    history: History,
     memory: tuple[Tensor, Tensor],
     tests: tuple[Tensor, Tensor],
     groups: list[list[int]],

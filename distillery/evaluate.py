@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distillery.device import Compute
+from distillery.errors import UserError
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
 from distillery.training import Stack, in_stacks, stack_size, test, train
@@ -46,9 +47,16 @@ def measure(
             for the first alone, because on small sets testing costs more than training.
         progress: called with the number of epochs done since the last call.
 
+    A class without test images has no ``class_accuracy``.
+
     Returns:
         The test accuracy of each network after its last epoch.
+
+    Raises:
+        UserError: there is no test image.
     """
+    if not len(test_images):
+        raise UserError("evaluation: there is no test image; a network cannot be judged without one")
     accuracies: list[float] = []
     size = stack_size(network, models, images.device, min(recipe.batch, len(images)))
     on_the_way = curve_epochs(recipe.epochs, curve) if curve else set()
@@ -90,6 +98,8 @@ def measure(
                 log.warning("network %d diverged on these images: its accuracy is that of what is left of it", begin + e)
                 rows.add("diverged", 1, model=begin + e, selection="last", split="test")
             for c, value in enumerate(last["class_accuracy"][e]):
+                if torch.isnan(value):
+                    continue  # the class has no test image: there is nothing to record
                 rows.add("class_accuracy", value, model=begin + e, selection="last", split="test", class_=c)
             accuracies.append(float(last["accuracy"][e]))
         metrics.extend(rows)

@@ -1,5 +1,7 @@
 """Class-incremental learning: what each strategy is shown, and how forgetting is counted."""
 
+import math
+
 import pytest
 import torch
 
@@ -290,3 +292,40 @@ def test_the_same_seed_gives_the_same_rows(strategy):
     first, again = (learn(strategy, **arguments) for _ in range(2))
     assert first[0].rows == again[0].rows
     assert all(torch.equal(first[1][0][name], again[1][0][name]) for name in first[1][0])
+
+
+# ---- groups without images -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", [{3}, {0, 2}, {1}, {0, 2, 3}, {0, 1, 2}])
+def test_a_group_without_test_images_counts_nowhere_and_nothing_is_nan(gone, tmp_path):
+    images, labels = data(4, 2)
+    kept = torch.tensor([int(label) not in gone for label in labels])
+    metrics = Metrics()
+    tests = images[kept], labels[kept]
+    finals, history = continual.learn(metrics, "finetune", NETWORK, *data(), tests, GROUPS, RECIPE, models=1, **SHARED)
+    # The finetuned networks travel by disk, in JSON, which has no NaN.
+    artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
+    finals, history = continual.finetuned(*artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone"))
+    again = Metrics()
+    continual.afterwards(again, NETWORK, finals, history, data(3, 5), tests, GROUPS, RECIPE, **SHARED)
+    tested = [number for number, group in enumerate(GROUPS) if not set(group) <= gone]
+    for found in (metrics, again):
+        assert all(math.isfinite(row["value"]) for row in found.rows)
+        assert {row["group"] for row in found.rows if "group" in row} == set(tested)
+        for stage in range(len(GROUPS)):
+            seen = [rows(found, "accuracy", stage=stage, group=g)[0] for g in tested if g <= stage]
+            average = [pytest.approx(sum(seen) / len(seen))] if seen else []
+            assert rows(found, "average_accuracy", stage=stage) == average
+        assert len(rows(found, "forgetting")) == (1 if set(tested) & {0, 1} else 0)
+
+
+def test_a_group_with_nothing_to_learn_or_nothing_to_test_is_refused_in_one_line():
+    images, labels = data()
+    kept = labels != 3
+    arguments = (GROUPS, RECIPE)
+    with pytest.raises(UserError, match=r"group 2 \(classes 3\) has no training image; .*continual\.groups"):
+        continual.learn(Metrics(), "finetune", NETWORK, images[kept], labels[kept], data(4, 2), *arguments, models=1, **SHARED)
+    nothing = images[:0], labels[:0]
+    with pytest.raises(UserError, match="there is no test image"):
+        continual.learn(Metrics(), "finetune", NETWORK, images, labels, nothing, *arguments, models=1, **SHARED)

@@ -8,6 +8,7 @@ import torch
 
 from distillery import evaluate, streams, training
 from distillery.device import Compute
+from distillery.errors import UserError
 from distillery.metrics import Metrics
 from distillery.training import Recipe
 
@@ -240,3 +241,24 @@ def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
     frames = [(0, images, labels, None), (5, images, labels, 0.3)]
     selected(frames=frames, recipe_of=recipe_of, progress=done.append)
     assert asked == [None, 0.3] and sum(done) == 2 * 2
+
+
+# ---- classes without test images -------------------------------------------------------------------------------------
+
+
+def test_a_class_without_test_images_has_no_accuracy_and_nothing_is_nan():
+    metrics, (images, labels) = Metrics(), data(15, 2)
+    kept = labels != 1
+    tests = images[kept], labels[kept]
+    evaluate.measure(metrics, NETWORK, *data(), *tests, Recipe(epochs=2, batch=16), models=2, curve=2, **SHARED)
+    assert all(math.isfinite(row["value"]) for row in metrics.rows)
+    assert {row["class"] for row in values(metrics, measure="class_accuracy")} == {0, 2}
+    assert len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
+
+
+def test_nothing_to_test_on_is_refused_in_one_line():
+    images, labels = data()
+    with pytest.raises(UserError, match="there is no test image"):
+        evaluate.measure(
+            Metrics(), NETWORK, images, labels, images[:0], labels[:0], Recipe(epochs=1), models=1, curve=0, **SHARED
+        )
