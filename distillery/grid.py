@@ -58,6 +58,7 @@ class Study:
         _check_finite("config", self.config)
         if isinstance(self.config.get("compute"), dict) and self.config["compute"].get("compile") is False:
             self.config["compute"]["compile"] = "off"  # YAML reads a bare `off` as false
+        schema = {**schema, "$defs": {**schema["$defs"], "augment": {"enum": list(plugins.augmentations())}}}
         _validate("config", self.config, schema, fill=True)
         # A name that is said twice is one job, not one that is counted twice.
         for section, key in (("evaluate", "networks"), ("vanilla", "networks"), ("continual", "strategies")):
@@ -254,7 +255,7 @@ class Study:
         name = self.config["network"]
         options = {key: schema["default"] for key, schema in self.networks[name]["options"].items()} | self.config["networks"].get(name, {})
         distilled = any(not self.is_imported(cell.method) and self.methods[cell.method]["kind"] == "distillation" for cell in self.cells)
-        if distilled and ("BN" in name or options.get("norm") == "batch"):
+        if distilled and (self.networks[name].get("batch_norm") or options.get("norm") == "batch"):
             raise UserError(
                 f"config: network: {name} has batch normalisation, whose statistics would mix the images of a batch, so nothing can be distilled with it; "
                 "take ConvNet with norm instance, and use the other in evaluate.networks"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distillery import plugins
 from distillery.fingerprint import fingerprint
 from distillery.grid import Cell, Study, check_groups
 from distillery.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
@@ -66,17 +67,25 @@ class Jobs:
         key = (rule, *wildcards.values())
         if key not in self._asked:
             params: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
-            self._asked[key] = {"code": self.code(rule, wildcards), **params(wildcards)}
+            asked = params(wildcards)
+            self._asked[key] = {"code": self.code(rule, wildcards, asked), **asked}
         return self._asked[key]
 
-    def code(self, rule: str, wildcards: Mapping[str, str] | None = None) -> str:
-        """The digest of the code that a job runs, plug-ins that it imports by name included."""
-        plugins = []
+    def code(self, rule: str, wildcards: Mapping[str, str] | None = None, asked: Mapping[str, Any] | None = None) -> str:
+        """The digest of the code that a job runs, plug-ins included: its dataset, its method, its network and its augmentations."""
+        found, asked = [], asked or {}
+        fixed: list[str | None] = []
         if rule == "download":
-            plugins.append(f"datasets/{self.study.datasets[wildcards['dataset']]['module']}.py")
+            found.append(f"datasets/{self.study.datasets[wildcards['dataset']]['module']}.py")
         elif rule == "distill":
-            plugins.append(f"methods/{self.study.methods[wildcards['method']]['module']}.py")
-        return fingerprint(script(rule), *plugins)
+            method = self.study.methods[wildcards["method"]]
+            found.append(f"methods/{method['module']}.py")
+            fixed.append(method["augment"])
+        elif rule == "evaluate_robust":
+            fixed.append("none")  # beside those that the settings name
+        if "network" in asked:
+            found += plugins.used(asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed))
+        return fingerprint(script(rule), *found)
 
     @property
     def _seed(self) -> int:

@@ -2,8 +2,11 @@
 
 import ast
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from distillery.errors import UserError
 
 LIBRARY = Path(__file__).resolve().parent
 
@@ -53,26 +56,43 @@ def _source(tree: ast.Module, name: str) -> str:
     raise ValueError(f"{name} is no module of this library")
 
 
+def _optional(relative: str, name: str) -> Any:
+    """As :func:`literal`, ``None`` where there is no such constant."""
+    try:
+        return literal(relative, name)
+    except KeyError:
+        return None
+
+
 def _modules(folder: str) -> list[str]:
     return sorted(path.stem for path in (LIBRARY / folder).glob("*.py") if not path.stem.startswith("_"))
 
 
 @functools.cache
 def methods() -> dict[str, dict[str, Any]]:
-    """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property)
-    and ``protocol`` (how networks are trained on its sets, as published; with ``overrides``)."""
+    """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property),
+    ``protocol`` (how networks are trained on its sets, as published; with ``overrides``) and ``augment``, where it always takes the same one.
+
+    A setting called ``augment`` names an augmentation: any, unless the method says which."""
     return {
         name: {
             "module": name,
             "title": literal(f"methods/{name}.py", "TITLE"),
             "kind": literal(f"methods/{name}.py", "KIND"),
             "needs_experts": literal(f"methods/{name}.py", "NEEDS_EXPERTS"),
-            "settings": literal(f"methods/{name}.py", "SETTINGS"),
+            "settings": _with_augmentations(literal(f"methods/{name}.py", "SETTINGS")),
+            "augment": _optional(f"methods/{name}.py", "AUGMENT"),
             "protocol": literal(f"methods/{name}.py", "PROTOCOL"),
         }
         for name in _modules("methods")
         if name != "base"
     }
+
+
+def _with_augmentations(settings: dict[str, Any]) -> dict[str, Any]:
+    if "augment" not in settings:
+        return settings
+    return {**settings, "augment": {"enum": list(augmentations()), **settings["augment"]}}
 
 
 @functools.cache
@@ -87,5 +107,36 @@ def datasets() -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def networks() -> dict[str, dict[str, Any]]:
-    """Every network by name, with its ``minimum_size`` and ``options``."""
-    return literal("networks.py", "NETWORKS")
+    """Every network by name, with its ``SPEC`` (``minimum_size``, ``options``) and the ``module`` that holds it: its name in lower case."""
+    found = {}
+    for module in _modules("networks"):
+        spec = literal(f"networks/{module}.py", "SPEC")
+        if spec["name"].lower() != module:
+            right = f"{spec['name'].lower()}.py"
+            raise UserError(f"distillery/networks/{module}.py: holds the network {spec['name']}, so it must be called {right}")
+        found[spec["name"]] = {**spec, "module": module}
+    return found
+
+
+@functools.cache
+def augmentations() -> tuple[str, ...]:
+    """The name of every augmentation: that of its file."""
+    return tuple(_modules("augmentations"))
+
+
+def used(network: str, *settings: Any) -> list[str]:
+    """The files of the network and the augmentations that a job runs, relative to the library: what its code is beside its script.
+
+    Args:
+        network: the network's name.
+        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names an augmentation.
+    """
+    names = sorted({name for block in settings for name in _augments(block)})
+    return [f"networks/{networks()[network]['module']}.py", *(f"augmentations/{name}.py" for name in names)]
+
+
+def _augments(block: Any) -> Iterator[str]:
+    for key, value in block.items() if isinstance(block, dict) else ():
+        if key == "augment" and value is not None:
+            yield value
+        yield from _augments(value)

@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.sgd import sgd
 
-from distillery import augment as augmentation
+from distillery import augmentations, networks
 from distillery import checkpoint as checkpoints
-from distillery import networks
 from distillery.device import Compute, nominal_seconds
 from distillery.errors import UserError
 from distillery.recipe import Recipe
@@ -409,7 +408,7 @@ class _Compiled:
 def _augmented(x: Tensor, strategy: str, generators: list[torch.Generator], flip_allowed: bool) -> Tensor:
     drawn = []
     for e, generator in enumerate(generators):
-        drawn.append(augmentation.augment(strategy, x[e], generator, flip_allowed=flip_allowed))
+        drawn.append(augmentations.augment(strategy, x[e], generator, flip_allowed=flip_allowed))
     return torch.stack(drawn)
 
 

@@ -22,7 +22,7 @@ class, 28 x 28 and 32 x 32 x 3):
 import torch
 from torch import Tensor
 
-from distillery import augment, matching, networks
+from distillery import augmentations, matching, networks
 from distillery import checkpoint as checkpoints
 from distillery.device import nominal_seconds
 from distillery.methods import base
@@ -98,7 +98,7 @@ def distill(name: str, task: base.Task, *, strategy: str) -> base.Result:
 
     Args:
         name: the method's, for messages.
-        strategy: an augmentation of ``augment.STRATEGIES``, or ``none``.
+        strategy: the augmentation's name.
 
     Returns:
         The images after the last iteration, with hard labels.
@@ -176,7 +176,7 @@ def distill(name: str, task: base.Task, *, strategy: str) -> base.Result:
                 flat = synthetic.view(shape)
 
                 def augmented(x, generator=streams["augment"]):
-                    return augment.augment(strategy, x, generator, flip_allowed=task.flip_allowed)
+                    return augmentations.augment(strategy, x, generator, flip_allowed=task.flip_allowed)
 
                 rate_network, batch = settings["lr_network"], settings["batch_train"]
                 params = _train(params, flat, targets, train_gradient, rate_network, inner, batch, streams["order"], augmented)

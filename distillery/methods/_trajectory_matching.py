@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery import augment, networks
+from distillery import augmentations, networks
 from distillery import checkpoint as checkpoints
 from distillery.device import nominal_seconds
 from distillery.errors import UserError
@@ -83,7 +83,6 @@ SETTINGS = {
     },
     "augment": {
         "type": "string",
-        "enum": ["none", "dsa"],
         "default": "none",
         "description": "Augmentation of the student's images.",
     },
@@ -139,7 +138,7 @@ def distill(
     unroll = Unroll(
         apply,
         like,
-        transform=None if strategy == "none" else lambda x, draw: augment.apply(draw[0], x, draw[1]),
+        transform=None if strategy == "none" else lambda x, draw: augmentations.apply(draw[0], x, draw[1]),
         compute=task.compute,
         expected_seconds=seconds,
         device=device,
@@ -178,7 +177,7 @@ def distill(
         if strategy != "none":
             generator = task.stream("iteration", iteration, "augment")
             draws = [
-                augment.draw(
+                augmentations.draw(
                     strategy,
                     count if batches is None else len(batches[i]),
                     generator,

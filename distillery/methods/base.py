@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distillery import augment, networks
+from distillery import augmentations, networks
 from distillery import checkpoint as checkpoints
 from distillery.device import Compute
 from distillery.errors import UserError
@@ -133,7 +133,7 @@ class Siamese:
     section 3.2).
 
     Args:
-        strategy: a key of ``augment.STRATEGIES``; ``none`` changes nothing and draws nothing.
+        strategy: an augmentation's name; ``none`` changes nothing and draws nothing.
         generator: on the CPU.
         like: images (N, C, H, W), for their shape and device.
     """
@@ -142,12 +142,12 @@ class Siamese:
         shape, device = tuple(like.shape[1:]), like.device
         self._none = strategy == "none"
         options = {"shape": shape, "device": device, "flip_allowed": flip_allowed, "per": "batch"}
-        self._draws = [augment.draw(strategy, 1, generator, **options) for _ in range(classes)]
+        self._draws = [augmentations.draw(strategy, 1, generator, **options) for _ in range(classes)]
 
     def real(self, c: int, images: Tensor) -> Tensor:
         """The real images (B, C, H, W) of class ``c``, augmented."""
         operation, draws = self._draws[c]
-        return augment.apply(operation, images, draws)
+        return augmentations.apply(operation, images, draws)
 
     def synthetic(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The synthetic images (K, I, C, H, W), augmented class by class, and what carries a derivative in them back to the images."""
@@ -155,7 +155,7 @@ class Siamese:
             return images, lambda derivative: derivative
 
         def apply(x):
-            return torch.stack([augment.apply(operation, x[c], draws) for c, (operation, draws) in enumerate(self._draws)])
+            return torch.stack([augmentations.apply(operation, x[c], draws) for c, (operation, draws) in enumerate(self._draws)])
 
         changed, pull = torch.func.vjp(apply, images)
         return changed, lambda derivative: pull(derivative)[0]

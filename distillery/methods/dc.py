@@ -13,6 +13,7 @@ from distillery.methods import _gradient_matching, base
 TITLE = "DC"
 KIND = "distillation"
 NEEDS_EXPERTS = False
+AUGMENT = "none"
 SETTINGS = _gradient_matching.SETTINGS
 # Published: 300 epochs; 1000 where images are augmented, which they are on MNIST alone.
 PROTOCOL = {**base.PROTOCOL, "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}]}
@@ -20,4 +21,4 @@ PROTOCOL = {**base.PROTOCOL, "overrides": [{"when": {"dataset": "MNIST"}, "augme
 
 def distill(task: base.Task) -> base.Result:
     """Distil a set by gradient matching without augmentation; errors are those of ``_gradient_matching.distill``."""
-    return _gradient_matching.distill("dc", task, strategy="none")
+    return _gradient_matching.distill("dc", task, strategy=AUGMENT)

@@ -22,7 +22,7 @@ SETTINGS = {
     "lr_images": {"type": "number", "exclusiveMinimum": 0, "default": 1.0, "description": "Learning rate of the images."},
     "momentum": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.5, "description": "Momentum of the image steps."},
     "batch_real": {"type": "integer", "minimum": 1, "default": 256, "description": "Real images of a class a step."},
-    "augment": {"type": "string", "enum": ["none", "dsa"], "default": "dsa", "description": "Siamese augmentation."},
+    "augment": {"type": "string", "default": "dsa", "description": "Siamese augmentation."},
 }
 PROTOCOL = base.AUGMENTED
 

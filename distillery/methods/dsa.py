@@ -5,7 +5,7 @@ DC's objective (``dc``), with one random augmentation A_w a class and step, the 
     sum over c of D(grad L_c(A_w(S), theta_t), grad L_c(A_w(T), theta_t)).
 
 The derivative passes through A_w to the images. A_w is one of colour, crop, cutout, flip, scale and rotation with one strength for all
-images (``augment``, strategy ``dsa``); the network trains between two steps on images augmented one by one.
+images (``augmentations.dsa``); the network trains between two steps on images augmented one by one.
 """
 
 from distillery.methods import _gradient_matching, base
@@ -13,10 +13,11 @@ from distillery.methods import _gradient_matching, base
 TITLE = "DSA"
 KIND = "distillation"
 NEEDS_EXPERTS = False
+AUGMENT = "dsa"
 SETTINGS = _gradient_matching.SETTINGS
 PROTOCOL = base.AUGMENTED
 
 
 def distill(task: base.Task) -> base.Result:
     """Distil a set by gradient matching under Siamese augmentation; errors are those of ``_gradient_matching.distill``."""
-    return _gradient_matching.distill("dsa", task, strategy="dsa")
+    return _gradient_matching.distill("dsa", task, strategy=AUGMENT)

@@ -40,7 +40,7 @@ SETTINGS = {
     "calibration": {"type": "number", "minimum": 0, "default": 1.0, "description": "Weight of the cross-entropy under a trained network."},
     "sampling": {"type": "string", "enum": ["gaussian", "learned"], "default": "gaussian", "description": "Where the frequencies come from."},
     "lr_sampling": {"type": "number", "exclusiveMinimum": 0, "default": 0.001, "description": "Learning rate of the sampling network (Adam)."},
-    "augment": {"type": "string", "enum": ["none", "dsa"], "default": "dsa", "description": "Siamese augmentation."},
+    "augment": {"type": "string", "default": "dsa", "description": "Siamese augmentation."},
 }
 PROTOCOL = {**base.AUGMENTED, "models": 5}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from distillery import augment, networks
+from distillery import augmentations, networks
 from distillery.errors import UserError
 from distillery.methods import base
 from distillery.unroll import Unroll
@@ -35,9 +35,9 @@ class Case:
         if augmented:
             size = 4 if batched else COUNT
             self.draws = [
-                augment.draw("dsa", size, generator, shape=(2, 8, 8), flip_allowed=True) for _ in range(STEPS)
+                augmentations.draw("dsa", size, generator, shape=(2, 8, 8), flip_allowed=True) for _ in range(STEPS)
             ]
-            self.transform = lambda x, draw: augment.apply(draw[0], x, draw[1])
+            self.transform = lambda x, draw: augmentations.apply(draw[0], x, draw[1])
 
     def adjoint(self):
         unroll = Unroll(self.apply, self.like, transform=self.transform)

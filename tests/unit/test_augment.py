@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from distillery import augment
+from distillery import augmentations as augment
+from distillery import plugins
+from distillery.augmentations import _mixed, dsa
 from distillery.errors import UserError
 
 SHAPE = (3, 8, 8)
@@ -32,11 +34,14 @@ def operations(count=5, per="sample", shape=SHAPE, strategies=("dsa", "dc_mnist"
     for strategy in strategies:
         for _ in range(60 if strategy == "dsa" else 1):
             operation, draws = augment.draw(strategy, count, source, shape=shape, flip_allowed=True, per=per)
-            found[strategy, operation] = draws
+            found[strategy, operation.__name__] = draws
     return found
 
 
-NAMES = [*(("dsa", name) for name in augment.DSA_OPERATIONS), ("dc_mnist", "mixed"), ("dc_bn", "mixed")]
+OPERATION = dsa.OPERATIONS | {"mixed": _mixed.mixed}
+
+
+NAMES = [*(("dsa", name) for name in dsa.OPERATIONS), ("dc_mnist", "mixed"), ("dc_bn", "mixed")]
 
 
 # ---- what each operation does ----------------------------------------------------------------------------------------
@@ -44,7 +49,10 @@ NAMES = [*(("dsa", name) for name in augment.DSA_OPERATIONS), ("dc_mnist", "mixe
 
 def test_none_changes_nothing():
     images = random(2, *SHAPE)
-    assert augment.draw("none", 2, generator(), shape=SHAPE) == ("none", {})
+    source = generator()
+    before = source.get_state()
+    operation, draws = augment.draw("none", 2, source, shape=SHAPE)
+    assert operation(images, draws) is images and draws == {} and torch.equal(source.get_state(), before)
     assert augment.augment("none", images, generator()) is images
 
 
@@ -55,7 +63,7 @@ def test_colour_is_brightness_then_saturation_then_contrast():
         "saturation": torch.tensor([1.7, 0.0]),
         "contrast": torch.tensor([0.5, 1.4]),
     }
-    found = augment.apply("color", images, draws)
+    found = augment.apply(dsa.OPERATIONS["color"], images, draws)
     for n in range(2):
         brightness, saturation, contrast = (float(draws[name][n]) for name in ("brightness", "saturation", "contrast"))
         image = images[n] + brightness
@@ -70,7 +78,7 @@ def test_colour_is_brightness_then_saturation_then_contrast():
 @pytest.mark.parametrize("rows, columns", [(0, 0), (2, -3), (-1, 0), (8, 0)])
 def test_a_shift_moves_pixels_and_leaves_zeros(rows, columns):
     images = random(2, *SHAPE)
-    found = augment.apply("crop", images, {"shift": torch.tensor([[rows, columns], [0, 1]])})
+    found = augment.apply(dsa.OPERATIONS["crop"], images, {"shift": torch.tensor([[rows, columns], [0, 1]])})
     for i in range(8):
         for j in range(8):
             inside = 0 <= i + rows < 8 and 0 <= j + columns < 8
@@ -82,7 +90,7 @@ def test_a_shift_moves_pixels_and_leaves_zeros(rows, columns):
 @pytest.mark.parametrize("row, column, cleared", [(4, 4, 16), (0, 0, 4), (8, 4, 8), (2, 8, 8)])
 def test_cutout_clears_a_square_of_half_the_side(row, column, cleared):
     images = random(1, *SHAPE)
-    found = augment.apply("cutout", images, {"centre": torch.tensor([[row, column]])})
+    found = augment.apply(dsa.OPERATIONS["cutout"], images, {"centre": torch.tensor([[row, column]])})
     gone = (found == 0).all(1)[0]
     assert int(gone.sum()) == cleared
     assert torch.equal(found[:, :, ~gone], images[:, :, ~gone])
@@ -94,22 +102,22 @@ def test_cutout_clears_a_square_of_half_the_side(row, column, cleared):
 def test_a_flip_mirrors_the_chosen_images_and_twice_is_nothing():
     images = random(3, *SHAPE)
     draws = {"mirrored": torch.tensor([True, False, True])}
-    once = augment.apply("flip", images, draws)
+    once = augment.apply(dsa.OPERATIONS["flip"], images, draws)
     assert torch.equal(once[1], images[1])
     assert torch.equal(once[0, :, :, 0], images[0, :, :, -1]) and torch.equal(once[2], images[2].flip(2))
-    assert torch.equal(augment.apply("flip", once, draws), images)
+    assert torch.equal(augment.apply(dsa.OPERATIONS["flip"], once, draws), images)
 
 
 def test_scaling_stretches_columns_and_rows_by_their_own_factors():
-    found = augment.apply("scale", ramp(1, 1), {"factor": torch.tensor([[0.75, 0.5]])})
+    found = augment.apply(dsa.OPERATIONS["scale"], ramp(1, 1), {"factor": torch.tensor([[0.75, 0.5]])})
     assert torch.allclose(found, ramp(0.75, 0.5), atol=1e-12)
     images = random(2, *SHAPE)
-    assert torch.allclose(augment.apply("scale", images, {"factor": torch.ones(1, 2)}), images, atol=1e-5)
+    assert torch.allclose(augment.apply(dsa.OPERATIONS["scale"], images, {"factor": torch.ones(1, 2)}), images, atol=1e-5)
 
 
 def test_scaling_down_uncovers_zeros():
     # 1.5 of the source a pixel: places beyond ±2/3 come from outside, by more than a pixel at the border.
-    found = augment.apply("scale", torch.ones(1, 1, 9, 9), {"factor": torch.tensor([[1.5, 1.0]])})
+    found = augment.apply(dsa.OPERATIONS["scale"], torch.ones(1, 1, 9, 9), {"factor": torch.tensor([[1.5, 1.0]])})
     assert (found[..., 0] == 0).all() and (found[..., -1] == 0).all()
     assert torch.allclose(found[..., 2:7], torch.ones(1, 1, 9, 5), atol=1e-5)
 
@@ -119,12 +127,12 @@ def test_scaling_down_uncovers_zeros():
 def test_rotation_by_right_angles_is_exact(turns, size):
     images = random(2, 3, size, size, dtype=torch.float64)
     angle = torch.tensor([turns * math.pi / 2], dtype=torch.float64)
-    assert torch.allclose(augment.apply("rotate", images, {"angle": angle}), images.rot90(turns, (2, 3)), atol=1e-12)
+    assert torch.allclose(augment.apply(dsa.OPERATIONS["rotate"], images, {"angle": angle}), images.rot90(turns, (2, 3)), atol=1e-12)
 
 
 def test_rotation_turns_a_ramp_inside_the_circle():
     angle = 0.4
-    found = augment.apply("rotate", ramp(1, 1), {"angle": torch.tensor([angle], dtype=torch.float64)})
+    found = augment.apply(dsa.OPERATIONS["rotate"], ramp(1, 1), {"angle": torch.tensor([angle], dtype=torch.float64)})
     line = torch.linspace(-1, 1, 9, dtype=torch.float64)
     y, x = torch.meshgrid(line, line, indexing="ij")
     expected = 0.3 + 2 * (math.cos(angle) * x - math.sin(angle) * y) - (math.sin(angle) * x + math.cos(angle) * y)
@@ -153,15 +161,15 @@ def test_applying_draws_no_number():
     images = random(5, *SHAPE)
     before = torch.get_rng_state()
     for (_, operation), draws in operations().items():
-        augment.apply(operation, images, draws)
+        augment.apply(OPERATION[operation], images, draws)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_dsa_takes_each_of_its_operations_and_mirrors_only_where_allowed():
     for allowed in (False, True):
         source = generator(2)
-        seen = [augment.draw("dsa", 1, source, shape=SHAPE, flip_allowed=allowed)[0] for _ in range(300)]
-        expected = set(augment.DSA_OPERATIONS) - (set() if allowed else {"flip"})
+        seen = [augment.draw("dsa", 1, source, shape=SHAPE, flip_allowed=allowed)[0].__name__ for _ in range(300)]
+        expected = set(dsa.OPERATIONS) - (set() if allowed else {"flip"})
         assert set(seen) == expected
         # Evenly: within four standard deviations of a binomial.
         share = 1 / len(expected)
@@ -214,22 +222,22 @@ def test_dc_bn_shifts_or_adds_a_little_noise():
     assert float(noisy.float().mean()) == pytest.approx(0.5, abs=0.07)
     assert float(draws["noise"][noisy].std()) == pytest.approx(0.001, rel=0.02)
     images = random(1000, *SHAPE)
-    found = augment.apply("mixed", images, draws)
+    found = augment.apply(_mixed.mixed, images, draws)
     assert torch.equal(found[noisy], images[noisy] + draws["noise"][noisy])
-    assert torch.equal(found[shifted], augment.apply("crop", images, draws)[shifted])
+    assert torch.equal(found[shifted], augment.apply(dsa.OPERATIONS["crop"], images, draws)[shifted])
 
 
 def test_mixed_images_get_their_own_operation_and_no_interpolation_besides():
     images = random(200, 1, 8, 8)
     _, draws = augment.draw("dc_mnist", 200, generator(), shape=(1, 8, 8))
-    found = augment.apply("mixed", images, draws)
+    found = augment.apply(_mixed.mixed, images, draws)
     for name, operation, chosen in (
         ("shift", "crop", (draws["shift"] != 0).any(1)),
         ("factor", "scale", (draws["factor"] != 1).any(1)),
         ("angle", "rotate", draws["angle"] != 0),
     ):
         assert chosen.sum() > 20
-        assert torch.equal(found[chosen], augment.apply(operation, images, {name: draws[name]})[chosen]), name
+        assert torch.equal(found[chosen], augment.apply(OPERATION[operation], images, {name: draws[name]})[chosen]), name
 
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
@@ -237,9 +245,9 @@ def test_one_draw_for_a_batch_fits_any_number_of_images(strategy, operation):
     draws = operations(5, per="batch")[strategy, operation]
     assert all(len(value) == 1 for value in draws.values())
     images = random(7, *SHAPE)
-    found = augment.apply(operation, images, draws)
+    found = augment.apply(OPERATION[operation], images, draws)
     for count in (1, 3):
-        assert torch.allclose(augment.apply(operation, images[:count], draws), found[:count], atol=1e-6)
+        assert torch.allclose(augment.apply(OPERATION[operation], images[:count], draws), found[:count], atol=1e-6)
 
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
@@ -247,12 +255,12 @@ def test_each_image_has_its_own_draw(strategy, operation):
     draws = operations(5)[strategy, operation]
     assert all(len(value) == 5 for value in draws.values())
     images = random(5, *SHAPE)
-    found = augment.apply(operation, images, draws)
+    found = augment.apply(OPERATION[operation], images, draws)
     assert found.shape == images.shape and found.dtype == images.dtype
     for n in range(5):
-        alone = augment.apply(operation, images[n : n + 1], {name: value[n : n + 1] for name, value in draws.items()})
+        alone = augment.apply(OPERATION[operation], images[n : n + 1], {name: value[n : n + 1] for name, value in draws.items()})
         assert torch.allclose(found[n : n + 1], alone, atol=1e-6)
-    assert augment.apply(operation, images.double(), draws).dtype == torch.float64
+    assert augment.apply(OPERATION[operation], images.double(), draws).dtype == torch.float64
 
 
 # ---- derivatives and vectorisation -----------------------------------------------------------------------------------
@@ -263,7 +271,7 @@ def test_gradients_are_those_of_finite_differences(strategy, operation):
     shape = (2, 6, 6)
     draws = operations(2, shape=shape)[strategy, operation]
     images = random(2, *shape, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: augment.apply(operation, x, draws), images)
+    assert torch.autograd.gradcheck(lambda x: augment.apply(OPERATION[operation], x, draws), images)
 
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
@@ -274,7 +282,7 @@ def test_vmap_over_images_and_draws_is_a_loop(strategy, operation):
     images = random(2, 4, *SHAPE)
 
     def apply(x, d):
-        return augment.apply(operation, x, d)
+        return augment.apply(OPERATION[operation], x, d)
 
     both = torch.vmap(apply)(images, stacked)
     one = torch.vmap(apply, in_dims=(0, None))(images, sets[0])
@@ -286,19 +294,29 @@ def test_vmap_over_images_and_draws_is_a_loop(strategy, operation):
 
 
 def test_wrong_names_are_refused():
-    with pytest.raises(UserError, match="unknown augmentation 'DSA'; known are none, dsa"):
+    with pytest.raises(UserError, match=r"unknown augmentation 'DSA'; known are .*dsa, none"):
         augment.draw("DSA", 1, generator(), shape=SHAPE)
     with pytest.raises(ValueError, match="'sample' or 'batch'"):
         augment.draw("dsa", 1, generator(), shape=SHAPE, per="image")
-    # A strategy is no operation: what is applied is what was drawn.
     with pytest.raises(KeyError):
-        augment.apply("dsa", random(1, *SHAPE), {})
-    with pytest.raises(KeyError):
-        augment.apply("crop", random(1, *SHAPE), {"angle": torch.zeros(1)})
+        augment.apply(dsa.OPERATIONS["crop"], random(1, *SHAPE), {"angle": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("strategy", plugins.augmentations())
+def test_every_augmentation_keeps_its_contract(strategy):
+    """Also one that is added: a file in the folder is all that it takes."""
+    images, source = random(6, *SHAPE), generator(4)
+    for per, count in (("sample", 6), ("batch", 1)):
+        operation, draws = augment.draw(strategy, 6, source, shape=SHAPE, per=per)
+        before = torch.get_rng_state()
+        found = augment.apply(operation, images, draws)
+        assert found.shape == images.shape and found.dtype == images.dtype and torch.isfinite(found).all()
+        assert torch.equal(found, augment.apply(operation, images, draws)) and torch.equal(torch.get_rng_state(), before)
+        assert all(len(value) == count for value in draws.values())
 
 
 def test_every_image_learns_through_every_operation():
     for (_, operation), draws in operations(5).items():
         images = random(5, *SHAPE).requires_grad_()
-        functional.mse_loss(augment.apply(operation, images, draws), torch.zeros(5, *SHAPE)).backward()
+        functional.mse_loss(augment.apply(OPERATION[operation], images, draws), torch.zeros(5, *SHAPE)).backward()
         assert torch.isfinite(images.grad).all() and (images.grad != 0).flatten(1).any(1).all(), operation

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from distillery import arithmetic
+from distillery import networks
 from distillery.errors import UserError
 from distillery.metrics import Metrics
 from distillery.run.meter import Meter
@@ -38,30 +38,30 @@ def convnet_macs(channels, classes, width=128, depth=3, side=32, norm=5):
     ],
 )
 def test_multiply_accumulates_are_those_of_the_layers(network, expected):
-    assert arithmetic.macs(network) == expected
+    assert networks.macs(network) == expected
 
 
 def test_the_convnet_takes_51_6_million():
-    assert arithmetic.macs(CONVNET) == pytest.approx(51.6e6, abs=0.05e6)
+    assert networks.macs(CONVNET) == pytest.approx(51.6e6, abs=0.05e6)
 
 
 def test_counting_leaves_no_trace():
     state, level = torch.get_rng_state(), logging.getLogger("fvcore").level
-    arithmetic.macs({**CONVNET, "size": 8})
+    networks.macs({**CONVNET, "size": 8})
     assert torch.equal(torch.get_rng_state(), state) and logging.getLogger("fvcore").level == level
     with pytest.raises(UserError, match="unknown network"):
-        arithmetic.macs({**CONVNET, "name": "Conv"})
+        networks.macs({**CONVNET, "name": "Conv"})
 
 
 def test_training_takes_three_passes_of_two_operations_a_multiply_accumulate():
-    assert arithmetic.training_flops(51_000_000, 7) == 2 * 3 * 51_000_000 * 7
-    assert isinstance(arithmetic.training_flops(torch.tensor(5), torch.tensor(2)), int)
+    assert networks.training_flops(51_000_000, 7) == 2 * 3 * 51_000_000 * 7
+    assert isinstance(networks.training_flops(torch.tensor(5), torch.tensor(2)), int)
 
 
 def test_what_training_takes_is_recorded():
     network = {**CONVNET, "size": 8, "options": {"width": 8, "depth": 2}}
     metrics = Metrics(dataset="toy")
-    arithmetic.record_training(metrics, network, images=50, epochs=4)
+    networks.record_training(metrics, network, images=50, epochs=4)
     macs = convnet_macs(3, 10, 8, 2, 8)
     parameters = (3 * 8 * 9 + 3 * 8) + (8 * 8 * 9 + 3 * 8) + (8 * 4 * 10 + 10)
     assert {row["measure"]: row["value"] for row in metrics.rows} == {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from distillery import plugins
 from distillery.errors import UserError
 from distillery.fingerprint import ROOT, closure, fingerprint
 
@@ -188,21 +189,21 @@ def test_a_plug_in_counts_where_it_is_named_and_nowhere_else(toy):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_no_script_imports_a_method_or_a_dataset_by_itself(script):
+def test_no_script_imports_a_plug_in_by_itself(script):
     """Else every method's sets would be stale with one method's edit."""
     found = names([f"workflow/scripts/{script}"], ROOT)
-    plugins = {path for path in found if path.startswith(("distillery/methods/", "distillery/datasets/"))}
-    assert plugins <= {"distillery/methods/__init__.py", "distillery/methods/base.py", "distillery/datasets/__init__.py"}
+    folders = ("distillery/methods/", "distillery/datasets/", "distillery/networks/", "distillery/augmentations/")
+    assert {path for path in found if path.startswith(folders) and "/_" not in path} <= {"distillery/methods/base.py"}
 
 
-@pytest.mark.parametrize("method", ["dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"])
+@pytest.mark.parametrize("method", plugins.methods())
 def test_a_method_brings_itself_and_no_other_method(method):
     found = names(["workflow/scripts/distill.py", f"distillery/methods/{method}.py"], ROOT)
     methods = {Path(path).stem for path in found if path.startswith("distillery/methods/")}
     assert {name for name in methods if not name.startswith("_")} == {"base", method}
 
 
-METHODS = {"dc", "dm", "dsa", "mtt", "ncfm", "tesla", "random", "herding"}
+METHODS = set(plugins.methods())
 
 
 COMPUTING = METHODS | {"train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"}
@@ -238,14 +239,29 @@ COMPUTING = METHODS | {"train_experts", "evaluate_synthetic", "evaluate_robust",
         ("errors.py", set()),
         ("files.py", set()),
         ("winograd.py", COMPUTING),
-        ("networks.py", COMPUTING),
+        ("networks/_layers.py", COMPUTING),
+        ("networks/_build.py", COMPUTING),
+        ("networks/_residual.py", set()),
+        ("networks/convnet.py", COMPUTING - {"train_vanilla"}),
+        ("networks/mlp.py", {"train_vanilla"}),
+        ("augmentations/_base.py", COMPUTING),
+        ("augmentations/_operations.py", {"dsa", "dm", "ncfm", "continual"}),
+        ("augmentations/dsa.py", {"dsa", "dm", "ncfm"}),
+        ("augmentations/dc_mnist.py", {"continual"}),
+        ("augmentations/none.py", {"dc", "mtt", "tesla", "train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
         ("metrics.py", COMPUTING | {"collect", "report"}),
         ("datasets/mnist.py", {"MNIST"}),
     ],
 )
 def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
-    jobs = {method: ("distill.py", f"methods/{method}.py") for method in METHODS}
+    jobs = {}
+    for name, method in plugins.methods().items():
+        settings = {key: schema["default"] for key, schema in method["settings"].items()}
+        jobs[name] = ("distill.py", f"methods/{name}.py", *plugins.used("ConvNet", settings, {"augment": method["augment"]}))
     jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
     jobs |= {Path(script).stem: (script,) for script in SCRIPTS if script not in ("distill.py", "download.py")}
+    for name in ("train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"):
+        network, augment = ("MLP" if name == "train_vanilla" else "ConvNet"), ("dc_mnist" if name == "continual" else "none")
+        jobs[name] += tuple(plugins.used(network, {"augment": augment}))
     files = {job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)] for job, (script, *plugins) in jobs.items()}
     assert {job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)} == stale

@@ -345,7 +345,7 @@ REFUSED = {
     "recipe": ({"methods__mtt__experts": "x"}, "methods.mtt: unknown expert recipe 'x'; known are default"),
     "strategy": ({"continual__strategies": ["reply"]}, "continual.strategies[0]: must be one of finetune, joint, replay, afterwards, not 'reply'"),
     "source": ({"data__sources": ["web"]}, "data.sources[0]: must be one of local, torchvision, registry, not 'web'"),
-    "augmentation": ({"evaluate__augment": "das"}, "evaluate.augment: must be one of none, dsa, dc_mnist, dc_bn, not 'das'"),
+    "augmentation": ({"evaluate__augment": "das"}, "evaluate.augment: must be one of dc_bn, dc_mnist, dsa, none, not 'das'"),
     # Misspelt keys.
     "key": ({"contnual": {}}, "unknown key 'contnual'; did you mean 'continual'?"),
     "nested key": ({"evaluate__epoch": 1}, "evaluate: unknown key 'epoch'; did you mean 'epochs'?"),

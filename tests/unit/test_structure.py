@@ -11,6 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from distillery import plugins
 from distillery.fingerprint import closure
 from distillery.jobs import script
 
@@ -18,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "distillery"
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 
-# The rooms of the library, lowest floor first: a module imports from the floors below its own only. A new module gets a place here.
+# The rooms of the library, lowest floor first: a module imports from the floors below its own only. A new module gets a place here; a new plug-in
+# has one already, with the others of its folder (`*`).
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__", "run.__init__"],
     ["errors", "winograd"],
@@ -26,15 +28,17 @@ FLOORS = [
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening", "jobs"],
     ["sources"],
-    ["datasets.cifar10", "datasets.cifar100", "datasets.digits", "datasets.fashionmnist", "datasets.mnist", "datasets.svhn"],
-    ["networks"],
-    ["augment", "arithmetic"],
+    ["datasets.*"],
+    ["networks._layers", "augmentations._operations"],
+    ["networks._build", "networks._functional", "networks._residual", "augmentations._base", "augmentations._mixed"],
+    ["networks._arithmetic", "networks.*", "augmentations.*"],
+    ["networks.__init__", "augmentations.__init__"],
     ["synthetic", "trajectories"],
     ["imported"],
     ["unroll", "matching"],
     ["methods.base"],
     ["methods._gradient_matching", "methods._distribution_matching", "methods._trajectory_matching"],
-    ["methods.dc", "methods.dm", "methods.dsa", "methods.mtt", "methods.ncfm", "methods.tesla", "methods.random", "methods.herding"],
+    ["methods.*"],
     ["training"],
     ["experts", "evaluate", "continual"],
     ["robust"],
@@ -44,7 +48,13 @@ FLOORS = [
     ["run.meter", "run.progress", "run.provenance"],
     ["run.job"],
 ]
-FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+PLUGINS = ("datasets", "networks", "augmentations", "methods")
+PLACES = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+
+
+def place(module):
+    folder, _, name = module.rpartition(".")
+    return f"{folder}.*" if folder in PLUGINS and not name.startswith("_") and module not in PLACES else module
 
 
 def module_of(path):
@@ -89,14 +99,23 @@ def section(rule, name):
 
 
 def test_every_module_has_one_floor():
-    assert sorted(module for floor in FLOORS for module in floor) == MODULES
+    assert sorted(module for floor in FLOORS for module in floor) == sorted({place(module) for module in MODULES})
+
+
+def floors_imported(path):
+    """The modules of the library that a file's imports run, but the packages on the way to another."""
+    names = {name.removeprefix("distillery.") for name in imported(path) if name.startswith("distillery.")}
+    for name in names:
+        if name in MODULES:
+            yield name
+        elif f"{name}.__init__" in MODULES and not any(other.startswith(f"{name}.") and other in MODULES for other in names):
+            yield f"{name}.__init__"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_from_lower_floors_only(module):
-    names = {name.removeprefix("distillery.") for name in imported(LIBRARY / f"{module.replace('.', '/')}.py") if name.startswith("distillery.")}
-    below = {name for name in names if name in FLOOR}
-    assert {name for name in below if FLOOR[name] >= FLOOR[module]} == set()
+    below = set(floors_imported(LIBRARY / f"{module.replace('.', '/')}.py"))
+    assert {name for name in below if PLACES[place(name)] >= PLACES[place(module)]} == set()
 
 
 def test_only_the_workflow_and_the_benchmarks_import_what_runs_a_job():
@@ -130,13 +149,33 @@ def test_the_library_knows_neither_snakemake_nor_the_scripts(module):
     assert not any(isinstance(node, ast.Name) and node.id == "snakemake" for node in ast.walk(tree(path)))
 
 
-def test_methods_and_datasets_know_no_other_of_their_kind():
-    for folder in ("methods", "datasets"):
+def test_a_plug_in_knows_no_other_of_its_kind():
+    for folder in PLUGINS:
         for path in (LIBRARY / folder).glob("*.py"):
+            if path.stem == "__init__":
+                continue
             others = {name for name in imported(path) if name.startswith(f"distillery.{folder}.")}
             others = {name.split(".")[2] for name in others}
             # What begins with an underscore is no method, but what several share.
             assert {name for name in others if not name.startswith("_")} <= {"base"}, path
+
+
+def test_no_name_of_a_plug_in_is_typed_where_a_new_one_would_be_missing():
+    """The config's schema and the machinery name no network and no augmentation but a default."""
+    names = {*plugins.networks(), *plugins.augmentations()} - {"none"}
+    lists = [node for path in LIBRARY.rglob("*.py") for node in ast.walk(tree(path)) if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict)]
+    for node in lists:
+        held = node.keys if isinstance(node, ast.Dict) else node.elts
+        texts = [item.value for item in held if isinstance(item, ast.Constant)]
+        assert len(names & {text for text in texts if isinstance(text, str)}) < 2, ast.unparse(node)[:200]
+    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
+    assert not [node for node in walk(schema) if isinstance(node, dict) and names & {text for text in node.get("enum", []) if isinstance(text, str)}]
+
+
+def walk(value):
+    yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(item)
 
 
 def test_what_the_parse_of_the_workflow_imports_is_light():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from distillery import augment, networks, streams, training
+from distillery import augmentations, networks, streams, training
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.training import Recipe
@@ -197,7 +197,7 @@ def test_training_images_are_augmented_as_drawn(allowed, model):
     batches = []
     for _ in range(2):
         index = torch.randperm(20, generator=order)
-        batches.append((augment.augment("dsa", images[index], draws, flip_allowed=allowed), labels[index]))
+        batches.append((augmentations.augment("dsa", images[index], draws, flip_allowed=allowed), labels[index]))
     assert apart(stack.flat(), by_hand(plain(model=model), batches, [0.1] * 2)) < 1e-5
 
 

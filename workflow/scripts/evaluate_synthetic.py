@@ -2,7 +2,7 @@
 
 import functools
 
-from distillery import arithmetic, data, evaluate, streams
+from distillery import data, evaluate, networks, streams
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
 from distillery.run import job
@@ -39,7 +39,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
         progress=progress,
         **shared,
     )
-    arithmetic.record_training(metrics, network, len(synthetic), recipe.epochs)
+    networks.record_training(metrics, network, len(synthetic), recipe.epochs)
     run.save_cost(outputs.cost, rule="evaluate_synthetic", code=code, settings=settings, **cell, network=network["name"])
     if selection:
         held = data.split(dataset, validation, seed).validation_index

@@ -1,6 +1,6 @@
 """Train networks of one kind on a whole dataset: what synthetic sets are measured against."""
 
-from distillery import arithmetic, data, evaluate, streams
+from distillery import data, evaluate, networks, streams
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
 from distillery.run import job
@@ -26,7 +26,7 @@ def train_vanilla(run, *, dataset, network, settings, seed, code, inputs, output
         flip_allowed=images.horizontal_flip,
         progress=run.progress(settings["models"] * recipe.epochs, "training", "epoch"),
     )
-    arithmetic.record_training(metrics, network, len(images.labels), recipe.epochs)
+    networks.record_training(metrics, network, len(images.labels), recipe.epochs)
     metrics.save(outputs.metrics)
     run.save_cost(outputs.cost, rule="train_vanilla", code=code, settings=settings, **identity)
 

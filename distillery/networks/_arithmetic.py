@@ -1,13 +1,17 @@
-"""What training a network takes in arithmetic, counted and not measured."""
+"""What a network and its training take in arithmetic, counted and not measured."""
 
 import logging
 import warnings
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
-from distillery import networks
-from distillery.metrics import Metrics
+from distillery.networks import _build
+
+if TYPE_CHECKING:
+    from distillery.metrics import Metrics
 
 # One forward pass and a backward pass of twice its cost (gradients of the activations and of the parameters).
 _PASSES_OF_A_TRAINING_STEP = 3
@@ -30,7 +34,7 @@ def macs(network: Mapping) -> int:
     """
     from fvcore.nn import FlopCountAnalysis
 
-    module = networks.from_spec(network).eval()
+    module = _build.from_spec(network).eval()
     images = torch.zeros(1, network["channels"], network["size"], network["size"])
     tracing = logging.getLogger("fvcore")
     level = tracing.level
@@ -55,15 +59,42 @@ def training_flops(macs: int, images_seen: int) -> int:
     return _FLOPS_OF_A_MAC * _PASSES_OF_A_TRAINING_STEP * int(macs) * int(images_seen)
 
 
-def record_training(metrics: Metrics, network: Mapping, images: int, epochs: int) -> None:
+def record_training(metrics: "Metrics", network: Mapping, images: int, epochs: int) -> None:
     """Note what training one network on ``images`` images for ``epochs`` epochs takes.
 
     ``macs_per_image`` (multiply-accumulates, forward), ``parameters``, ``images_seen`` and ``training_flops``
     (floating-point operations).
     """
     per_image = macs(network)
-    module = networks.from_spec(network)
+    module = _build.from_spec(network)
     metrics.add("macs_per_image", per_image)
     metrics.add("parameters", sum(parameter.numel() for parameter in module.parameters()))
     metrics.add("images_seen", images * epochs)
     metrics.add("training_flops", training_flops(per_image, images * epochs))
+
+
+def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
+    """What one image (C, H, W) costs a network: ``(flops, activations)``.
+
+    Returns:
+        Floating-point operations of its convolutions and linear layers, forward, two a multiply-add (torch's ``FlopCounterMode`` counts the
+        same but takes seconds to load); and how many numbers the layers put out, which a training step has to remember.
+    """
+    flops, activations = 0, 0
+
+    def note(layer, inputs, output):
+        nonlocal flops, activations
+        activations += output.numel()
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            flops += 2 * output.numel() * layer.weight[0].numel()
+
+    hooks = [layer.register_forward_hook(note) for layer in module.modules() if not any(True for _ in layer.children())]
+    was_training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(image[None])  # training mode would touch running statistics
+    finally:
+        module.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return float(flops), activations

@@ -1,0 +1,110 @@
+"""A network by its name and its options, for images of a size."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from distillery.errors import UserError
+from distillery.networks import _layers
+
+
+def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn.Module:
+    """The network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes`` classes: float32, on the CPU.
+
+    Parameters are zero until ``initialise`` draws them; no random number is drawn here.
+
+    Args:
+        options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default.
+
+    Raises:
+        UserError: the name or an option is unknown, an option's value is not allowed, or the image is too small; or the plug-in
+            breaks its contract (see :mod:`distillery.networks`): a layer that does not say how it starts, or that draws random
+            numbers in its forward pass.
+    """
+    plugin = _plugin(name)
+    settings = _resolve(name, plugin.SPEC["options"], options)
+    for label, value in (("channels", channels), ("size", size), ("classes", classes)):
+        if not (_is_integer(value) and value >= 1):
+            raise UserError(f"network {name}: {label} must be a positive integer, not {value!r}")
+    minimum = plugin.SPEC["minimum_size"]
+    if size < minimum:
+        raise UserError(f"network {name} needs images of at least {minimum} x {minimum} pixels, not {size} x {size}")
+    # Made on the meta device: torch's layers would otherwise draw their start values from the global generator.
+    with torch.device("meta"):
+        module = plugin.build(channels, size, classes, **settings)
+    if not (isinstance(module, nn.Module) and callable(getattr(module, "embed", None))):
+        raise UserError(f"network {name}: build gives no module with a method `embed`; return a Network(features, embedding, classes)")
+    made: dict[nn.Parameter, nn.Parameter] = {}  # one that several layers share stays one
+    for path, layer in module.named_modules():
+        problem = _layers.problem(layer)
+        if problem:
+            raise UserError(f"network {name}: the layer {path or 'at the top'} ({type(layer).__name__}) {problem}")
+        # `to_empty` would do, but imports sympy to lay out what was on the meta device: half a second of every job.
+        for key, parameter in list(layer.named_parameters(recurse=False)):
+            setattr(layer, key, made.setdefault(parameter, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype))))
+        for key, buffer in list(layer.named_buffers(recurse=False)):
+            setattr(layer, key, torch.zeros(buffer.shape, dtype=buffer.dtype))
+        _layers.reset_normalisation(layer)
+    _try(name, module, torch.zeros(2, channels, size, size), classes)
+    for layer in module.modules():
+        _layers.reset_normalisation(layer)  # the trial has moved running statistics
+    return module
+
+
+def from_spec(spec: Mapping) -> nn.Module:
+    """The network that ``spec`` describes: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for :func:`build`."""
+    return build(spec["name"], **{key: spec[key] for key in ("channels", "size", "classes")}, **spec.get("options", {}))
+
+
+def _plugin(name: str) -> ModuleType:
+    """The module of the network ``name``: the file of that name in lower case."""
+    files = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+    module = importlib.import_module(f"distillery.networks.{name.lower()}") if str(name).lower() in files else None
+    if module is None or module.SPEC["name"] != name:
+        known = [importlib.import_module(f"distillery.networks.{file}").SPEC["name"] for file in files]
+        raise UserError(f"unknown network {name!r}; known are {', '.join(known)}")
+    return module
+
+
+def _try(name: str, module: nn.Module, images: torch.Tensor, classes: int) -> None:
+    """One forward pass as in training, to find out before hours are spent whether it works and whether it draws random numbers."""
+    state = torch.get_rng_state()
+    try:
+        with torch.no_grad():
+            logits = module.train()(images)
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise UserError(f"network {name} fails on images of {tuple(images.shape[1:])}: {type(error).__name__}: {reason}") from error
+    drew = not torch.equal(torch.get_rng_state(), state)
+    torch.set_rng_state(state)
+    if drew:
+        raise UserError(f"network {name} draws random numbers in its forward pass, so the same seed would give other figures; leave that out")
+    if tuple(logits.shape) != (len(images), classes):
+        raise UserError(f"network {name} answers {len(images)} images with {tuple(logits.shape)}, not with logits {(len(images), classes)}")
+
+
+def _resolve(name: str, known: Mapping, options: Mapping) -> dict:
+    for option, value in options.items():
+        if option not in known:
+            allowed = ", ".join(known) if known else "it has none"
+            raise UserError(f"network {name} has no option {option!r}; its options: {allowed}")
+        schema = known[option]
+        if "enum" in schema and value not in schema["enum"]:
+            raise UserError(
+                f"network {name}: option {option} must be one of {', '.join(schema['enum'])}, not {value!r}"
+            )
+        if schema["type"] == "integer" and (
+            not isinstance(value, int) or isinstance(value, bool) or value < schema["minimum"]
+        ):
+            raise UserError(
+                f"network {name}: option {option} must be an integer of {schema['minimum']} or more, not {value!r}"
+            )
+    return {option: options.get(option, schema["default"]) for option, schema in known.items()}
+
+
+def _is_integer(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

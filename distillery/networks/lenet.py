@@ -1,0 +1,31 @@
+"""LeNet: two convolutions and two linear layers before the last."""
+
+from torch import nn
+
+from distillery.networks._layers import Network, padding
+
+SPEC = {
+    "name": "LeNet",
+    "minimum_size": 16,
+    "options": {},
+}
+
+
+def build(channels, size, classes) -> Network:
+    """LeCun, Bottou, Bengio and Haffner 1998, with ReLU and max pooling as in the distillation literature."""
+    side = 32 if size == 28 else size
+    side = ((side - 4) // 2 - 4) // 2
+    layers = nn.Sequential(
+        nn.Conv2d(channels, 6, 5, padding=padding(size, 0)),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * side * side, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+    )
+    return Network(layers, 84, classes)

@@ -1,0 +1,24 @@
+"""The MLP: two hidden layers."""
+
+from torch import nn
+
+from distillery.networks._layers import Network
+
+SPEC = {
+    "name": "MLP",
+    "minimum_size": 1,
+    "options": {
+        "width": {
+            "type": "integer",
+            "minimum": 1,
+            "default": 128,
+            "description": "Units of each hidden layer.",
+        },
+    },
+}
+
+
+def build(channels, size, classes, *, width) -> Network:
+    inputs = channels * size * size
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+    return Network(layers, width, classes)
