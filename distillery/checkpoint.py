@@ -41,7 +41,10 @@ class Checkpoint:
         self._stopping: int | None = None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last saved tensors (on the CPU) and values, or ``None`` where there are none that belong to this job."""
+        """The last saved tensors (on the CPU) and values, or ``None`` where there are none that belong to this job.
+
+        The tensors come in the order and the memory layout in which they were given to :meth:`save`.
+        """
         if not self._path.exists():
             return None
         try:
@@ -53,6 +56,10 @@ class Checkpoint:
             log.info("the checkpoint %s is of other settings, inputs or code: it is not used, the job starts anew", self._path)
             return None
         log.info("going on from the checkpoint %s: %s", self._path, header["note"])
+        # The file sorts its tensors by name and lays them out anew. Sums run in the order of the names, and
+        # kernels in that of memory: another one changes the last bits of what comes next.
+        formats = {"last": torch.channels_last, "first": torch.contiguous_format}
+        tensors = {name: tensors[name].contiguous(memory_format=formats[layout]) for name, layout in header["layout"]}
         return tensors, header["values"]
 
     def due(self) -> bool:
@@ -67,7 +74,9 @@ class Checkpoint:
             values: JSON types.
             note: where the job is, for the log.
         """
-        artefact.save(self._path, dict(tensors), {"identity": self._identity, "values": dict(values), "note": note})
+        layout = [[name, _layout(tensor)] for name, tensor in tensors.items()]
+        header = {"identity": self._identity, "values": dict(values), "note": note, "layout": layout}
+        artefact.save(self._path, dict(tensors), header)
         self._saved = time.monotonic()
         if self._stopping is not None:
             log.info("told to stop: saved at %s", note)
@@ -92,6 +101,13 @@ class Checkpoint:
     def finish(self) -> None:
         """The job is done: nothing is left behind."""
         self._path.unlink(missing_ok=True)
+
+
+def _layout(tensor: Tensor) -> str:
+    """``last`` for a tensor whose channels lie last in memory, else ``first``."""
+    if tensor.is_contiguous() or tensor.ndim != 4:
+        return "first"
+    return "last" if tensor.is_contiguous(memory_format=torch.channels_last) else "first"
 
 
 class _Nothing:

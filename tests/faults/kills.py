@@ -27,11 +27,12 @@ STUDY = {
     "compute": {"threads": 1},
     "networks": {"ConvNet": {"width": 16, "depth": 2}},
     "grid": [
-        {"dataset": "digits", "method": ["dc", "dm"], "init": "noise", "ipc": 1},
-        {"dataset": "digits", "method": "mtt", "init": "real", "ipc": 1},
+        # Two images per class: gradient matching then also saves within an iteration, with a network that is half trained.
+        {"dataset": "digits", "method": ["dc", "dm"], "init": "noise", "ipc": 2},
+        {"dataset": "digits", "method": "mtt", "init": "real", "ipc": 2},
     ],
     "methods": {
-        "dc": {"iterations": 40},
+        "dc": {"iterations": 20},
         "dm": {"iterations": 100},
         "mtt": {"iterations": 40, "syn_steps": 5, "expert_epochs": 1, "max_start_epoch": 3, "lr_images": 1},
     },
