@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from distillery.networks._layers import Network, padding
+from distillery.networks._layers import Network
 
 
 class ResidualBlock(nn.Module):
@@ -30,9 +30,13 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-def resnet18(channels, size, classes, width, norm) -> Network:
-    """He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and no pooling before the first stage."""
-    layers = [nn.Conv2d(channels, width, 3, padding=padding(size, 1), bias=False), norm(width), nn.ReLU()]
+def resnet18(channels, classes, width, norm) -> Network:
+    """He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and no pooling before the first stage.
+
+    It pads by 1 for images of every size, as the gradient-matching and trajectory-matching authors' code does: unlike their other
+    networks it does not make 28 x 28 images into 32 x 32.
+    """
+    layers = [nn.Conv2d(channels, width, 3, padding=1, bias=False), norm(width), nn.ReLU()]
     inputs = width
     for stage in range(4):
         outputs = width * 2**stage

@@ -18,4 +18,4 @@ SPEC = {
 
 
 def build(channels, size, classes, *, width) -> Network:
-    return resnet18(channels, size, classes, width, InstanceNorm)
+    return resnet18(channels, classes, width, InstanceNorm)

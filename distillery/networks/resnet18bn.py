@@ -21,4 +21,4 @@ SPEC = {
 
 
 def build(channels, size, classes, *, width) -> Network:
-    return resnet18(channels, size, classes, width, nn.BatchNorm2d)
+    return resnet18(channels, classes, width, nn.BatchNorm2d)

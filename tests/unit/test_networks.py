@@ -1,6 +1,8 @@
 """The networks against published counts and closed forms, and as the pure functions that the methods need."""
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from distillery import networks, plugins
 from distillery.errors import UserError
+from distillery.networks import _build
 
 TINY = {"channels": 1, "size": 8, "classes": 3, "width": 4, "depth": 2}
 
@@ -83,7 +86,7 @@ def test_every_network_takes_its_smallest_image_and_a_28_by_28_one(name, size, o
         assert torch.allclose(module(images[:1]), logits[:1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name, options", [("ConvNet", {"width": 4}), ("LeNet", {}), ("ResNet18", {"width": 4})])
+@pytest.mark.parametrize("name, options", [("ConvNet", {"width": 4}), ("LeNet", {}), ("AlexNet", {}), ("VGG11", {})])
 def test_a_28_by_28_image_is_one_of_32_by_32_with_a_border(name, options):
     small = made(name, channels=1, size=28, classes=3, **options)
     large = networks.build(name, channels=1, size=32, classes=3, **options)
@@ -115,6 +118,166 @@ def test_a_28_by_28_image_is_one_of_32_by_32_with_a_border(name, options):
 def test_what_cannot_be_built_is_refused_by_name(name, arguments, message):
     with pytest.raises(UserError, match=message):
         networks.build(name, **{"channels": 1, "size": 8, "classes": 3, **arguments})
+
+
+@pytest.mark.parametrize("name", ["ResNet18", "ResNet18BN"])
+def test_resnet18_pads_28_by_28_images_by_one_as_published(name):
+    module = made(name, channels=1, size=28, classes=10, width=4).eval()
+    images, sides = random(2, 1, 28, 28), []
+    hooks = [layer.register_forward_hook(lambda layer, inputs, output: sides.append(output.shape[-1])) for layer in module.features]
+    with torch.no_grad():
+        found = module.features[0](images)
+        assert torch.equal(found, functional.conv2d(images, module.features[0].weight, padding=1)) and found.shape[-1] == 28
+        sides.clear()
+        module(images)
+    assert sides == [28, 28, 28, 28, 28, 14, 14, 7, 7, 4, 4, 1]
+    for hook in hooks:
+        hook.remove()
+    # What padding to 32 x 32 would cost more.
+    shape = {"name": name, "channels": 1, "classes": 10}
+    assert networks.macs({**shape, "size": 32}) / networks.macs({**shape, "size": 28}) == pytest.approx(1.22, abs=0.005)
+
+
+# ---- a plug-in's contract --------------------------------------------------------------------------------------------
+
+
+def plugged(monkeypatch, features, embedding=4 * 8 * 8, top=networks.Network):
+    """Makes ``Mine``, a network of the given layers, known: as a file of that name would."""
+    plugin = SimpleNamespace(
+        SPEC={"name": "Mine", "minimum_size": 1, "options": {}},
+        build=lambda channels, size, classes: top(nn.Sequential(*features()), embedding, classes),
+    )
+    monkeypatch.setattr(_build, "_plugin", lambda name: plugin)
+    return {"name": "Mine", "channels": 1, "size": 8, "classes": 3, "options": {}}
+
+
+def convolution():
+    return nn.Conv2d(1, 4, 3, padding=1)
+
+
+class Draws(nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+
+class Drops(nn.Module):
+    def forward(self, x):
+        return functional.dropout(x, 0.5, self.training)
+
+
+RANDOM = [nn.Dropout(0.5), nn.Dropout2d(), nn.AlphaDropout(), nn.RReLU(), nn.FractionalMaxPool2d(2, 4), Draws(), Drops()]
+
+
+@pytest.mark.parametrize("layer", RANDOM, ids=lambda layer: type(layer).__name__)
+def test_a_network_that_draws_random_numbers_is_refused_when_it_is_built(monkeypatch, layer):
+    """It gave other figures at the same seed, and in gradient matching an error of vmap."""
+    spec = plugged(monkeypatch, lambda: [convolution(), layer])
+    before = torch.get_rng_state()
+    with pytest.raises(UserError, match=r"^network Mine.* draws random numbers in its forward pass, so the same seed would give other figures; leave") as told:
+        networks.from_spec(spec)
+    assert "\n" not in str(told.value) and torch.equal(torch.get_rng_state(), before)
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class Reset(Scaled):
+    def reset(self, generator):
+        self.scale.normal_(1, 0.1, generator=generator)
+
+
+class Buffered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("grid", torch.linspace(-1, 1, 8))
+
+    def forward(self, x):
+        return x * self.grid
+
+
+@pytest.mark.parametrize(("layer", "names"), [(Scaled, "scale"), (nn.PReLU, "weight"), (Buffered, "grid")])
+def test_a_layer_that_does_not_say_how_it_starts_is_refused_when_it_is_built(monkeypatch, layer, names):
+    spec = plugged(monkeypatch, lambda: [convolution(), layer()])
+    with pytest.raises(UserError) as told:
+        networks.from_spec(spec)
+    assert str(told.value) == (
+        f"network Mine: the layer features.1 ({layer.__name__}) has {names} of its own, and nothing says how they start; "
+        "give the layer a method `reset(generator)` that fills them in place"
+    )
+
+
+def test_a_layer_s_reset_draws_its_parameters_from_the_network_s_stream(monkeypatch):
+    spec = plugged(monkeypatch, lambda: [convolution(), Reset()])
+    first, again, other = (networks.initialise(networks.from_spec(spec), torch.Generator().manual_seed(seed)) for seed in (7, 7, 8))
+    assert torch.equal(first.features[1].scale, again.features[1].scale) and not torch.equal(first.features[1].scale, other.features[1].scale)
+    assert 0 < float((first.features[1].scale - 1).abs().max()) < 1
+    # What follows is drawn after it, and it learns.
+    assert torch.equal(first.classifier.weight, again.classifier.weight)
+    first(random(2, 1, 8, 8)).sum().backward()
+    assert (first.features[1].scale.grad != 0).any()
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [convolution(), nn.BatchNorm2d(4, affine=False)],
+        lambda: [convolution(), nn.InstanceNorm2d(4, affine=True)],
+        lambda: [convolution(), nn.LayerNorm([4, 8, 8], elementwise_affine=False)],
+        lambda: [convolution(), nn.Flatten(), nn.BatchNorm1d(256)],
+        lambda: [convolution(), nn.ConvTranspose2d(4, 4, 3, padding=1), nn.Flatten(2), nn.Conv1d(4, 4, 1)],
+    ],
+    ids=["no affine", "instance", "layer", "batch 1d", "other convolutions"],
+)
+def test_layers_of_torch_whose_start_is_known_are_built_and_repeat(monkeypatch, layers):
+    spec = plugged(monkeypatch, layers)
+    images = random(4, 1, 8, 8)
+    found = []
+    for _ in range(2):
+        module = networks.initialise(networks.from_spec(spec), torch.Generator().manual_seed(3))
+        assert all((value == 0).all() for name, value in module.named_buffers() if "mean" in name or "tracked" in name)
+        found.append(module.train()(images))
+    assert torch.equal(*found) and torch.isfinite(found[0]).all() and float(found[0].std()) > 0
+
+
+def test_parameters_that_layers_share_stay_shared(monkeypatch):
+    def layers():
+        first, second = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        second.weight = first.weight
+        return [convolution(), first, second]
+
+    module = networks.from_spec(plugged(monkeypatch, layers))
+    assert module.features[1].weight is module.features[2].weight
+
+
+def one_more_class(features, embedding, classes):
+    return networks.Network(features, embedding, classes + 1)
+
+
+@pytest.mark.parametrize(
+    ("layers", "top", "told"),
+    [
+        (lambda: [convolution(), nn.Linear(3, 3)], networks.Network, r"network Mine fails on images of \(1, 8, 8\): RuntimeError: "),
+        (lambda: [convolution()], one_more_class, r"answers 2 images with \(2, 4\), not .* \(2, 3\)"),
+        (lambda: [convolution()], lambda features, embedding, classes: features, "gives no module with a method `embed`"),
+    ],
+    ids=["fails", "classes", "no network"],
+)
+def test_a_network_that_does_not_work_is_told_in_one_line(monkeypatch, layers, top, told):
+    with pytest.raises(UserError, match=told) as caught:
+        networks.from_spec(plugged(monkeypatch, layers, top=top))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_is_found_by_the_name_of_its_file_alone():
+    assert {spec["module"] for spec in plugins.networks().values()} == {path.stem for path in Path(networks.__file__).parent.glob("[!_]*.py")}
+    for name, spec in plugins.networks().items():
+        assert name.lower() == spec["module"]
 
 
 # ---- normalisation ---------------------------------------------------------------------------------------------------
