@@ -7,12 +7,11 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 
-from distillery import plugins
+from distillery import paths, plugins
 from distillery.errors import UserError
 from distillery.layout import normalised
 
@@ -74,6 +73,8 @@ class Study:
         self._check_methods()
         self._check_overrides(schema)
         self.cells = self._expand()
+        if not self.cells:
+            raise UserError("config: grid: has no block, and `imported` no set; a study has at least one of them")
         self._check_imported()
         self._check_distillation_network()
         for cell in self.cells:
@@ -135,6 +136,12 @@ class Study:
     def is_imported(self, method: str) -> bool:
         return method in self.imported
 
+    def imported_files(self, name: str) -> list[str]:
+        """The files that the imported set ``name`` is read from; of folders all that is in them."""
+        entry = self.imported[name]
+        named = [(key, entry[key]) for key in ("file", "labels", "step_size") if isinstance(entry.get(key), (str, list))]
+        return [file for key, value in named for file in paths.files(value, f"imported set {name}: {key}")]
+
     def _is_distilled(self, cell: Cell) -> bool:
         return not self.is_imported(cell.method) and self.methods[cell.method]["kind"] != "coreset"
 
@@ -163,7 +170,7 @@ class Study:
     def normalization(self, cell: Cell) -> str:
         """The space that ``cell``'s images live in: ``channel`` (mean and standard deviation of each channel) or ``zca`` (whitened)."""
         if self.is_imported(cell.method):
-            return self.imported[cell.method]["normalization"]
+            return "zca" if self.imported[cell.method].get("normalization") == "zca" else "channel"
         default = COMMON["normalization"]["default"]
         return self._method_block(cell).get("normalization", default)
 
@@ -197,7 +204,7 @@ class Study:
     def robust(self, cell: Cell) -> dict[str, Any] | None:
         """How the robust scores of a set are measured, on the distillation network: its evaluation's recipe, and ``robust``. ``None``: not at all."""
         settings = _resolve(self.config["evaluate"], self._matched(cell, network=self.config["network"]), drop=("networks",))
-        if not settings["robust"]["models"] or not self._is_distilled(cell):
+        if not settings["robust"]["models"] or not (self._is_distilled(cell) or self.is_imported(cell.method)):
             return None
         return {key: value for key, value in settings.items() if key not in ("models", "curve", "selection")}
 
@@ -312,9 +319,9 @@ class Study:
                 raise UserError(f"{where}: the name {entry['name']!r} is taken; give the imported set another")
             if names.count(entry["name"]) > 1:
                 raise UserError(f"{where}: the name {entry['name']!r} is used twice; names of imported sets must differ")
-            for key in ("file", "labels"):
-                if key in entry and not Path(entry[key]).is_file():
-                    raise UserError(f"{where}: {key} {entry[key]} is missing; give the path of a file that exists")
+            for key in ("file", "labels", "step_size"):
+                if isinstance(entry.get(key), (str, list)):
+                    paths.named(entry[key], f"{where}: {key}")
             if entry["sets"] > 1 and "labels" in entry:
                 raise UserError(f"{where}: an images-and-labels pair holds one set; `sets: {entry['sets']}` goes with a file that holds several")
 
@@ -322,7 +329,17 @@ class Study:
         spec = self.datasets[cell.dataset]
         smallest = spec["smallest_class"]
         held_out = int(self.config["data"]["validation"] * smallest)
+        robust = self.robust(cell)
+        if robust and robust["robust"]["augment"] == "none":
+            raise UserError("config: evaluate.robust: augment none is what the other half of the score is measured with; name an augmentation, such as dsa")
         if self.is_imported(cell.method):
+            if robust and not self._fits(cell.dataset, self.config["network"]):
+                self._too_small("evaluate.robust: network", cell.dataset, self.config["network"])
+            if robust and cell.ipc > smallest - held_out:
+                raise UserError(
+                    f"config: evaluate.robust: {cell.method} has {cell.ipc} images of each class, and the smallest class of {cell.dataset} only "
+                    f"{smallest - held_out} to draw as many from; set robust.models to 0 by an override for it"
+                )
             return
         if cell.ipc > smallest - held_out:
             raise UserError(
@@ -331,9 +348,6 @@ class Study:
             )
         if not self._fits(cell.dataset, self.config["network"]):
             self._too_small("network", cell.dataset, self.config["network"])
-        robust = self.robust(cell)
-        if robust and robust["robust"]["augment"] == "none":
-            raise UserError("config: evaluate.robust: augment none is what the other half of the score is measured with; name an augmentation, such as dsa")
         if self.methods[cell.method]["needs_experts"]:
             settings, recipe = self.method_settings(cell), self.recipe(cell)
             if recipe not in self.config["experts"]:

@@ -222,8 +222,7 @@ class Jobs:
             if rule == "distill":
                 found["experts"] = self._experts(cell)
             else:
-                entry = self.study.imported[cell.method]
-                found["files"] = [entry[key] for key in ("file", "labels") if key in entry]
+                found["files"] = self.study.imported_files(cell.method)
         elif rule in ("evaluate_synthetic", "evaluate_robust"):
             found["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
             if rule == "evaluate_synthetic":
@@ -276,7 +275,7 @@ class Jobs:
             for network in study.evaluation_networks(dataset):
                 for cell in cells:
                     yield _job("evaluate_synthetic", layout.evaluated, **cell.__dict__, network=network)
-            for cell in own:
+            for cell in cells:
                 if study.robust(cell):
                     yield _job("evaluate_robust", layout.robust, **cell.__dict__)
             for network in study.vanilla_networks(dataset):

@@ -17,6 +17,8 @@ from distillery.whitening import Whitening, carried
 if TYPE_CHECKING:
     from distillery.metrics import Metrics
 
+TOLERANCE = 0.01  # of the sum of a row of probabilities: 1000 classes in bfloat16
+
 
 @dataclass
 class SyntheticSet(Dataset):
@@ -175,7 +177,7 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
 
     Raises:
         UserError: wrong number of dimensions or dtype, lengths that differ, values that are not finite, labels out of
-            range.
+            range, soft labels that are no probabilities.
     """
     if images.ndim != 4 or images.dtype != torch.float32 or len(images) == 0:
         raise UserError(
@@ -202,6 +204,21 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
             f"{where}: soft labels are {labels.dtype} of shape {tuple(labels.shape)}; finite float32 (N, {classes}) is "
             "needed"
         )
+    elif wrong := improper(labels):
+        raise UserError(f"{where}: soft labels are no probabilities ({wrong}); the softmax of logits is needed")
+
+
+def improper(labels: torch.Tensor) -> str | None:
+    """Say why soft labels, (N, K) finite floats, are no probabilities; ``None`` where they are.
+
+    Each row must sum to 1 but for what bfloat16 rounds off, and nothing may be below 0: what cross-entropy makes of
+    logits taken for probabilities still trains a network, a bad one.
+    """
+    values = labels.double()
+    lowest, sums = float(values.min()), values.sum(1)
+    if lowest >= 0 and float((sums - 1).abs().max()) <= TOLERANCE:
+        return None
+    return f"lowest {lowest:.3g}, rows that sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}"
 
 
 class Evolution:

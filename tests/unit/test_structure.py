@@ -24,7 +24,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__", "run.__init__"],
     ["errors", "winograd"],
-    ["files", "normalization", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published", "recipe", "scores"],
+    ["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published", "recipe", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening", "jobs"],
     ["sources"],
@@ -34,6 +34,7 @@ FLOORS = [
     ["networks._arithmetic", "networks.*", "augmentations.*"],
     ["networks.__init__", "augmentations.__init__"],
     ["synthetic", "trajectories"],
+    ["foreign"],
     ["imported"],
     ["unroll", "matching"],
     ["methods.base"],

@@ -23,9 +23,10 @@ try:
         from distillery.imported import check
 
         for number, entry in enumerate(STUDY.config["imported"]):
-            check(
+            for line in check(
                 entry, STUDY.datasets[entry["dataset"]], f"config: imported[{number}]"
-            )
+            ):
+                print(f"note: {line}", file=sys.stderr)
 except UserError as error:
     sys.exit(f"error: {error}")
 

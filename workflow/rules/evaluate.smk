@@ -45,8 +45,6 @@ rule evaluate_robust:
         LAYOUT.log("evaluate_robust"),
     benchmark:
         LAYOUT.benchmark("evaluate_robust")
-    wildcard_constraints:
-        init="real|noise",
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads

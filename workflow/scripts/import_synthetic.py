@@ -7,18 +7,15 @@ from distillery.synthetic import SyntheticSet, header
 
 def import_synthetic(*, cell, entry, code, inputs, output):
     dataset = data.load(inputs.data, whitening=whitening.given(inputs.whitening))
-    spec = {"channels": dataset.images.shape[1], "size": dataset.images.shape[2], "classes": dataset.classes}
-    images, labels = imported.read(
-        entry["file"],
-        entry.get("labels"),
-        dataset_spec=spec,
-        ipc=entry["ipc"],
-        number=cell["seed"],
-        sets=entry["sets"],
-        where=f"imported set {entry['name']}",
-    )
+    spec = {"name": cell["dataset"], "channels": dataset.images.shape[1], "size": dataset.images.shape[2]}
+    spec |= {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std}
+    found = imported.read(entry, spec, cell["seed"], where=f"imported set {entry['name']}")
+    for line in found.told:
+        print(line, flush=True)
     about = header(dataset, **cell, settings={}, network=None, iterations=0, code=code)
-    SyntheticSet(images, labels, entry.get("step_size"), about, dataset.whitening).save(output)
+    if found.normalization is not None:
+        about["normalization"] = found.normalization
+    SyntheticSet(found.images, found.labels, found.step_size, about, found.whitening or dataset.whitening).save(output)
 
 
 if __name__ == "__main__":
