@@ -170,13 +170,14 @@ def test_a_method_s_settings_are_all_its_own_and_none_of_another_s(method):
     assert settings == {name: rule["default"] for name, rule in declared.items()} | methods.get(method, {})
 
 
-def test_robust_scores_are_of_distilled_sets_on_the_distillation_network_and_no_part_of_an_evaluation():
+def test_robust_scores_are_of_sets_that_were_made_on_the_distillation_network_and_no_part_of_an_evaluation():
     released = {"name": "released", "dataset": "digits", "file": str(ROOT / "README.md"), "ipc": 1}
     blocks = [{**BLOCK, "init": ["real", "noise"]}, {**BLOCK, "method": ["random", "herding"]}]
     said = {"grid": blocks, "imported": [released], "evaluate__networks": ["MLP"]}
     without, found = study(**said), study(**said, evaluate__robust={"models": 3})
     assert all(without.robust(cell) is None for cell in without.cells)
-    assert [cell for cell in found.cells if found.robust(cell)] == [Cell("digits", "dc", init, 1, 0) for init in ("real", "noise")]
+    distilled = [Cell("digits", "dc", init, 1, 0) for init in ("real", "noise")]
+    assert [cell for cell in found.cells if found.robust(cell)] == [*distilled, Cell("digits", "released", "imported", 1, 0)]
     for cell in found.cells:
         for network in ("ConvNet", "MLP"):
             assert found.evaluation(cell, network) == without.evaluation(cell, network) and "robust" not in found.evaluation(cell, network)
@@ -324,6 +325,42 @@ def test_released_sets_are_cells_one_an_experiment(tmp_path):
     assert found.dataset_names == ["digits", "MNIST"] and found.evaluation(found.cells[-1], "ConvNet")["selection"] is None
 
 
+def test_a_study_of_released_sets_alone_needs_no_block(tmp_path):
+    (tmp_path / "res.pt").touch()
+    released = {"name": "theirs", "dataset": "digits", "file": str(tmp_path / "res.pt"), "ipc": 1}
+    found = study(grid=[], imported=[released], evaluate__robust__models=2)
+    assert found.cells == [Cell("digits", "theirs", "imported", 1, 0)] and found.robust(found.cells[0])["robust"]["models"] == 2
+    assert "grid" in refusal(grid=[]) and "`imported` no set" in refusal(grid=[])
+
+
+def test_robust_scores_of_a_released_set_need_as_many_real_images_and_a_network_that_fits(tmp_path):
+    (tmp_path / "res.pt").touch()
+    released = {"name": "theirs", "dataset": "digits", "file": str(tmp_path / "res.pt"), "ipc": 127}
+    assert study(imported=[released]).cells
+    assert "smallest class of digits only 126 to draw as many from" in refusal(imported=[released], evaluate__robust__models=1)
+    few = {"grid": [], "imported": [{**released, "ipc": 1}], "evaluate__robust__models": 1}
+    assert refusal(**few, network="VGG11").startswith("config: evaluate.robust: network: VGG11 needs images of at least")
+    assert "augment none" in refusal(**few, evaluate__robust__augment="none")
+
+
+def test_the_files_of_a_released_set_are_those_of_its_paths_patterns_and_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("part_10.pt", "part_2.pt", "lr_best.pt", "pictures/1/b.png", "pictures/0/a.png", "labels.pt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    base = {"name": "theirs", "dataset": "digits", "ipc": 1}
+
+    def files(**entry):
+        return [path.removeprefix(f"{tmp_path}/") for path in study(imported=[{**base, **entry}]).imported_files("theirs")]
+
+    assert files(file="~/part_*.pt", labels=str(tmp_path / "labels.pt"), step_size="~/lr_best.pt") == ["part_2.pt", "part_10.pt", "labels.pt", "lr_best.pt"]
+    assert files(file=["~/part_10.pt", "~/part_2.pt"], step_size=0.02) == ["part_10.pt", "part_2.pt"]
+    assert files(file=str(tmp_path / "pictures")) == ["pictures/0/a.png", "pictures/1/b.png"]
+    assert "file ~/no_*.pt fits no file".replace("~", str(tmp_path)) in refusal(imported=[{**base, "file": "~/no_*.pt"}])
+    assert refusal(imported=[{**base, "file": 3}]).startswith("config: imported[0].file: must be a text or a list, not 3")
+    assert "labels_are: must be one of probabilities, logits" in refusal(imported=[{**base, "file": "~/labels.pt", "labels_are": "scores"}])
+
+
 def test_reading_a_config_takes_no_torch():
     """Each job parses the workflow again, and torch takes seconds to import."""
     code = "import sys, distillery.grid, distillery.fingerprint; sys.exit(bool({'torch', 'numpy', 'pandas', 'snakemake'} & sys.modules.keys()))"
@@ -414,7 +451,7 @@ REFUSED = {
     "loops": ({"methods__dc__outer": "aut"}, "methods.dc.outer: must be a whole number of 1 or more or `auto`, not 'aut'"),
     "section": ({"evaluate": None}, "evaluate: must be a block of keys, not None"),
     "method's section": ({"methods": {"dc": None}}, "methods.dc: must be a block of settings, not None"),
-    "grid": ({"grid": []}, "grid: must not be empty, not []"),
+    "grid": ({"grid": []}, "grid: has no block, and `imported` no set; a study has at least one of them"),
     "title": ({"study": ""}, "study: must not be empty, not ''"),
     "width": ({"networks__ConvNet__width": 0}, "networks.ConvNet.width: must be 1 or more, not 0"),
     "share": ({"data__validation": 0.5}, "data.validation: must be below 0.5, not 0.5"),
