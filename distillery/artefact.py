@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,26 @@ def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
         UserError: as :func:`header`.
     """
     return [header(path, rule="that made it")["sha256"] for path in paths]
+
+
+def content(path: str | os.PathLike) -> str:
+    """The digest of a file's content: what the header of an artefact states, and of any other file the SHA-256 (hex) of its bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if Path(path).suffix == ".safetensors":
+        try:
+            return header(path, rule=None)["sha256"]
+        except UserError:  # others write such files too
+            pass
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def contents(named: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The digests of files by name: of one path, or of several."""
+    return {name: [content(path) for path in ([paths] if isinstance(paths, str) else paths)] for name, paths in named.items()}
 
 
 def _damaged(path: str | os.PathLike, rule: str | None, reason: object) -> UserError:

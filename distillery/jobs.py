@@ -3,14 +3,19 @@
 The rules' params and input functions ask here, and so does ``collect``, which compares each artefact's record with it.
 """
 
+import atexit
+import copy
 import functools
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from distillery import plugins
+from distillery.files import write_text
 from distillery.fingerprint import fingerprint
 from distillery.grid import Cell, Study, check_groups
 from distillery.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
@@ -49,6 +54,16 @@ def cell_of(wildcards: Mapping[str, str]) -> Cell:
 def script(rule: str) -> str:
     """The file in ``workflow/scripts`` that a rule runs."""
     return "continual.py" if rule.startswith("continual_") else f"{rule}.py"
+
+
+def recorded(rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job's record says it was asked, as JSON types: its wildcards under ``job``, and its params but for paths of this machine."""
+    found = json.loads(json.dumps({"job": dict(wildcards), **asked}))
+    found.pop("checkpoint", None)
+    if rule == "import_synthetic":
+        # A set travels with its record; what was in the files is told by the digests of the inputs.
+        found["entry"] = {key: value for key, value in found["entry"].items() if key not in ("file", "labels")}
+    return found
 
 
 class Jobs:
@@ -315,6 +330,15 @@ class Jobs:
             found.append(Job("import_synthetic", wildcards, f"{filled(layout.synthetic, cell.__dict__)}/{SET}"))
         return found + self.costing
 
+    def of_results(self) -> dict[str, Any]:
+        """The config without what changes no result: where things run and come from, and what the page is called."""
+        config = copy.deepcopy(self.study.config)
+        config["study"] = "-"
+        for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
+            for key in keys:
+                config[section].pop(key, None)
+        return config
+
     def digest(self) -> str:
         """SHA-256 (hex) of what the study asks of all its jobs, and of which files each reads."""
         total = hashlib.sha256()
@@ -323,6 +347,25 @@ class Jobs:
             asked = [job.rule, job.wildcards, self.asked(job.rule, wildcards), self.inputs(job.rule, wildcards)]
             total.update(json.dumps(asked, sort_keys=True).encode())
         return total.hexdigest()
+
+    def write_asked(self) -> str:
+        """Leave the digest of all that the study asks in the results folder, if another stands there: then it is newer than what was made for
+        another study. Returns the path; where the folder cannot be written to, as a dry run may find, that of a temporary file."""
+        text = f"{self.digest()}\n"
+        try:
+            if Path(self.layout.asked).read_text(encoding="utf-8") == text:
+                return self.layout.asked
+        except (OSError, UnicodeDecodeError):
+            pass
+        try:
+            write_text(self.layout.asked, text)
+        except OSError:
+            folder = tempfile.TemporaryDirectory()
+            atexit.register(folder.cleanup)
+            path = Path(folder.name) / Path(self.layout.asked).name
+            path.write_text(text, encoding="utf-8")
+            return str(path)
+        return self.layout.asked
 
 
 def _job(rule: str, pattern: str, **wildcards: Any) -> Job:

@@ -30,7 +30,8 @@ class SyntheticSet(Dataset):
         step_size: the learning rate that belongs to the set, where the method learns one.
         header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what :class:`Whitening` says), ``classes``,
             ``method``, ``init``, ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are
-            trained on it where its method was published, see :meth:`recipe`; ``None``: not known).
+            trained on it where its method was published, see :meth:`recipe`; ``None``: not known), ``of`` (the method that it is a variant
+            of; ``None``: none), ``experts`` (what it learned from, as ``trajectories.about`` says; ``None``: nothing).
         whitening: of a set in whitened space, whose file carries it: the test images must go the same way, and pictures back.
     """
 
@@ -152,6 +153,8 @@ def header(
     code: str,
     dataset: str,
     protocol: dict[str, Any] | None = None,
+    of: str | None = None,
+    experts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a set says of itself: everything that is needed to use it and to trace it, as JSON types."""
     return {
@@ -160,6 +163,7 @@ def header(
         "normalization": source.normalization,
         "licence": source.licence,
         "method": method,
+        "of": of,
         "init": init,
         "ipc": ipc,
         "seed": seed,
@@ -169,6 +173,7 @@ def header(
         "version": __version__,
         "code": code,
         "protocol": protocol,
+        "experts": experts,
     }
 
 

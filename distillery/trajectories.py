@@ -1,6 +1,7 @@
 """Expert trajectories on the disk: written a shard at a time, read two rows at a time."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,30 @@ from distillery.errors import UserError
 def save(path: str | os.PathLike, trajectories: Tensor, header: dict[str, Any]) -> None:
     """Write a shard: tensor ``trajectories`` (experts, epochs + 1, P) float32, and a header."""
     artefact.save(path, {"trajectories": trajectories}, header)
+
+
+def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
+    """What a set says of the experts that it learned from, as their shards tell it: ``recipe`` (its name), ``number``, ``epochs``,
+    ``settings`` and the content digests of the ``shards``; ``None`` where there are none.
+
+    Raises:
+        UserError: a shard is missing or damaged, or the shards are not of one recipe.
+    """
+    if not paths:
+        return None
+    headers = [artefact.header(path, rule="train_experts") for path in paths]
+    recipes = [{name: header.get(name) for name in ("recipe", "settings", "network", "seed", "code")} for header in headers]
+    for path, recipe in zip(paths, recipes, strict=True):
+        if different := [name for name in recipe if recipe[name] != recipes[0][name]]:
+            raise UserError(f"{path}: its {different[0]} is not that of {paths[0]}; delete them: the rule train_experts makes them anew")
+    settings = recipes[0]["settings"] or {}
+    return {
+        "recipe": recipes[0]["recipe"],
+        "number": len({number for header in headers for number in header.get("numbers", ())}),
+        "epochs": settings.get("epochs"),
+        "settings": settings,
+        "shards": [header["sha256"] for header in headers],
+    }
 
 
 class Experts:

@@ -9,15 +9,17 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
 
 import torch
 
-from distillery import device
+from distillery import artefact, device
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.files import write_text
+from distillery.jobs import recorded
 from distillery.metrics import sealed
 from distillery.run import meter, provenance
 from distillery.run.progress import Progress, log
@@ -47,12 +49,42 @@ class Run:
         self._bars.append(Progress(total, label, unit))
         return self._bars[-1]
 
-    def save_cost(self, path: str, *, rule: str, code: str, settings: dict[str, Any], **identity: Any) -> None:
-        """Write what this job took so far: seconds, peak memory, device, versions, and what it ran. The one artefact that holds times."""
-        self._meter.__exit__()
-        record = {"rule": rule, **identity, **self._meter.record(), **self._code, "code": code, "started": self._started, "settings": settings}
+    def stop_clock(self) -> None:
+        """What the job does from now on is no part of its cost."""
+        if self._meter.seconds is None:
+            self._meter.__exit__()
+
+    def save_cost(
+        self, path: str, *, rule: str, asked: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, Any], **identity: Any
+    ) -> None:
+        """Write the job's record: what it took (seconds, peak memory, device, versions) and what it was made from. The one artefact that
+        holds times.
+
+        Args:
+            asked: as :func:`asked` gives it.
+            inputs, outputs: paths by name, of files that are there; of what was made, tensors and tables are noted.
+        """
+        self.stop_clock()
+        made = [str(file) for _, file in outputs.items() if Path(file).suffix in (".safetensors", ".csv")]
+        record = {
+            "rule": rule,
+            **identity,
+            **self._meter.record(),
+            **self._code,
+            "code": asked["code"],
+            "started": self._started,
+            "settings": asked["settings"],
+            "asked": asked,
+            "inputs": artefact.contents(dict(inputs.items())),
+            "outputs": {Path(file).name: artefact.content(file) for file in made},
+        }
         record = json.loads(json.dumps(record))  # as it is read again: tuples are lists
         write_text(path, json.dumps(sealed(record), indent=1, sort_keys=True) + "\n")
+
+
+def asked(rule: str, params: Any, wildcards: Any) -> dict[str, Any]:
+    """What a job was asked, for its record: the params and wildcards of Snakemake as they are before anything runs."""
+    return recorded(rule, dict(wildcards.items()), dict(params.items()))
 
 
 @contextlib.contextmanager
@@ -64,6 +96,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
             study's, whatever cores Snakemake has to give: another number changes the last bits of a result.
     """
     handler = logging.FileHandler(log_path, mode="w", encoding="utf-8")
+    _hold(handler.stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -71,6 +104,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
     logging.raiseExceptions = False  # a log that cannot be written to, on a full disk say, is no reason to fail
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(handler)
+    log.info("began %s", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
     # a job of its terminal as SIGINT: the same, with whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -104,6 +138,16 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
         log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
         handler.close()
+
+
+def _hold(stream: IO[str]) -> None:
+    """Keep a lock on the log for as long as this process lives: a log without an end is then known for that of a running job, or not."""
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # not on Windows, nor on every file system
+        pass
 
 
 def _cannot_write(error: Exception) -> str | None:

@@ -1,5 +1,6 @@
 """What every job shares: how it logs, how it fails, what it leaves when it is stopped, and which device it takes."""
 
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery import device, files
+from distillery import artefact, device, files
 from distillery.errors import UserError
 from distillery.run import job
 from distillery.run import progress as shown
@@ -61,7 +62,8 @@ def test_a_job_logs_where_it_runs_what_was_warned_of_and_that_it_is_done(log, ca
         warnings.warn("mind the gap", stacklevel=1)
         assert run.threads == 1 == torch.get_num_threads() and run.compute.precision == "float32"
     lines = log.read_text().splitlines()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d on .+ with 1 threads", lines[0]) and lines[-1].endswith(" done")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d began \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", lines[0])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d on .+ with 1 threads", lines[1]) and lines[-1].endswith(" done")
     assert any("mind the gap" in line for line in lines) and not any("earlier" in line for line in lines)
     assert capsys.readouterr() == ("", "")
 
@@ -82,11 +84,22 @@ def test_a_job_on_the_cpu_computes_deterministically_and_does_not_import_the_com
     assert done.returncode == 0, done.stderr
 
 
-def test_a_job_s_cost_says_what_ran_where_and_how_long(log, tmp_path):
+def test_a_job_s_cost_says_what_ran_where_and_how_long_and_of_what(log, tmp_path):
+    read, made, picture = (tmp_path / name for name in ("data.safetensors", "metrics.csv", "synthetic.png"))
+    artefact.save(read, {"images": torch.zeros(3)}, {"spec": {}})
+    made.write_text("a,b\n")
+    picture.write_bytes(b"")
+    asked = {"job": {"dataset": "digits", "ipc": "1"}, "code": "abc", "settings": {"iterations": 3}, "seed": 7}
+    outputs = {"metrics": str(made), "picture": str(picture), "cost": str(tmp_path / "cost.json")}
     with job.run(str(log), COMPUTE) as run:
         time.sleep(0.05)
-        run.save_cost(str(tmp_path / "cost.json"), rule="distill", code="abc", settings={"iterations": 3}, dataset="digits", ipc=1)
+        run.stop_clock()
+        time.sleep(0.1)
+        given = {"asked": asked, "inputs": {"data": str(read), "experts": []}, "outputs": outputs}
+        run.save_cost(outputs["cost"], rule="distill", **given, dataset="digits", ipc=1)
     cost = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["asked"] == asked and cost["inputs"] == {"data": artefact.digests([read]), "experts": []}
+    assert cost["outputs"] == {"metrics.csv": hashlib.sha256(b"a,b\n").hexdigest()} and cost["seconds"] < 0.15
     assert {key: cost[key] for key in ("rule", "code", "settings", "dataset", "ipc", "threads")} == {
         "rule": "distill",
         "code": "abc",

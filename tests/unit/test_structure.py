@@ -27,6 +27,7 @@ FLOORS = [
     ["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published", "recipe", "scores"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening", "jobs"],
+    ["records"],
     ["sources"],
     ["datasets.*"],
     ["networks._layers", "augmentations._operations"],

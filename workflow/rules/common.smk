@@ -32,6 +32,9 @@ except UserError as error:
 
 LAYOUT = Layout(STUDY.config["results"])
 JOBS = Jobs(STUDY, LAYOUT)
+ASKED = LAYOUT.asked
+if workflow.is_main_process:
+    ASKED = JOBS.write_asked()
 
 
 wildcard_constraints:

@@ -5,6 +5,8 @@ rule collect:
     input:
         metrics=[job.metrics for job in JOBS.measuring],
         costs=[job.record for job in JOBS.costing],
+        # Newer than the summary where the study has changed: Snakemake's own memory of params may be lost.
+        asked=ASKED,
     output:
         summary=LAYOUT.summary,
         costs=LAYOUT.costs,
@@ -22,6 +24,7 @@ rule collect:
         runtime=10,
     params:
         code=code("collect"),
+        config=lambda wildcards: JOBS.of_results(),
     message:
         "Collecting every measurement"
     script:

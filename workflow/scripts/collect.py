@@ -1,10 +1,11 @@
-"""Put every measurement of the study into one table, every job's cost into one list, and note what the two hold."""
+"""Put every measurement of the study into one table, every job's cost into one list, if all is what the study asks for, and note what the two hold."""
 
-from distillery import files, metrics
+from distillery import files, metrics, records
 from distillery.run import job
 
 
-def collect(*, inputs, outputs):
+def collect(*, config, inputs, outputs):
+    records.check(records.jobs_of(config))
     metrics.collect(inputs.metrics, outputs.summary)
     metrics.collect_costs(inputs.costs, outputs.costs)
     files.write_sums(outputs.sums, [outputs.summary, outputs.costs])
@@ -12,4 +13,4 @@ def collect(*, inputs, outputs):
 
 if __name__ == "__main__":
     with job.run(snakemake.log[0]):
-        collect(inputs=snakemake.input, outputs=snakemake.output)
+        collect(config=snakemake.params.config, inputs=snakemake.input, outputs=snakemake.output)

@@ -7,7 +7,7 @@ from distillery.run import job
 from distillery.synthetic import SyntheticSet
 
 
-def continual(run, *, identity, strategy, network, groups, settings, seed, code, inputs, outputs):
+def continual(run, *, identity, strategy, network, groups, settings, seed, asked, inputs, outputs):
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening if "whitening" in inputs.keys() else []))
     images, labels = learning.limited(dataset.images, dataset.labels, settings.get("images_per_class", 0))
     metrics = Metrics(rule="continual", **identity, network=network["name"], strategy=strategy)
@@ -47,9 +47,8 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, code,
         if "finetuned" in outputs.keys():
             artefact.save(outputs.finetuned, *learning.packed(finals, history))
     metrics.save(outputs.metrics)
-    run.save_cost(
-        outputs.cost, rule="continual", code=code, settings=settings, **identity, network=network["name"], strategy=strategy
-    )
+    told = {**identity, "network": network["name"], "strategy": strategy}
+    run.save_cost(outputs.cost, rule="continual", asked=asked, inputs=inputs, outputs=outputs, **told)
 
 
 if __name__ == "__main__":
@@ -62,7 +61,7 @@ if __name__ == "__main__":
             groups=snakemake.params.groups,
             settings=snakemake.params.settings,
             seed=snakemake.params.seed,
-            code=snakemake.params.code,
+            asked=job.asked("continual", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

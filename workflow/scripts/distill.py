@@ -2,17 +2,17 @@
 
 import importlib
 
-from distillery import data, pictures, streams, whitening
+from distillery import data, pictures, streams, trajectories, whitening
 from distillery.artefact import digests
 from distillery.checkpoint import Checkpoint
+from distillery.errors import named
 from distillery.methods.base import Task, initial_images
 from distillery.metrics import Metrics
 from distillery.run import job
 from distillery.synthetic import Evolution, SyntheticSet, header
-from distillery.trajectories import Experts
 
 
-def distill(run, *, cell, module, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, inputs, outputs):
+def distill(run, *, cell, module, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, asked, inputs, outputs):
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, validation, seed).train_index
     images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
@@ -35,11 +35,14 @@ def distill(run, *, cell, module, network, settings, protocol, snapshots, valida
         recorder=evolution,
         compute=run.compute,
         flip_allowed=dataset.horizontal_flip,
-        experts=Experts(inputs.experts, run.device) if inputs.experts else None,
+        experts=trajectories.Experts(inputs.experts, run.device) if inputs.experts else None,
         checkpoint=saved,
     )
-    result = importlib.import_module(f"distillery.methods.{module}").distill(task)
-    about = header(dataset, **cell, settings=settings, network=network, iterations=iterations, code=code, protocol=protocol)
+    variant_of = module if module != cell["method"] else None
+    with named(variant_of and f"{cell['method']} (a variant of {module})"):
+        result = importlib.import_module(f"distillery.methods.{module}").distill(task)
+    made = {"settings": settings, "network": network, "iterations": iterations, "code": code, "protocol": protocol}
+    about = header(dataset, **cell, **made, of=variant_of, experts=trajectories.about(inputs.experts))
     synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about, dataset.whitening)
     synthetic.save(outputs.synthetic)
     evolution.save(outputs.evolution, about)
@@ -47,7 +50,7 @@ def distill(run, *, cell, module, network, settings, protocol, snapshots, valida
     metrics = Metrics(rule="distill", **cell)
     evolution.record(metrics)
     metrics.save(outputs.metrics)
-    run.save_cost(outputs.cost, rule="distill", code=code, settings=settings, **cell)
+    run.save_cost(outputs.cost, rule="distill", asked=asked, inputs=inputs, outputs=outputs, **cell)
     saved.finish()
 
 
@@ -66,6 +69,7 @@ if __name__ == "__main__":
             code=snakemake.params.code,
             compute=snakemake.params.compute,
             checkpoint=snakemake.params.checkpoint,
+            asked=job.asked("distill", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

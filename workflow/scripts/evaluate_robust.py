@@ -7,7 +7,7 @@ from distillery.run import job
 from distillery.synthetic import SyntheticSet
 
 
-def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inputs, outputs):
+def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):
     dataset = data.load(inputs.data, run.device)
     synthetic = SyntheticSet.load(inputs.synthetic)
     rows = data.split(dataset, validation, seed).train_index
@@ -37,7 +37,8 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, code, inp
         progress=run.progress(different * models * recipe.epochs, "robustness", "epoch"),
     )
     metrics.save(outputs.metrics)
-    run.save_cost(outputs.cost, rule="evaluate_robust", code=code, settings=settings, **cell, network=network["name"])
+    told = {**cell, "network": network["name"]}
+    run.save_cost(outputs.cost, rule="evaluate_robust", asked=asked, inputs=inputs, outputs=outputs, **told)
 
 
 if __name__ == "__main__":
@@ -49,7 +50,7 @@ if __name__ == "__main__":
             settings=snakemake.params.settings,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
-            code=snakemake.params.code,
+            asked=job.asked("evaluate_robust", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

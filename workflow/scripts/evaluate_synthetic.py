@@ -9,12 +9,12 @@ from distillery.run import job
 from distillery.synthetic import SyntheticSet, load_evolution
 
 
-def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, inputs, outputs):
+def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):
     dataset = data.load(inputs.data, run.device)
     synthetic = SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.
     tests = synthetic.normalise(dataset.test_images), dataset.test_labels
-    selection = settings.pop("selection")
+    selection = settings["selection"]
     recipe_of = functools.partial(Recipe.of, settings)
     recipe = recipe_of(synthetic.step_size)
     metrics = Metrics(rule="evaluate_synthetic", **cell, network=network["name"])
@@ -40,7 +40,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
         **shared,
     )
     networks.record_training(metrics, network, len(synthetic), recipe.epochs)
-    run.save_cost(outputs.cost, rule="evaluate_synthetic", code=code, settings=settings, **cell, network=network["name"])
+    run.stop_clock()  # selection is no part of what a set costs its user
     if selection:
         held = data.split(dataset, validation, seed).validation_index
         frames = load_evolution(inputs.evolution, synthetic.labels, run.device)
@@ -57,6 +57,8 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, code, 
             **shared,
         )
     metrics.save(outputs.metrics)
+    told = {**cell, "network": network["name"]}
+    run.save_cost(outputs.cost, rule="evaluate_synthetic", asked=asked, inputs=inputs, outputs=outputs, **told)
 
 
 if __name__ == "__main__":
@@ -68,7 +70,7 @@ if __name__ == "__main__":
             settings=snakemake.params.settings,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
-            code=snakemake.params.code,
+            asked=job.asked("evaluate_synthetic", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

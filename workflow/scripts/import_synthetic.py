@@ -1,11 +1,11 @@
 """Take over one set that others released."""
 
-from distillery import data, imported, whitening
+from distillery import artefact, data, imported, whitening
 from distillery.run import job
 from distillery.synthetic import SyntheticSet, header
 
 
-def import_synthetic(*, cell, entry, code, inputs, output):
+def import_synthetic(*, cell, entry, code, asked, inputs, output):
     dataset = data.load(inputs.data, whitening=whitening.given(inputs.whitening))
     spec = {"name": cell["dataset"], "channels": dataset.images.shape[1], "size": dataset.images.shape[2]}
     spec |= {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std}
@@ -13,6 +13,7 @@ def import_synthetic(*, cell, entry, code, inputs, output):
     for line in found.told:
         print(line, flush=True)
     about = header(dataset, **cell, settings={}, network=None, iterations=0, code=code)
+    about |= {"asked": asked, "inputs": artefact.contents(dict(inputs.items()))}
     if found.normalization is not None:
         about["normalization"] = found.normalization
     SyntheticSet(found.images, found.labels, found.step_size, about, found.whitening or dataset.whitening).save(output)
@@ -24,6 +25,7 @@ if __name__ == "__main__":
             cell=snakemake.params.cell,
             entry=snakemake.params.entry,
             code=snakemake.params.code,
+            asked=job.asked("import_synthetic", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             output=snakemake.output.synthetic,
         )

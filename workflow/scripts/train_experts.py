@@ -8,7 +8,7 @@ from distillery.run import job
 from distillery.training import Recipe
 
 
-def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, compute, checkpoint, inputs, outputs):
+def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, compute, checkpoint, asked, inputs, outputs):
     images = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(images, validation, seed).train_index
     metrics = Metrics(rule="train_experts", dataset=dataset, network=network["name"])
@@ -37,10 +37,13 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
         checkpoint=saved,
     )
     trajectories.save(
-        outputs.trajectories, rows_of_experts, {"dataset": dataset, "network": network, "recipe": settings, "code": code}
+        outputs.trajectories,
+        rows_of_experts,
+        {"dataset": dataset, "recipe": recipe, "numbers": numbers, "settings": settings, "network": network, "seed": seed, "code": code},
     )
     metrics.save(outputs.metrics)
-    run.save_cost(outputs.cost, rule="train_experts", code=code, settings=settings, dataset=dataset, network=network["name"])
+    told = {"dataset": dataset, "recipe": recipe, "network": network["name"]}
+    run.save_cost(outputs.cost, rule="train_experts", asked=asked, inputs=inputs, outputs=outputs, **told)
     saved.finish()
 
 
@@ -58,6 +61,7 @@ if __name__ == "__main__":
             code=snakemake.params.code,
             compute=snakemake.params.compute,
             checkpoint=snakemake.params.checkpoint,
+            asked=job.asked("train_experts", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -6,7 +6,7 @@ from distillery.recipe import Recipe
 from distillery.run import job
 
 
-def train_vanilla(run, *, dataset, network, settings, seed, code, inputs, outputs):
+def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outputs):
     images = data.load(inputs.data, run.device)
     recipe = Recipe.of(settings)
     identity = {"dataset": dataset, "method": "whole", "network": network["name"]}
@@ -28,7 +28,7 @@ def train_vanilla(run, *, dataset, network, settings, seed, code, inputs, output
     )
     networks.record_training(metrics, network, len(images.labels), recipe.epochs)
     metrics.save(outputs.metrics)
-    run.save_cost(outputs.cost, rule="train_vanilla", code=code, settings=settings, **identity)
+    run.save_cost(outputs.cost, rule="train_vanilla", asked=asked, inputs=inputs, outputs=outputs, **identity)
 
 
 if __name__ == "__main__":
@@ -39,7 +39,7 @@ if __name__ == "__main__":
             network=snakemake.params.network,
             settings=snakemake.params.settings,
             seed=snakemake.params.seed,
-            code=snakemake.params.code,
+            asked=job.asked("train_vanilla", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

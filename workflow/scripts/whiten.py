@@ -1,13 +1,14 @@
 """Fit the whitening of a dataset to the training images that distillation sees."""
 
-from distillery import data, whitening
+from distillery import artefact, data, whitening
 from distillery.run import job
 
 
-def whiten(*, dataset, validation, seed, code, inputs, output):
+def whiten(*, dataset, validation, seed, asked, inputs, output):
     images = data.load(inputs.data)
     rows = data.split(images, validation, seed).train_index
-    whitening.fit(images.images[rows]).save(output, {"dataset": dataset, "images": len(rows), "code": code})
+    about = {"dataset": dataset, "images": len(rows), "asked": asked, "inputs": artefact.contents({"data": inputs.data})}
+    whitening.fit(images.images[rows]).save(output, about)
 
 
 if __name__ == "__main__":
@@ -16,7 +17,7 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
-            code=snakemake.params.code,
+            asked=job.asked("whiten", snakemake.params, snakemake.wildcards),
             inputs=snakemake.input,
             output=snakemake.output.whitening,
         )
