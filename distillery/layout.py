@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 CELL = "{dataset}/{method}/{init}/ipc{ipc}/seed{seed}"
@@ -40,6 +41,11 @@ def normalised(results: str) -> str:
 def filled(pattern: str, wildcards: Mapping[str, Any]) -> str:
     """A path from its pattern."""
     return pattern.format(**wildcards)
+
+
+def standing(results: str | os.PathLike, stage: str, name: str) -> list[Path]:
+    """The files of a name below one stage of a results folder (``synthetic``, ``evaluate``, ``experts`` …), whatever study made them."""
+    return sorted((Path(results) / stage).rglob(name))
 
 
 class Layout:

@@ -304,8 +304,6 @@ class _Study:
         self.provenance = provenance or {}
         self.summary = summarise(self.metrics)
         self.titles = _plugin_titles()
-        # MTT by name too: a study of another version's methods may still be shown.
-        self.needs_experts = {"mtt": True} | {name: found["needs_experts"] for name, found in plugins.methods().items()}
         names = {name for name in self.metrics["dataset"] if name} | {str(h.get("dataset", "")) for _, h in self.sets}
         self.datasets = sorted((name for name in names if name), key=lambda name: _rank(DATASET_ORDER, name))
         methods = {name for name in self.metrics["method"] if name} | {str(h.get("method", "")) for _, h in self.sets}
@@ -713,7 +711,7 @@ def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> 
             )
             if value is not None and method not in CORESETS:
                 budget[name] = value
-        experts = _experts(study, header)
+        experts = _experts(header)
         if experts is not None and method not in CORESETS:
             budget["experts"] = experts
     epochs = rows[(rows["selection"] == "last") & rows["epoch"].notna()]["epoch"]
@@ -726,32 +724,9 @@ def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> 
     return budget
 
 
-def _resolved(block: Any, cell: dict) -> dict:
-    """A config block's settings for a cell: its own, then those of each override whose ``when`` matches."""
-    block = block if isinstance(block, dict) else {}
-    settings = {key: value for key, value in block.items() if key != "overrides"}
-    for override in block.get("overrides") or []:
-        when = override.get("when", {})
-        if all(cell.get(key) in (wanted if isinstance(wanted, list) else [wanted]) for key, wanted in when.items()):
-            settings |= {key: value for key, value in override.items() if key != "when"}
-    return settings
-
-
-def _variant_of(study: _Study, method: str) -> str:
-    """The method that a block of the config varies; a method's own name otherwise."""
-    block = (study.config.get("methods") or {}).get(method)
-    return block.get("of", method) if isinstance(block, dict) else method
-
-
-def _experts(study: _Study, header: dict) -> int | None:
-    """How many experts the set's method learned from, as the config says."""
-    experts = study.config.get("experts")
-    if not isinstance(experts, dict) or not study.needs_experts.get(_variant_of(study, str(header.get("method")))):
-        return None
-    methods = study.config.get("methods") or {}
-    recipe = _resolved(methods.get(header["method"]), header).get("experts", "default")
-    number = _resolved(experts.get(recipe), header).get("number")
-    return number if isinstance(number, int) else None
+def _experts(header: dict) -> int | None:
+    """How many experts a set learned from."""
+    return (header.get("experts") or {}).get("number")
 
 
 BUDGET_COLUMNS = {
@@ -797,8 +772,8 @@ def _budgets(study: _Study, dataset: str) -> dict | None:
 def _expert_notes(study: _Study, dataset: str) -> list[str]:
     """Where a method that learns from experts had less than its authors gave it."""
     found: dict[tuple, list[int]] = {}
-    for name, method, init, ipc in study.headers:
-        theirs = published.budget(_variant_of(study, method), dataset, ipc)
+    for (name, method, init, ipc), header in study.headers.items():
+        theirs = published.budget(header.get("of") or method, dataset, ipc)
         if name != dataset or init == "imported" or ipc is None or "experts" not in theirs:
             continue
         ours = _our_budget(study, dataset, method, ipc)

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from distillery import grid, plugins, published
+from distillery import layout, published
 from distillery.errors import UserError
 from distillery.files import write_text
 from distillery.metrics import read_cost
@@ -47,17 +47,16 @@ SAME = "published budget"
 # --- Records --------------------------------------------------------------------------------------------------------
 
 
-def record(results: str | Path, command: str, variants: Mapping[str, str] | None = None) -> dict[str, Any]:
+def record(results: str | Path, command: str) -> dict[str, Any]:
     """What a results folder has measured so far, as JSON types; the same folder gives the same record.
 
     Args:
         results: the folder of one study, finished or not: what exists is recorded.
         command: how the study was run, as one would type it.
-        variants: the method that each variant of the study's config (``of``) is one of; a set's file has its own name only.
 
     Returns:
-        ``format``, ``command``, ``left_out`` (evaluations older than their set, or without one: they say nothing about
-        the set that is there), ``contexts`` (each a device, versions, code and commit; jobs refer to them by number) and
+        ``format``, ``command``, ``left_out`` (evaluations of another set than the one that is there: they say nothing
+        about it), ``contexts`` (each a device, versions, code and commit; jobs refer to them by number) and
         ``cells``: ``dataset``, ``method``, ``init``, ``ipc`` (``None``: the whole set), ``network``, ``settings`` (of
         the method), for a variant ``of``, ``distilled_with`` (the network), ``normalization``, ``experts`` (``number``, ``epochs``,
         ``seconds`` …, or ``None``), ``evaluation`` (its settings) and ``sets``, one a seed: ``set`` and ``evaluation``
@@ -71,39 +70,39 @@ def record(results: str | Path, command: str, variants: Mapping[str, str] | None
     """
     from distillery import artefact  # late, as is the report below: rendering needs no torch
 
-    variants = variants or {}
     results = Path(results)
     if not results.is_dir():
         raise UserError(f"{results}: is no folder; give the results folder of a study, such as results/quickstart")
     sets = {}
-    for path in sorted((results / "synthetic").rglob("synthetic.safetensors")):
+    for path in layout.standing(results, "synthetic", layout.SET):
         header = artefact.header(path, rule="distill or import_synthetic")
         # A set that others released has cost us nothing.
-        beside = path.with_name("cost.json")
+        beside = path.with_name(layout.COST)
         sets[_key(header)] = header, read_cost(beside, unsealed=True) if beside.exists() else {}
-    recipes = _recipes(results)
+    shards = _shard_seconds(results)
     cells: dict[str, dict] = {}
     left_out = 0
     for stage, rule in (("evaluate", "evaluate_synthetic"), ("vanilla", "train_vanilla"), ("continual", "continual")):
-        for path in sorted((results / stage).rglob("cost.json")):
+        for path in layout.standing(results, stage, layout.COST):
             cost = read_cost(path, unsealed=True)
-            accuracies, groups = _accuracies(path.with_name("metrics.csv"), stage == "continual")
+            accuracies, groups = _accuracies(path.with_name(layout.METRICS), stage == "continual")
             if cost.get("rule") != rule or not accuracies:
                 continue
             header, made = sets.get(_key(cost), (None, {})) if cost.get("ipc") else ({}, {})
-            if header is None or _before(cost, made):
+            if header is None or not _measured_on(cost, header, made):
                 left_out += 1
                 continue
             cell = {
                 **dict(zip(CELL, _key(cost))),
-                **({"of": variants[header["method"]]} if header.get("method") in variants else {}),
+                **({"of": header["of"]} if header.get("of") else {}),
                 **({"strategy": cost.get("strategy"), "groups": groups} if groups else {}),
                 "network": cost.get("network"),
                 "settings": header.get("settings") or {},
                 "distilled_with": header.get("network"),
                 "normalization": (header.get("normalization") or {}).get("kind"),
-                "experts": _experts(recipes, header, made, variants.get(header.get("method"), header.get("method"))),
-                "evaluation": cost.get("settings") or {},
+                "experts": _experts(header, shards),
+                # Of what was selected the accuracies tell.
+                "evaluation": {name: value for name, value in (cost.get("settings") or {}).items() if name != "selection"},
             }
             one = {
                 "seed": cost.get("seed"),
@@ -204,43 +203,31 @@ def _before(one: Mapping, other: Mapping) -> bool:
     return first is not None and second is not None and first < second
 
 
-def _recipes(results: Path) -> list[dict[str, Any]]:
-    """Every expert recipe of the folder, with its shards' costs and the numbers of the experts in them."""
-    from distillery import report
-
-    found: dict[tuple, dict] = {}
-    for path in sorted((results / "experts").rglob("cost.json")):
-        cost, beside = read_cost(path, unsealed=True), path.with_name("metrics.csv")
-        if not beside.exists():
-            continue
-        numbers = set(report.read_metrics(beside)["model"].dropna())
-        name = path.parent.parent.name  # a recipe's shards stand in a folder of its name, which no file of theirs holds
-        about = {"recipe": name, **{key: cost.get(key) for key in ("dataset", "network", "settings")}}
-        found.setdefault(_text(about), {**about, "shards": []})["shards"].append((cost, numbers))
-    return list(found.values())
+def _measured_on(cost: Mapping, header: Mapping, made: Mapping) -> bool:
+    """Whether an evaluation is of the set that is there: by the digest of what it read, or where an earlier version noted none, by the times."""
+    read = cost.get("inputs") or {}
+    named = read.get("synthetic") or read.get("memory")
+    return header.get("sha256") in named if named else not _before(cost, made)
 
 
-def _experts(recipes: list[dict], header: Mapping, made: Mapping, method: str | None) -> dict[str, Any] | None:
-    """The experts that a set learned from. A set does not say which recipe was its own: of several that could be, the
-    least is told, so that nothing is shown as more than it was."""
-    # By name too: a record may be made of a study of another version's methods.
-    if not plugins.methods().get(method, {"needs_experts": method == "mtt"})["needs_experts"]:
+def _shard_seconds(results: Path) -> dict[str, float]:
+    """What each shard of experts in the folder took, by the digest of its content."""
+    found = {}
+    for path in layout.standing(results, "experts", layout.COST):
+        cost = read_cost(path, unsealed=True)
+        found |= dict.fromkeys((cost.get("outputs") or {}).values(), cost.get("seconds") or 0)
+    return found
+
+
+def _experts(header: Mapping, shards: Mapping[str, float]) -> dict[str, Any] | None:
+    """The experts that a set says it learned from, and what their training took; without ``seconds`` where not all shards are there."""
+    told = header.get("experts")
+    if not told:
         return None
-    settings, candidates = header["settings"], []
-    for recipe in recipes:
-        epochs = (recipe["settings"] or {}).get("epochs", 0)
-        # A shard that was trained after the set was begun is none that it read.
-        shards = [(cost, numbers) for cost, numbers in recipe["shards"] if not _before(made, cost)]
-        number = len(set().union(*(numbers for _, numbers in shards)))
-        reached = grid.last_epoch(settings)
-        same = (recipe["dataset"], recipe["network"]) == (header.get("dataset"), (header.get("network") or {}).get("name"))
-        if same and number and epochs >= reached:
-            seconds = round(sum(cost.get("seconds") or 0 for cost, _ in shards), 2)
-            candidates.append({"number": number, "epochs": epochs, "seconds": seconds, "recipe": recipe["recipe"], "settings": recipe["settings"]})
-    if not candidates:
-        return None
-    least = min(candidates, key=lambda one: (one["number"], one["epochs"], one["recipe"]))
-    return least | ({"possible_recipes": sorted(one["recipe"] for one in candidates)} if len(candidates) > 1 else {})
+    found = {name: told[name] for name in ("number", "epochs", "recipe", "settings")}
+    if set(told["shards"]) <= shards.keys():
+        found["seconds"] = round(sum(shards[shard] for shard in told["shards"]), 2)
+    return found
 
 
 def _of(cell: Mapping) -> str:
@@ -604,7 +591,7 @@ def _time(cell: Mapping) -> str:
         seconds = [one[job]["seconds"] for one in cell["sets"] if one[job] and one[job]["seconds"] is not None]
         if seconds:
             parts.append(f"{_seconds(statistics.fmean(seconds))} {word}")
-    if cell["experts"]:
+    if "seconds" in (cell["experts"] or {}):
         parts.append(f"{_seconds(cell['experts']['seconds'])} experts")
     return ", ".join(parts)
 
@@ -688,9 +675,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--name", required=True, help="the record's name; a record of this name is replaced")
     add.add_argument("--keep", action="store_true", help="keep the sets of a record of this name that the folder does not have")
     add.add_argument("--command", dest="as_run", required=True, metavar="COMMAND", help="how the study was run")
-    add.add_argument(
-        "--variant", action="append", default=[], metavar="NAME=METHOD", help="the method that a variant of the study is one of, whose figures stand beside it"
-    )
     again = actions.add_parser("render", help="write the document from the records")
     again.add_argument("--check", action="store_true", help="write nothing; fail where the document is not what the records give")
     for action in (add, again):
@@ -707,10 +691,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.action == "add":
         if not re.fullmatch(r"\w[\w.-]*", arguments.name):
             raise UserError(f"--name {arguments.name!r}: must be letters, digits, `.`, `_` and `-`, such as mnist-cpu")
-        pairs = [tuple(text.partition("=")[::2]) for text in arguments.variant]
-        if wrong := next((pair for pair in pairs if not pair[0] or pair[1] not in METHODS), None):
-            raise UserError(f"--variant {'='.join(wrong)}: must be NAME=METHOD with one of {', '.join(METHODS[:-1])}, such as dc_lean=dc")
-        found = record(arguments.results, arguments.as_run, dict(pairs))
+        found = record(arguments.results, arguments.as_run)
         path = arguments.docs / RECORDS / f"{arguments.name}.json"
         if arguments.keep and path.exists():
             found = joined(found, load(arguments.docs)[arguments.name])
