@@ -25,13 +25,18 @@ class Command(NamedTuple):
 
 
 def _declare_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
+    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors, or what others released")
+    parser.add_argument("--labels", metavar="FILE", help="the labels_*.pt beside an images_*.pt")
 
 
 def _info(given: argparse.Namespace) -> None:
-    from distillery import export, load
+    from distillery import artefact, export, imported, load
 
-    rows = export.describe(load(given.set))
+    own = Path(given.set, export.SET) if Path(given.set, export.SET).is_file() else Path(given.set)
+    if artefact.is_one(own) or not own.exists():
+        rows = export.describe(load(own))
+    else:
+        rows = imported.describe(given.set, given.labels)
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:{width}}  {text}" for name, text in rows))
 
@@ -63,7 +68,7 @@ def _reproduction(given: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "info": Command("say what a synthetic set is", _declare_info, _info),
+    "info": Command("say what a synthetic set is, of ours or of others", _declare_info, _info),
     "export": Command("write a synthetic set as pictures and labels, or for a dataset hub", _declare_export, _export),
     "reproduction": Command("record what was run, beside the published figures", _declare_reproduction, _reproduction),
 }

@@ -68,6 +68,15 @@ def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
     return found
 
 
+def is_one(path: str | os.PathLike) -> bool:
+    """Say whether a file begins as an artefact of ours does, whole or not."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 12)[8:].lstrip(b" ").startswith(b'{"__metadata__":{"header":')
+    except OSError:
+        return False
+
+
 def load(path: str | os.PathLike, *, rule: str | None, check: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """All tensors (on the CPU) and the header of an artefact.
 

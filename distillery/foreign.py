@@ -1,7 +1,10 @@
-"""Files of others, read into tensors within plain containers. Nothing in a file is trusted, and no code in it runs.
+"""Files of others, read into tensors within plain containers. Nothing in a file is trusted, and no
+code in it runs.
 
-Read are what ``torch.save`` writes (zipped, as since torch 1.6, or older), safetensors (our own sets with their header),
-NumPy's ``.npy`` and ``.npz``, and folders: pictures in a folder for each class, and what ``distillery export`` writes.
+Read are what ``torch.save`` writes (zipped, as since torch 1.6, or older), safetensors (our own
+sets with their header),
+NumPy's ``.npy`` and ``.npz``, and folders: pictures in a folder for each class, and what
+``distillery export`` writes.
 What the numbers mean is not decided here.
 """
 
@@ -27,12 +30,14 @@ from distillery.errors import UserError
 from distillery.synthetic import SyntheticSet
 from distillery.whitening import Whitening
 
-# Five sets of CIFAR-100 at 50 images a class are 0.3 GB. The file and a float32 copy of one set must fit the memory of
-# the rule import_synthetic, 4 GB.
+# Five sets of CIFAR-100 at 50 images a class are 0.3 GB. The file and a float32 copy of one set
+# must fit the memory of the rule import_synthetic, 4 GB.
 FILE_BYTES = 1 << 31
-# The pickle lists tensors and accuracies but holds no pixels: that of a released file has some tens of KB.
+# The pickle lists tensors and accuracies but holds no pixels: that of a released file has some tens
+# of KB.
 PICKLE_BYTES = 1 << 20
-# As many as 10,000 NumPy scalars need. A tuple nested 200,000 deep, as a key, would overflow the interpreter's stack.
+# As many as 10,000 NumPy scalars need. A tuple nested 200,000 deep, as a key, would overflow the
+# interpreter's stack.
 PICKLE_TUPLES = 20_000
 PICTURES = 200_000
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -40,7 +45,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 NEEDED = "a whole file of torch.save, safetensors or NumPy, or a folder of pictures, is needed"
 
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
-_LEGACY_PICKLES = 5  # the magic number, the version, the system, the object, the keys of the numbers that follow
+_LEGACY_PICKLES = (
+    5  # the magic number, the version, the system, the object, the keys of the numbers that follow
+)
 
 _KINDS = (
     (0, b"\x89PNG", "a PNG image"),
@@ -76,9 +83,12 @@ class Found:
 def load(path: str | os.PathLike, where: str) -> Found:
     """Read a file or a folder.
 
-    Memory is bounded by the file's size, but for what torch gives no say in: it reserves one tensor's numbers before
-    ``bounded`` below hears of them (a lie about their size reserves addresses, and fails before the memory is written
-    to), and a file made for it could still waste time and memory in ``_codecs.encode`` or in hashing.
+    Memory is bounded by the file's size, but for what torch gives no say in: it reserves one
+    tensor's numbers before
+    ``bounded`` below hears of them (a lie about their size reserves addresses, and fails before the
+    memory is written
+    to), and a file made for it could still waste time and memory in ``_codecs.encode`` or in
+    hashing.
 
     Args:
         where: what the errors begin with, such as ``config: imported[0]``; the path follows.
@@ -95,10 +105,13 @@ def load(path: str | os.PathLike, where: str) -> Found:
             raise UserError(f"{where}: is not a regular file; {NEEDED}")
         if status.st_size > FILE_BYTES:
             raise UserError(
-                f"{where}: has {status.st_size} bytes; at most {FILE_BYTES} are read, more than any released set has"
+                f"{where}: has {status.st_size} bytes; at most {FILE_BYTES} are read, more than "
+                "any released set has"
             )
         with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # those of torch and NumPy are for whoever wrote the file
+            warnings.simplefilter(
+                "ignore"
+            )  # those of torch and NumPy are for whoever wrote the file
             return _file(file, path, status.st_size, where)
     except UserError:
         raise
@@ -109,8 +122,12 @@ def load(path: str | os.PathLike, where: str) -> Found:
 
 
 def shown(text: str, length: int) -> str:
-    """A text of a foreign file as it may stand in a message: printable, and at most ``length`` characters of it."""
-    text = "".join(character if character.isprintable() else "?" for character in text[: length + 1])
+    """A text of a foreign file as it may stand in a message: printable, and at most ``length``
+    characters of it.
+    """
+    text = "".join(
+        character if character.isprintable() else "?" for character in text[: length + 1]
+    )
     return text if len(text) <= length else text[:length] + "..."
 
 
@@ -144,14 +161,16 @@ def _kind(head: bytes) -> str:
 def _reason(error: Exception) -> str:
     """The kind of the error and the first line of what it says, without torch's advice."""
     try:
-        text = (getattr(error, "strerror", None) or str(error)).rpartition("WeightsUnpickler error:")[2]
+        text = (getattr(error, "strerror", None) or str(error)).rpartition(
+            "WeightsUnpickler error:"
+        )[2]
     except Exception:  # of what the file made it hold
         text = ""
     line = next((line for line in text.splitlines() if line.strip()), "")
     return shown(f"{type(error).__name__}: {line.strip()}" if line else type(error).__name__, 160)
 
 
-# ---- what torch.save writes ------------------------------------------------------------------------------------------
+# ---- what torch.save writes ----------------------------------------------------------------------
 
 
 class _Dtype:
@@ -162,7 +181,9 @@ class _Dtype:
     """
 
     def __init__(self, name: str, align: bool = False, copy: bool = False):
-        if not isinstance(name, str) or not re.fullmatch(r"[<>=|]?(b1|[iu][1248]|f(2|4|8|12|16))", name):
+        if not isinstance(name, str) or not re.fullmatch(
+            r"[<>=|]?(b1|[iu][1248]|f(2|4|8|12|16))", name
+        ):
             raise ValueError("a NumPy scalar is not a plain number")
         self.name, self.order = name.lstrip("<>=|"), "="
 
@@ -180,8 +201,9 @@ def _scalar(dtype: _Dtype, data: bytes) -> float | int | bool | None:
     return np.frombuffer(data, kind)[0].item() if len(data) == kind.itemsize else None
 
 
-# As NumPy 1 and NumPy 2 name them. No pickle names NumPy's classes of dtypes (`numpy.dtypes.Float64DType`): torch needs
-# to be told of those only where the real `numpy.dtype` makes them.
+# As NumPy 1 and NumPy 2 name them. No pickle names NumPy's classes of dtypes
+# (`numpy.dtypes.Float64DType`): torch needs to be told of those only where the real `numpy.dtype`
+# makes them.
 _NUMPY = [
     (_scalar, "numpy.core.multiarray.scalar"),
     (_scalar, "numpy._core.multiarray.scalar"),
@@ -209,7 +231,10 @@ def _torch(file: BinaryIO, most: int, where: str) -> Any:
         nonlocal total
         total += storage.nbytes()
         if total > most:
-            raise UserError(f"{where}: names {total} bytes of numbers or more and holds {most} at most; {NEEDED}")
+            raise UserError(
+                f"{where}: names {total} bytes of numbers or more and holds {most} at most; "
+                f"{NEEDED}"
+            )
         return storage
 
     file.seek(0)
@@ -221,7 +246,8 @@ def _zipped(file: BinaryIO, where: str) -> Found:
     """A zip: what ``torch.save`` writes, or NumPy's ``.npz``.
 
     Raises:
-        UserError: it is another kind of zip, is too large, or its pickle asks for what no released set needs.
+        UserError: it is another kind of zip, is too large, or its pickle asks for what no released
+            set needs.
         Exception: it is damaged.
     """
     with zipfile.ZipFile(file) as archive:
@@ -235,20 +261,30 @@ def _zipped(file: BinaryIO, where: str) -> Found:
         declared = sum(member.file_size for member in members)
         if declared > FILE_BYTES:
             raise UserError(
-                f"{where}: unpacks to {declared} bytes; at most {FILE_BYTES} are read, more than any released set has"
+                f"{where}: unpacks to {declared} bytes; at most {FILE_BYTES} are read, more than "
+                "any released set has"
             )
         for member in members if pickled else ():
             if member.filename.lower().endswith("data.pkl"):
                 if member.file_size > PICKLE_BYTES:
                     raise UserError(
-                        f"{where}: its pickle has {member.file_size} bytes; at most {PICKLE_BYTES} are read"
+                        f"{where}: its pickle has {member.file_size} bytes; at most {PICKLE_BYTES} "
+                        "are read"
                     )
                 _scan(archive.read(member), 1, where)
-        damaged = archive.testzip()  # torch compares no checksums, and a wrong pixel would be measured in silence
+        damaged = (
+            archive.testzip()
+        )  # torch compares no checksums, and a wrong pixel would be measured in silence
         if damaged is not None:
-            raise UserError(f"{where}: the checksum of `{shown(damaged, 60)}` is wrong, so it is damaged; {NEEDED}")
+            raise UserError(
+                f"{where}: the checksum of `{shown(damaged, 60)}` is wrong, so it is damaged; "
+                f"{NEEDED}"
+            )
         if not pickled:
-            value = {member.filename.removesuffix(".npy"): _npy(archive.read(member), where) for member in arrays}
+            value = {
+                member.filename.removesuffix(".npy"): _npy(archive.read(member), where)
+                for member in arrays
+            }
             return Found("a NumPy archive (.npz)", value)
     return Found("what torch.save writes", _torch(file, declared, where))
 
@@ -256,8 +292,10 @@ def _zipped(file: BinaryIO, where: str) -> Found:
 def _scan(content: bytes, pickles: int, where: str) -> None:
     """Read the instructions of the pickles that ``content`` begins with, and carry none out.
 
-    torch refuses to call anything outside a list of its own, but that has more on it than a set needs, such as a
-    ``bytearray`` of any size, and tells of a refusal in several lines of advice on how to go round it.
+    torch refuses to call anything outside a list of its own, but that has more on it than a set
+    needs, such as a
+    ``bytearray`` of any size, and tells of a refusal in several lines of advice on how to go round
+    it.
 
     Raises:
         UserError: one asks for a name that no released set needs, or is too deep.
@@ -273,13 +311,18 @@ def _scan(content: bytes, pickles: int, where: str) -> None:
                     if name.startswith("numpy")
                     else "tensors, lists and numbers are read"
                 )
-                raise UserError(f"{where}: asks for {shown(name, 80)}, which is refused and has not run; {remedy}")
+                raise UserError(
+                    f"{where}: asks for {shown(name, 80)}, which is refused and has not run; "
+                    f"{remedy}"
+                )
             tuples += instruction.name.startswith("TUPLE")
     if tuples > PICKLE_TUPLES:
-        raise UserError(f"{where}: its pickle has {tuples} tuples; at most {PICKLE_TUPLES} are read")
+        raise UserError(
+            f"{where}: its pickle has {tuples} tuples; at most {PICKLE_TUPLES} are read"
+        )
 
 
-# ---- NumPy and safetensors -------------------------------------------------------------------------------------------
+# ---- NumPy and safetensors -----------------------------------------------------------------------
 
 
 def _npy(content: bytes, where: str) -> torch.Tensor:
@@ -291,22 +334,34 @@ def _npy(content: bytes, where: str) -> torch.Tensor:
     """
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, fortran, dtype = header(stream)
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.subdtype is not None:
         raise UserError(f"{where}: holds {shown(str(dtype), 40)}; arrays of plain numbers are read")
     start = stream.tell()
     if len(content) - start != math.prod(shape) * dtype.itemsize:
         raise UserError(
-            f"{where}: names {math.prod(shape)} numbers and holds {(len(content) - start) // dtype.itemsize}; {NEEDED}"
+            f"{where}: names {math.prod(shape)} numbers and holds "
+            f"{(len(content) - start) // dtype.itemsize}; {NEEDED}"
         )
     flat = np.frombuffer(content, dtype, offset=start)
-    if dtype.kind == "u" and dtype.itemsize > 1:  # torch computes with few of the wider unsigned numbers
+    if (
+        dtype.kind == "u" and dtype.itemsize > 1
+    ):  # torch computes with few of the wider unsigned numbers
         if dtype.itemsize == 8 and flat.size and int(flat.max()) >= 1 << 63:
-            raise UserError(f"{where}: holds whole numbers of 2 ** 63 or more; these are no pixels and no classes")
+            raise UserError(
+                f"{where}: holds whole numbers of 2 ** 63 or more; these are no pixels and no "
+                "classes"
+            )
         dtype = np.dtype("i8")
     wide = dtype.kind == "f" and dtype.itemsize > 8
-    array = flat.reshape(shape, order="F" if fortran else "C").astype("f8" if wide else dtype.newbyteorder("="))
+    array = flat.reshape(shape, order="F" if fortran else "C").astype(
+        "f8" if wide else dtype.newbyteorder("=")
+    )
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
@@ -326,11 +381,12 @@ def _safetensors(path: str | os.PathLike, where: str) -> Found:
     return Found("a synthetic set of Distillery", value, synthetic.header, synthetic.whitening)
 
 
-# ---- folders ---------------------------------------------------------------------------------------------------------
+# ---- folders -------------------------------------------------------------------------------------
 
 
 def _folder(path: Path, where: str) -> Found:
-    """A folder as ``distillery export`` or the trajectory-matching authors write it, or one of pictures.
+    """A folder as ``distillery export`` or the trajectory-matching authors write it, or one of
+    pictures.
 
     Raises:
         UserError: it is none of these.
@@ -348,19 +404,30 @@ def _folder(path: Path, where: str) -> Found:
 
 def _pictures(path: Path, where: str) -> Found:
     """Pictures in a folder for each class, as torchvision's ``ImageFolder`` reads them."""
-    folders = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith("."))
+    folders = sorted(
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
     files: list[tuple[Path, int]] = []
     for number, name in enumerate(folders):
         for folder, inner, names in os.walk(path / name):
             inner.sort()
-            files += [(Path(folder) / one, number) for one in sorted(names) if one.lower().endswith(SUFFIXES)]
+            files += [
+                (Path(folder) / one, number)
+                for one in sorted(names)
+                if one.lower().endswith(SUFFIXES)
+            ]
             if len(files) > PICTURES:
-                raise UserError(f"{where}: holds more than {PICTURES} pictures, more than any synthetic set has")
+                raise UserError(
+                    f"{where}: holds more than {PICTURES} pictures, more than any synthetic set has"
+                )
     if {"train", "test"} <= set(folders) or {"train", "val"} <= set(folders):
         raise UserError(f"{where}: has a folder train beside others; name {path / 'train'}")
     if not files:
         raise UserError(
-            f"{where}: is a folder without pictures in folders of its own (CLASS/NAME.png) and without a set of "
+            f"{where}: is a folder without pictures in folders of its own (CLASS/NAME.png) and "
+            "without a set of "
             "Distillery; name a file in it, or such a folder"
         )
     images = _decoded([file for file, _ in files], where)
@@ -373,18 +440,27 @@ def _exported(path: Path, where: str) -> Found:
     header = json.loads(_text(path / "set.json"))
     rows = list(csv.DictReader(io.StringIO(_text(path / "labels.csv"))))
     if not isinstance(header, dict) or not isinstance(header.get("classes"), list) or not rows:
-        raise UserError(f"{where}: set.json or labels.csv is not what distillery export writes; export the set again")
+        raise UserError(
+            f"{where}: set.json or labels.csv is not what distillery export writes; export the set "
+            "again"
+        )
     if len(rows) > PICTURES:
-        raise UserError(f"{where}: labels.csv has more than {PICTURES} rows, more than any synthetic set has")
+        raise UserError(
+            f"{where}: labels.csv has more than {PICTURES} rows, more than any synthetic set has"
+        )
     files, root = [], path.resolve()
     for row in rows:
         file = path / row["file"]
         if root not in file.resolve().parents:
-            raise UserError(f"{where}: labels.csv names {shown(row['file'], 60)}, which is outside the folder")
+            raise UserError(
+                f"{where}: labels.csv names {shown(row['file'], 60)}, which is outside the folder"
+            )
         files.append(file)
     soft = [f"probability_{number}" for number in range(len(header["classes"]))]
     if soft and soft[0] in rows[0]:
-        labels = torch.tensor([[float(row[name]) for name in soft] for row in rows], dtype=torch.float32)
+        labels = torch.tensor(
+            [[float(row[name]) for name in soft] for row in rows], dtype=torch.float32
+        )
     else:
         labels = torch.tensor([int(row["class"]) for row in rows])
     value = {"images": _decoded(files, where), "labels": labels}
@@ -403,7 +479,8 @@ def _decoded(files: list[Path], where: str) -> torch.Tensor:
     """(N, C, H, W) uint8: pictures of one size, grey ones with C 1 and others with C 3.
 
     Raises:
-        UserError: one is no PNG or JPEG, is cut short, has another size than the first, is transparent, or all are too large together.
+        UserError: one is no PNG or JPEG, is cut short, has another size than the first, is
+            transparent, or all are too large together.
     """
     from PIL import Image
 
@@ -414,16 +491,26 @@ def _decoded(files: list[Path], where: str) -> torch.Tensor:
             with Image.open(path, formats=("PNG", "JPEG")) as picture:
                 size = size or picture.size
                 if picture.size != size:
-                    raise UserError(f"{where}: {path.name} is {_by(picture.size)} pixels and others are {_by(size)}; one size is needed")
+                    raise UserError(
+                        f"{where}: {path.name} is {_by(picture.size)} pixels and others are "
+                        f"{_by(size)}; one size is needed"
+                    )
                 if len(files) * size[0] * size[1] * 3 > FILE_BYTES:
-                    raise UserError(f"{where}: {len(files)} pictures of {_by(size)} pixels are more than any synthetic set has")
+                    raise UserError(
+                        f"{where}: {len(files)} pictures of {_by(size)} pixels are more than any "
+                        "synthetic set has"
+                    )
                 arrays.append(_plain_picture(picture, f"{where}: {path.name}"))
         except UserError:
             raise
         except Exception as error:  # a malformed picture may make Pillow raise anything
-            raise UserError(f"{where}: {path.name} is not a PNG or JPEG, or is cut short ({_reason(error)})") from error
+            raise UserError(
+                f"{where}: {path.name} is not a PNG or JPEG, or is cut short ({_reason(error)})"
+            ) from error
     if any(array.ndim == 3 for array in arrays):
-        arrays = [array if array.ndim == 3 else np.repeat(array[..., None], 3, 2) for array in arrays]
+        arrays = [
+            array if array.ndim == 3 else np.repeat(array[..., None], 3, 2) for array in arrays
+        ]
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
     return torch.from_numpy(np.stack(arrays))[:, None]
 
@@ -437,7 +524,9 @@ def _plain_picture(picture: Any, where: str) -> np.ndarray:
     if picture.mode in ("1", "P"):
         picture = picture.convert("L" if picture.mode == "1" else "RGB")
     if picture.mode not in ("L", "RGB"):
-        raise UserError(f"{where} has pixels of mode {picture.mode}; 8 bits, grey or colour, are needed")
+        raise UserError(
+            f"{where} has pixels of mode {picture.mode}; 8 bits, grey or colour, are needed"
+        )
     return np.array(picture)
 
 

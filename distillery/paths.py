@@ -1,4 +1,5 @@
-"""What a value of a config names on the disk: a path, a list of paths, or a pattern. Imports no torch."""
+"""What a value of a config names on the disk: a path, a list of paths, or a pattern. Imports no "
+"torch."""
 
 import glob
 import os
@@ -26,7 +27,10 @@ def named(value: str | list[str], where: str) -> list[str]:
         fits = [path] if os.path.lexists(path) else sorted(glob.glob(path), key=_natural)
         if not fits:
             what = "fits no file" if glob.has_magic(path) else "is missing"
-            raise UserError(f"{where} {path if path.isprintable() else repr(path)} {what}; give the path of a file that exists")
+            raise UserError(
+                f"{where} {path if path.isprintable() else repr(path)} {what}; give the path of a "
+                "file that exists"
+            )
         found += fits
     return found
 

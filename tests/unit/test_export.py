@@ -17,7 +17,7 @@ from torchvision.datasets import ImageFolder
 
 import distillery
 from distillery import __main__ as commands
-from distillery import artefact, export, files, plugins
+from distillery import artefact, export, files, imported, plugins
 from distillery.errors import UserError
 from distillery.metrics import Metrics
 from distillery.recipe import Recipe
@@ -456,6 +456,32 @@ def test_info_says_what_a_set_is(tmp_path, capsys):
     assert lines["step"] == "size  0.03" and "epochs 20; learning rate 0.03 (learned with the set)" in lines["protocol"]
     assert lines["source"] == "FashionMNIST, https://github.com/zalandoresearch/fashion-mnist, licence: MIT"
     assert lines["digest"] == artefact.digest(made().tensors())
+
+
+def test_info_says_what_a_file_of_others_holds_and_which_entry_takes_it(tmp_path, capsys):
+    images = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.save(images, tmp_path / "images_best.pt")
+    torch.save(torch.eye(10).repeat(2, 1) * 9 - 0.9, tmp_path / "labels_best.pt")
+    files = [str(tmp_path / name) for name in ("images_best.pt", "labels_best.pt")]
+    assert commands.main(["info", files[0], "--labels", files[1]]) == 0
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["images"] == "(20, 1, 8, 8) float32"
+    assert rows["looks like"] == "pixels that were not normalised"
+    mean, std = float(images.mean()), float(images.std(correction=0))
+    spread = f"its mean is {mean:.2f} and its standard deviation {std:.2f} ("
+    assert rows["spread"].startswith(spread)
+    assert "no probabilities" in rows["labels"] and "they look like logits" in rows["labels"]
+    entry = yaml.safe_load(rows["entry"])
+    assert entry == {
+        **{"name": "released", "dataset": "digits", "ipc": 2, "file": files[0]},
+        **{"labels": files[1], "normalization": "pixels", "labels_are": "logits"},
+    }
+    spec = plugins.datasets()["digits"]
+    assert imported.check(entry, spec, "here") == []  # the entry that it names is taken
+    (tmp_path / "page.pt").write_text("<html>")
+    assert commands.main(["info", str(tmp_path / "page.pt")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is a web page, which is not read" in line
 
 
 def test_export_with_figures_and_its_errors(tmp_path, measured, capsys):
