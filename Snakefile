@@ -1,13 +1,40 @@
 # Distillery: the study in the config, from download to report. Rules are in workflow/rules, one file a stage.
+import os
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
+# The repository. Not `workflow.basedir`, which is the outer folder where another workflow uses this one as a module.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+if not (ROOT / "distillery").is_dir():
+    sys.exit(
+        "error: Distillery's rules need its library beside them: clone the repository and name the Snakefile of the clone"
+    )
+
+from distillery import configfile as configfiles
+from distillery.errors import UserError
+
+# The default study: that of the working directory or, from anywhere else, the repository's own.
+DEFAULT = "config/config.yaml"
+if not os.path.lexists(DEFAULT):
+    DEFAULT = str(ROOT / DEFAULT)
+NAMED = list(workflow.config_settings.configfiles)
+
+# Snakemake keeps the last of two equal keys in silence. Another workflow's config, of which this study is a part, is its own affair.
+if workflow.is_main_process and Path(workflow.basedir) == ROOT:
+    try:
+        for path in NAMED or [DEFAULT]:
+            configfiles.check(path)
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 # Configs are whole studies: one that is named on the command line stands alone and is not merged into the default.
-if not workflow.config_settings.configfiles:
+if not NAMED:
 
-    configfile: "config/config.yaml"
+    configfile: DEFAULT
 
 
 include: "workflow/rules/common.smk"
@@ -19,11 +46,8 @@ include: "workflow/rules/continual.smk"
 include: "workflow/rules/report.smk"
 
 
-localrules:
-    all,
-
-
+# No `default_target`: as a module it would take the outer workflow's place.
 rule all:
-    default_target: True
     input:
         LAYOUT.report,
+    localrule: True

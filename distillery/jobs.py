@@ -334,7 +334,7 @@ class Jobs:
     def of_results(self) -> dict[str, Any]:
         """The config without what changes no result: where things run and come from, and what the page is called."""
         config = copy.deepcopy(self.study.config)
-        config["study"] = "-"
+        config["study"], config["results"] = "-", self.layout.results
         for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
             for key in keys:
                 config[section].pop(key, None)

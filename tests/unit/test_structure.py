@@ -24,7 +24,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__", "run.__init__"],
     ["errors", "winograd"],
-    ["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published", "recipe", "scores"],
+    ["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published", "recipe", "scores", "configfile"],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening", "jobs"],
     ["records"],
@@ -182,11 +182,12 @@ def walk(value):
 
 def test_what_the_parse_of_the_workflow_imports_is_light():
     """Every job parses it; `imported` is looked into by the main process only, where a study has imported sets."""
-    text = (ROOT / "workflow/rules/common.smk").read_text(encoding="utf-8")
-    used = re.findall(r"^from distillery\.(\w+) import", text, re.MULTILINE)
-    assert {"grid", "jobs"} <= set(used)
+    texts = [(ROOT / path).read_text(encoding="utf-8") for path in ("Snakefile", "workflow/rules/common.smk")]
+    used = re.findall(r"^from distillery(?:\.(\w+) import| import (\w+))", "\n".join(texts), re.MULTILINE)
+    used = [first or second for first, second in used]
+    assert {"configfile", "grid", "jobs"} <= set(used)
     found = set().union(*(external(path) for path in closure([LIBRARY / f"{name}.py" for name in used])))
-    assert found == {"distillery", "jsonschema"}
+    assert found == {"distillery", "jsonschema", "yaml"}
 
 
 # ---- scripts -------------------------------------------------------------------------------------------------------------------------------
@@ -232,8 +233,8 @@ def test_a_rule_declares_all_that_a_job_needs(rule):
     assert re.search(r"\bmem_mb=", resources) and re.search(r"\bruntime=", resources)
     # What the study asks of a job is known in one place, and the digest there is of the rule's own script.
     asked = dict(re.findall(r"(\w+)=(.+),", params))
-    checkpoint = asked.pop("checkpoint", f'LAYOUT.checkpoint("{rule}")')
-    assert checkpoint == f'LAYOUT.checkpoint("{rule}")' and asked["code"] in (f'asks("{rule}", "code")', f'code("{rule}")')
+    checkpoint = asked.pop("checkpoint", f'HERE.layout.checkpoint("{rule}")')
+    assert checkpoint == f'HERE.layout.checkpoint("{rule}")' and asked["code"] in (f'asks("{rule}", "code")', f'code("{rule}")')
     assert rule in ("collect", "report") or asked == {name: f'asks("{rule}", "{name}")' for name in asked}
     assert script(rule) == Path(section(rule, "script").strip('"')).name
 

@@ -1,23 +1,17 @@
 # The study, wildcard constraints, and what rules ask about a job: distillery/jobs.py knows it, and distillery/layout.py the paths.
-import os
 import shlex
-import sys
-from pathlib import Path
 
-import yaml
-
-from distillery.errors import UserError
 from distillery.grid import Study
 from distillery.jobs import Jobs
 from distillery.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
 
-ROOT = Path(workflow.basedir)
-
-# Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must be quoted beforehand.
-sys.executable = shlex.quote(sys.executable)
+# Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must be quoted beforehand; once, however many
+# modules of another workflow are this one.
+if not sys.executable.startswith("'"):
+    sys.executable = shlex.quote(sys.executable)
 
 try:
-    STUDY = Study(config, yaml.safe_load((ROOT / "config" / "schema.yaml").read_text()))
+    STUDY = Study(config, configfiles.load(ROOT / "config" / "schema.yaml"))
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
         from distillery.imported import check
@@ -32,9 +26,12 @@ except UserError as error:
 
 LAYOUT = Layout(STUDY.config["results"])
 JOBS = Jobs(STUDY, LAYOUT)
-ASKED = LAYOUT.asked
-if workflow.is_main_process:
-    ASKED = JOBS.write_asked()
+# Where this is a module with a `prefix`, Snakemake puts it before every input, output and log, but not before what params name: HERE
+# are the jobs as their files lie.
+PREFIXED = workflow.modifier.path_modifier.replace_prefix
+PLACE = PREFIXED(LAYOUT.results)
+HERE = JOBS if PLACE == LAYOUT.results else Jobs(STUDY, Layout(PLACE))
+ASKED = local(HERE.write_asked() if workflow.is_main_process else HERE.layout.asked)
 
 
 wildcard_constraints:
@@ -50,8 +47,18 @@ wildcard_constraints:
 
 
 def own(path):
-    """A file of the repository as an input, relative to the working directory: a clone elsewhere then knows its checksum."""
-    return os.path.relpath(ROOT / path)
+    """A file of the repository as an input, relative to the working directory: a clone elsewhere then knows its checksum.
+
+    ``local``: no module's prefix and no object store comes before it.
+    """
+    return local(os.path.relpath(ROOT / path))
+
+
+def unprefixed(files):
+    """Files that the config names: relative to the working directory, also where this is a module with a `prefix`."""
+    return lambda wildcards: [
+        path if PREFIXED(path) == path else local(path) for path in files(wildcards)
+    ]
 
 
 def asks(rule, key):

@@ -47,7 +47,7 @@ rule distill:
         snapshots=asks("distill", "snapshots"),
         validation=asks("distill", "validation"),
         compute=asks("distill", "compute"),
-        checkpoint=LAYOUT.checkpoint("distill"),
+        checkpoint=HERE.layout.checkpoint("distill"),
     message:
         "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images a class, seed {wildcards.seed}"
     script:
@@ -58,7 +58,7 @@ rule import_synthetic:
     input:
         data=LAYOUT.data,
         whitening=reads("import_synthetic", "whitening"),
-        files=reads("import_synthetic", "files"),
+        files=unprefixed(reads("import_synthetic", "files")),
     output:
         synthetic=f"{LAYOUT.synthetic}/{SET}",
     log:

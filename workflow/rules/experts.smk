@@ -28,7 +28,7 @@ rule train_experts:
         settings=asks("train_experts", "settings"),
         validation=asks("train_experts", "validation"),
         compute=asks("train_experts", "compute"),
-        checkpoint=LAYOUT.checkpoint("train_experts"),
+        checkpoint=HERE.layout.checkpoint("train_experts"),
     message:
         "Training experts on {wildcards.dataset}: recipe {wildcards.recipe}, shard {wildcards.shard}"
     script:

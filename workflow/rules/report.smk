@@ -24,7 +24,7 @@ rule collect:
         runtime=10,
     params:
         code=code("collect"),
-        config=lambda wildcards: JOBS.of_results(),
+        config=lambda wildcards: HERE.of_results(),
     message:
         "Collecting every measurement"
     script:
