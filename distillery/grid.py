@@ -4,23 +4,31 @@ import copy
 import difflib
 import itertools
 import math
+import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 
-from distillery import paths, plugins
+from distillery import limits, paths, plugins
 from distillery.errors import UserError
 from distillery.layout import normalised
+from distillery.values import number as number_in
+from distillery.values import read as read_values
 
 INITS = ("real", "noise")
 IMPORTED = "imported"
 # Settings that every method has, beside those that it declares: what the job does around it, not what the method does.
 COMMON = {"normalization": {"type": "string", "enum": ["channel", "zca"], "default": "channel"}}
+# Snakemake takes seconds for a thousand jobs to find out what is to be done, and more than its share of memory.
+MOST_SETS, MOST_SHARDS = 10_000, 1000
 # What the whole dataset is called where methods are compared.
 WHOLE = "whole"
+_COUNTS = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}
 # What the jobs of a section can differ in.
 _TOLD_APART = {
     "experts": ("dataset",),
@@ -53,11 +61,10 @@ class Study:
     """
 
     def __init__(self, config: dict[str, Any], schema: dict[str, Any]):
-        self.config = copy.deepcopy(config)
-        _check_finite("config", self.config)
-        if isinstance(self.config.get("compute"), dict) and self.config["compute"].get("compile") is False:
-            self.config["compute"]["compile"] = "off"  # YAML reads a bare `off` as false
         schema = {**schema, "$defs": {**schema["$defs"], "augment": {"enum": list(plugins.augmentations())}}}
+        self.config = read_values(copy.deepcopy(config), _with_overrides(schema), schema)
+        self._read_plugins()
+        _check_finite("config", self.config)
         _validate("config", self.config, schema, fill=True)
         # A name that is said twice is one job, not one that is counted twice.
         for section, key in (("evaluate", "networks"), ("vanilla", "networks"), ("continual", "strategies")):
@@ -68,7 +75,9 @@ class Study:
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
         if set("{}") & set(self.config["results"]):
             raise UserError(f"config: results: a folder without braces, which stand for wildcards, not {self.config['results']!r}")
+        _check_printable("config: results", self.config["results"])
         self.config["results"] = normalised(self.config["results"])
+        _check_folder("config: results", self.config["results"])
         self._check_networks()
         self._check_methods()
         self._check_overrides(schema)
@@ -80,6 +89,17 @@ class Study:
         for cell in self.cells:
             self._check_cell(cell)
         self._check_measurements()
+
+    def _read_plugins(self) -> None:
+        """Read what methods and networks declare, as :func:`values.read` does what the schema says; nothing is known to be well formed yet."""
+        methods, networks = self.config.get("methods"), self.config.get("networks")
+        for name, block in methods.items() if isinstance(methods, dict) else ():
+            base = block.get("of", name) if isinstance(block, dict) else name
+            if isinstance(base, str) and base in plugins.methods():
+                read_values(block, _overridden({"properties": plugins.methods()[base]["settings"]}), {})
+        for name, options in networks.items() if isinstance(networks, dict) else ():
+            if name in plugins.networks():
+                read_values(options, {"properties": plugins.networks()[name]["options"]}, {})
 
     def _variants(self, methods: dict[str, Any]) -> dict[str, Any]:
         """The config's own methods: blocks that say which method they are ``of``, and differ from it in settings."""
@@ -115,6 +135,9 @@ class Study:
         for number, block in enumerate(self.config["grid"]):
             axes = {name: _listed(value) for name, value in block.items()}
             axes.setdefault("seed", [0])
+            size = math.prod(map(len, axes.values()))
+            if size > MOST_SETS:
+                raise UserError(f"config: grid[{number}]: {size} sets; a block has at most {MOST_SETS}: name fewer values, or make several studies of it")
             for dataset, method, init, ipc, seed in itertools.product(*(axes[a] for a in ("dataset", "method", "init", "ipc", "seed"))):
                 where = f"config: grid[{number}]"
                 _known(where, "dataset", dataset, self.datasets)
@@ -126,6 +149,8 @@ class Study:
         for entry in self.config["imported"]:
             for experiment in range(entry["sets"]):
                 cells[Cell(entry["dataset"], entry["name"], IMPORTED, entry["ipc"], experiment)] = None
+        if len(cells) > MOST_SETS:
+            raise UserError(f"config: grid: {len(cells)} sets; a study has at most {MOST_SETS}: make several of it")
         return list(cells)
 
     @property
@@ -150,15 +175,17 @@ class Study:
     def network(self, dataset: str, name: str) -> dict[str, Any]:
         """What ``networks.build`` needs: ``name``, ``channels``, ``size``, ``classes``, ``options``."""
         spec = self.datasets[dataset]
-        options = {key: schema["default"] for key, schema in self.networks[name]["options"].items()}
-        options.update(self.config["networks"].get(name, {}))
         return {
             "name": name,
             "channels": spec["channels"],
             "size": spec["size"],
             "classes": len(spec["classes"]),
-            "options": options,
+            "options": self._options(name),
         }
+
+    def _options(self, network: str) -> dict[str, Any]:
+        defaults = {key: schema["default"] for key, schema in self.networks[network]["options"].items()}
+        return defaults | self.config["networks"].get(network, {})
 
     def method_settings(self, cell: Cell) -> dict[str, Any]:
         """Every setting of ``cell``'s method: defaults, then the config's block, then the overrides that match the cell."""
@@ -198,7 +225,8 @@ class Study:
         settings.pop("robust")  # a job of its own
         selection = settings.pop("selection")
         chosen = network == self.config["network"] and self._is_distilled(cell)
-        settings["selection"] = selection if chosen and selection["models"] else None
+        # With nothing held out there is nothing to select by.
+        settings["selection"] = selection if chosen and selection["models"] and self.config["data"]["validation"] else None
         return settings
 
     def robust(self, cell: Cell) -> dict[str, Any] | None:
@@ -242,7 +270,11 @@ class Study:
     # ---- checks ---------------------------------------------------------------------------------------------------------------
 
     def _fits(self, dataset: str, network: str) -> bool:
-        return self.datasets[dataset]["size"] >= self.networks[network]["minimum_size"]
+        return self._small(dataset, network) is None
+
+    def _small(self, dataset: str, network: str) -> str | None:
+        """Why a dataset's images are too small for a network, as the config has it."""
+        return limits.too_small(self.networks[network], self._options(network), self.datasets[dataset]["size"])
 
     def _check_networks(self) -> None:
         places = {
@@ -257,10 +289,13 @@ class Study:
                 _known(f"config: {where}", "network", name, self.networks)
         for name, options in self.config["networks"].items():
             _check_properties(f"config: networks.{name}", "option", options, self.networks[name]["options"])
+            clash = limits.clash(self.networks[name], self._options(name))
+            if clash:
+                raise UserError(f"config: networks.{name}: {clash}")
 
     def _check_distillation_network(self) -> None:
         name = self.config["network"]
-        options = {key: schema["default"] for key, schema in self.networks[name]["options"].items()} | self.config["networks"].get(name, {})
+        options = self._options(name)
         distilled = any(not self.is_imported(cell.method) and self.methods[cell.method]["kind"] == "distillation" for cell in self.cells)
         if distilled and (self.networks[name].get("batch_norm") or options.get("norm") == "batch"):
             raise UserError(
@@ -341,10 +376,12 @@ class Study:
                     f"{smallest - held_out} to draw as many from; set robust.models to 0 by an override for it"
                 )
             return
-        if cell.ipc > smallest - held_out:
+        # Noise needs no image to start from, and methods draw as many real images as there are.
+        if cell.ipc > smallest - held_out and (cell.init != "noise" or robust):
+            drawn = "" if cell.init != "noise" else ", and evaluate.robust compares with as many real images; set its models to 0 there"
             raise UserError(
                 f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: {smallest} training images, "
-                f"{held_out} of them held out for validation; at most {smallest - held_out} is possible"
+                f"{held_out} of them held out for validation; at most {smallest - held_out} is possible{drawn}"
             )
         if not self._fits(cell.dataset, self.config["network"]):
             self._too_small("network", cell.dataset, self.config["network"])
@@ -352,6 +389,12 @@ class Study:
             settings, recipe = self.method_settings(cell), self.recipe(cell)
             if recipe not in self.config["experts"]:
                 raise UserError(f"config: experts: has no recipe {recipe!r}, which methods.{cell.method} learns from")
+            shards = -(-self.experts(cell.dataset, recipe)["number"] // self.experts(cell.dataset, recipe)["shard"])
+            if shards > MOST_SHARDS:
+                least = -(-self.experts(cell.dataset, recipe)["number"] // MOST_SHARDS)
+                raise UserError(
+                    f"config: experts.{recipe}: {shards} jobs; at most {MOST_SHARDS} are possible: raise shard to {least}, or lower number"
+                )
             epochs = self.experts(cell.dataset, recipe)["epochs"]
             needed = last_epoch(settings)
             if needed > epochs:
@@ -369,17 +412,16 @@ class Study:
 
     def _too_small(self, where: str, dataset: str, network: str) -> None:
         raise UserError(
-            f"config: {where}: {network} needs images of at least {self.networks[network]['minimum_size']} pixels a side; "
-            f"{dataset} has {self.datasets[dataset]['size']}"
+            f"config: {where}: {network} {self._small(dataset, network)}; {dataset} has {self.datasets[dataset]['size']}"
         )
 
     def _check_measurements(self) -> None:
         for dataset in self.dataset_names:
             share, smallest = self.config["data"]["validation"], self.datasets[dataset]["smallest_class"]
-            if self.config["evaluate"]["selection"]["models"] and int(share * smallest) == 0:
+            if share and self.config["evaluate"]["selection"]["models"] and int(share * smallest) == 0:
                 raise UserError(
                     f"config: evaluate.selection: needs validation images, and data.validation {share} leaves none of the {smallest} of "
-                    f"{dataset}'s smallest class; raise it, or set selection.models to 0"
+                    f"{dataset}'s smallest class; raise it, or set it to 0, which leaves out the selection"
                 )
             for where in ("evaluate", "vanilla"):
                 names = self.config[where]["networks"]
@@ -430,6 +472,21 @@ def last_epoch(settings: dict[str, Any]) -> int:
     return settings.get("max_start_epoch", 1) - 1 + settings.get("expert_epochs", 0)
 
 
+def _overridden(section: dict[str, Any]) -> dict[str, Any]:
+    """A section's schema with what its overrides may hold: its own keys, and the numbers that `when` compares with."""
+    when = {"properties": {"ipc": _COUNTS, "seed": _COUNTS}}
+    override = {"properties": {**section["properties"], "when": when}}
+    return {**section, "properties": {**section["properties"], "overrides": {"items": override}}}
+
+
+def _with_overrides(schema: dict[str, Any]) -> dict[str, Any]:
+    sections = dict(schema["properties"])
+    for name in ("evaluate", "vanilla", "continual"):
+        sections[name] = _overridden(sections[name])
+    sections["experts"] = {"additionalProperties": _overridden(sections["experts"]["additionalProperties"])}
+    return {**schema, "properties": sections}
+
+
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
@@ -461,9 +518,14 @@ def _known(where: str, what: str, name: object, names: Iterable[str]) -> None:
     names = list(names)
     if name not in names:
         texts = list(map(str, names))
-        close = difflib.get_close_matches(str(name), texts, 1, 0.5) or [n for n in texts if n.lower() == str(name).lower()]
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UserError(f"{where}: unknown {what} {name!r}; {hint}known are {', '.join(texts)}")
+        raise UserError(f"{where}: unknown {what} {name!r}; {_hint(name, texts)}known are {', '.join(texts)}")
+
+
+def _hint(name: object, known: Iterable[str]) -> str:
+    """What may have been meant of what is known in this place, whatever its capitals."""
+    lower = {text.lower(): text for text in known}
+    close = difflib.get_close_matches(str(name).lower(), lower, 1, 0.65)
+    return f"did you mean {lower[close[0]]!r}? " if close else ""
 
 
 def _check_properties(where: str, what: str, values: dict[str, Any], properties: dict[str, Any]) -> None:
@@ -474,10 +536,30 @@ def _check_properties(where: str, what: str, values: dict[str, Any], properties:
         _validate(f"{where}.{name}", value, schema)
 
 
+def _check_printable(where: str, path: str) -> None:
+    if not path.isprintable():
+        raise UserError(f"{where}: must be a path of printable characters, not {path!r}")
+
+
+def _check_folder(where: str, path: str) -> None:
+    """What a results folder cannot be: found out here rather than in the middle of Snakemake."""
+    longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default="")
+    if len(os.fsencode(longest)) > 255 or len(os.fsencode(path)) > 3000:
+        raise UserError(f"{where}: is too long: a path has at most 255 characters between two slashes, and 3000 in all, not {len(path)}")
+    try:
+        above = next(folder for folder in (Path(path), *Path(path).parents) if os.path.lexists(folder))
+        if not stat.S_ISDIR(above.stat().st_mode):
+            raise UserError(f"{where}: {above} is a file; name a folder")
+    except OSError as error:
+        raise UserError(f"{where}: {path} cannot be a folder: {error.strerror}; name another") from None
+
+
 def _check_finite(where: str, value: Any) -> None:
     """NaN is neither above nor below a limit, so no rule of the schema would refuse it."""
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{where}: must be a finite number, not {value}")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise UserError(f"{where}: must be below 2 to the power of 63, not {value if abs(value) < 10**30 else 'a number of such length'}")
     for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         _check_finite(_step(where, key), item)
 
@@ -529,9 +611,7 @@ def _told(where: str, error: jsonschema.ValidationError) -> str:
     if rule == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         name = next(key for key in value if key not in known)
-        close = difflib.get_close_matches(str(name), known, 1, 0.5)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"{where}: unknown key {name!r}; {hint}known are {', '.join(known)}"
+        return f"{where}: unknown key {name!r}; {_hint(name, known)}known are {', '.join(known)}"
     if rule == "required":
         missing = next(key for key in limit if key not in value)
         return f"{where}: the key {missing!r} is missing"
@@ -539,6 +619,10 @@ def _told(where: str, error: jsonschema.ValidationError) -> str:
         return f"{where}: must be {' or '.join(map(_wanted, limit))}, not {value!r}"
     if rule not in _WORDS:
         return f"{where}: {error.message}"
+    if rule == "type" and limit == "integer" and not isinstance(value, bool):
+        meant = number_in(value) if isinstance(value, str) else value
+        if isinstance(meant, float) and meant.is_integer() and meant < 2**63:
+            return f"{where}: must be a whole number: write {int(meant)}, not {value!r}"
     limit = _TYPES.get(limit, limit) if isinstance(limit, str) else ", ".join(map(str, limit)) if isinstance(limit, list) else limit
     return f"{where}: {_WORDS[rule].format(limit)}, not {value!r}"
 

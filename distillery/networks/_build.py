@@ -8,6 +8,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
+from distillery import limits
 from distillery.errors import UserError
 from distillery.networks import _layers
 
@@ -30,9 +31,11 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
     for label, value in (("channels", channels), ("size", size), ("classes", classes)):
         if not (_is_integer(value) and value >= 1):
             raise UserError(f"network {name}: {label} must be a positive integer, not {value!r}")
-    minimum = plugin.SPEC["minimum_size"]
-    if size < minimum:
-        raise UserError(f"network {name} needs images of at least {minimum} x {minimum} pixels, not {size} x {size}")
+    clash, small = limits.clash(plugin.SPEC, settings), limits.too_small(plugin.SPEC, settings, size)
+    if clash:
+        raise UserError(f"network {name}: {clash}")
+    if small:
+        raise UserError(f"network {name} {small}, not {size}")
     # Made on the meta device: torch's layers would otherwise draw their start values from the global generator.
     with torch.device("meta"):
         module = plugin.build(channels, size, classes, **settings)

@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from distillery.errors import UserError
 from distillery.networks._layers import Network, normalisation, padding
 
 SPEC = {
@@ -18,6 +17,7 @@ SPEC = {
         "depth": {
             "type": "integer",
             "minimum": 1,
+            "maximum": 32,
             "default": 3,
             "description": "Blocks, each halving the image.",
         },
@@ -40,19 +40,15 @@ SPEC = {
             "description": "Pooling at the end of each block, 2 x 2.",
         },
     },
+    "halvings": {"option": "depth", "unless": {"pooling": ["none"]}},
+    "multiples": [{"option": "width", "of": 4, "when": {"norm": ["group"]}}],
 }
 
 
 def build(channels, size, classes, *, width, depth, norm, activation, pooling) -> Network:
-    if norm == "group" and width % 4:
-        raise UserError(f"network ConvNet: with norm group the width must be a multiple of 4, not {width}")
     activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
     pools = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
     side = 32 if size == 28 else size
-    if pooling != "none" and side < 2**depth:
-        raise UserError(
-            f"network ConvNet: depth {depth} needs images of at least {2**depth} x {2**depth}, not {size} x {size}"
-        )
     layers, inputs = [], channels
     for block in range(depth):
         layers.append(nn.Conv2d(inputs, width, 3, padding=padding(size, 1) if block == 0 else 1))

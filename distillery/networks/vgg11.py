@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from distillery.errors import UserError
 from distillery.networks._layers import Network, normalisation, padding
 
 SPEC = {
@@ -16,14 +15,13 @@ SPEC = {
             "description": "Normalisation after each convolution.",
         },
     },
+    "halvings": 5,
 }
 
 
 def build(channels, size, classes, *, norm) -> Network:
     """Simonyan and Zisserman 2015, configuration A, with a normalisation and one linear layer."""
     side = 32 if size == 28 else size
-    if side < 32:
-        raise UserError(f"network VGG11 needs images of 28 x 28, or of 32 x 32 and more; these are {size} x {size}")
     layers, inputs = [], channels
     for width, convolutions in ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2)):
         for _ in range(convolutions):

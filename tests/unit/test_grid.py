@@ -1,6 +1,7 @@
 """A config: what it expands to, what each job reads of it, and what is refused, where and why."""
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,9 +113,91 @@ def test_a_bare_off_which_yaml_reads_as_false_is_off():
     assert study(**yaml.safe_load("{compute: {compile: off}}")).config["compute"]["compile"] == "off"
 
 
+def test_what_is_not_held_out_is_not_selected_by():
+    grid = [{**BLOCK, "method": ["dc", "random"]}]
+    held_out, all_used = study(grid=grid), study(grid=grid, data__validation=0)
+    assert [found.evaluation(found.cells[0], "ConvNet")["selection"] is None for found in (held_out, all_used)] == [False, True]
+    assert all(all_used.evaluation(cell, "ConvNet")["selection"] is None for cell in all_used.cells)
+
+
+def test_noise_starts_more_images_of_a_class_than_there_are():
+    many = [{**BLOCK, "init": "noise", "ipc": 500}]
+    assert [cell.ipc for cell in study(grid=many).cells] == [500]
+    told = refusal(grid=many, evaluate__robust={"models": 1})
+    assert told.startswith("config: grid: ipc 500 is above the smallest class of digits") and told.endswith("set its models to 0 there")
+
+
+# As texts, which `--config 'evaluate={epochs: 3}'` makes of whatever is nested, and as YAML 1.1 reads numbers without a point.
+TEXTS = """
+study: "7"
+seed: "7"
+compute: {threads: "2", compile: "off"}
+networks: {ConvNet: {width: "8", depth: "2", norm: none}}
+grid: [{dataset: digits, method: [dc, mtt, fast], init: real, ipc: ["1", "5"], seed: "0"}]
+methods:
+  dc: {iterations: "3", lr_images: 1e-2, inner: auto, outer: "2", overrides: [{when: {ipc: "5"}, lr_images: 1E-3}]}
+  mtt: {lr_step_size: 1e-5, expert_epochs: "2", max_start_epoch: "3"}
+  fast: {of: mtt, lr_step_size: .5e-5, overrides: [{when: {seed: ["0"], ipc: ["5"]}, lr_images: 1e3}]}
+experts: {default: {lr: 1e-2, number: "3", overrides: [{when: {dataset: digits}, lr: 2e-2}]}}
+evaluate:
+  epochs: "3"
+  lr: 1e-2
+  selection: {test: "false", models: "1"}
+  overrides: [{when: {ipc: ["1"]}, lr: learned}, {when: {seed: "0"}, weight_decay: 5e-4, selection: {test: "no"}}]
+continual: {groups: [["0", "1", "2", "3", "4"], ["5", "6", "7", "8", "9"]], memory: {ipc: ["1"]}}
+"""
+NUMBERS = re.sub(r"(?<=[ :{[])(\.?\d+)[eE](-?\d+)", lambda found: f"{float(found.group()):e}", re.sub(r'(?<!study: )"(\w+)"', r"\1", TEXTS))
+
+
+def test_texts_are_read_as_the_numbers_that_they_are_where_numbers_are_wanted():
+    texts, numbers = yaml.safe_load(TEXTS), yaml.safe_load(NUMBERS.replace("compile: off", "compile: 'off'"))
+    assert texts["methods"]["mtt"]["lr_step_size"] == "1e-5" and numbers["methods"]["mtt"]["lr_step_size"] == 1e-5
+    read, meant = Study(texts, SCHEMA), Study(numbers, SCHEMA)
+    assert repr(read.config) == repr(meant.config) and read.config["study"] == "7"
+    assert read.cells == meant.cells
+    settings = [read.method_settings(Cell("digits", name, "real", 5, 0)) for name in ("dc", "mtt", "fast")]
+    assert [one["lr_images"] for one in settings] == [0.001, 100, 1000.0]
+    assert repr(settings) == repr([meant.method_settings(Cell("digits", name, "real", 5, 0)) for name in ("dc", "mtt", "fast")])
+    assert read.evaluation(read.cells[0], "ConvNet")["lr"] == "learned" and read.evaluation(read.cells[0], "ConvNet")["selection"]["test"] is False
+
+
+def test_every_declared_number_is_read_from_a_text():
+    for name, method in plugins.methods().items():
+        for setting, rule in method["settings"].items():
+            if rule.get("type") in ("integer", "number"):
+                found = study(grid=[{**BLOCK, "method": name}], methods={name: {setting: str(rule["default"])}}, experts__default__epochs=99)
+                assert found.method_settings(found.cells[0])[setting] == rule["default"], f"{name}: {setting}"
+
+
+def levels(schema, place="config"):
+    """Every block of keys of the schema, with where it stands."""
+    if "properties" in schema:
+        yield place, schema["properties"]
+        for name, rule in schema["properties"].items():
+            yield from levels(rule, name if place == "config" else f"{place}.{name}")
+
+
+def test_what_may_have_been_meant_is_a_key_of_the_same_level():
+    everywhere = {key for _, properties in levels(SCHEMA) for key in properties}
+    tried = 0
+    for place, known in levels(SCHEMA):
+        for key in sorted(everywhere - known.keys()):
+            told = refusal(**{key if place == "config" else f"{place}.{key}".replace(".", "__"): 1})
+            meant = re.search(r"did you mean '(\w+)'", told)
+            assert f"unknown key '{key}'" in told and (meant is None or meant.group(1) in known), told
+            tried += 1
+    assert tried > 200
+    assert "did you mean" not in refusal(models=3)  # which is a key of `evaluate`, and not nearly `methods`
+
+
 def test_networks_that_a_dataset_s_images_are_too_small_for_are_left_out_for_that_dataset_only():
     mixed = study(grid=[BLOCK, {**BLOCK, "dataset": "MNIST"}], evaluate__networks=["ConvNet", "VGG11"])
     assert mixed.evaluation_networks("digits") == ["ConvNet"] and mixed.evaluation_networks("MNIST") == ["ConvNet", "VGG11"]
+    # By their options, too.
+    deep = {"network": "MLP", "networks__ConvNet__depth": 5, "continual__network": "MLP"}
+    mixed = study(grid=[BLOCK, {**BLOCK, "dataset": "MNIST"}], evaluate__networks=["ConvNet", "MLP"], vanilla__networks=["ConvNet", "MLP"], **deep)
+    assert mixed.evaluation_networks("digits") == ["MLP"] and mixed.evaluation_networks("MNIST") == ["ConvNet", "MLP"]
+    assert mixed.vanilla_networks("digits") == ["MLP"]
 
 
 # ---- settings of one job ------------------------------------------------------------------------------------------------------------------
@@ -423,14 +506,16 @@ REFUSED = {
     "ipc of an expert": ({"experts__default__overrides": [{"when": {"ipc": 1}, "epochs": 9}]}, "experts.default.overrides[0].when: unknown key 'ipc'"),
     "ipc of continual": ({"continual__overrides": [{"when": {"ipc": 1}, "epochs": 9}]}, "continual.overrides[0].when: unknown key 'ipc'"),
     "when of another type": (
-        {"evaluate__overrides": [{"when": {"ipc": "1"}, "epochs": 9}]},
-        "evaluate.overrides[0].when.ipc: must be a whole number, not '1'",
+        {"evaluate__overrides": [{"when": {"ipc": "one"}, "epochs": 9}]},
+        "evaluate.overrides[0].when.ipc: must be a whole number, not 'one'",
     ),
     # Values.
     "ipc 0": ({"grid": [{**BLOCK, "ipc": 0}]}, "grid[0].ipc: must be 1 or more, not 0"),
     "ipc 0 in a list": ({"grid": [{**BLOCK, "ipc": [1, 0]}]}, "grid[0].ipc[1]: must be 1 or more, not 0"),
-    "ipc as a text": ({"grid": [{**BLOCK, "ipc": "1"}]}, "grid[0].ipc: must be a whole number of 1 or more or a list, not '1'"),
-    "ipc 1.0": ({"grid": [{**BLOCK, "ipc": [1.0]}]}, "grid[0].ipc[0]: must be a whole number, not 1.0"),
+    "ipc as a text": ({"grid": [{**BLOCK, "ipc": "one"}]}, "grid[0].ipc: must be a whole number of 1 or more or a list, not 'one'"),
+    "ipc 1.0": ({"grid": [{**BLOCK, "ipc": [1.0]}]}, "grid[0].ipc[0]: must be a whole number: write 1, not 1.0"),
+    "count as YAML 1.1 reads 1e3": ({"methods__dc__iterations": "1e3"}, "methods.dc.iterations: must be a whole number: write 1000, not '1e3'"),
+    "count with a fraction": ({"methods__dc__iterations": "1.5"}, "methods.dc.iterations: must be a whole number, not '1.5'"),
     "ipc true": ({"grid": [{**BLOCK, "ipc": [True]}]}, "grid[0].ipc[0]: must be a whole number, not True"),
     "ipc above a class": (
         {"grid": [{**BLOCK, "ipc": 127}]},
@@ -445,7 +530,11 @@ REFUSED = {
     "negative evaluation rate": ({"evaluate__lr": -1}, "evaluate.lr: must be above 0, not -1"),
     "negative expert rate": ({"experts__default__lr": 0}, "experts.default.lr: must be above 0, not 0"),
     "rate as a text": ({"evaluate__lr": "learnt"}, "evaluate.lr: must be a number above 0 or `learned`, not 'learnt'"),
-    "rate as YAML 1.1 reads 1e-5": ({"methods__mtt__lr_step_size": "1e-5"}, "methods.mtt.lr_step_size: must be a number, not '1e-5'"),
+    "rate as a text without a number": ({"methods__mtt__lr_step_size": "1e"}, "methods.mtt.lr_step_size: must be a number, not '1e'"),
+    "rate as a text without end": ({"methods__mtt__lr_step_size": "1e999"}, "methods.mtt.lr_step_size: must be a finite number, not inf"),
+    "rate as a text that is no number": ({"evaluate__momentum": "nan"}, "evaluate.momentum: must be a number, not 'nan'"),
+    "negative rate as a text": ({"methods__mtt__lr_step_size": "-1e-5"}, "methods.mtt.lr_step_size: must be 0 or more, not -1e-05"),
+    "seed without end": ({"seed": 10**40}, "seed: must be below 2 to the power of 63, not a number of such length"),
     "rate that is no number": ({"methods__dc__lr_images": float("nan")}, "methods.dc.lr_images: must be a finite number, not nan"),
     "rate without end": ({"evaluate__overrides": [{"when": {"ipc": 1}, "lr": float("inf")}]}, "evaluate.overrides[0].lr: must be a finite number, not inf"),
     "loops": ({"methods__dc__outer": "aut"}, "methods.dc.outer: must be a whole number of 1 or more or `auto`, not 'aut'"),
@@ -457,6 +546,27 @@ REFUSED = {
     "share": ({"data__validation": 0.5}, "data.validation: must be below 0.5, not 0.5"),
     "precision": ({"compute__precision": "float16"}, "compute.precision: must be one of auto, float32, not 'float16'"),
     "threads": ({"compute__threads": 1.5}, "compute.threads: must be a whole number, not 1.5"),
+    # Counts that no machine has.
+    "more threads": ({"compute__threads": 10000}, "compute.threads: must be 1024 or less, not 10000"),
+    "more experts": ({"experts__default__number": 1000000}, "experts.default.number: must be 10000 or less, not 1000000"),
+    "more shards": (
+        {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": MTT, "experts__default": {"number": 8000, "shard": 2}},
+        "experts.default: 4000 jobs; at most 1000 are possible: raise shard to 8, or lower number",
+    ),
+    "more sets in a block": ({"grid": [{**BLOCK, "seed": list(range(10001))}]}, "grid[0]: 10001 sets; a block has at most 10000"),
+    "more sets in all": (
+        {"grid": [{**BLOCK, "seed": list(range(6000))}, {**BLOCK, "ipc": 2, "seed": list(range(6000))}]},
+        "grid: 12000 sets; a study has at most 10000",
+    ),
+    "product without end": ({"grid": [{key: [value] * 10**4 for key, value in BLOCK.items()}]}, "grid[0]: 10000000000000000 sets"),
+    "depth": ({"networks__ConvNet__depth": 33}, "networks.ConvNet.depth: must be 32 or less, not 33"),
+    # Folders that cannot be.
+    "results with a NUL": ({"results": "a\0b"}, "results: must be a path of printable characters, not 'a\\x00b'"),
+    "results of two lines": ({"results": "a\nb"}, "results: must be a path of printable characters"),
+    "results of a name too long": ({"results": "a/" + "b" * 256}, "results: is too long: a path has at most 255 characters between two slashes"),
+    "results of a path too long": ({"results": "/".join(["a"] * 2000)}, "results: is too long"),
+    "results that is a file": ({"results": str(ROOT / "README.md")}, "results: README.md is a file; name a folder"),
+    "results below a file": ({"results": str(ROOT / "README.md" / "more" / "yet")}, "results: README.md is a file; name a folder"),
     "results": ({"results": "results/{study}"}, "results: a folder without braces"),
     # Things that do not go together.
     "coreset from noise": ({"grid": [{**BLOCK, "method": "random", "init": "noise"}]}, "grid[0]: random chooses real images"),
@@ -480,10 +590,17 @@ REFUSED = {
     "no such space of experts": ({"experts__default__normalization": "pca"}, "experts.default.normalization: must be one of channel, zca, not 'pca'"),
     "no recipe": ({"grid": [{**BLOCK, "method": "mtt"}], "experts": {}}, "experts: has no recipe 'default', which methods.mtt learns from"),
     "distillation network too large": ({"network": "VGG11"}, "network: VGG11 needs images of at least 28 pixels a side; digits has 8"),
+    "distillation network too deep": (
+        {"networks__ConvNet__depth": 4},
+        "network: ConvNet with depth 4 needs images of at least 16 pixels a side; depth 3 is the most for these; digits has 8",
+    ),
+    "channels that make no groups": (
+        {"networks__ConvNet": {"norm": "group", "width": 6}},
+        "networks.ConvNet: with norm group the width must be a multiple of 4, such as 4 or 8, not 6",
+    ),
     "evaluation networks too large": ({"evaluate__networks": ["VGG11"]}, "evaluate.networks: VGG11 needs images of at least"),
     "network with batch normalisation": ({"networks__ConvNet__norm": "batch"}, "network: ConvNet has batch normalisation"),
     "continual network too large": ({"continual__network": "VGG11"}, "continual.network: VGG11 needs images of at least"),
-    "selection without validation": ({"data__validation": 0}, "evaluate.selection: needs validation images"),
     "share that rounds to nothing": ({"data__validation": 0.005}, "evaluate.selection: needs validation images, and data.validation 0.005 leaves none"),
     "groups": ({"continual__groups": 11}, "continual.groups: 11 groups of 10 classes; 1 to 10 is possible"),
     "groups in full": ({"continual__groups": [[0, 1], [2]]}, "continual.groups: [[0, 1], [2]] must name each class 0 to 9 once"),

@@ -106,13 +106,13 @@ def test_a_28_by_28_image_is_one_of_32_by_32_with_a_border(name, options):
         ("ConvNet", {"width": 0}, "width must be an integer of 1 or more"),
         ("ConvNet", {"width": True}, "width must be an integer"),
         ("ConvNet", {"depth": 2.0}, "depth must be an integer"),
-        ("ConvNet", {"depth": 4}, "depth 4 needs images of at least 16 x 16"),
+        ("ConvNet", {"depth": 4}, "with depth 4 needs images of at least 16 pixels a side"),
         ("ConvNet", {"norm": "group", "width": 6}, "multiple of 4"),
-        ("ConvNet", {"size": 7}, "at least 8 x 8 pixels, not 7 x 7"),
+        ("ConvNet", {"size": 7}, "at least 8 pixels a side, not 7"),
         ("ConvNet", {"classes": 0}, "classes must be a positive integer"),
         ("ConvNet", {"channels": "3"}, "channels must be a positive integer"),
-        ("ResNet18", {"size": 15}, "at least 16 x 16"),
-        ("VGG11", {"size": 30}, "28 x 28, or of 32 x 32"),
+        ("ResNet18", {"size": 15}, "at least 16 pixels a side"),
+        ("VGG11", {"size": 30}, "of 28 or at least 32 pixels a side"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(name, arguments, message):

@@ -23,8 +23,11 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 # has one already, with the others of its folder (`*`).
 FLOORS = [
     ["__init__", "datasets.__init__", "methods.__init__", "run.__init__"],
-    ["errors", "winograd"],
-    ["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published", "recipe", "scores", "configfile"],
+    ["errors", "limits", "winograd"],
+    [
+        *["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published"],
+        *["recipe", "scores", "configfile", "values"],
+    ],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening", "jobs"],
     ["records"],
