@@ -59,7 +59,7 @@ def measure(
         raise UserError("evaluation: there is no test image; a network cannot be judged without one")
     accuracies: list[float] = []
     size = stack_size(network, models, images.device, min(recipe.batch, len(images)))
-    on_the_way = curve_epochs(recipe.epochs, curve) if curve else set()
+    on_the_way = curve_epochs(recipe.trained_epochs, curve) if curve else set()
     # The first network is tested along its way, the others at their end.
     testing = {"classes": network["classes"], "compute": compute, "passes": models + len(on_the_way)}
 
@@ -72,7 +72,7 @@ def measure(
                 progress(stack.count)
             for e in range(stack.count if epoch in on_the_way else 0):
                 _note(rows, summary, e, model=begin + e, split="train", epoch=epoch)
-            if epoch == recipe.epochs:
+            if epoch == recipe.trained_epochs:
                 last.update(test(stack, test_images, test_labels, **testing))
             if epoch in on_the_way and begin == 0:
                 tested = last or test(stack.first(), test_images, test_labels, **testing)
@@ -174,7 +174,7 @@ def select(
             if not test_all:
                 stacks.append(stack)
             if progress is not None:
-                progress(count * recipe.epochs)
+                progress(count * recipe.trained_epochs)
 
         in_stacks(models, size, run)
         for split, values in per_split.items():

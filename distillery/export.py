@@ -242,9 +242,11 @@ def _protocol(synthetic: SyntheticSet) -> list[tuple[str, str]]:
     rate = f"{recipe.lr:.6g}"
     if protocol["lr"] == "learned":
         rate += " (learned with the set)" if synthetic.step_size is not None else " (the set learned none of its own)"
-    decay = f"times 0.1 after epoch {recipe.epochs // 2 + 1}, momentum anew" if recipe.decay == "half" else recipe.decay
+    decay = recipe.decay
+    if decay != "none":
+        decay = f"times 0.1 after epoch {recipe.last_full_epoch}, momentum anew"
     found = [
-        ("epochs", recipe.epochs),
+        ("epochs", recipe.trained_epochs),
         ("learning rate", rate),
         ("decay", decay),
         ("momentum", recipe.momentum),

@@ -11,12 +11,15 @@ class Recipe:
     """How a network is trained: stochastic gradient descent on the cross-entropy, soft or hard labels alike.
 
     Attributes:
-        epochs: passes over the images.
+        epochs: passes over the images, as a protocol counts them; ``trained_epochs`` are made.
         lr: learning rate.
         momentum, weight_decay: of the optimiser.
         batch: images a step (the last batch of an epoch is smaller).
-        decay: ``half``: the rate is multiplied by 0.1 after epoch ``epochs // 2 + 1`` and the momentum starts anew, as
-            in the gradient-matching protocol; ``none``: constant.
+        decay: ``none``: a constant rate. ``half``: the rate is multiplied by 0.1 after epoch ``epochs // 2 + 1``, and
+            the momentum starts anew. ``published``: what the gradient-matching authors' code does with ``epochs``,
+            which trajectory matching took over (``evaluate_synset``): its loop counts from 0 to ``epochs`` inclusive
+            and drops the rate at the end of number ``epochs // 2 + 1``. It so trains one epoch more, and
+            ``epochs // 2 + 2`` of them at the first rate.
         augment: name of an augmentation strategy, or ``none``.
     """
 
@@ -28,13 +31,25 @@ class Recipe:
     decay: str = "none"
     augment: str = "none"
 
+    @property
+    def trained_epochs(self) -> int:
+        """Passes over the images that are really made."""
+        return self.epochs + (self.decay == "published")
+
+    @property
+    def last_full_epoch(self) -> int:
+        """The last epoch (1-based) at the first rate."""
+        if self.decay == "none":
+            return self.trained_epochs
+        return min(self.trained_epochs, self.epochs // 2 + (2 if self.decay == "published" else 1))
+
     def rate(self, epoch: int) -> float:
         """The learning rate of ``epoch`` (1-based)."""
-        return self.lr * 0.1 if self.decay == "half" and epoch > self.epochs // 2 + 1 else self.lr
+        return self.lr * 0.1 if epoch > self.last_full_epoch else self.lr
 
     def steps(self, count: int) -> int:
         """Optimiser steps on ``count`` images."""
-        return self.epochs * -(-count // self.batch)
+        return self.trained_epochs * -(-count // self.batch)
 
     @classmethod
     def of(cls, settings: dict[str, Any], step_size: float | None = None) -> "Recipe":

@@ -273,7 +273,7 @@ def train(
     elif after_epoch is not None:
         after_epoch(0, stack, {})
     rate = None
-    for epoch in range(begin_epoch, recipe.epochs + 1):
+    for epoch in range(begin_epoch, recipe.trained_epochs + 1):
         if recipe.rate(epoch) != rate:
             rate = recipe.rate(epoch)
             # The momentum starts anew at another rate, but not where a checkpoint is taken up within the same one.
@@ -306,7 +306,7 @@ def train(
         summary = {"loss": sums[0] / total, "accuracy": sums[1] / total}
         order, sums = None, None
         finite = torch.isfinite(summary["loss"]).all()
-        if epoch == recipe.epochs:
+        if epoch == recipe.trained_epochs:
             # No loss comes after the last step to tell what it did.
             finite = finite and all(torch.isfinite(tensor).all() for tensor in stack.parameters.values())
         if not finite and not tolerant:
@@ -316,7 +316,7 @@ def train(
             )
         if after_epoch is not None:
             after_epoch(epoch, stack, summary)
-        if epoch < recipe.epochs and checkpoint.due():
+        if epoch < recipe.trained_epochs and checkpoint.due():
             state = {**stepper.state(), **checkpoints.generators(named)}
             checkpoint.save(state, {"epoch": epoch + 1, "at": 0, "rate": rate}, f"the end of epoch {epoch}")
     for tensor in stack.parameters.values():

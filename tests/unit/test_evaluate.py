@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from distillery import evaluate, streams, training
+from distillery import evaluate, networks, streams, training
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.metrics import Metrics
@@ -54,6 +54,23 @@ def test_curves_are_even_and_end_with_the_last_epoch(epochs, points):
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+def test_every_count_is_of_the_epochs_that_were_trained():
+    """The published decay trains one epoch more than its number: curves, progress, images seen and FLOPs know."""
+    recipe = Recipe(epochs=4, lr=0.05, batch=16, decay="published")
+    metrics, done = Metrics(rule="evaluate_synthetic"), []
+    evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), recipe, models=2, curve=2, progress=done.append, **SHARED)
+    assert sum(done) == 2 * 5
+    assert {row["epoch"] for row in values(metrics, model=0, split="test") if row.get("epoch")} == {2, 5}
+    assert len(values(metrics, measure="accuracy", selection="last", epoch=None)) == 2
+    frames, done = [(iteration, *data(), None) for iteration in (0, 3)], []
+    held = data(15, 2)
+    evaluate.select(metrics, NETWORK, frames, held, held, lambda step: recipe, models=2, progress=done.append, **SHARED)
+    assert sum(done) == 2 * 2 * 5
+    seen = Metrics()
+    networks.record_training(seen, NETWORK, 30, recipe.trained_epochs)
+    assert values(seen, measure="images_seen")[0]["value"] == 150
 
 
 def measured(monkeypatch, together, curve=2, **arguments):

@@ -78,6 +78,62 @@ def test_the_rate_drops_to_a_tenth_after_half_and_one():
     assert {Recipe(epochs=10, lr=0.5).rate(epoch) for epoch in range(1, 11)} == {0.5}
 
 
+def rates(recipe):
+    return [recipe.rate(epoch) for epoch in range(1, recipe.trained_epochs + 1)]
+
+
+def authors_rates(epochs, lr):
+    """The rate of each epoch that ``evaluate_synset`` of arXiv 2006.05929's code trains when it is told ``epochs``."""
+    rates = []
+    for number in range(epochs + 1):
+        rates.append(lr)
+        if number in [epochs // 2 + 1]:
+            lr *= 0.1
+    return rates
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5, 20, 300, 1000])
+def test_the_published_decay_trains_the_epochs_of_the_authors_code(epochs):
+    recipe = Recipe(epochs=epochs, lr=0.5, batch=8, decay="published")
+    assert rates(recipe) == authors_rates(epochs, 0.5)
+    assert recipe.steps(20) == 3 * (epochs + 1)
+
+
+@pytest.mark.parametrize("epochs", [4, 20, 300, 1000])
+def test_no_number_of_epochs_gives_the_authors_rates_by_the_other_decay(epochs):
+    others = [rates(Recipe(epochs=other, lr=0.5, decay="half")) for other in range(1, epochs + 3)]
+    assert authors_rates(epochs, 0.5) not in others
+
+
+@pytest.mark.parametrize("epochs", [2, 5, 8])
+def test_the_published_decay_is_the_authors_loop_to_the_digit(epochs):
+    """Order of images, rates, and an optimiser made anew at the drop."""
+    images, labels = data()
+    recipe = Recipe(epochs=epochs, lr=0.2, momentum=0.9, weight_decay=5e-4, batch=10, decay="published")
+    seen = []
+    stack = run(recipe, images=images, labels=labels, after_epoch=lambda epoch, stack, summary: seen.append(float(summary.get("loss", -1))))
+    module, order, losses = networks.for_device(plain(), CPU), stream("order", 0), []
+    lr, dropped = 0.2, epochs // 2 + 1
+    optimiser = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4)
+    for number in range(epochs + 1):
+        total = torch.zeros(())
+        for chosen in torch.randperm(20, generator=order).split(10):
+            loss = functional.cross_entropy(module(images[chosen]), labels[chosen], reduction="none")
+            optimiser.zero_grad()
+            (loss * 0.1).sum().backward()
+            optimiser.step()
+            total += loss.detach().sum()
+        losses.append(float(total / 20))
+        if number == dropped:
+            lr *= 0.1
+            optimiser = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4)
+    assert apart(stack.flat(), flat(module)) < 2e-6  # rounding; a step left out is a thousand times that
+    assert seen[1:] == pytest.approx(losses, abs=2e-6)
+    tested, truth = data(200, seed=7)
+    accuracy = float((module.eval()(tested).argmax(1) == truth).double().mean())
+    assert training.test(stack, tested, truth, classes=CLASSES, compute=COMPUTE)["accuracy"].tolist() == [accuracy]
+
+
 def test_steps_count_the_smaller_last_batch():
     assert [Recipe(epochs=3, batch=8).steps(count) for count in (1, 8, 9, 16, 20)] == [3, 3, 6, 6, 9]
 

@@ -41,7 +41,7 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, asked
             models=settings["models"],
             memory=memory,
             replay_batch=settings.get("replay_batch", 0),
-            progress=run.progress(settings["models"] * len(groups) * recipe.epochs, strategy, "epoch"),
+            progress=run.progress(settings["models"] * len(groups) * recipe.trained_epochs, strategy, "epoch"),
             **shared,
         )
         if "finetuned" in outputs.keys():

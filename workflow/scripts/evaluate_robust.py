@@ -34,7 +34,7 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
         ),
         compute=run.compute,
         flip_allowed=dataset.horizontal_flip,
-        progress=run.progress(different * models * recipe.epochs, "robustness", "epoch"),
+        progress=run.progress(different * models * recipe.trained_epochs, "robustness", "epoch"),
     )
     metrics.save(outputs.metrics)
     told = {**cell, "network": network["name"]}

@@ -26,7 +26,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
         "compute": run.compute,
         "flip_allowed": dataset.horizontal_flip,
     }
-    progress = run.progress(settings["models"] * recipe.epochs, "evaluation", "epoch")
+    progress = run.progress(settings["models"] * recipe.trained_epochs, "evaluation", "epoch")
     evaluate.measure(
         metrics,
         network,
@@ -39,7 +39,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
         progress=progress,
         **shared,
     )
-    networks.record_training(metrics, network, len(synthetic), recipe.epochs)
+    networks.record_training(metrics, network, len(synthetic), recipe.trained_epochs)
     run.stop_clock()  # selection is no part of what a set costs its user
     if selection:
         held = data.split(dataset, validation, seed).validation_index
@@ -53,7 +53,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
             recipe_of,
             models=selection["models"],
             test_all=selection["test"],
-            progress=run.progress(selection["models"] * recipe.epochs * len(frames), "selection", "epoch"),
+            progress=run.progress(selection["models"] * recipe.trained_epochs * len(frames), "selection", "epoch"),
             **shared,
         )
     metrics.save(outputs.metrics)

@@ -24,9 +24,9 @@ def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outpu
         stream=lambda purpose, *more: streams.generator(seed, "vanilla", dataset, network["name"], purpose, *more),
         compute=run.compute,
         flip_allowed=images.horizontal_flip,
-        progress=run.progress(settings["models"] * recipe.epochs, "training", "epoch"),
+        progress=run.progress(settings["models"] * recipe.trained_epochs, "training", "epoch"),
     )
-    networks.record_training(metrics, network, len(images.labels), recipe.epochs)
+    networks.record_training(metrics, network, len(images.labels), recipe.trained_epochs)
     metrics.save(outputs.metrics)
     run.save_cost(outputs.cost, rule="train_vanilla", asked=asked, inputs=inputs, outputs=outputs, **identity)
 
