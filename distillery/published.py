@@ -25,6 +25,7 @@ COLUMNS = (
     "source",
     "evidence",
     "note",
+    "not_comparable",
 )
 PROTOCOLS = ("published", "course project")
 EVIDENCE = {
@@ -60,7 +61,8 @@ def table(path: str | Path = FILE) -> pd.DataFrame:
     Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float, NaN: the whole set),
     ``network``, ``strategy`` (continual learning only), ``protocol`` (``published`` or ``course project``), ``value``
     and ``std`` (percent; NaN where none is given), ``source``, ``evidence`` (one letter, see ``EVIDENCE``), ``note``,
-    ``printed`` (``"44.9 ± 0.5"``, the source's digits).
+    ``not_comparable`` (why no figure of a study may be set against it, empty where one may), ``printed``
+    (``"44.9 ± 0.5"``, the source's digits).
 
     Raises:
         UserError: the file is missing or has other columns.

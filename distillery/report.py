@@ -520,6 +520,7 @@ class _Sources:
             "source": number,
             "unconfirmed": row["evidence"] == "M",
             "note": row["note"],
+            "not_comparable": row["not_comparable"],
             "other_start": f"from {INIT_TITLES.get(row['init'], row['init'])}" if other else "",
         }
 
@@ -657,6 +658,8 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
     lines.sort(key=lambda line: -line[0]["mean"])
     whole = study.result(dataset, network, None, "whole")
     values = [100 * (r["mean"] + s * r["std"]) for r, _, _ in lines for s in (-1, 1)]
+    # What was measured under another protocol has no place on the axis.
+    lines = [(row, *(cell if cell and not cell["not_comparable"] else None for cell in looked)) for row, *looked in lines]
     values += [c["value"] for _, p, q in lines for c in (p, q) if c] + (
         [100 * whole["mean"]] if whole is not None else []
     )
@@ -714,9 +717,16 @@ def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> 
         experts = _experts(header)
         if experts is not None and method not in CORESETS:
             budget["experts"] = experts
-    epochs = rows[(rows["selection"] == "last") & rows["epoch"].notna()]["epoch"]
-    if len(epochs):
-        budget["epochs"] = int(epochs.max())
+    # As the protocol counts them, not as many as were trained: the published code trains one more than it says.
+    epochs = [
+        (cost.get("settings") or {}).get("epochs")
+        for cost in study.costs
+        if cost.get("rule") in ("evaluate_synthetic", "train_vanilla")
+        and (cost.get("dataset"), cost.get("method")) == (dataset, method)
+        and cost.get("ipc") == (None if ipc is None else int(ipc))
+    ]
+    if any(epochs):
+        budget["epochs"] = max(filter(None, epochs))
     summary = study.summary[(study.summary["dataset"] == dataset) & (study.summary["method"] == method)]
     summary = summary[summary["ipc"].isna() if ipc is None else summary["ipc"] == ipc]
     if len(summary):

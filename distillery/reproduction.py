@@ -305,6 +305,7 @@ def mark(cell: Mapping, beside: Mapping[str, Any]) -> str:
         beside: the published row by protocol, as ``published.lookup`` gives it, of those that have one.
     """
     ours = spent(cell)
+    beside = {name: row for name, row in beside.items() if not row["not_comparable"]}
     budgets = {name: published.budget(_of(cell), cell["dataset"], cell["ipc"], name) for name in {PUBLISHED, *beside}}
     verdicts = {name: _compared(ours, budget) for name, budget in budgets.items()}
     for name, words in ((PUBLISHED, SAME), (COURSE, "course project's budget")):
@@ -346,6 +347,8 @@ def _budget_words(cell: Mapping, beside: Mapping) -> str:
         text = f"{word} {own}" if own == "auto" and full is None else f"{full if own == 'auto' else own} {word}"
         if full is not None and own not in ("auto", full):
             text = f"{own} of {whose.format(full)} {word}" if own < full else f"{own} {word} ({whose.format(full)})"
+        if name == "epochs" and full is not None and cell["evaluation"].get("decay", "published") != "published":
+            text += f" (decay {cell['evaluation']['decay']})"
         if name == "experts":
             text += f" ({cell['experts']['epochs']} epochs each)"
         parts.append(text)
@@ -395,6 +398,9 @@ How to read it:
   speaks of a reproduction**; with `smaller budget` the difference tells what the saving cost. `fewer networks`: the same work,
   averaged over fewer networks or sets. `other start`: the published images started from others. `budget of the source unknown`:
   to us. Other settings (augmentation, whitening, learning rates) are not weighed; they stand in the record.
+  Epochs are the number that a protocol names: the authors' code trains one more, as `decay: published` does; what was run
+  under another decay says so.
+- `not comparable`: the figure was measured under a protocol that no cell of ours has, so no difference is given.
 - `time` is a job's wall time, with whatever else the machine did meanwhile; for a job that was interrupted, since it went on last.
 - `commit` is that of the checkout when the job ran, `+` where its files were changed, empty where it was not noted.
 """
@@ -501,6 +507,7 @@ def _published_text(cell: Mapping, looked: Mapping) -> str:
     for row in looked.values():
         start = f" from {row['init']}" if row["init"] not in ("", cell["init"]) else ""
         note = f"; {row['note']}" if row["note"] else ""
+        note += f"; not comparable: {row['not_comparable']}" if row["not_comparable"] else ""
         lines.append(f"{row['printed']}{start} ({row['evidence']}: {row['source']}{note})")
     return "<br>".join(_cell(line) for line in lines)
 
@@ -552,6 +559,7 @@ def _measured(name: str, found: Mapping, cell: Mapping, looked: Mapping) -> dict
     for protocol, row in looked.items():
         if ours is not None:
             words = f"{round(ours[0], 2) - row['value']:+.2f}".replace("-", "−")
+            words = "not comparable" if row["not_comparable"] else words
             differences.append(words if protocol == PUBLISHED else f"{words} ({protocol})")
     return {
         **_identity(cell),

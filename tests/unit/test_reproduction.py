@@ -338,6 +338,29 @@ def test_trajectory_matching_needs_the_published_experts_and_start(experts, init
     assert reproduction.mark(cell, beside) == "budget of the source unknown"
 
 
+def test_there_is_no_difference_beside_another_protocol(tmp_path):
+    """The course project trained ResNet-18 with one image a step: its figure is shown with that, and nothing is subtracted from it."""
+    study = Study(tmp_path / "course")
+    study.set("dc", "real", 10, 0, {**DC, "iterations": 100})
+    for network in ("ConvNet", "ResNet18"):
+        study.evaluation("dc", "real", 10, 0, [80.0, 82.0], network=network, epochs=20, minute=40)
+    text = reproduction.render({"mine": reproduction.record(study.folder, "run")})
+    rows = {row["network"]: row for row in rows_of(text, "MNIST") if row["method"] == "dc" and row["record"]}
+    assert rows["ConvNet"]["ours − published"].endswith(f"−{83.27 - 81:.2f} (course project)")
+    assert rows["ConvNet"]["budget"].startswith("course project's budget")
+    assert rows["ResNet18"]["ours − published"] == "not comparable (course project)"
+    assert "60.0 (C: course project, 2022; " in rows["ResNet18"]["published"] and "not comparable: networks trained at batch 1" in rows["ResNet18"]["published"]
+    assert rows["ResNet18"]["budget"] == "smaller budget"  # than the published one: the course project's is not spoken of
+
+
+def test_an_evaluation_under_another_decay_says_so(study):
+    cell = {"dataset": "MNIST", "method": "dc", "init": "real", "ipc": 10, "network": "ConvNet", "settings": DC, "experts": None}
+    cell |= {"distilled_with": None, "sets": [{"accuracies": {"last": FIRST}}] * 5}
+    for decay, expected in (("published", "1000 evaluation epochs"), ("half", "1000 evaluation epochs (decay half)")):
+        words = reproduction._budget_words(cell | {"evaluation": {"epochs": 1000, "decay": decay}}, {})
+        assert words.split(", ")[3] == expected
+
+
 def test_published_cells_that_nobody_ran_have_a_row_and_an_empty_cell(study):
     def empty(text):
         rows = [(d, r) for d in reproduction.DATASETS for r in rows_of(text, d) if not r["record"]]
