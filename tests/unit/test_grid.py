@@ -75,6 +75,17 @@ def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
     assert set(loaded.strategies) == {"finetune", "joint", "replay", "afterwards"}
 
 
+def test_the_default_study_s_trajectory_matching_on_cifar_is_the_course_project_s_run():
+    loaded = Study(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")), SCHEMA)
+    cell = Cell("CIFAR10", "mtt", "real", 10, 0)
+    settings = loaded.method_settings(cell)
+    wanted = {"iterations": 100, "syn_steps": 20, "expert_epochs": 3, "max_start_epoch": 20, "lr_images": 1000, "batch_syn": 0, "augment": "none"}
+    assert {name: settings[name] for name in wanted} == wanted
+    assert loaded.normalization(cell) == "zca" and loaded.experts("CIFAR10", "zca")["epochs"] == 22
+    evaluation = loaded.evaluation(cell, "ConvNet")
+    assert (evaluation["epochs"], evaluation["decay"], evaluation["lr"]) == (20, "published", "learned")
+
+
 def test_what_is_not_said_has_the_schema_s_default():
     def defaults(properties):
         said = {name: rule for name, rule in properties.items() if "default" in rule}
