@@ -144,7 +144,7 @@ def of_file(path: Path) -> str:
 
 @functools.cache
 def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
-    """A 16-character digest of what a job runs.
+    """What a job runs: a 16-character digest and, after a space each, the plug-ins that count.
 
     Args:
         script: a file name in ``workflow/scripts``.
@@ -157,4 +157,20 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
     digest = hashlib.sha256()
     for path in closure(start, root):
         digest.update(f"{path.relative_to(root).as_posix()}\0{of_file(path)}\n".encode())
-    return digest.hexdigest()[:16]
+    return " ".join([digest.hexdigest()[:16], *(plugin.removesuffix(".py") for plugin in plugins)])
+
+
+def forget() -> None:
+    """Read the files again that are asked about from now on."""
+    for known in (_tree, _imports, of_file, fingerprint):
+        known.cache_clear()
+
+
+def plugins(stamp: str) -> list[str]:
+    """The plug-ins that a ``fingerprint`` was given."""
+    return [f"{name}.py" for name in stamp.split(" ")[1:]]
+
+
+def files(stamp: str, script: Path, root: Path) -> list[Path]:
+    """The files that a ``fingerprint`` of ``script`` starts from."""
+    return [script, *(root / PACKAGE / plugin for plugin in plugins(stamp))]

@@ -9,6 +9,8 @@ from typing import Any
 from distillery.errors import UserError
 
 LIBRARY = Path(__file__).resolve().parent
+# A file without an underscore in one of these is a plug-in.
+FOLDERS = ("datasets", "networks", "augmentations", "methods")
 
 
 @functools.cache

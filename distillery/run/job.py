@@ -21,6 +21,7 @@ from distillery.errors import UserError
 from distillery.files import write_text
 from distillery.jobs import recorded
 from distillery.metrics import sealed
+from distillery.run import code as stamped
 from distillery.run import meter, provenance
 from distillery.run.progress import Progress, log
 
@@ -88,12 +89,13 @@ def asked(rule: str, params: Any, wildcards: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
+def run(log_path: str, compute: dict[str, Any] | None = None, *, code: str | None = None) -> Iterator[Run]:
     """Set a job up and see it through: log to ``log_path``, claim a device, time it, and turn an error into one line and exit status 1.
 
     Args:
         compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does not compute. The number of threads is the
             study's, whatever cores Snakemake has to give: another number changes the last bits of a result.
+        code: what the script's job was planned to run (see ``fingerprint``); it ends before it computes if it would run anything else.
     """
     handler = logging.FileHandler(log_path, mode="w", encoding="utf-8")
     _hold(handler.stream)
@@ -114,11 +116,15 @@ def run(log_path: str, compute: dict[str, Any] | None = None) -> Iterator[Run]:
     torch.set_num_threads(compute["threads"] if compute else 1)
     state = None
     try:
+        if code is not None:
+            stamped.check(code)
         with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
             _repeatable(claimed.type == "cpu")
             state = Run(claimed, compute)
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
             yield state
+            if code is not None:
+                stamped.check_plugins(code)
         log.info("done")
     except UserError as error:
         _fail(str(error))

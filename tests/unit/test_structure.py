@@ -50,16 +50,15 @@ FLOORS = [
     ["report"],
     ["export", "reproduction"],
     ["__main__"],
-    ["run.meter", "run.progress", "run.provenance"],
+    ["run.code", "run.meter", "run.progress", "run.provenance"],
     ["run.job"],
 ]
-PLUGINS = ("datasets", "networks", "augmentations", "methods")
 PLACES = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 
 
 def place(module):
     folder, _, name = module.rpartition(".")
-    return f"{folder}.*" if folder in PLUGINS and not name.startswith("_") and module not in PLACES else module
+    return f"{folder}.*" if folder in plugins.FOLDERS and not name.startswith("_") and module not in PLACES else module
 
 
 def module_of(path):
@@ -155,7 +154,7 @@ def test_the_library_knows_neither_snakemake_nor_the_scripts(module):
 
 
 def test_a_plug_in_knows_no_other_of_its_kind():
-    for folder in PLUGINS:
+    for folder in plugins.FOLDERS:
         for path in (LIBRARY / folder).glob("*.py"):
             if path.stem == "__init__":
                 continue
@@ -244,8 +243,8 @@ def test_a_rule_declares_all_that_a_job_needs(rule):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_counts_as_computing_if_and_only_if_its_script_claims_a_device(rule):
     script = (ROOT / "workflow/scripts" / Path(section(rule, "script").strip('"')).name).read_text(encoding="utf-8")
-    computes = "job.run(snakemake.log[0], snakemake.params.compute)" in script
-    assert computes or "job.run(snakemake.log[0])" in script
+    computes = "job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code)" in script
+    assert computes or "job.run(snakemake.log[0], code=snakemake.params.code)" in script
     assert bool(re.search(r"\bgpu=1\b", section(rule, "resources"))) == computes
     assert ("compute=" in section(rule, "params")) == computes
     assert section(rule, "threads") == ("compute_threads" if computes else "1")

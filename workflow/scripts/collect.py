@@ -12,5 +12,5 @@ def collect(*, config, inputs, outputs):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0]):
+    with job.run(snakemake.log[0], code=snakemake.params.code):
         collect(config=snakemake.params.config, inputs=snakemake.input, outputs=snakemake.output)

@@ -52,7 +52,7 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, asked
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
         continual(
             run,
             identity=snakemake.params.identity,

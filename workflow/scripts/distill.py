@@ -55,7 +55,7 @@ def distill(run, *, cell, module, network, settings, protocol, snapshots, valida
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
         distill(
             run,
             cell=snakemake.params.cell,

@@ -13,7 +13,7 @@ def download(*, dataset, order, local, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0]):
+    with job.run(snakemake.log[0], code=snakemake.params.code):
         download(
             dataset=snakemake.wildcards.dataset,
             order=snakemake.resources.sources.split(","),

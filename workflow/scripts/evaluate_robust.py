@@ -42,7 +42,7 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
         evaluate_robust(
             run,
             cell=snakemake.params.cell,

@@ -62,7 +62,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
         evaluate_synthetic(
             run,
             cell=snakemake.params.cell,

@@ -20,7 +20,7 @@ def import_synthetic(*, cell, entry, code, asked, inputs, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0]):
+    with job.run(snakemake.log[0], code=snakemake.params.code):
         import_synthetic(
             cell=snakemake.params.cell,
             entry=snakemake.params.entry,

@@ -20,5 +20,5 @@ def report(*, config, inputs, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0]):
+    with job.run(snakemake.log[0], code=snakemake.params.code):
         report(config=snakemake.params.config, inputs=snakemake.input, output=snakemake.output.report)

@@ -48,7 +48,7 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
         train_experts(
             run,
             dataset=snakemake.wildcards.dataset,

@@ -32,7 +32,7 @@ def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outpu
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute) as run:
+    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
         train_vanilla(
             run,
             dataset=snakemake.wildcards.dataset,

@@ -12,7 +12,7 @@ def whiten(*, dataset, validation, seed, asked, inputs, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0]):
+    with job.run(snakemake.log[0], code=snakemake.params.code):
         whiten(
             dataset=snakemake.wildcards.dataset,
             validation=snakemake.params.validation,

@@ -1,0 +1,79 @@
+"""A job runs the code that it stamps: what it imported is held against the digest that it was planned under."""
+
+import importlib
+import sys
+from pathlib import Path
+
+from distillery import fingerprint, plugins
+from distillery.errors import UserError
+
+
+def check(stamp: str) -> None:
+    """Import all that decides this job's result, and hold it against ``stamp``, its code when the run was planned.
+
+    Everything is imported here, what the job imports late included, so that an edit after this cannot
+    reach the job: what it computes is of the code that it stamps.
+
+    Args:
+        stamp: what ``fingerprint.fingerprint`` gave for the job's script and plug-ins.
+
+    Raises:
+        UserError: another copy of the package was imported than the workflow's own, or the code changed
+            since.
+    """
+    main = sys.modules["__main__"]
+    script = Path(main.__file__).resolve()
+    root = script.parents[2]
+    _own(root)
+    for path in fingerprint.closure(fingerprint.files(stamp, script, root), root):
+        if path != script:
+            importlib.import_module(_dotted(path, root))
+    _own(root)
+    fingerprint.forget()  # else an edit since it was read, and before it was imported, would go unseen
+    found = fingerprint.fingerprint(script.name, *fingerprint.plugins(stamp), root=root)
+    # Snakemake runs a copy of the script, with lines of its own before it.
+    ran = Path(getattr(main, "__real_file__", script)).read_text(encoding="utf-8")
+    if found != stamp or not ran.endswith(script.read_text(encoding="utf-8")):
+        raise UserError(
+            f"the code of this job changed since the run began (planned as {_digest(stamp)}, found as "
+            f"{_digest(found)}): run snakemake again"
+        )
+
+
+def check_plugins(stamp: str) -> None:
+    """Whether every plug-in that this process imported is part of the job's code.
+
+    Raises:
+        UserError: one is not, so that an edit of it would not make the result stale.
+    """
+    script = Path(sys.modules["__main__"].__file__).resolve()
+    root = script.parents[2]
+    named = set(fingerprint.closure(fingerprint.files(stamp, script, root), root))
+    for folder in plugins.FOLDERS:
+        for path in sorted((root / fingerprint.PACKAGE / folder).glob("[!_]*.py")):
+            if _dotted(path, root) in sys.modules and path not in named:
+                raise UserError(
+                    f"this job ran {path.relative_to(root)}, which is no part of its code ({stamp}): a setting "
+                    "that names a plug-in is called `network` or `augment`"
+                )
+
+
+def _own(root: Path) -> None:
+    """Raise unless each module of the package is that of the workflow's checkout."""
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] == fingerprint.PACKAGE and getattr(module, "__file__", None):
+            path = Path(module.__file__).resolve()
+            if not path.is_relative_to(root / fingerprint.PACKAGE):
+                raise UserError(
+                    f"this job imported {path} instead of the workflow's own {root / fingerprint.PACKAGE}: "
+                    "uninstall that copy, or take its folder off PYTHONPATH"
+                )
+
+
+def _dotted(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _digest(stamp: str) -> str:
+    return stamp.partition(" ")[0]
