@@ -14,6 +14,13 @@ if not (ROOT / "distillery").is_dir():
         "error: Distillery's rules need its library beside them: clone the repository and name the Snakefile of the clone"
     )
 
+# Its package comes first on the path, here and in the scripts, which inherit the environment: before a copy that is installed.
+sys.path.insert(0, str(ROOT))
+PATHS = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    path for path in dict.fromkeys(PATHS) if path
+)
+
 from distillery import configfile as configfiles
 from distillery.errors import UserError
 

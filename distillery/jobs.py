@@ -91,15 +91,17 @@ class Jobs:
         """The digest of the code that a job runs, plug-ins included: its dataset, its method, its network and its augmentations."""
         found, asked = [], asked or {}
         fixed: list[str | None] = []
+        runs_network = "network" in asked
         if rule == "download":
             found.append(f"datasets/{self.study.datasets[wildcards['dataset']]['module']}.py")
         elif rule == "distill":
             method = self.study.methods[wildcards["method"]]
             found.append(f"methods/{method['module']}.py")
             fixed.append(method["augment"])
+            runs_network = method["needs_network"]
         elif rule == "evaluate_robust":
             fixed.append("none")  # beside those that the settings name
-        if "network" in asked:
+        if runs_network:
             found += plugins.used(asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed))
         return fingerprint(script(rule), *found)
 

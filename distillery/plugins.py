@@ -73,7 +73,8 @@ def _modules(folder: str) -> list[str]:
 @functools.cache
 def methods() -> dict[str, dict[str, Any]]:
     """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property),
-    ``protocol`` (how networks are trained on its sets, as published; with ``overrides``) and ``augment``, where it always takes the same one.
+    ``protocol`` (how networks are trained on its sets, as published; with ``overrides``), ``augment``, where it always takes the same one,
+    and ``needs_network`` (unless it says no).
 
     A setting called ``augment`` names an augmentation: any, unless the method says which."""
     return {
@@ -84,6 +85,7 @@ def methods() -> dict[str, dict[str, Any]]:
             "needs_experts": literal(f"methods/{name}.py", "NEEDS_EXPERTS"),
             "settings": _with_augmentations(literal(f"methods/{name}.py", "SETTINGS")),
             "augment": _optional(f"methods/{name}.py", "AUGMENT"),
+            "needs_network": _optional(f"methods/{name}.py", "NEEDS_NETWORK") is not False,
             "protocol": literal(f"methods/{name}.py", "PROTOCOL"),
         }
         for name in _modules("methods")

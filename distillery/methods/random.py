@@ -8,6 +8,7 @@ from distillery.methods import base
 TITLE = "Random"
 KIND = "coreset"
 NEEDS_EXPERTS = False
+NEEDS_NETWORK = False
 PROTOCOL = base.PROTOCOL
 SETTINGS = {}
 

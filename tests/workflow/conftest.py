@@ -33,7 +33,7 @@ TINY = {
     "experts": {"default": {"number": 1, "shard": 1, "epochs": 2}},
     "snapshots": 1,
     "evaluate": {"networks": ["ConvNet"], "models": 1, "epochs": 2, "curve": 1, "selection": {"models": 1}, "robust": {"models": 1}},
-    "vanilla": {"networks": ["ConvNet"], "epochs": 1, "curve": 1},
+    "vanilla": {"networks": ["ConvNet", "MLP"], "epochs": 1, "curve": 1},
     "continual": {"groups": 2, "epochs": 1, "afterwards_epochs": 1, "images_per_class": 20, "memory": {"method": ["dc"]}},
     "imported": [{"name": "released", "dataset": "digits", "file": "released.pt", "ipc": 1}],
 }
@@ -45,6 +45,7 @@ class Workflow:
     Attributes:
         base: the study before any change.
         configs: what `--configfile` names, merged in this order.
+        environment: of each run.
     """
 
     base = TINY
@@ -52,7 +53,7 @@ class Workflow:
     def __init__(self, folder: Path, environment: dict[str, str]):
         self.folder = folder
         self.configs = ["tiny.yaml"]
-        self._environment = environment
+        self.environment = environment
 
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
@@ -68,7 +69,7 @@ class Workflow:
         configs = ["--configfile", *self.configs] if self.configs else []
         command = [sys.executable, "-m", "snakemake", *configs, *arguments]
         with (self / "run.out").open("w") as out, (self / "run.err").open("w") as err:
-            process = subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=out, stderr=err, start_new_session=True)
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=out, stderr=err, start_new_session=True)
             try:
                 yield process
             finally:

@@ -1,6 +1,7 @@
 """The workflow as its users run it: what is made, what is stale, what an interruption costs, and what is refused."""
 
 import os
+import shutil
 import signal
 import time
 from html.parser import HTMLParser
@@ -41,7 +42,7 @@ def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study
     for kind in ("logs", "benchmarks"):
         assert {path.name.partition(".")[0] for path in (study / f"results/{kind}").iterdir()} == rules
     logs = list((study / "results/logs").rglob("*.log"))
-    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 19
+    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 20
     assert all(log.read_text().endswith(" done\n") for log in logs)
     assert not list((study / "results").rglob("*.part*")) and not list((study / "results/checkpoints").rglob("*.safetensors"))
 
@@ -117,6 +118,76 @@ def test_a_setting_of_dc_makes_dc_s_sets_and_what_reads_them_again_and_nothing_e
     assert clone.planned() == expected
     # A dry run, whose list is meant to be read, says the same as the table that the other tests parse.
     assert clone.jobs() == sorted(["distill", "evaluate_synthetic", "evaluate_robust", "continual_memory", "continual_memory", "collect", "report"])
+
+
+def edited(clone, name: str, *change: str) -> None:
+    """Edit a file of a clone's library: append a line, or replace a text that it holds once."""
+    path = clone / f"distillery/{name}.py"
+    text = path.read_text(encoding="utf-8")
+    if len(change) == 2:
+        assert text.count(change[0]) == 1, f"{name}: {change[0]}"
+        text = text.replace(*change)
+    else:
+        text += f"\n{change[0]}\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def test_plug_ins_that_are_added_touch_no_finished_job(clone):
+    """Copies of others under a name of their own: a network, an augmentation, a method and a dataset."""
+    for folder, source, name in (
+        ("networks", "MLP", "Another"),
+        ("augmentations", "none", "another"),
+        ("methods", "random", "another"),
+        ("datasets", "digits", "another"),
+    ):
+        path = clone / f"distillery/{folder}"
+        text = (path / f"{source.lower()}.py").read_text(encoding="utf-8")
+        text = text.replace(f'"name": "{source}"', f'"name": "{name}"')
+        (path / f"{name.lower()}.py").write_text(text, encoding="utf-8")
+    assert clone.planned() == set()
+    # And they are there, with nothing else to edit.
+    change = {"grid": [{"dataset": "another", "method": "another", "init": "real", "ipc": 1}]}
+    clone.change(**change, evaluate={"networks": ["Another"], "augment": "another"}, imported=[])
+    made = {output for output, pending in clone.plan().items() if pending}
+    assert "results/evaluate/another/another/real/ipc1/seed0/Another/metrics.csv" in made
+
+
+def test_what_runs_a_job_and_what_it_says_make_nothing_stale(clone):
+    """The log's interval, one more field of cost.json, the words of an error."""
+    edited(clone, "run/progress", "LOG_EVERY_SECONDS = 20.0", "LOG_EVERY_SECONDS = 5.0")
+    edited(clone, "run/job", 'record = {"rule": rule, ', 'record = {"rule": rule, "more": 1, ')
+    edited(clone, "run/meter", "ANOTHER = 1")
+    edited(clone, "files", "is not empty; name a new folder", "is not empty: name a new folder")
+    edited(clone, "training", "try a smaller `lr`", "try a smaller one")
+    edited(clone, "errors", "ANOTHER = 1")
+    assert clone.planned() == set()
+
+
+COMPUTED = ("experts", "synthetic/digits/dc", "synthetic/digits/mtt", "evaluate", "robust", "continual")
+
+
+def test_an_edit_of_a_network_makes_the_jobs_again_that_train_it_and_what_follows(clone, outputs):
+    edited(clone, "networks/mlp", "nn.Flatten(), nn.Linear(inputs, width), nn.ReLU()", "nn.Flatten(), nn.Linear(inputs, width), nn.GELU()")
+    assert clone.planned() == below(outputs, "vanilla/digits/MLP") | SUMMED
+    edited(clone, "networks/convnet", '"relu": nn.ReLU,', '"relu": nn.GELU,')
+    assert clone.planned() == below(outputs, *COMPUTED, "vanilla") | SUMMED
+
+
+def test_an_edit_of_an_augmentation_makes_the_jobs_again_that_take_it(clone, outputs):
+    edited(clone, "augmentations/dsa", '"rotate": 15.0', '"rotate": 10.0')
+    assert clone.planned() == below(outputs, "robust") | SUMMED
+
+
+def test_a_constant_of_the_engine_makes_what_computes_again_and_no_download(clone, outputs):
+    edited(clone, "winograd", "ANOTHER = 1")
+    planned = clone.planned()
+    assert planned == below(outputs, *COMPUTED, "vanilla", "synthetic/digits/random") | SUMMED
+    assert not planned & below(outputs, "data", "synthetic/digits/released")
+
+
+def test_an_edit_of_the_report_makes_the_report_again_and_nothing_else(clone):
+    edited(clone, "report", "ANOTHER = 1")
+    assert clone.planned() == REPORT
 
 
 def test_an_edit_of_mtt_makes_mtt_s_sets_again_and_nothing_else(clone, outputs):
@@ -200,6 +271,39 @@ def test_distilling_again_in_another_folder_gives_the_same_bytes(study, clone):
             assert (clone / place.replace("results/", "again/", 1) / name).read_bytes() == (study / place / name).read_bytes(), f"{place}/{name}"
     shard = "experts/digits/default/shard0/trajectories.safetensors"
     assert (clone / f"again/{shard}").read_bytes() == (study / f"results/{shard}").read_bytes()
+
+
+# ---- the code that runs -----------------------------------------------------------------------------------------------------------------
+
+RANDOM = "results/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors"
+
+
+def test_the_checkout_s_code_runs_where_another_copy_is_installed(study, clone):
+    """Ahead on the path, as an older one that `pip install .` has left is."""
+    installed = clone / "installed/distillery"
+    shutil.copytree(clone / "distillery", installed)
+    (installed / "methods/random.py").write_text("raise RuntimeError('the installed copy runs')\n", encoding="utf-8")
+    (installed / "grid.py").write_text("raise RuntimeError('the installed copy is read')\n", encoding="utf-8")
+    (clone / RANDOM).unlink()
+    clone.environment = {**clone.environment, "PYTHONPATH": str(installed.parent)}
+    clone.make(RANDOM)
+    assert (clone / RANDOM).read_bytes() == (study / RANDOM).read_bytes()
+
+
+def test_an_edit_after_a_run_has_begun_ends_its_job_with_one_line(study, clone):
+    """The run is planned, the method is edited, and after the run it is as it was."""
+    method = clone / "distillery/methods/random.py"
+    text = method.read_text(encoding="utf-8")
+    (clone / "edited.smk").write_text(
+        f'include: "Snakefile"\nonstart:\n    open({str(method)!r}, "a").write("\\nANOTHER = 1\\n")\n', encoding="utf-8"
+    )
+    (clone / RANDOM).unlink()
+    done = clone.snakemake("-s", "edited.smk", "--cores", "1", "--", RANDOM, succeeds=False)
+    assert done.returncode != 0 and not (clone / RANDOM).exists()
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: the code of this job changed since the run began")]) == 1
+    method.write_text(text, encoding="utf-8")
+    clone.make(RANDOM)
+    assert (clone / RANDOM).read_bytes() == (study / RANDOM).read_bytes()
 
 
 # ---- interruption -----------------------------------------------------------------------------------------------------------------------
