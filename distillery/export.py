@@ -7,15 +7,18 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from distillery import __version__, artefact, files, pictures, plugins
 from distillery.errors import UserError
+from distillery.recipe import Recipe
 from distillery.synthetic import SyntheticSet
 
 SET, CARD, PICTURE, LABELS, HEADER = "synthetic.safetensors", "README.md", "synthetic.png", "labels.csv", "set.json"
+TABLE = "data/train-00000-of-00001.parquet"  # as hubs name the only part of a split
 STARTS = {"real": "random real images", "noise": "Gaussian noise"}
 # The identifiers of https://huggingface.co/docs/hub/repositories-licenses that an image dataset may come with.
 HUB_LICENCES = {
@@ -82,20 +85,75 @@ def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: An
 
 
 def hub(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: Any = None) -> None:
-    """Write the set as a dataset hub takes it: ``synthetic.safetensors``, a picture, and ``README.md``, a dataset card; whole or not at all.
+    """Write the set as a dataset hub takes and shows it; atomically.
+
+    ``datasets.load_dataset`` reads ``data/`` (Parquet): a row for each image, with its picture in 8
+    bits, ``label`` (of soft labels the likeliest class) and for soft labels ``probabilities``.
+    Beside it stand ``synthetic.safetensors`` with the exact values, a contact sheet, and
+    ``README.md``, a dataset card.
 
     Args:
         folder: a new or an empty folder.
         metrics: as for :func:`accuracies`.
 
     Raises:
-        UserError: as :func:`image_folder`.
+        UserError: as :func:`image_folder`, or pyarrow, which writes Parquet, is not installed.
     """
+    table = _table_of_pictures(synthetic)
     card = _card(synthetic, metrics, images=False)
     with files.atomic_folder(folder) as made:
         synthetic.save(made / SET)
         pictures.save_grid(made / PICTURE, synthetic.pixels(), synthetic.hard_labels)
+        files.write_bytes(made / TABLE, table)
         files.write_text(made / CARD, card)
+
+
+def _table_of_pictures(synthetic: SyntheticSet) -> bytes:
+    """The rows of a set as Parquet, whose schema says which columns are pictures and classes.
+
+    Raises:
+        UserError: pyarrow is not installed, or the images are no pictures.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UserError(
+            "export --as hub: writes Parquet, for which pyarrow is needed: pip install pyarrow "
+            f"(or --as images, which needs nothing more); it cannot be imported ({error})"
+        ) from error
+    shown = []
+    for number, image in enumerate(synthetic.pixels()):
+        picture = io.BytesIO()
+        pictures.picture(image).save(picture, format="PNG", optimize=True)
+        shown.append({"bytes": picture.getvalue(), "path": f"{number}.png"})
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    columns = {
+        "image": pyarrow.array(shown, kind),
+        "label": pyarrow.array(synthetic.hard_labels.tolist(), pyarrow.int64()),
+    }
+    described: dict[str, Any] = {
+        "image": {"_type": "Image"},
+        "label": {"names": _class_names(synthetic), "_type": "ClassLabel"},
+    }
+    if synthetic.labels.ndim == 2:
+        rows = synthetic.labels.cpu().tolist()  # a float32 comes back from a double as it was
+        columns["probabilities"] = pyarrow.array(rows, pyarrow.list_(pyarrow.float32()))
+        number = {"dtype": "float32", "_type": "Value"}
+        described["probabilities"] = {"feature": number, "_type": "Sequence"}
+    told = {"huggingface": json.dumps({"info": {"features": described}}, sort_keys=True)}
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns, metadata=told), out)
+    return out.getvalue()
+
+
+def _class_names(synthetic: SyntheticSet) -> list[str]:
+    """The names of the classes; one that stands twice has its number added: hubs take each once."""
+    names = [str(name) for name in synthetic.header["classes"]]
+    return [
+        name if names.count(name) == 1 else f"{name} ({number})"
+        for number, name in enumerate(names)
+    ]
 
 
 def safe_names(classes: Sequence[str]) -> list[str]:
@@ -132,14 +190,18 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
         Rows with ``network``, and three summaries: of this set (``own``), of every set of its cell, whatever its seed (``cell``), and of training
         on the whole training set (``whole``). A summary has ``mean`` and ``std`` (population; fractions), ``count`` (of networks) and ``sets``,
         and is ``None`` where nothing was measured.
+        ``measured`` and ``whole_measured`` are the settings that ``own`` and ``whole`` were
+        measured under, as the costs beside the metrics record them; ``None`` where they do not.
 
     Raises:
-        UserError: a file is no such table, or none of its rows is about this set.
+        UserError: a file is no such table, none of its rows is about this set, or they are about
+            another set of the same names.
     """
     from distillery import report  # late: it is large, and only figures need it
 
     header = synthetic.header
     rows = report.read_metrics(metrics)
+    records = _records(metrics)
     whole = rows[(rows["dataset"] == header.get("dataset")) & (rows["method"] == "whole")]
     names = {name: header.get(name) for name in ("dataset", "method", "init", "ipc")}
     for name, value in names.items():
@@ -153,7 +215,62 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
     if not own:
         cell = ", ".join(f"{name} {value}" for name, value in {**names, "seed": header.get("seed")}.items())
         raise UserError(f"metrics: hold no test accuracy of this set ({cell}); the summary.csv of the study that made it is needed")
-    return [{"network": network, "own": own.get(network), "cell": row, "whole": whole.get(network)} for network, row in alike.items()]
+    digest = artefact.digest(synthetic.tensors())
+    found = []
+    for network, row in alike.items():
+        record = _record(
+            records, "evaluate_synthetic", **names, seed=header.get("seed"), network=network
+        )
+        read = ((record or {}).get("inputs") or {}).get("synthetic")
+        if read and read != [digest]:
+            raise UserError(
+                f"metrics: were measured with {network} on another set of the same names, that of "
+                f"digest {read[0][:12]}, and this one is {digest[:12]}; the summary.csv of the "
+                "study that made it is needed"
+            )
+        vanilla = _record(records, "train_vanilla", dataset=header.get("dataset"), network=network)
+        found.append(
+            {
+                "network": network,
+                "own": own.get(network),
+                "cell": row,
+                "whole": whole.get(network),
+                "measured": record and record.get("settings"),
+                "whole_measured": vanilla and vanilla.get("settings"),
+            }
+        )
+    return found
+
+
+def _records(metrics: Any) -> list[dict[str, Any]]:
+    """What the jobs of metrics files recorded of themselves.
+
+    That is ``costs.json`` beside a study's table, ``cost.json`` beside the table of one job.
+    """
+    paths = [metrics] if isinstance(metrics, (str, os.PathLike)) else metrics
+    if not isinstance(paths, Sequence):
+        return []
+    found: list[dict[str, Any]] = []
+    for path in map(Path, paths):
+        for beside in (path.with_name("costs.json"), path.with_name("cost.json")):
+            if beside.is_file():
+                try:
+                    told = json.loads(beside.read_text(encoding="utf-8"))
+                except (OSError, ValueError) as error:
+                    raise UserError(
+                        f"{beside}: is no record of costs ({error}); the study's own is needed"
+                    ) from error
+                told = told if isinstance(told, list) else [told]
+                found += [record for record in told if isinstance(record, dict)]
+                break
+    return found
+
+
+def _record(records: list[dict[str, Any]], rule: str, **names: Any) -> dict[str, Any] | None:
+    """The record of the one job that goes by these names."""
+    wanted = {"rule": rule, **names}
+    fits = (r for r in records if all(r.get(name) == value for name, value in wanted.items()))
+    return next(fits, None)
 
 
 # ---- what is said of a set -----------------------------------------------------------------------------------------------------------------
@@ -172,7 +289,7 @@ def describe(synthetic: SyntheticSet) -> list[tuple[str, str]]:
         ("labels", f"{_labels(synthetic)}; {each} images a class"),
         ("classes", ", ".join(map(str, header["classes"]))),
         ("step size", "none" if synthetic.step_size is None else f"{synthetic.step_size:.6g}"),
-        ("protocol", "; ".join(f"{name} {value}" for name, value in _protocol(synthetic)) or "none"),
+        ("published protocol", "; ".join(map(" ".join, _protocol(synthetic))) or "none"),
         ("source", "{name}, {home}, licence: {licence}".format(**_source(header))),
         ("by", f"Distillery {header.get('version', 'of an unknown version')}, code {header.get('code', 'not stated')}"),
         ("digest", artefact.digest(synthetic.tensors())),
@@ -234,11 +351,21 @@ def _labels(synthetic: SyntheticSet) -> str:
 
 
 def _protocol(synthetic: SyntheticSet) -> list[tuple[str, str]]:
-    """(setting, value) of the evaluation protocol that belongs to the set; empty where it brings none."""
+    """(setting, value) of the protocol that the method was published with; empty: none is known."""
     protocol = synthetic.header.get("protocol")
-    if not protocol:
-        return []
-    recipe = synthetic.recipe()
+    return _trained(protocol, synthetic) if protocol else []
+
+
+def _trained(protocol: dict[str, Any], synthetic: SyntheticSet) -> list[tuple[str, str]]:
+    """(setting, value) of how networks are trained on a set by a protocol, its own or a study's.
+
+    Raises:
+        UserError: the protocol lacks a setting.
+    """
+    try:
+        recipe = Recipe.of(protocol, synthetic.step_size)
+    except KeyError as error:
+        raise UserError(f"protocol: lacks {error}; that of a study or method is needed") from error
     rate = f"{recipe.lr:.6g}"
     if protocol["lr"] == "learned":
         rate += " (learned with the set)" if synthetic.step_size is not None else " (the set learned none of its own)"
@@ -314,8 +441,25 @@ def _front(synthetic: SyntheticSet, *, images: bool) -> dict[str, Any]:
         "task_categories": ["image-classification"],
         "size_categories": [next((name for limit, name in SIZES if len(synthetic) < limit), "n>1M")],
         "tags": [*kind, "distillery", str(header.get("method", "unknown method")).lower(), source["name"].lower()],
-        # A hub would take the picture for the dataset.
-        **({} if images else {"viewer": False}),
+        # Without it a hub would take the contact sheet for the dataset.
+        **({} if images else _rows_of_hub(synthetic)),
+    }
+
+
+def _rows_of_hub(synthetic: SyntheticSet) -> dict[str, Any]:
+    """Where a hub finds the rows of the set, and what stands in them."""
+    names = {str(number): name for number, name in enumerate(_class_names(synthetic))}
+    features: list[dict[str, Any]] = [
+        {"name": "image", "dtype": "image"},
+        {"name": "label", "dtype": {"class_label": {"names": names}}},
+    ]
+    if synthetic.labels.ndim == 2:
+        features.append({"name": "probabilities", "sequence": "float32"})
+    return {
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}
+        ],
+        "dataset_info": {"features": features},
     }
 
 
@@ -337,9 +481,11 @@ def _training(synthetic: SyntheticSet) -> str:
     rows = _protocol(synthetic)
     if not rows:
         return "The set brings no protocol: it is not known how its makers meant it to be trained on."
-    return "Stochastic gradient descent on the cross-entropy, from a fresh network. Sets are comparable under one protocol only; this set's is:\n\n" + _table(
-        ("setting", "value"), rows
-    )
+    return (
+        "Stochastic gradient descent on the cross-entropy, from a fresh network. Sets are "
+        "comparable under one protocol only. This is the one that "
+        f"{_method(synthetic.header)['title']} was published with; figures below were measured as stands beside them.\n\n"
+    ) + _table(("setting", "value"), rows)
 
 
 def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
@@ -362,11 +508,41 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
         columns["all seeds"] = "cell"
     if any(row["whole"] for row in found):
         columns["whole training set"] = "whole"
-    rows = [(row["network"], *(text(row[part], part == "cell") for part in columns.values())) for row in found]
+    ways: dict[str, str] = {}  # of training, by the letter that stands beside a figure
+
+    def way(settings: dict[str, Any] | None) -> str:
+        told = "not recorded: the costs.json of the study does not stand beside the metrics"
+        if settings is not None:
+            rows = _trained({**settings, "models": 0}, synthetic)[:-1]  # their number stands there
+            told = ", ".join(map(" ".join, rows))
+        return ways.setdefault(told, chr(ord("a") + len(ways)))
+
+    def cell(row: dict[str, Any], part: str) -> str:
+        settings = row["whole_measured" if part == "whole" else "measured"]
+        figure = text(row[part], part == "cell")
+        return figure if row[part] is None else f"{figure} [{way(settings)}]"
+
+    rows = [(row["network"], *(cell(row, part) for part in columns.values())) for row in found]
     intro = f"Accuracy on the test images of {_source(synthetic.header)['name']}, in percent: mean ± standard deviation over networks that were each trained "
     intro += "anew on the set, after the last epoch."
     intro += " `all seeds` takes together every set that was made in the same way from another seed." if "all seeds" in columns else ""
-    return f"{intro}\n\n{_table(('network', *columns), rows)}"
+    how = "\n".join(f"- [{letter}]: {told}" for told, letter in ways.items())
+    same = _as_published(synthetic, found)
+    table = _table(("network", *columns), rows)
+    return f"{intro}\n\n{table}\n\nTrained by:\n\n{how}\n\n{same}".rstrip()
+
+
+def _as_published(synthetic: SyntheticSet, found: list[dict[str, Any]]) -> str:
+    """A sentence on whether figures were measured by the published protocol, if one is known."""
+    protocol = synthetic.header.get("protocol")
+    measured = [row["measured"] for row in found if row["own"] is not None]
+    if not protocol or None in measured or not measured:
+        return ""
+    published = Recipe.of(protocol, synthetic.step_size)
+    alike = [Recipe.of(settings, synthetic.step_size) == published for settings in measured]
+    if all(alike):
+        return "That is the published protocol."
+    return "That is not the published protocol: these figures do not compare with published ones."
 
 
 def _load_set(synthetic: SyntheticSet) -> str:
@@ -385,6 +561,8 @@ def _load_set(synthetic: SyntheticSet) -> str:
     lines += ["tests = train.normalise(images)  # your own images, (N, C, H, W) uint8, brought into the space of this set"]
     return (
         "```python\n" + "\n".join(lines) + "\n```\n\n"
+        "`datasets.load_dataset` gives the pictures of this folder, in 8 bits, with their labels"
+        f"{' and probabilities' if synthetic.labels.ndim == 2 else ''}. "
         f"Without Distillery, `safetensors.torch.load_file(\"{SET}\")` gives the tensors {', '.join(f'`{name}`' for name in synthetic.tensors())}."
     )
 

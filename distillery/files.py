@@ -85,6 +85,12 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write ``content`` to ``path``, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> None:
     """Write the SHA-256 of files that stand beside ``path``, one a line, as ``sha256sum`` writes and checks them."""
     write_text(path, "".join(map(_sum, files)))

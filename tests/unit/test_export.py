@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -240,12 +241,95 @@ def test_the_hubs_copy_is_the_set_and_brings_a_picture(tmp_path):
     made(soft=True).save(tmp_path / "set.safetensors")
     loaded = distillery.load(tmp_path / "set.safetensors")
     export.hub(loaded, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "synthetic.png", "synthetic.safetensors"]
-    assert (tmp_path / "out/synthetic.safetensors").read_bytes() == (tmp_path / "set.safetensors").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md",
+        "data",
+        "synthetic.png",
+        "synthetic.safetensors",
+    ]
+    assert (tmp_path / "out/synthetic.safetensors").read_bytes() == (
+        tmp_path / "set.safetensors"
+    ).read_bytes()
     again = distillery.load(tmp_path / "out/synthetic.safetensors")
-    assert torch.equal(again.images, loaded.images) and torch.equal(again.labels, loaded.labels) and again.step_size == loaded.step_size
+    assert (
+        torch.equal(again.images, loaded.images)
+        and torch.equal(again.labels, loaded.labels)
+        and again.step_size == loaded.step_size
+    )
     with Image.open(tmp_path / "out/synthetic.png") as picture:
-        assert picture.size == (2 * (64 + 2) - 2, 3 * (64 + 2) - 2)  # a row a class, two images each
+        assert picture.size == (
+            2 * (64 + 2) - 2,
+            3 * (64 + 2) - 2,
+        )  # a row a class, two images each
+
+
+@pytest.mark.parametrize("channels, soft", [(1, False), (3, True)])
+def test_datasets_loads_every_row_of_the_hubs_copy_with_its_names_and_asks_no_network(
+    tmp_path, channels, soft
+):
+    synthetic = made(channels, soft=soft)
+    export.hub(synthetic, tmp_path / "out")
+    code = """
+import json, socket, sys
+def refused(*_):
+    raise AssertionError("the network was asked")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
+import numpy, datasets
+rows = datasets.load_dataset(sys.argv[1])
+assert list(rows) == ["train"], rows
+rows = rows["train"]
+told = {"label": rows["label"][:], "names": rows.features["label"].names}
+told["images"] = [numpy.asarray(image).tolist() for image in rows["image"]]
+told |= {"kind": type(rows.features["image"]).__name__, "columns": rows.column_names}
+told["soft"] = rows["probabilities"][:] if "probabilities" in rows.column_names else None
+print(json.dumps(told))
+"""
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "cache"),
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (
+        told["kind"] == "Image" and told["names"] == CLASSES and told["label"] == [2, 2, 0, 0, 1, 1]
+    )
+    images = torch.tensor(told["images"], dtype=torch.uint8)
+    assert torch.equal(
+        images[:, None] if channels == 1 else images.permute(0, 3, 1, 2), synthetic.pixels()
+    )
+    assert told["columns"] == ["image", "label", *["probabilities"] * soft]
+    assert not soft or torch.equal(
+        torch.tensor(told["soft"], dtype=torch.float32), synthetic.labels
+    )
+
+
+def test_without_pyarrow_a_line_says_what_to_install_and_pictures_need_nothing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match="pyarrow is needed: pip install pyarrow") as told:
+        export.hub(made(), tmp_path / "out")
+    assert "\n" not in str(told.value) and not (tmp_path / "out").exists()
+    export.image_folder(made(), tmp_path / "out")
+
+
+def test_classes_of_one_name_are_told_apart_for_a_hub(tmp_path):
+    export.hub(made(classes=["a", "b", "a"]), tmp_path / "out")
+    found, _ = front((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    assert found["dataset_info"]["features"][1]["dtype"]["class_label"]["names"] == {
+        "0": "a (0)",
+        "1": "b",
+        "2": "a (2)",
+    }
 
 
 def test_the_card_has_the_metadata_that_a_hub_reads(tmp_path):
@@ -257,7 +341,22 @@ def test_the_card_has_the_metadata_that_a_hub_reads(tmp_path):
         "task_categories": ["image-classification"],
         "size_categories": ["n<1K"],
         "tags": ["dataset-distillation", "synthetic", "distillery", "mtt", "fashionmnist"],
-        "viewer": False,
+        "configs": [
+            {"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}
+        ],
+        "dataset_info": {
+            "features": [
+                {"name": "image", "dtype": "image"},
+                {
+                    "name": "label",
+                    "dtype": {
+                        "class_label": {
+                            "names": {"0": "T-shirt/top", "1": "ankle boot", "2": "a|b"}
+                        }
+                    },
+                },
+            ]
+        },
     }
     assert text.strip().startswith(f"# {found['pretty_name']}\n\n![")
 
@@ -367,17 +466,105 @@ def test_the_figures_are_those_computed_by_hand(tmp_path, measured):
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     # 50 and 70; 50, 70, 90 and 50, whose mean is 65 and whose deviations are 15, 5, 25 and 15: the root of 275 is 16.58.
     assert "| network | this set | all seeds | whole training set |" in text
-    assert "| ConvNet | 60.00 ± 10.00 (2 networks) | 65.00 ± 16.58 (4 networks, 2 sets) | 80.00 ± 5.00 (2 networks) |" in text
+    assert (
+        "| ConvNet | 60.00 ± 10.00 (2 networks) [a] | 65.00 ± 16.58 (4 networks, 2 sets) [a] "
+        "| 80.00 ± 5.00 (2 networks) [a] |"
+        in text
+    )
     assert "LeNet" not in text
-    assert "| MLP | 25.00 (1 network) | 25.00 (1 network, 1 set) | not measured |" in text
+    assert "| MLP | 25.00 (1 network) [a] | 25.00 (1 network, 1 set) [a] | not measured |" in text
+    assert (
+        "- [a]: not recorded: the costs.json of the study does not stand beside the metrics" in text
+    )
+
+
+MEASURED = {
+    **PROTOCOL,
+    "lr": 0.01,
+    "epochs": 7,
+    "batch": 256,
+    "models": 2,
+    "curve": 3,
+    "selection": None,
+}
+
+
+def recorded(folder, **changes):
+    """The study's records beside its table: of the networks on the set and on the whole dataset."""
+    digest = artefact.digest(made().tensors())
+    own = {
+        "rule": "evaluate_synthetic",
+        **CELL,
+        "network": "ConvNet",
+        "settings": MEASURED,
+        "inputs": {"synthetic": [digest]},
+        **changes,
+    }
+    other = {**own, "network": "MLP", "settings": {**MEASURED, "lr": "learned"}}
+    whole = {
+        "rule": "train_vanilla",
+        "dataset": "FashionMNIST",
+        "network": "ConvNet",
+        "settings": {**MEASURED, "epochs": 3},
+    }
+    (folder / "costs.json").write_text(json.dumps([whole, other, own]), encoding="utf-8")
+
+
+def test_each_figure_has_the_protocol_that_it_was_measured_by_beside_it(tmp_path, measured):
+    recorded(tmp_path)
+    export.hub(made(), tmp_path / "out", [measured])
+    text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert (
+        "| ConvNet | 60.00 ± 10.00 (2 networks) [a] | 65.00 ± 16.58 (4 networks, 2 sets) [a] "
+        "| 80.00 ± 5.00 (2 networks) [b] |"
+        in text
+    )
+    assert "| MLP | 25.00 (1 network) [c] |" in text
+    for letter, epochs, rate in (
+        ("a", 7, "0.01"),
+        ("b", 3, "0.01"),
+        ("c", 7, "0.03 (learned with the set)"),
+    ):
+        assert f"- [{letter}]: epochs {epochs}, learning rate {rate}, decay " in text
+    # The published protocol is called what it is, and the figures are not said to be of it.
+    assert "the one that MTT was published with" in text and "| epochs | 20 |" in text
+    assert "That is not the published protocol" in text
+
+
+def test_figures_by_the_published_protocol_are_said_to_be(tmp_path, measured):
+    recorded(tmp_path)
+    kept = json.loads((tmp_path / "costs.json").read_text(encoding="utf-8"))
+    for record in kept:
+        record["settings"] = {**PROTOCOL, "models": 2}
+    (tmp_path / "costs.json").write_text(json.dumps(kept), encoding="utf-8")
+    export.image_folder(made(), tmp_path / "out", [measured])
+    assert "That is the published protocol." in (tmp_path / "out/README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_figures_of_another_set_of_the_same_names_are_refused(tmp_path, measured):
+    recorded(tmp_path, inputs={"synthetic": ["0" * 64]})
+    with pytest.raises(
+        UserError, match="on another set of the same names, that of digest 000000000000"
+    ) as told:
+        export.hub(made(), tmp_path / "out", [measured])
+    assert "\n" not in str(told.value) and not (tmp_path / "out").exists()
 
 
 def test_one_set_alone_has_no_column_of_all_seeds(tmp_path, measured):
     lines = measured.read_text(encoding="utf-8").splitlines(keepends=True)
-    measured.write_text("".join(line for line in lines if ",2,2,ConvNet" not in line and ",whole," not in line), encoding="utf-8")
+    measured.write_text(
+        "".join(line for line in lines if ",2,2,ConvNet" not in line and ",whole," not in line),
+        encoding="utf-8",
+    )
     export.image_folder(made(), tmp_path / "out", [measured])
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-    assert "| network | this set |\n" in text and "| ConvNet | 60.00 ± 10.00 (2 networks) |\n" in text and "all seeds" not in text
+    assert (
+        "| network | this set |\n" in text
+        and "| ConvNet | 60.00 ± 10.00 (2 networks) [a] |\n" in text
+        and "all seeds" not in text
+    )
 
 
 def test_metrics_of_another_set_are_refused(tmp_path, measured):
@@ -449,12 +636,20 @@ def test_the_command_line_in_a_process_of_its_own(tmp_path):
 def test_info_says_what_a_set_is(tmp_path, capsys):
     made().save(tmp_path / "set.safetensors")
     assert commands.main(["info", str(tmp_path / "set.safetensors")]) == 0
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    lines = dict(re.split("  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["set"] == "FashionMNIST distilled into 2 images a class by MTT, seed 1"
-    assert lines["images"].startswith("(6, 1, 16, 16) float32, -0.424 to 2.82; normalised as (pixel / 255 - mean) / std with mean 0.1307")
+    assert lines["images"].startswith(
+        "(6, 1, 16, 16) float32, -0.424 to 2.82; normalised as (pixel / 255 - mean) / std with mean 0.1307"
+    )
     assert lines["labels"] == "one of 3 classes each; 2 images a class"
-    assert lines["step"] == "size  0.03" and "epochs 20; learning rate 0.03 (learned with the set)" in lines["protocol"]
-    assert lines["source"] == "FashionMNIST, https://github.com/zalandoresearch/fashion-mnist, licence: MIT"
+    assert (
+        lines["step size"] == "0.03"
+        and "epochs 20; learning rate 0.03 (learned with the set)" in lines["published protocol"]
+    )
+    assert (
+        lines["source"]
+        == "FashionMNIST, https://github.com/zalandoresearch/fashion-mnist, licence: MIT"
+    )
     assert lines["digest"] == artefact.digest(made().tensors())
 
 
