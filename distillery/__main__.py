@@ -55,6 +55,17 @@ def _export(given: argparse.Namespace) -> None:
     form(load(given.set), given.folder, given.metrics)
 
 
+def _declare_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", metavar="RESULTS", help="the results folder of a study, finished or not")
+    parser.add_argument("--output", metavar="FILE", help="the page (default: report-so-far.html in RESULTS)")
+
+
+def _report(given: argparse.Namespace) -> None:
+    from distillery import underway
+
+    print("\n".join(underway.show(given.results, given.output)))
+
+
 def _declare_reproduction(parser: argparse.ArgumentParser) -> None:
     from distillery import reproduction
 
@@ -70,6 +81,7 @@ def _reproduction(given: argparse.Namespace) -> None:
 COMMANDS = {
     "info": Command("say what a synthetic set is, of ours or of others", _declare_info, _info),
     "export": Command("write a synthetic set as pictures and labels, or for a dataset hub", _declare_export, _export),
+    "report": Command("say what a study that is under way has done, and write its report so far", _declare_report, _report),
     "reproduction": Command("record what was run, beside the published figures", _declare_reproduction, _reproduction),
 }
 
@@ -77,7 +89,7 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, or 1 after one line on standard error."""
     name = "distillery" if Path(sys.argv[0]).stem == "distillery" else "python -m distillery"  # as it was called
-    parser = argparse.ArgumentParser(prog=name, description="Tools for synthetic sets.")
+    parser = argparse.ArgumentParser(prog=name, description="Tools for synthetic sets and studies.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     words = sys.argv[1:] if arguments is None else list(arguments)

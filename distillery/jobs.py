@@ -8,6 +8,7 @@ import copy
 import functools
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -337,6 +338,7 @@ class Jobs:
         """The config without what changes no result: where things run and come from, and what the page is called."""
         config = copy.deepcopy(self.study.config)
         config["study"], config["results"] = "-", self.layout.results
+        config.pop("report", None)
         for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
             for key in keys:
                 config[section].pop(key, None)
@@ -369,6 +371,12 @@ class Jobs:
             path.write_text(text, encoding="utf-8")
             return str(path)
         return self.layout.asked
+
+    def write_study(self) -> None:
+        """Leave in the results folder what a look at the study under way needs: the resolved config, and the folder its paths start from."""
+        here = os.path.relpath(os.getcwd(), self.layout.results)
+        about = {"directory": here, "config": self.study.config}
+        write_text(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
 def _job(rule: str, pattern: str, **wildcards: Any) -> Job:

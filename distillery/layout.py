@@ -56,7 +56,7 @@ class Layout:
         data, whitening: the files of a dataset.
         shard, synthetic, evaluated, robust, vanilla, continual, continual_whitened, remembered: the folders of one job each.
         checkpoints: a folder; a job's checkpoint is no output.
-        study, asked, summary, costs, sums, report: what is there once.
+        study, asked, stale, summary, costs, sums, report, so_far: what is there once.
     """
 
     def __init__(self, results: str):
@@ -79,6 +79,7 @@ class Layout:
         self.costs = f"{results}/costs.json"
         self.sums = f"{results}/SHA256SUMS"
         self.report = f"{results}/report.html"
+        self.so_far = f"{results}/report-so-far.html"
 
     def log(self, rule: str) -> str:
         """The pattern of the logs of a rule's jobs."""

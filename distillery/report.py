@@ -1698,6 +1698,7 @@ def build(
     output: str | Path,
     provenance: dict,
     sums: str | Path | None = None,
+    missing: dict[str, Any] | None = None,
 ) -> None:
     """Write the report: one HTML file that fetches nothing; the same inputs give the same bytes.
 
@@ -1713,6 +1714,7 @@ def build(
         provenance: what else tells where the figures come from (device, commit, date …), shown as it is; ``packages``
             in it is the software bill, a list of ``name``, ``version`` and ``licence``.
         sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one is found.
+        missing: what ``underway.told`` says of jobs that the page is without; ``None``: it is of a whole study.
 
     What the study lacks (no continual learning, no whole-set training, no images) leaves its section out.
 
@@ -1735,6 +1737,7 @@ def build(
     )
     view = {
         "title": str(study.config.get("study") or "Dataset distillation: a study"),
+        "missing": missing,
         "glance": _glance(study),
         "headlines": _headlines(study),
         "accuracy": accuracy,

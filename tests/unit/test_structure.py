@@ -48,7 +48,7 @@ FLOORS = [
     ["experts", "evaluate", "continual"],
     ["robust"],
     ["report"],
-    ["export", "reproduction"],
+    ["export", "reproduction", "underway"],
     ["__main__"],
     ["run.code", "run.meter", "run.progress", "run.provenance"],
     ["run.job"],

@@ -98,9 +98,9 @@ class Workflow:
     def planned(self) -> set[str]:
         return {output for output, pending in self.plan().items() if pending}
 
-    def jobs(self) -> list[str]:
+    def jobs(self, *arguments: str) -> list[str]:
         """The rule of each job that a dry run announces, sorted."""
-        table = self.snakemake("--dry-run", "--quiet", "host").stdout.partition("Job stats:")[2].partition("total")[0]
+        table = self.snakemake("--dry-run", "--quiet", "host", *arguments).stdout.partition("Job stats:")[2].partition("total")[0]
         rows = [line.split() for line in table.splitlines()[3:] if line.strip()]
         return sorted(rule for rule, count in rows if rule != "all" for _ in range(int(count)))
 

@@ -1,8 +1,12 @@
 """The workflow as its users run it: what is made, what is stale, what an interruption costs, and what is refused."""
 
+import html
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from html.parser import HTMLParser
 
@@ -254,6 +258,69 @@ def test_where_things_run_and_come_from_is_no_part_of_a_result(clone):
 def test_results_is_one_folder_however_it_is_spelt(clone, spelt):
     clone.change(results=spelt.format(here=clone.folder))
     assert clone.planned() == set()
+
+
+# ---- what is shown is what was asked -------------------------------------------------------------------------------------------------
+
+
+def lose(clone, how: str) -> None:
+    """Make Snakemake forget how the sets of DC were made. A copy's times tell nothing either."""
+    for path in (clone / "results").rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    if how == "gone":
+        shutil.rmtree(clone / ".snakemake")
+    else:
+        clone.snakemake("--cleanup-metadata", *(str(path.relative_to(clone.folder)) for path in (clone / DC).iterdir()))
+
+
+@pytest.mark.parametrize("how", ["gone", "cleaned"])
+def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_results(clone, how):
+    before = (clone / "results/report.html").read_bytes()
+    lose(clone, how)
+    clone.change(methods={"dc": {"iterations": 4}})
+    done = clone.snakemake("--cores", "1", succeeds=False)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode != 0 and line.startswith("error: 1 of 18 artefacts are not what the study asks for, and no summary is made of them: ")
+    assert f"{DC}: settings.iterations: has 3, the study asks 4" in line
+    assert not (clone / "results/summary.csv").exists() and (clone / "results/report.html").read_bytes() == before
+    # What the line says to add makes the set anew, and what follows from it.
+    (forced,) = re.findall("with `(--forcerun .*)` at its end", line)
+    again = ["distill", "evaluate_synthetic", "evaluate_robust", "continual_memory", "continual_memory"]
+    assert clone.jobs(*forced.split()) == sorted([*again, "collect", "report"])
+
+
+def test_where_snakemake_forgot_another_seed_is_told_of_all_that_it_changes(clone):
+    lose(clone, "gone")
+    clone.change(seed=1)
+    done = clone.snakemake("--cores", "1", succeeds=False)
+    assert done.returncode != 0 and "seed: has 0, the study asks 1" in done.stderr
+    listed = (clone / "results/stale.txt").read_text().split()
+    assert {path.split("/")[1] for path in listed} == {"experts", "synthetic", "evaluate", "robust", "vanilla", "continual"}
+
+
+def test_where_snakemake_forgot_an_unchanged_study_is_as_it_was(clone):
+    lose(clone, "gone")
+    assert clone.jobs() == []
+
+
+# ---- a study that is not finished ----------------------------------------------------------------------------------------------------
+
+
+def test_one_cell_that_fails_does_not_withhold_the_others(clone):
+    bold = {"dataset": "digits", "method": "dc_bold", "init": "noise", "ipc": 1}
+    clone.change(grid=[*clone.base["grid"], bold], methods={"dc_bold": {"of": "dc", "iterations": 30, "lr_images": 1e30}}, report={"incomplete": True})
+    done = clone.snakemake("--cores", "1", "--keep-going", succeeds=False)
+    why = "dc_bold (a variant of dc): dc diverged by iteration"
+    assert done.returncode != 0 and why in done.stderr and "results/report-so-far.html" in done.stderr
+    page = html.unescape((clone / "results/report-so-far.html").read_text(encoding="utf-8"))
+    assert "This page is incomplete: 1 of 5 sets is missing or not fully measured" in page
+    assert f"distill: digits, dc_bold, noise, ipc 1, seed 0</b>: {why}" in page
+    assert all(f">{name}" in page for name in ("MTT", "Random")) and Fetches(page).found == []
+    # The same by hand, while the study is under way or after.
+    (clone / "results/report-so-far.html").unlink()
+    command = [sys.executable, "-m", "distillery", "report", "results"]
+    shown = subprocess.run(command, cwd=clone.folder, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert shown[0].startswith(f"failed: distill: digits, dc_bold, noise, ipc 1, seed 0: {why}") and (clone / "results/report-so-far.html").exists()
 
 
 # ---- the same bits ----------------------------------------------------------------------------------------------------------------------

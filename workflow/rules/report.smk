@@ -66,3 +66,24 @@ rule report:
         "Writing the report: {output.report}"
     script:
         "../scripts/report.py"
+
+
+onstart:
+    # What `python -m distillery report` reads while the study is under way.
+    if workflow.is_main_process:
+        JOBS.write_study()
+
+
+onerror:
+    if workflow.is_main_process and STUDY.config["report"]["incomplete"]:
+        from distillery import underway
+
+        try:
+            seen = underway.build(JOBS, LAYOUT.so_far)
+            print(
+                *underway.lines(JOBS, seen, LAYOUT.so_far),
+                sep="\n",
+                file=sys.stderr,
+            )
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
