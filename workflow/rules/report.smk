@@ -71,7 +71,7 @@ rule report:
 onstart:
     # What `python -m distillery report` reads while the study is under way.
     if workflow.is_main_process:
-        JOBS.write_study()
+        HERE.write_study()
 
 
 onerror:
@@ -79,9 +79,9 @@ onerror:
         from distillery import underway
 
         try:
-            seen = underway.build(JOBS, LAYOUT.so_far)
+            seen = underway.build(HERE, HERE.layout.so_far)
             print(
-                *underway.lines(JOBS, seen, LAYOUT.so_far),
+                *underway.lines(HERE, seen, HERE.layout.so_far),
                 sep="\n",
                 file=sys.stderr,
             )
