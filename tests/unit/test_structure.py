@@ -282,6 +282,23 @@ def test_the_walk_over_the_repository_sees_it_and_nothing_else():
     assert not any(name.startswith((".venv", ".git/", "results", ".snakemake/", "uv.lock")) for name in names)
 
 
+# What Snakemake, make, pip, conda, git and shells read, some of them in the encoding of the user's locale, which need not be UTF-8.
+OURS = (".md", ".jinja", ".csv", ".png")
+OTHERS_READ = [path for path in FILES if path.suffix not in OURS and (path.suffix != ".py" or (ROOT / "workflow") in path.parents)]
+
+
+@pytest.mark.parametrize("path", OTHERS_READ, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_others_read_in_the_encoding_of_the_locale_is_ascii(path):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        assert line.isascii(), f"line {number}: {line.decode('utf-8', 'replace')}"
+
+
+def test_what_others_read_is_found():
+    names = {path.relative_to(ROOT).as_posix() for path in OTHERS_READ}
+    assert {"Snakefile", "Makefile", "pyproject.toml", "profiles/default/config.yaml", "config/quickstart.yaml", "envs/cpu.yaml"} <= names
+    assert {"workflow/rules/common.smk", "workflow/scripts/distill.py", "workflow/report/report.rst"} <= names
+
+
 def calls(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
