@@ -109,7 +109,7 @@ def run(log_path: str, compute: dict[str, Any] | None = None, *, code: str | Non
     log.info("began %s", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
     # a job of its terminal as SIGINT: the same, with whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     device.keep_host_memory()
     device.keep_compiled()
@@ -154,6 +154,11 @@ def _hold(stream: IO[str]) -> None:
         fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (ImportError, OSError):  # not on Windows, nor on every file system
         pass
+
+
+def _stop(number: int, frame: Any) -> None:
+    log.info("told to stop")
+    sys.exit(128 + number)
 
 
 def _cannot_write(error: Exception) -> str | None:

@@ -26,7 +26,7 @@ FLOORS = [
     ["errors", "limits", "winograd"],
     [
         *["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published"],
-        *["recipe", "scores", "configfile", "values"],
+        *["recipe", "scores", "configfile", "values", "outcome"],
     ],
     ["artefact", "metrics", "grid", "pictures"],
     ["checkpoint", "data", "whitening", "jobs"],

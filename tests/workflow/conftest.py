@@ -45,6 +45,7 @@ class Workflow:
     Attributes:
         base: the study before any change.
         configs: what `--configfile` names, merged in this order.
+        made: the run that made the study.
         environment: of each run.
     """
 
@@ -124,7 +125,7 @@ def study(tmp_path_factory, environment) -> Workflow:
     (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
     generator = torch.Generator().manual_seed(0)
     torch.save({"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]}, study / "released.pt")
-    study.make()
+    study.made = study.make()
     return study
 
 

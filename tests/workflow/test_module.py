@@ -1,5 +1,6 @@
 """Another workflow uses this one as a module, with and without a prefix; and this one run from elsewhere."""
 
+import re
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ configfile: "outer.yaml"
 
 rule own:
     input:
-        "results/plain/report.html",
+        "results/plain/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors",
         "inner/results/report.html",
     output:
         "own.txt",
@@ -69,12 +70,18 @@ def outer(tmp_path_factory, environment):
     return folder
 
 
-def test_a_module_runs_to_its_report_and_leaves_the_outer_workflow_its_default_target(outer):
+def test_modules_run_and_leave_the_outer_workflow_its_default_target(outer, environment):
     assert (outer / "own.txt").read_text() == "done"
-    assert "A part" in (outer / "results/plain/report.html").read_text(encoding="utf-8")
+    assert (outer / "results/plain/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors").is_file()
+    rest = snakemake(outer, environment, "--dry-run", "--quiet", "host", "results/plain/report.html")
+    assert rest.returncode == 0 and re.findall(r"^plain_(\w+) +(\d+)$", rest.stdout, re.MULTILINE)[:3] == [
+        ("evaluate_synthetic", "1"),
+        ("collect", "1"),
+        ("report", "1"),
+    ]
 
 
-def test_everything_that_a_module_with_a_prefix_makes_is_below_it(outer):
+def test_everything_that_a_module_with_a_prefix_makes_is_below_it_to_the_report(outer):
     assert "A part" in (outer / "inner/results/report.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in (outer / "results").iterdir()) == ["plain"]
     assert (outer / "inner/results/checkpoints/distill").is_dir() and (outer / "inner/results/logs/report.log").is_file()

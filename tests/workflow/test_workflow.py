@@ -48,6 +48,7 @@ def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study
     logs = list((study / "results/logs").rglob("*.log"))
     assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 20
     assert all(log.read_text().endswith(" done\n") for log in logs)
+    assert study.made.stderr.splitlines()[-1] == "The report is at results/report.html"
     assert not list((study / "results").rglob("*.part*")) and not list((study / "results/checkpoints").rglob("*.safetensors"))
 
 
@@ -312,6 +313,8 @@ def test_one_cell_that_fails_does_not_withhold_the_others(clone):
     done = clone.snakemake("--cores", "1", "--keep-going", succeeds=False)
     why = "dc_bold (a variant of dc): dc diverged by iteration"
     assert done.returncode != 0 and why in done.stderr and "results/report-so-far.html" in done.stderr
+    # Below all that Snakemake says of its own accord.
+    assert done.stderr.splitlines()[-1].startswith(f"error: distill digits dc_bold noise 1 0: {why}")
     page = html.unescape((clone / "results/report-so-far.html").read_text(encoding="utf-8"))
     assert "This page is incomplete: 1 of 5 sets is missing or not fully measured" in page
     assert f"distill: digits, dc_bold, noise, ipc 1, seed 0</b>: {why}" in page

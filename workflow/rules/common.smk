@@ -1,6 +1,8 @@
 # The study, wildcard constraints, and what rules ask about a job: distillery/jobs.py knows it, and distillery/layout.py the paths.
+import atexit
 import shlex
 
+from distillery import outcome
 from distillery.grid import Study
 from distillery.jobs import Jobs
 from distillery.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled

@@ -74,6 +74,13 @@ onstart:
         HERE.write_study()
 
 
+# What matters comes last, below what Snakemake says of its own accord. Another workflow that uses this one says itself how it ended.
+onsuccess:
+    quiet = {level.name for level in workflow.output_settings.quiet or ()}
+    if os.path.exists(LAYOUT.report) and "ALL" not in quiet:
+        atexit.register(print, f"The report is at {LAYOUT.report}", file=sys.stderr)
+
+
 onerror:
     if workflow.is_main_process and STUDY.config["report"]["incomplete"]:
         from distillery import underway
@@ -87,3 +94,17 @@ onerror:
             )
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+    failed = [
+        part
+        for job in sorted(workflow.scheduler.failed, key=str)
+        for part in getattr(job, "jobs", [job])  # those of a group
+    ]
+    told = outcome.told(
+        [
+            (f"{job.rule.name} {job.wildcards}".strip(), job.log[0])
+            for job in failed
+        ],
+        workflow.scheduler.finished_jobs,
+        len(workflow.dag),
+    )
+    atexit.register(print, *told, sep="\n", file=sys.stderr)
