@@ -210,3 +210,28 @@ def test_shards_of_different_recipes_or_networks_are_refused(shards):
         trajectories.save(paths[1], torch.zeros(shape), {})
         with pytest.raises(UserError, match="disagree"):
             trajectories.Experts(paths)
+
+
+def shard(path, numbers, **header):
+    about = {"recipe": "few", "settings": {"epochs": 3, "lr": 0.1}, "network": NETWORK, "seed": 0, "code": "abc"}
+    trajectories.save(path, trained(numbers), {**about, "numbers": numbers, **header})
+    return path
+
+
+def test_a_set_is_told_of_its_experts_by_their_shards(tmp_path):
+    paths = [shard(tmp_path / "0", [0, 1]), shard(tmp_path / "1", [2])]
+    assert trajectories.about(paths) == {
+        "recipe": "few",
+        "number": 3,
+        "epochs": 3,
+        "settings": {"epochs": 3, "lr": 0.1},
+        "shards": artefact.digests(paths),
+    }
+    assert trajectories.about([]) is None
+
+
+@pytest.mark.parametrize("other", [{"settings": {"epochs": 3, "lr": 0.2}}, {"seed": 1}, {"code": "abd"}, {"recipe": "many"}])
+def test_shards_that_were_not_trained_alike_are_refused(tmp_path, other):
+    paths = [shard(tmp_path / "0", [0]), shard(tmp_path / "1", [1], **other)]
+    with pytest.raises(UserError, match=f"its {next(iter(other))} is not that of .*: the rule train_experts makes them anew"):
+        trajectories.about(paths)

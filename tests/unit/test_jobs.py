@@ -78,6 +78,27 @@ def test_a_set_reads_the_experts_and_the_space_of_its_own_recipe(jobs):
     assert white["whitening"] == ["out/data/digits/whitening.safetensors"]
 
 
+@pytest.mark.parametrize(
+    "methods",
+    [
+        {"mtt": {"experts": "few"}, "slow": {"of": "mtt", "lr_images": 10}},
+        {"mtt": {}, "slow": {"of": "mtt", "overrides": [{"when": {"method": "mtt"}, "experts": "few"}]}},
+        {"mtt": {"overrides": [{"when": {"method": "slow"}, "experts": "few"}]}, "slow": {"of": "mtt"}},
+    ],
+    ids=["of its method's block", "for its method, in its own block", "for it, in its method's block"],
+)
+def test_a_variant_learns_from_the_experts_that_its_blocks_come_to(methods):
+    """Which the report tells by the set's own header, from the shards that the job reads."""
+    settings = {"max_start_epoch": 1, "expert_epochs": 1}
+    experts = {"default": {"number": 6, "epochs": 2, "shard": 1}, "few": {"number": 2, "epochs": 2, "shard": 1}}
+    grid = [{"dataset": "digits", "method": "slow", "init": "real", "ipc": 1}]
+    jobs = jobs_of(methods={**methods, "mtt": {**methods["mtt"], **settings}}, experts=experts, grid=grid, evaluate={}, continual={"datasets": []})
+    cell = {"dataset": "digits", "method": "slow", "init": "real", "ipc": "1", "seed": "0"}
+    shards = [f"out/experts/digits/few/shard{n}/trajectories.safetensors" for n in (0, 1)]
+    assert jobs.inputs("distill", cell)["experts"] == shards and jobs.asked("distill", cell)["module"] == "mtt"
+    assert [job.record.split("/")[3] for job in jobs.all if job.rule == "train_experts"] == ["few", "few"]
+
+
 CHANGES = {
     "another seed": {"seed": 1},
     "fewer iterations": {"methods": {**CONFIG["methods"], "dc": {"iterations": 2}}},
