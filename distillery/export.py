@@ -285,6 +285,7 @@ def describe(synthetic: SyntheticSet) -> list[tuple[str, str]]:
     found = [
         ("set", f"{_title(synthetic)}, seed {header.get('seed', 'not stated')}"),
         ("made", _made(header)),
+        *([("experts", "{number} of {epochs} epochs, recipe {recipe}".format(**header["experts"]))] if header.get("experts") else []),
         ("images", f"{_shape(synthetic.images)} float32, {low:.3g} to {high:.3g}; {_space(header)}"),
         ("labels", f"{_labels(synthetic)}; {each} images a class"),
         ("classes", ", ".join(map(str, header["classes"]))),
@@ -305,8 +306,12 @@ def _source(header: dict[str, Any]) -> dict[str, str]:
 
 
 def _method(header: dict[str, Any]) -> dict[str, Any]:
-    name = str(header.get("method", "not stated"))
-    return plugins.methods().get(name, {"title": name, "kind": "imported"})
+    """The ``title`` and ``kind`` of the method that made a set; a variant's title names its method."""
+    name, of = str(header.get("method", "not stated")), header.get("of")
+    known = plugins.methods().get(of or name)
+    if known is None:  # taken over, or made by a method that another version had
+        return {"title": name, "kind": "imported" if header.get("init") == "imported" else "distillation"}
+    return {**known, "title": f"{name} (a variant of {known['title']})"} if of else known
 
 
 def _ipc(synthetic: SyntheticSet) -> str:
@@ -393,8 +398,11 @@ def _settings(header: dict[str, Any]) -> list[tuple[str, str]]:
             return [pair for key in sorted(value) for pair in flat(f"{name}.{key}" if name else str(key), value[key])]
         return [(name, str(value))]
 
-    found = [(name, str(header[name])) for name in ("method", "init", "ipc", "seed", "iterations") if name in header]
-    return found + flat("network", header.get("network") or {}) + flat("", {k: v for k, v in (header.get("settings") or {}).items() if k != "iterations"})
+    found = [(name, str(header[name])) for name in ("method", "of", "init", "ipc", "seed", "iterations") if header.get(name) is not None]
+    experts = {name: value for name, value in (header.get("experts") or {}).items() if name != "shards"}
+    found += flat("experts", experts) if experts else []
+    settings = {name: value for name, value in (header.get("settings") or {}).items() if name != "iterations"}
+    return found + flat("network", header.get("network") or {}) + flat("", settings)
 
 
 # ---- the card ------------------------------------------------------------------------------------------------------------------------------
