@@ -63,7 +63,7 @@ def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
     methods = {cell.method for cell in loaded.cells}
     assert "random" in methods
     if name in ("quickstart.yaml", "paper.yaml"):
-        assert methods == set(plugins.methods())
+        assert methods >= {"dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding"}
     if name in ("published-cpu.yaml", "published-gpu.yaml", "course-cpu.yaml", "course-cifar-cpu.yaml", "search-mtt-mnist.yaml", "mtt-mnist.yaml"):
         return  # cells to reproduce or to choose from, nothing else
     assert {"dc", "mtt", "random", "herding"} <= methods
@@ -466,7 +466,7 @@ def test_reading_a_config_takes_no_torch():
 REFUSED = {
     # Names.
     "dataset": ({"grid": [{**BLOCK, "dataset": "MNST"}]}, "grid[0]: unknown dataset 'MNST'; did you mean 'MNIST'?"),
-    "method": ({"grid": [BLOCK, {**BLOCK, "method": "mt"}]}, "grid[1]: unknown method 'mt'; did you mean 'mtt'? known are dc, dm, dsa,"),
+    "method": ({"grid": [BLOCK, {**BLOCK, "method": "mt"}]}, "grid[1]: unknown method 'mt'; did you mean 'mtt'? known are "),
     "base is no method": ({"grid": [{**BLOCK, "method": "base"}]}, "grid[0]: unknown method 'base'"),
     "init": ({"grid": [{**BLOCK, "init": ["real", "gauss"]}]}, "grid[0]: unknown init 'gauss'; known are real, noise"),
     "network": ({"network": "Convnet"}, "network: unknown network 'Convnet'; did you mean 'ConvNet'?"),
@@ -476,7 +476,10 @@ REFUSED = {
     "recipe": ({"methods__mtt__experts": "x"}, "methods.mtt: unknown expert recipe 'x'; known are default"),
     "strategy": ({"continual__strategies": ["reply"]}, "continual.strategies[0]: must be one of finetune, joint, replay, afterwards, not 'reply'"),
     "source": ({"data__sources": ["web"]}, "data.sources[0]: must be one of local, torchvision, registry, not 'web'"),
-    "augmentation": ({"evaluate__augment": "das"}, "evaluate.augment: must be one of dc_bn, dc_mnist, dsa, none, not 'das'"),
+    "augmentation": (
+        {"evaluate__augment": "das"},
+        f"evaluate.augment: must be one of {', '.join(plugins.augmentations())}, not 'das'",
+    ),
     # Misspelt keys.
     "key": ({"contnual": {}}, "unknown key 'contnual'; did you mean 'continual'?"),
     "nested key": ({"evaluate__epoch": 1}, "evaluate: unknown key 'epoch'; did you mean 'epochs'?"),

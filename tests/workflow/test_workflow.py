@@ -152,7 +152,8 @@ def test_plug_ins_that_are_added_touch_no_finished_job(clone):
     assert clone.planned() == set()
     # And they are there, with nothing else to edit.
     change = {"grid": [{"dataset": "another", "method": "another", "init": "real", "ipc": 1}]}
-    clone.change(**change, evaluate={"networks": ["Another"], "augment": "another"}, imported=[])
+    change |= {"evaluate": {"networks": ["Another"], "augment": "another"}}
+    clone.change(**change, imported=[], continual={"datasets": []})
     made = {output for output, pending in clone.plan().items() if pending}
     assert "results/evaluate/another/another/real/ipc1/seed0/Another/metrics.csv" in made
 
