@@ -193,6 +193,16 @@ def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_noth
     assert rows(record.metrics, "forgetting", model=5, stage=1) == [pytest.approx(-0.2)]
 
 
+def test_a_group_is_not_forgotten_before_it_came():
+    """What a network guessed of a group before it saw it is luck: only the stages from its own on count."""
+    record = continual._Record(Metrics(), [[0], [1], [2]], (None, torch.arange(3)), 3, None, 1)
+    record.note(0, 0, [0.5, 0.9, 0.95, 0.0])
+    record.note(1, 0, [0.5, 0.6, 0.7, 0.99])
+    record.note(2, 0, [0.5, 0.5, 0.4, 0.8])
+    record.forgetting()
+    assert rows(record.metrics, "forgetting", model=0, stage=2) == [pytest.approx(((0.9 - 0.5) + (0.7 - 0.4)) / 2)]
+
+
 def test_one_group_has_nothing_to_forget(stages):
     metrics, _, _ = learn("finetune", groups=[[0, 1, 2, 3]])
     assert rows(metrics, "forgetting") == []

@@ -208,6 +208,20 @@ def test_cifar_round_trip(tmp_path, batch):
     assert same(read_toy_cifar(sources.in_folder(tmp_path)), raw)
 
 
+def test_cifar_100_has_the_fine_labels(tmp_path, monkeypatch):
+    """Its files hold two labels an image: of 100 classes, and of the 20 that these fall into."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 3 * 32 * 32), dtype=np.uint8)
+    fine, coarse = [99, 3, 50, 20, 7, 61], [13, 2, 5, 19, 4, 10]
+    folder = tmp_path / cifar100.FOLDER
+    folder.mkdir()
+    for name, rows in (("train", slice(0, 4)), ("test", slice(4, 6))):
+        batch = {"data": images[rows], "fine_labels": fine[rows], "coarse_labels": coarse[rows]}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    monkeypatch.setattr(cifar100, "SPEC", {**cifar100.SPEC, "train": 4, "test": 2, "md5": {}})
+    _, train, _, test = cifar100.SOURCES["local"](tmp_path)
+    assert [*train, *test] == fine
+
+
 def test_python_2_batch_is_what_plain_pickle_reads_too():
     images, labels, _, _ = toy(COLOUR)
     found = pickle.loads(python2_batch(images, labels), encoding="latin1")

@@ -72,6 +72,23 @@ def test_snapshots_are_copies_and_not_the_live_weights():
     assert torch.equal(found[0, 1:], kept[0, 1:]) and torch.equal(found[1], kept[1])
 
 
+def test_a_snapshot_is_a_copy_even_of_a_vector_that_goes_on_changing(monkeypatch):
+    class Live:
+        count, weights = 1, torch.zeros(1, 5)
+
+        def flat(self):
+            return self.weights
+
+    def train(*arguments, after_epoch, **named):
+        stack = Live()
+        for epoch in range(4):
+            stack.weights += epoch
+            after_epoch(epoch, stack, {"loss": torch.zeros(1), "accuracy": torch.zeros(1)})
+
+    monkeypatch.setattr(experts, "train", train)
+    assert trained([0])[0, :, 0].tolist() == [0, 1, 3, 6]
+
+
 def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
     whole = trained([0, 1, 2, 3])
     assert torch.equal(whole, torch.cat([trained([0, 1]), trained([2, 3])]))

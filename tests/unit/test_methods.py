@@ -253,6 +253,61 @@ def test_mtt_reduces_the_matching_loss(experts):
     assert result.step_size == recorder.step_sizes[-1] > 0
 
 
+class Numbered:
+    """Made experts whose epochs are told apart: each is a network of its own, far from the others. Remembers what it was asked for."""
+
+    def __init__(self, number=2, epochs=6):
+        module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+        self.number, self.epochs, self.asked, self.rows = number, epochs, [], {}
+        for expert in range(number):
+            for epoch in range(epochs + 1):
+                networks.initialise(module, torch.Generator().manual_seed(100 * expert + epoch))
+                self.rows[expert, epoch] = networks.parameters(module)
+
+    def pair(self, expert, start, stop):
+        self.asked.append((expert, start, stop))
+        return networks.flatten(self.rows[expert, start]), networks.flatten(self.rows[expert, stop])
+
+
+@pytest.mark.parametrize("module", [mtt, tesla])
+def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_later(module, monkeypatch):
+    """Start below T+, target M epochs on, of the same expert; the loss is that of a student run by hand from there."""
+    experts, latest, ahead, steps = Numbered(), 3, 2, 2
+    monkeypatch.setattr(tesla, "teach", lambda task, apply, like: torch.zeros(len(task.initial), CLASSES))
+    settings = {"iterations": 40, "syn_steps": steps, "expert_epochs": ahead, "max_start_epoch": latest, "lr_images": 1.0, "step_size": 0.05}
+    _, recorder = _run(module, ipc=2, experts=experts, **settings)
+    asked = [pair for pair in experts.asked if pair[1] != pair[2]]  # the others look at the experts' size
+    assert len(asked) == 40
+    assert {start for _, start, _ in asked} == set(range(latest))
+    assert {expert for expert, _, _ in asked} == {0, 1}
+    assert {stop - start for _, start, stop in asked} == {ahead}
+    network = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    labels = base.synthetic_labels(CLASSES, 2)
+    for iteration, (expert, start, stop) in enumerate(asked, 1):
+        images, rate = recorder.images[iteration - 1], recorder.step_sizes[iteration - 1]
+        targets = labels if module is mtt else recorder.labels[iteration - 1]
+        network.load_state_dict(experts.rows[expert, start])
+        for _ in range(steps):
+            gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(network(images), targets), list(network.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                    parameter -= rate * gradient
+        end = networks.flatten(networks.parameters(network))
+        first, goal = networks.flatten(experts.rows[expert, start]), networks.flatten(experts.rows[expert, stop])
+        expected = float((end - goal).square().sum() / (first - goal).square().sum())
+        assert recorder.losses[iteration] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_last_target_is_the_experts_last_epoch():
+    """T+ - 1 + M epochs are enough, and one fewer is refused."""
+    settings = {"iterations": 20, "syn_steps": 1, "expert_epochs": 2, "max_start_epoch": 3}
+    experts = Numbered(number=1, epochs=4)
+    _run(mtt, experts=experts, **settings)
+    assert max(stop for _, _, stop in experts.asked) == 4
+    with pytest.raises(UserError, match="reach to epoch 4"):
+        _run(mtt, experts=Numbered(number=1, epochs=3), **settings)
+
+
 def test_mtt_steps_with_batches_and_augmentation_give_the_same_bits_again(experts):
     settings = {
         "iterations": 2,
