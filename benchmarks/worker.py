@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import ours, peers, textbook
 from benchmarks.cases import EVALUATION, LR_NETWORK, MTT_STEP_SIZE, REPEATED, Case, Material, material
+from distillery.device import full_float32
 from distillery.methods import _gradient_matching
 from distillery.run import job, meter
 
@@ -207,6 +208,7 @@ def main() -> None:
                 _until_stopped(gate, lambda: ours.run(case, inputs, gate, run.device, run.compute))
         else:
             torch.set_num_threads(threads)
+            full_float32()  # as on our side
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             gate, inputs = Gate(channel, device, Path(folder), order["profile"]), material(case, device)
             if side == "textbook":

@@ -114,11 +114,14 @@ def keep_compiled() -> None:
 
 @functools.cache
 def can_compile(device_type: str) -> bool:
-    """Whether ``torch.compile`` has what it needs here: a C++ compiler for the CPU, Triton for CUDA. Warns once if not."""
+    """Whether ``torch.compile`` has what it needs here: a C++ compiler that works for the CPU, Triton for CUDA. Warns once if not."""
     if device_type == "cpu":
-        if winograd.compiler():
+        found = winograd.compiler()
+        if found:
+            # torch looks for g++ alone where it is not told of another.
+            os.environ["CXX"] = found
             return True
-        warnings.warn("no C++ compiler found: running without torch.compile, which is slower", stacklevel=2)
+        warnings.warn("no C++ compiler that works was found: running without torch.compile, which is slower", stacklevel=2)
         return False
     if device_type == "cuda":
         try:
@@ -163,6 +166,7 @@ def claim(waiting: Callable[[str], None] = lambda line: None) -> Iterator[torch.
         waiting: told, once, if all devices are taken.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    full_float32()
     if count == 0:
         yield torch.device("cpu")
     elif count == 1:
@@ -203,6 +207,18 @@ def claim_one(names: Sequence[str], folder: Path, waiting: Callable[[str], None]
             waiting(f"all {len(names)} devices are taken: waiting for one")
             told = True
         time.sleep(poll_seconds)
+
+
+def full_float32() -> None:
+    """Have float32 mean float32 on a GPU: by default torch lets cuDNN round what it convolves to TF32, to ten bits of mantissa.
+
+    Where less is enough, ``Compute.low_precision`` says so. Products of matrices are in full precision by torch's own default.
+    """
+    # By the older of torch's two names, which the newer one follows. Set by the newer (`conv.fp32_precision`), everything
+    # that still asks by the older, `torch.backends.cudnn.flags` among it, fails with a RuntimeError (torch 2.14).
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions call the older name deprecated
+        torch.backends.cudnn.allow_tf32 = False
 
 
 @functools.cache

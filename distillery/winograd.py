@@ -27,6 +27,8 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -248,9 +250,32 @@ log = logging.getLogger("distillery")
 aten = torch.ops.aten
 
 
+# What the code that torch's compiler writes asks of a C++ compiler: its library, OpenMP and Python's headers.
+_TRIAL = "#include <cmath>\n#include <Python.h>\n#ifdef _OPENMP\n#include <omp.h>\n#endif\ndouble trial(double x) { return std::tanh(x); }\n"
+
+
 def compiler() -> str | None:
-    """The C++ compiler that is found first, or ``None``."""
-    return next((found for found in map(shutil.which, ("g++", "clang++", "c++")) if found), None)
+    """The first C++ compiler that is found and works: ``CXX`` where that is set, then the usual ones; ``None`` if there is none."""
+    names = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
+    return next((found for found in map(shutil.which, names) if found and _works(found)), None)
+
+
+@functools.cache
+def _works(program: str) -> bool:
+    """Whether a compiler makes a library of a few lines. One that is there may be a stub, or lack its headers."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "-x", "c++", "-std=c++17", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
+        command += ["-fopenmp"] if sys.platform == "linux" else ["-undefined", "dynamic_lookup"]
+        try:
+            done = subprocess.run([*command, "-", "-o", f"{folder}/trial.so"], input=_TRIAL, capture_output=True, text=True)
+        except OSError as error:
+            log.info("the compiler %s does not run: %s", program, error)
+            return False
+        works = done.returncode == 0 and Path(folder, "trial.so").is_file()
+    if not works:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        log.info("the compiler %s does not work: %s", program, said[0].strip() if said else f"status {done.returncode}")
+    return works
 
 
 @functools.cache
@@ -270,10 +295,12 @@ def library() -> ctypes.CDLL | None:
             # Without a cache the file may go as soon as it is loaded.
             folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or stack.enter_context(tempfile.TemporaryDirectory()))
             path = folder / f"winograd-{name}.so"
-            if not path.exists():
+            if not _whole(path):
                 folder.mkdir(parents=True, exist_ok=True)
                 made = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "made.so"
                 subprocess.run([*command, "-o", str(made)], input=SOURCE, capture_output=True, check=True, text=True)
+                content = made.read_bytes()
+                made.write_bytes(content + hashlib.sha256(content).digest())
                 made.replace(path)
             loaded = ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError) as error:
@@ -282,6 +309,18 @@ def library() -> ctypes.CDLL | None:
         return None
     loaded.scratch.restype = ctypes.c_long
     return loaded
+
+
+def _whole(path: Path) -> bool:
+    """Whether a library is there and is what was written: its last 32 bytes are the digest of the others.
+
+    To load one that was cut short ends the process (SIGBUS); a loader reads none of what stands behind the sections.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-32]).digest() == content[-32:]
 
 
 def fits(images: Tensor, inputs: int, outputs: int) -> bool:

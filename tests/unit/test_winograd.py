@@ -1,5 +1,7 @@
 """The fast 3 x 3 convolutions against torch's own, in double precision."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -172,9 +174,11 @@ def test_without_a_compiler_everything_stays_usual():
 
 def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(tmp_path, monkeypatch, caplog):
     broken = tmp_path / "g++"
-    broken.write_text("#!/bin/sh\necho no such target >&2\nexit 1\n")
+    real = shutil.which("g++")
+    broken.write_text(f'#!/bin/sh\ncase "$*" in *march*) echo no such target >&2; exit 1;; esac\nexec {real} "$@"\n')
     broken.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     winograd.library.cache_clear()
     try:
@@ -184,3 +188,25 @@ def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(tmp_p
         assert not list(tmp_path.rglob("*.so"))
     finally:
         winograd.library.cache_clear()
+
+
+def test_a_library_that_is_not_whole_is_made_again_before_it_is_loaded(tmp_path):
+    """One that was cut short would end every job that loads it, until somebody deletes it by hand."""
+    script = (
+        "import os, pathlib, sys\n"
+        "os.environ['TORCHINDUCTOR_CACHE_DIR'] = sys.argv[1]\n"
+        "from distillery import winograd\n"
+        "assert winograd.library() is not None\n"
+        "(path,) = pathlib.Path(sys.argv[1]).glob('winograd-*.so')\n"
+        "whole = path.read_bytes()\n"
+        "for damaged in (whole[: len(whole) // 2], whole[:9] + bytes([whole[9] ^ 1]) + whole[10:], b'', whole[:-32]):\n"
+        "    other = path.with_suffix('.tmp')\n"
+        "    other.write_bytes(damaged)\n"
+        "    other.replace(path)  # what is loaded stays as it is\n"
+        "    assert not winograd._whole(path)\n"
+        "    if damaged == whole[: len(whole) // 2]:\n"
+        "        winograd.library.cache_clear()\n"
+        "        assert winograd.library().lanes() in (8, 16)\n"
+        "        assert winograd._whole(path)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
