@@ -541,6 +541,14 @@ REFUSED = {
         {"methods__dc__overrides": [{"when": {"ipc": 1}, "lr_images": -1}]},
         "methods.dc.overrides[0].lr_images: must be above 0, not -1",
     ),
+    "negative rate of a variant": (
+        {"methods__dc_bold": {"of": "dc", "overrides": [{"when": {"ipc": 1}, "lr_images": -1}]}},
+        "methods.dc_bold.overrides[0].lr_images: must be above 0, not -1",
+    ),
+    "experts too short for a variant": (
+        {"grid": [{**BLOCK, "method": "mtt_far"}], "methods": {"mtt": MTT, "mtt_far": {"of": "mtt", "max_start_epoch": 20}}},
+        "methods.mtt_far: starts below max_start_epoch 20",
+    ),
     "negative evaluation rate": ({"evaluate__lr": -1}, "evaluate.lr: must be above 0, not -1"),
     "negative expert rate": ({"experts__default__lr": 0}, "experts.default.lr: must be above 0, not 0"),
     "rate as a text": ({"evaluate__lr": "learnt"}, "evaluate.lr: must be a number above 0 or `learned`, not 'learnt'"),

@@ -1,5 +1,6 @@
 """The methods as a user runs them, on small images."""
 
+import importlib
 import itertools
 
 import pytest
@@ -105,6 +106,24 @@ def test_every_method_declares_settings_whose_defaults_its_own_schema_accepts():
             jsonschema.validate(schema["default"], schema)
     assert found["mtt"]["needs_experts"] and not found["dc"]["needs_experts"]
     assert {name for name, method in found.items() if method["kind"] == "coreset"} == {"random", "herding"}
+
+
+QUICK = {
+    "iterations": 2,
+    "outer": 1,
+    "inner": 1,
+    "syn_steps": 2,
+    "expert_epochs": 1,
+    "max_start_epoch": 1,
+}
+
+
+@pytest.mark.parametrize("name", [name for name, method in plugins.methods().items() if method["kind"] == "distillation"])
+def test_noise_starts_more_images_of_a_class_than_there_are_real_ones(experts, name):
+    module = importlib.import_module(f"distillery.methods.{name}")
+    changes = {key: value for key, value in QUICK.items() if key in module.SETTINGS}
+    result, _ = _run(module, ipc=7, data=_data(a_class=3), experts=experts, **changes)
+    assert len(result.images) == 7 * CLASSES and torch.isfinite(result.images).all()
 
 
 def test_real_start_takes_different_training_images_of_the_right_class():
