@@ -328,6 +328,7 @@ def results(tmp_path_factory, jobs) -> dict[str, Results]:
         "other learned": {"train_images": noise},
         "one held out": {"train_images": same},
         "one test": {"test_images": np.full_like(test, 90)},
+        "one held out and test": {"train_images": same, "test_images": np.full_like(test, 255)},
         "bits": {"train_images": bits},
     }
     found = {}
@@ -406,11 +407,17 @@ def test_a_snapshot_is_chosen_on_held_out_images_alone(moved, results, place):
 
 @pytest.mark.parametrize("cell", DISTILLED.values(), ids=DISTILLED)
 def test_a_snapshot_is_chosen_on_the_images_that_its_making_never_saw(moved, results, cell):
-    """On all of them: who takes each for one class is right on that class's share of them."""
+    """On all of them: a network that takes them for one class is right on that class's share."""
     assert moved(made_at(cell), "one held out") == set()
-    made = results["one held out"].made(evaluated_at(cell))
-    accuracies = {float(made[row]) for row in of(made, split="validation", measure="accuracy")}
-    assert accuracies and all(named(accuracy, HELD) is not None for accuracy in accuracies)
+    made = results["one held out and test"].made(evaluated_at(cell))
+    judged = of(made, split="validation", measure="accuracy")
+    assert judged
+    for row in judged:
+        alike = {name: column(row, name) for name in ("measure", "model", "selection", "iteration")}
+        (tested,) = of(made, split="test", **alike)
+        label = named(float(made[tested]), TEST)
+        assert label is not None
+        assert float(made[row]) == pytest.approx(HELD[label] / sum(HELD))
 
 
 def test_networks_of_the_full_training_set_are_tested_on_what_they_never_saw(moved, results):
