@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from distillery import fingerprint
 from distillery.grid import Study
 from distillery.jobs import Jobs
 from distillery.layout import Layout
@@ -118,3 +119,50 @@ def test_the_digest_of_what_is_asked_changes_with(jobs, change):
 
 def test_the_digest_does_not_change_with_what_is_no_part_of_a_result(jobs):
     assert jobs_of(study="Another title", compute={"mem_mb": 5000}, data={"sources": ["local"]}).digest() == jobs.digest()
+
+
+def test_the_code_of_a_job_names_the_plug_ins_that_it_runs_and_no_other():
+    blocks = [
+        {"dataset": "digits", "method": ["dc", "dsa", "dm", "mtt"], "init": "real", "ipc": 1},
+        {"dataset": "digits", "method": ["random", "herding"], "init": "real", "ipc": 1},
+    ]
+    jobs = jobs_of(
+        grid=blocks,
+        network="ConvNet",
+        methods={"mtt": {"max_start_epoch": 1, "expert_epochs": 1, "augment": "dsa"}},
+        experts={"default": {"number": 1, "epochs": 2, "augment": "dc_bn"}},
+        evaluate={
+            "networks": ["ConvNet", "MLP"],
+            "augment": "dc_mnist",
+            "robust": {"models": 1, "augment": "dsa"},
+        },
+        vanilla={"networks": ["MLP"], "augment": "dc_bn"},
+        continual={"network": "AlexNet", "augment": "dsa", "memory": {"method": ["dc"]}},
+    )
+    convnet, mlp, dc_bn = "networks/convnet", "networks/mlp", "augmentations/dc_bn"
+    dc_mnist, dsa, none = "augmentations/dc_mnist", "augmentations/dsa", "augmentations/none"
+    wanted = {
+        "download": {"datasets/digits"},
+        "train_experts": {convnet, dc_bn},
+        "distill dc": {"methods/dc", convnet, none},
+        "distill dsa": {"methods/dsa", convnet, dsa},
+        "distill dm": {"methods/dm", convnet, dsa},
+        "distill mtt": {"methods/mtt", convnet, dsa},
+        "distill random": {"methods/random"},
+        "distill herding": {"methods/herding", convnet},
+        "evaluate_synthetic ConvNet": {convnet, dc_mnist},
+        "evaluate_synthetic MLP": {mlp, dc_mnist},
+        "evaluate_robust": {convnet, dc_mnist, dsa, none},
+        "train_vanilla": {mlp, dc_bn},
+        "continual_alone": {"networks/alexnet", dsa},
+        "continual_memory": {"networks/alexnet", dsa},
+    }
+    found = {}
+    for job in jobs.all:
+        wildcards = dict(job.wildcards)
+        apart = {"distill": "method", "evaluate_synthetic": "network"}.get(job.rule)
+        name = f"{job.rule} {wildcards[apart]}" if apart else job.rule
+        stamp = jobs.asked(job.rule, wildcards)["code"]
+        named = {path.removesuffix(".py") for path in fingerprint.plugins(stamp)}
+        assert found.setdefault(name, named) == named
+    assert found == wanted
