@@ -28,13 +28,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
+import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
 import yaml  # noqa: E402
 from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from distillery import artefact, imported, metrics, report, sources  # noqa: E402
+from distillery import artefact, export, imported, metrics, report, sources  # noqa: E402
 from distillery.errors import UserError  # noqa: E402
 from distillery.grid import Study  # noqa: E402
 from distillery.synthetic import Evolution, SyntheticSet, load_evolution  # noqa: E402
@@ -42,6 +43,7 @@ from distillery.trajectories import Experts  # noqa: E402
 
 MEMORY, SECONDS = 2 << 30, 20
 SPEC = {"name": "toy", "channels": 3, "size": 4, "classes": ["a", "b"], "train": 6, "test": 2, "smallest_class": 3, "md5": {}}
+SPEC |= {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
 GREY = {**SPEC, "channels": 1}
 
 
@@ -111,12 +113,66 @@ PAIR = [torch.zeros(4, 3, 4, 4), torch.tensor([0, 0, 1, 1])]
 CIFAR = pickle.dumps({b"data": np.zeros((6, 48), np.uint8), b"labels": [0, 1] * 3}, protocol=2)
 
 
+def _array(save) -> bytes:
+    file = io.BytesIO()
+    save(file)
+    return file.getvalue()
+
+
+def _colour() -> SyntheticSet:
+    space = {"kind": "channel", "mean": list(SPEC["mean"]), "std": list(SPEC["std"])}
+    about = {"dataset": "toy", "classes": ["a", "b"], "normalization": space, "protocol": None}
+    soft = torch.tensor([[0.9, 0.1]] * 2 + [[0.1, 0.9]] * 2)
+    return SyntheticSet(torch.randn(4, 3, 4, 4), soft, 0.1, about)
+
+
+@functools.cache
+def _exported() -> Path:
+    """A folder as the export makes it, beside the one that is watched."""
+    folder = Path(tempfile.mkdtemp(prefix="export-")) / "set"
+    export.image_folder(_colour(), folder)
+    return folder
+
+
 # ---- readers: bytes in a file, to a result or a UserError -------------------------------------------------------------------------------------
 
 
 def _read_imported(path: Path) -> None:
     entry = {"name": "x", "dataset": "toy", "file": str(path), "ipc": 2, "sets": 1}
     imported.check(entry, SPEC, "config: imported[0]")
+    with contextlib.suppress(UserError):
+        imported.describe(str(path))
+
+
+def _read_array(path: Path) -> None:
+    labels = path.with_suffix(".out")
+    with labels.open("wb") as file:
+        np.save(file, np.array([0, 0, 1, 1]))
+    entry = {"name": "x", "dataset": "toy", "file": str(path), "labels": str(labels), "ipc": 2}
+    imported.check(entry, SPEC, "config: imported[0]")
+
+
+def _read_step_size(path: Path) -> None:
+    whole = path.with_suffix(".out")
+    torch.save(PAIR, whole)
+    entry = {"name": "x", "dataset": "toy", "file": str(whole), "step_size": str(path), "ipc": 2}
+    imported.check(entry, SPEC, "config: imported[0]")
+
+
+def _in_folder(name: str):
+    """A reader of a folder, exported by us, in which the file ``name`` is the damaged one."""
+
+    def read(path: Path) -> None:
+        with tempfile.TemporaryDirectory() as outside:
+            folder = Path(outside) / "set"
+            shutil.copytree(_exported(), folder)
+            (folder / name).write_bytes(path.read_bytes())
+            if name.endswith(".png"):  # as others release pictures
+                (folder / "set.json").unlink()
+            entry = {"name": "x", "dataset": "toy", "file": str(folder), "ipc": 2}
+            imported.check(entry, SPEC, "config: imported[0]")
+
+    return read
 
 
 def _read_idx(path: Path) -> None:
@@ -154,6 +210,21 @@ def _read_collected(path: Path) -> None:
 READERS = {
     "imported-legacy": (lambda: _saved({"data": [PAIR]}, False), _read_imported),
     "imported-zip": (lambda: _saved({"data": [PAIR]}, True), _read_imported),
+    "imported-list": (lambda: _saved([PAIR[0].tolist(), PAIR[1].tolist()], True), _read_imported),
+    "imported-npz": (
+        lambda: _array(lambda file: np.savez(file, images=PAIR[0].numpy(), labels=PAIR[1].numpy())),
+        _read_imported,
+    ),
+    "imported-npy": (lambda: _array(lambda file: np.save(file, PAIR[0].numpy())), _read_array),
+    "imported-safetensors": (
+        lambda: safetensors.torch.save({"images": PAIR[0], "labels": PAIR[1]}),
+        _read_imported,
+    ),
+    "imported-own": (lambda: _file(_colour().save), _read_imported),
+    "imported-step": (lambda: _saved(torch.tensor(0.1), True), _read_step_size),
+    "imported-header": (lambda: (_exported() / "set.json").read_bytes(), _in_folder("set.json")),
+    "imported-table": (lambda: (_exported() / "labels.csv").read_bytes(), _in_folder("labels.csv")),
+    "imported-picture": (lambda: (_exported() / "a/0.png").read_bytes(), _in_folder("a/0.png")),
     "idx": (_idx, _read_idx),
     "png": (_png, lambda path: sources._png(path.read_bytes(), path.name, 6, 4)),
     "json": (lambda: json.dumps([0, 1] * 3).encode(), _read_json),
@@ -236,7 +307,7 @@ def fuzz(name: str, minutes: float) -> int:
         nonlocal tried
         tried += 1
         made = _forged(content, damage)
-        if forge and name in ("set", "evolution", "experts"):
+        if forge and name in ("set", "evolution", "experts", "imported-own"):
             made = _resealed(made)
         path.write_bytes(made)
         signal.alarm(SECONDS)

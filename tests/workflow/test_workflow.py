@@ -256,6 +256,17 @@ def test_where_things_run_and_come_from_is_no_part_of_a_result(clone):
     assert clone.planned() == REPORT
 
 
+def test_a_study_of_released_sets_alone_runs_to_its_report(clone):
+    clone.change(grid=[], continual={"datasets": []})
+    assert clone.planned() == SUMMED
+    clone.make()
+    page = (clone / "results/report.html").read_text(encoding="utf-8")
+    assert "released" in page and "obust" in page
+    rows = (clone / "results/summary.csv").read_text(encoding="utf-8").splitlines()
+    method = rows[0].split(",").index("method")
+    assert {row.split(",")[method] for row in rows[1:] if row[0] != "#"} == {"released", "whole"}
+
+
 @pytest.mark.parametrize("spelt", ["./results", "{here}/results/"])
 def test_results_is_one_folder_however_it_is_spelt(clone, spelt):
     clone.change(results=spelt.format(here=clone.folder))
