@@ -1,8 +1,9 @@
 """The identity of code: what a job runs, and nothing else, decides whether its results are stale.
 
 Snakemake compares the times of script files and never looks at what they import. Here a script stands for itself and for each project
-module that it imports, transitively, found in the syntax tree. Docstrings, comments and layout do not count, nor do the words of an error,
-imports for type checkers alone, and the modules that only run a job (``RUN_ONLY``).
+module that it imports, transitively, found in the syntax tree. Docstrings, comments and layout do
+not count, nor do the words of an error, imports for type checkers alone, and the modules that only
+run a job (``RUN_ONLY``).
 """
 
 import ast
@@ -15,8 +16,8 @@ from distillery.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "distillery"
-# What runs a job, reports on it and puts its files in their place. It decides no result, so it is no part of a job's identity, and nothing
-# that it imports is.
+# What runs a job, reports on it and puts its files in their place. It decides no result, so it is
+# no part of a job's identity, and nothing that it imports is.
 RUN_ONLY = ("run", "errors.py", "files.py")
 
 
@@ -47,12 +48,20 @@ def _runs_only(path: Path, root: Path) -> bool:
 
 def _for_type_checkers(node: ast.AST) -> bool:
     """Whether ``node`` is ``if TYPE_CHECKING:``, whose body never runs."""
-    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every statement inside ``node`` that may run; imports are nowhere else, and expressions are most of a tree."""
-    for field in ("orelse",) if _for_type_checkers(node) else ("body", "orelse", "finalbody", "handlers", "cases"):
+    """Every statement inside ``node`` that may run; imports are nowhere else, and expressions are
+    most of a tree."""
+    for field in (
+        ("orelse",)
+        if _for_type_checkers(node)
+        else ("body", "orelse", "finalbody", "handlers", "cases")
+    ):
         for child in getattr(node, field, ()):
             yield child
             yield from _statements(child)
@@ -77,7 +86,8 @@ def _imports(path: Path, root: Path) -> tuple[Path, ...]:
 
 
 def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
-    """Every project file that decides what running the files of ``start`` gives: themselves and what they import, sorted."""
+    """Every project file that decides what running the files of ``start`` gives: themselves and
+    what they import, sorted."""
     seen: set[Path] = set()
     todo = list(start)
     while todo:
@@ -89,9 +99,12 @@ def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
 
 
 def _counting(parent: ast.AST, field: str, nodes: list) -> list:
-    """What of a list of nodes counts: no docstring, no imports for type checkers, and not the version number, which alone changes no result."""
+    """What of a list of nodes counts: no docstring, no imports for type checkers, and not the
+    version number, which alone changes no result."""
     nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
-    nodes = [part for node in nodes for part in (node.orelse if _for_type_checkers(node) else [node])]
+    nodes = [
+        part for node in nodes for part in (node.orelse if _for_type_checkers(node) else [node])
+    ]
     if field == "body" and isinstance(parent, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and nodes:
         first = nodes[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
@@ -104,18 +117,25 @@ def _is_version(node: ast.Assign) -> bool:
 
 
 def _wordless(raised: ast.Raise) -> ast.Raise:
-    """A ``raise`` without the texts that it gives to its exception: what is said of a failure is no result."""
+    """A ``raise`` without the texts that it gives to its exception: what is said of a failure is no
+    result."""
 
     def is_text(node: ast.expr) -> bool:
         if isinstance(node, ast.BinOp):
             return is_text(node.left) and is_text(node.right)
         if isinstance(node, ast.IfExp):
             return is_text(node.body) and is_text(node.orelse)
-        return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+        return isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
 
     if not isinstance(raised.exc, ast.Call):
         return raised
-    call = ast.Call(raised.exc.func, [argument for argument in raised.exc.args if not is_text(argument)], raised.exc.keywords)
+    call = ast.Call(
+        raised.exc.func,
+        [argument for argument in raised.exc.args if not is_text(argument)],
+        raised.exc.keywords,
+    )
     return ast.Raise(call, raised.cause)
 
 

@@ -61,7 +61,10 @@ class Study:
     """
 
     def __init__(self, config: dict[str, Any], schema: dict[str, Any]):
-        schema = {**schema, "$defs": {**schema["$defs"], "augment": {"enum": list(plugins.augmentations())}}}
+        schema = {
+            **schema,
+            "$defs": {**schema["$defs"], "augment": {"enum": list(plugins.augmentations())}},
+        }
         self.config = read_values(copy.deepcopy(config), _with_overrides(schema), schema)
         self._read_plugins()
         _check_finite("config", self.config)

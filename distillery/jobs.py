@@ -88,8 +88,14 @@ class Jobs:
             self._asked[key] = {"code": self.code(rule, wildcards, asked), **asked}
         return self._asked[key]
 
-    def code(self, rule: str, wildcards: Mapping[str, str] | None = None, asked: Mapping[str, Any] | None = None) -> str:
-        """The digest of the code that a job runs, plug-ins included: its dataset, its method, its network and its augmentations."""
+    def code(
+        self,
+        rule: str,
+        wildcards: Mapping[str, str] | None = None,
+        asked: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The digest of the code that a job runs, plug-ins included: its dataset, its method, its
+        network and its augmentations."""
         found, asked = [], asked or {}
         fixed: list[str | None] = []
         runs_network = "network" in asked
@@ -103,7 +109,9 @@ class Jobs:
         elif rule == "evaluate_robust":
             fixed.append("none")  # beside those that the settings name
         if runs_network:
-            found += plugins.used(asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed))
+            found += plugins.used(
+                asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed)
+            )
         return fingerprint(script(rule), *found)
 
     @property

@@ -72,9 +72,9 @@ def _modules(folder: str) -> list[str]:
 
 @functools.cache
 def methods() -> dict[str, dict[str, Any]]:
-    """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``, ``settings`` (name to JSON-schema property),
-    ``protocol`` (how networks are trained on its sets, as published; with ``overrides``), ``augment``, where it always takes the same one,
-    and ``needs_network`` (unless it says no).
+    """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``,
+    ``settings`` (name to JSON-schema property), ``protocol`` (how networks are trained on its sets,
+    as published; with ``overrides``), ``augment``, where it always takes the same one, and ``needs_network`` (unless it says no).
 
     A setting called ``augment`` names an augmentation: any, unless the method says which."""
     return {
@@ -111,13 +111,16 @@ def datasets() -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def networks() -> dict[str, dict[str, Any]]:
-    """Every network by name, with its ``SPEC`` (``minimum_size``, ``options``) and the ``module`` that holds it: its name in lower case."""
+    """Every network by name, with its ``SPEC`` (``minimum_size``, ``options``) and the ``module``
+    that holds it: its name in lower case."""
     found = {}
     for module in _modules("networks"):
         spec = literal(f"networks/{module}.py", "SPEC")
         if spec["name"].lower() != module:
             right = f"{spec['name'].lower()}.py"
-            raise UserError(f"distillery/networks/{module}.py: holds the network {spec['name']}, so it must be called {right}")
+            raise UserError(
+                f"distillery/networks/{module}.py: holds the network {spec['name']}, so it must be called {right}"
+            )
         found[spec["name"]] = {**spec, "module": module}
     return found
 
@@ -129,14 +132,19 @@ def augmentations() -> tuple[str, ...]:
 
 
 def used(network: str, *settings: Any) -> list[str]:
-    """The files of the network and the augmentations that a job runs, relative to the library: what its code is beside its script.
+    """The files of the network and the augmentations that a job runs, relative to the library: what
+    its code is beside its script.
 
     Args:
         network: the network's name.
-        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names an augmentation.
+        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names
+            an augmentation.
     """
     names = sorted({name for block in settings for name in _augments(block)})
-    return [f"networks/{networks()[network]['module']}.py", *(f"augmentations/{name}.py" for name in names)]
+    return [
+        f"networks/{networks()[network]['module']}.py",
+        *(f"augmentations/{name}.py" for name in names),
+    ]
 
 
 def _augments(block: Any) -> Iterator[str]:

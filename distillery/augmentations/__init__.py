@@ -10,9 +10,10 @@ Inside a compiled loop keep ``apply`` outside the compiled function: each operat
 A module without an underscore is one augmentation, under the name of its file. It has
 
 ``draw(n, generator, *, shape, flip_allowed)``
-    for n images of ``shape`` (C, H, W): ``(operation, draws)``, where ``draws`` is a dict of tensors (n, ...) that hold every random
-    number, and ``operation(images, draws)`` is a pure function, differentiable in the images; n may be 1 for many images.
-    Without ``flip_allowed`` a mirrored image may be of another class.
+    for n images of ``shape`` (C, H, W): ``(operation, draws)``, where ``draws`` is a dict of
+    tensors (n, ...) that hold every random number, and ``operation(images, draws)`` is a pure
+    function, differentiable in the images; n may be 1 for many images. Without ``flip_allowed`` a
+    mirrored image may be of another class.
 
 A setting that names one is called ``augment``.
 """

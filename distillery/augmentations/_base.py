@@ -35,7 +35,8 @@ def draw(
             leading length of 1 and fit any number of images.
 
     Returns:
-        ``(operation, draws)``, to be given to ``apply``: a pure function, and float32, int64 or bool tensors (N or 1, ...).
+        ``(operation, draws)``, to be given to ``apply``: a pure function, and float32, int64 or
+        bool tensors (N or 1, ...).
 
     Raises:
         UserError: the strategy is unknown.

@@ -9,7 +9,9 @@ from torch import Tensor
 from distillery.augmentations._operations import affine, crop, integers, matrix, uniform
 
 
-def draw(n: int, generator: torch.Generator, shape, strength: Mapping[str, float]) -> dict[str, Tensor]:
+def draw(
+    n: int, generator: torch.Generator, shape, strength: Mapping[str, float]
+) -> dict[str, Tensor]:
     """One operation an image: the draws of those not chosen are the identity's, so that all can be applied to all."""
     choice = integers(len(strength), (n,), generator)
     draws = {}
@@ -18,7 +20,9 @@ def draw(n: int, generator: torch.Generator, shape, strength: Mapping[str, float
         if name == "crop":
             draws["shift"] = integers(size + 1, (n, 2), generator, start=-size) * chosen[:, None]
         elif name == "scale":
-            draws["factor"] = torch.where(chosen[:, None], 1 / uniform(1 - size, 1 + size, (n, 2), generator), 1.0)
+            draws["factor"] = torch.where(
+                chosen[:, None], 1 / uniform(1 - size, 1 + size, (n, 2), generator), 1.0
+            )
         elif name == "rotate":
             limit = math.radians(size)
             draws["angle"] = uniform(-limit, limit, (n,), generator) * chosen

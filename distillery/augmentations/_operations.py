@@ -1,4 +1,5 @@
-"""What several augmentations share: draws from a generator, and operations as pure functions of images and draws."""
+"""What several augmentations share: draws from a generator, and operations as pure functions of
+images and draws."""
 
 from collections.abc import Mapping
 
@@ -11,7 +12,9 @@ def uniform(low: float, high: float, size: tuple[int, ...], generator: torch.Gen
     return torch.rand(size, generator=generator, device=generator.device) * (high - low) + low
 
 
-def integers(stop: int, size: tuple[int, ...], generator: torch.Generator, start: int = 0) -> Tensor:
+def integers(
+    stop: int, size: tuple[int, ...], generator: torch.Generator, start: int = 0
+) -> Tensor:
     return torch.randint(start, stop, size, generator=generator, device=generator.device)
 
 
@@ -26,10 +29,16 @@ def crop(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
     shift = draws["shift"].expand(n, 2)
     rows = torch.arange(height, device=images.device) + shift[:, :1]
     columns = torch.arange(width, device=images.device) + shift[:, 1:]
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
+        :, None, :
+    ]
     source = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
     source = source.reshape(n, 1, height * width).expand(n, channels, height * width)
-    moved = images.reshape(n, channels, height * width).gather(2, source).view(n, channels, height, width)
+    moved = (
+        images.reshape(n, channels, height * width)
+        .gather(2, source)
+        .view(n, channels, height, width)
+    )
     return moved * inside[:, None].to(images.dtype)
 
 
@@ -47,7 +56,9 @@ def matrix(images: Tensor, factor: Tensor | None = None, angle: Tensor | None = 
     if angle is not None:
         angle = angle.to(images.dtype)
         cosine, sine = angle.cos(), angle.sin()
-        matrix = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], -2)
+        matrix = torch.stack(
+            [torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], -2
+        )
     if factor is not None:
         matrix = matrix * factor.to(images.dtype)[:, None, :]
     return matrix
@@ -62,7 +73,11 @@ def affine(images: Tensor, matrix: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     x = torch.linspace(-1, 1, width, dtype=images.dtype, device=images.device).expand(height, width)
-    y = torch.linspace(-1, 1, height, dtype=images.dtype, device=images.device)[:, None].expand(height, width)
+    y = torch.linspace(-1, 1, height, dtype=images.dtype, device=images.device)[:, None].expand(
+        height, width
+    )
     places = torch.stack([x, y], -1).view(1, height * width, 2)
     grid = (places @ matrix.mT).view(-1, height, width, 2).expand(images.shape[0], height, width, 2)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return functional.grid_sample(
+        images, grid, mode="bilinear", padding_mode="zeros", align_corners=True
+    )

@@ -1,7 +1,7 @@
 """Crop or a little noise, drawn for each image.
 
-The evaluation of *Dataset Condensation with Gradient Matching* (Zhao, Mopuri and Bilen, ICLR 2021) for networks with batch
-normalisation.
+The evaluation of *Dataset Condensation with Gradient Matching* (Zhao, Mopuri and Bilen, ICLR 2021)
+for networks with batch normalisation.
 """
 
 from collections.abc import Callable

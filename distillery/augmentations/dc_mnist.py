@@ -1,7 +1,7 @@
 """Crop, scale or rotate, drawn for each image.
 
-The evaluation of *Dataset Condensation with Gradient Matching* (Zhao, Mopuri and Bilen, ICLR 2021) on MNIST. Here on whole
-batches, with bilinear interpolation, shifts from -4 to 4 and real angles.
+The evaluation of *Dataset Condensation with Gradient Matching* (Zhao, Mopuri and Bilen, ICLR 2021)
+on MNIST. Here on whole batches, with bilinear interpolation, shifts from -4 to 4 and real angles.
 """
 
 from collections.abc import Callable

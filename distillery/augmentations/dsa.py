@@ -1,7 +1,7 @@
 """The differentiable Siamese augmentation: one of six operations a batch.
 
-Zhao and Bilen, *Dataset Condensation with Differentiable Siamese Augmentation*, ICML 2021, section 3.3. Strengths as in the
-authors' published settings.
+Zhao and Bilen, *Dataset Condensation with Differentiable Siamese Augmentation*, ICML 2021, section
+3.3. Strengths as in the authors' published settings.
 """
 
 import math
@@ -27,7 +27,8 @@ STRENGTHS = {
 def draw(
     n: int, generator: torch.Generator, *, shape: tuple[int, int, int], flip_allowed: bool
 ) -> tuple[Callable, dict[str, Tensor]]:
-    """Draw an operation, all alike, and its strengths, for n images; without ``flip_allowed`` there are five operations."""
+    """Draw an operation, all alike, and its strengths, for n images; without ``flip_allowed`` there
+    are five operations."""
     names = [name for name in OPERATIONS if name != "flip" or flip_allowed]
     name = names[integers(len(names), (), generator).item()]
     return OPERATIONS[name], _strengths(name, n, generator, shape)
@@ -42,7 +43,9 @@ def _strengths(operation: str, n: int, generator: torch.Generator, shape) -> dic
         }
     if operation == "crop":
         reach = [int(side * STRENGTHS["crop"] + 0.5) for side in shape[1:]]
-        return {"shift": torch.stack([integers(r + 1, (n,), generator, start=-r) for r in reach], dim=1)}
+        return {
+            "shift": torch.stack([integers(r + 1, (n,), generator, start=-r) for r in reach], dim=1)
+        }
     if operation == "cutout":
         # An even square has its centre between two pixels, so that one more place keeps its reach symmetric.
         places = [side + 1 - _square(side) % 2 for side in shape[1:]]
@@ -84,4 +87,11 @@ def flip(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
     return torch.where(draws["mirrored"][:, None, None, None], images.flip(3), images)
 
 
-OPERATIONS = {"color": color, "crop": crop, "cutout": cutout, "flip": flip, "scale": scale, "rotate": rotate}
+OPERATIONS = {
+    "color": color,
+    "crop": crop,
+    "cutout": cutout,
+    "flip": flip,
+    "scale": scale,
+    "rotate": rotate,
+}

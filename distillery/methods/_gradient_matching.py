@@ -176,7 +176,9 @@ def distill(name: str, task: base.Task, *, strategy: str) -> base.Result:
                 flat = synthetic.view(shape)
 
                 def augmented(x, generator=streams["augment"]):
-                    return augmentations.augment(strategy, x, generator, flip_allowed=task.flip_allowed)
+                    return augmentations.augment(
+                        strategy, x, generator, flip_allowed=task.flip_allowed
+                    )
 
                 rate_network, batch = settings["lr_network"], settings["batch_train"]
                 params = _train(params, flat, targets, train_gradient, rate_network, inner, batch, streams["order"], augmented)

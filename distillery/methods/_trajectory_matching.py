@@ -138,7 +138,9 @@ def distill(
     unroll = Unroll(
         apply,
         like,
-        transform=None if strategy == "none" else lambda x, draw: augmentations.apply(draw[0], x, draw[1]),
+        transform=None
+        if strategy == "none"
+        else lambda x, draw: augmentations.apply(draw[0], x, draw[1]),
         compute=task.compute,
         expected_seconds=seconds,
         device=device,

@@ -143,7 +143,9 @@ class Siamese:
         shape, device = tuple(like.shape[1:]), like.device
         self._none = strategy == "none"
         options = {"shape": shape, "device": device, "flip_allowed": flip_allowed, "per": "batch"}
-        self._draws = [augmentations.draw(strategy, 1, generator, **options) for _ in range(classes)]
+        self._draws = [
+            augmentations.draw(strategy, 1, generator, **options) for _ in range(classes)
+        ]
 
     def real(self, c: int, images: Tensor) -> Tensor:
         """The real images (B, C, H, W) of class ``c``, augmented."""
@@ -156,7 +158,12 @@ class Siamese:
             return images, lambda derivative: derivative
 
         def apply(x):
-            return torch.stack([augmentations.apply(operation, x[c], draws) for c, (operation, draws) in enumerate(self._draws)])
+            return torch.stack(
+                [
+                    augmentations.apply(operation, x[c], draws)
+                    for c, (operation, draws) in enumerate(self._draws)
+                ]
+            )
 
         changed, pull = torch.func.vjp(apply, images)
         return changed, lambda derivative: pull(derivative)[0]

@@ -7,18 +7,27 @@ parameter counts agree with the published studies: the ConvNet has 320,010 on CI
 A module without an underscore is one network, named as its file in its own capitals. It binds
 
 ``SPEC``
-    a literal, read without an import: ``name``, ``minimum_size`` (pixels a side), ``options`` (name to JSON-schema property with a
-    ``default``) and, where its normalisation mixes the images of a batch, so that nothing can be distilled with it, ``batch_norm: True``.
+    a literal, read without an import: ``name``, ``minimum_size`` (pixels a side), ``options`` (name
+    to JSON-schema property with a ``default``) and, where its normalisation mixes the images of a
+    batch, so that nothing can be distilled with it, ``batch_norm: True``.
     ``halvings`` and ``multiples`` say what the options ask of the images and of each other (:mod:`distillery.limits`).
 ``build(channels, size, classes, **options)``
-    the network as a ``Network``, or any module with ``embed(images)`` and ``classifier``. Convolutions, linear layers and normalisations
-    start as :func:`initialise` says; another layer with parameters says so itself by a method ``reset(generator)``. A layer
-    that draws random numbers in its forward pass is refused: it could not be repeated.
+    the network as a ``Network``, or any module with ``embed(images)`` and ``classifier``.
+    Convolutions, linear layers and normalisations start as :func:`initialise` says; another layer
+    with parameters says so itself by a method ``reset(generator)``. A layer that draws random
+    numbers in its forward pass is refused: it could not be repeated.
 """
 
 from distillery.networks._arithmetic import count, macs, record_training, training_flops
 from distillery.networks._build import build, from_spec
-from distillery.networks._functional import cast, flatten, functional, functional_embed, parameters, unflatten
+from distillery.networks._functional import (
+    cast,
+    flatten,
+    functional,
+    functional_embed,
+    parameters,
+    unflatten,
+)
 from distillery.networks._layers import InstanceNorm, Network, for_device, initialise
 
 __all__ = [

@@ -43,7 +43,9 @@ def macs(network: Mapping) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             analysis = (
-                FlopCountAnalysis(module, images).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+                FlopCountAnalysis(module, images)
+                .unsupported_ops_warnings(False)
+                .uncalled_modules_warnings(False)
             )
             return int(analysis.total())
     finally:
@@ -88,7 +90,11 @@ def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             flops += 2 * output.numel() * layer.weight[0].numel()
 
-    hooks = [layer.register_forward_hook(note) for layer in module.modules() if not any(True for _ in layer.children())]
+    hooks = [
+        layer.register_forward_hook(note)
+        for layer in module.modules()
+        if not any(True for _ in layer.children())
+    ]
     was_training = module.training
     try:
         with torch.no_grad():

@@ -22,16 +22,19 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
         options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default.
 
     Raises:
-        UserError: the name or an option is unknown, an option's value is not allowed, or the image is too small; or the plug-in
-            breaks its contract (see :mod:`distillery.networks`): a layer that does not say how it starts, or that draws random
-            numbers in its forward pass.
+        UserError: the name or an option is unknown, an option's value is not allowed, or the image
+            is too small; or the plug-in breaks its contract (see :mod:`distillery.networks`): a
+            layer that does not say how it starts, or that draws random numbers in its forward pass.
     """
     plugin = _plugin(name)
     settings = _resolve(name, plugin.SPEC["options"], options)
     for label, value in (("channels", channels), ("size", size), ("classes", classes)):
         if not (_is_integer(value) and value >= 1):
             raise UserError(f"network {name}: {label} must be a positive integer, not {value!r}")
-    clash, small = limits.clash(plugin.SPEC, settings), limits.too_small(plugin.SPEC, settings, size)
+    clash, small = (
+        limits.clash(plugin.SPEC, settings),
+        limits.too_small(plugin.SPEC, settings, size),
+    )
     if clash:
         raise UserError(f"network {name}: {clash}")
     if small:
@@ -40,15 +43,25 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
     with torch.device("meta"):
         module = plugin.build(channels, size, classes, **settings)
     if not (isinstance(module, nn.Module) and callable(getattr(module, "embed", None))):
-        raise UserError(f"network {name}: build gives no module with a method `embed`; return a Network(features, embedding, classes)")
+        raise UserError(
+            f"network {name}: build gives no module with a method `embed`; return a Network(features, embedding, classes)"
+        )
     made: dict[nn.Parameter, nn.Parameter] = {}  # one that several layers share stays one
     for path, layer in module.named_modules():
         problem = _layers.problem(layer)
         if problem:
-            raise UserError(f"network {name}: the layer {path or 'at the top'} ({type(layer).__name__}) {problem}")
+            raise UserError(
+                f"network {name}: the layer {path or 'at the top'} ({type(layer).__name__}) {problem}"
+            )
         # `to_empty` would do, but imports sympy to lay out what was on the meta device: half a second of every job.
         for key, parameter in list(layer.named_parameters(recurse=False)):
-            setattr(layer, key, made.setdefault(parameter, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype))))
+            setattr(
+                layer,
+                key,
+                made.setdefault(
+                    parameter, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype))
+                ),
+            )
         for key, buffer in list(layer.named_buffers(recurse=False)):
             setattr(layer, key, torch.zeros(buffer.shape, dtype=buffer.dtype))
         _layers.reset_normalisation(layer)
@@ -60,34 +73,51 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
 
 def from_spec(spec: Mapping) -> nn.Module:
     """The network that ``spec`` describes: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for :func:`build`."""
-    return build(spec["name"], **{key: spec[key] for key in ("channels", "size", "classes")}, **spec.get("options", {}))
+    return build(
+        spec["name"],
+        **{key: spec[key] for key in ("channels", "size", "classes")},
+        **spec.get("options", {}),
+    )
 
 
 def _plugin(name: str) -> ModuleType:
     """The module of the network ``name``: the file of that name in lower case."""
     files = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
-    module = importlib.import_module(f"distillery.networks.{name.lower()}") if str(name).lower() in files else None
+    module = (
+        importlib.import_module(f"distillery.networks.{name.lower()}")
+        if str(name).lower() in files
+        else None
+    )
     if module is None or module.SPEC["name"] != name:
-        known = [importlib.import_module(f"distillery.networks.{file}").SPEC["name"] for file in files]
+        known = [
+            importlib.import_module(f"distillery.networks.{file}").SPEC["name"] for file in files
+        ]
         raise UserError(f"unknown network {name!r}; known are {', '.join(known)}")
     return module
 
 
 def _try(name: str, module: nn.Module, images: torch.Tensor, classes: int) -> None:
-    """One forward pass as in training, to find out before hours are spent whether it works and whether it draws random numbers."""
+    """One forward pass as in training, to find out before hours are spent whether it works and
+    whether it draws random numbers."""
     state = torch.get_rng_state()
     try:
         with torch.no_grad():
             logits = module.train()(images)
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise UserError(f"network {name} fails on images of {tuple(images.shape[1:])}: {type(error).__name__}: {reason}") from error
+        raise UserError(
+            f"network {name} fails on images of {tuple(images.shape[1:])}: {type(error).__name__}: {reason}"
+        ) from error
     drew = not torch.equal(torch.get_rng_state(), state)
     torch.set_rng_state(state)
     if drew:
-        raise UserError(f"network {name} draws random numbers in its forward pass, so the same seed would give other figures; leave that out")
+        raise UserError(
+            f"network {name} draws random numbers in its forward pass, so the same seed would give other figures; leave that out"
+        )
     if tuple(logits.shape) != (len(images), classes):
-        raise UserError(f"network {name} answers {len(images)} images with {tuple(logits.shape)}, not with logits {(len(images), classes)}")
+        raise UserError(
+            f"network {name} answers {len(images)} images with {tuple(logits.shape)}, not with logits {(len(images), classes)}"
+        )
 
 
 def _resolve(name: str, known: Mapping, options: Mapping) -> dict:

@@ -1,4 +1,5 @@
-"""Networks as pure functions of their parameters: twice differentiable, vectorised over parameters, compiled."""
+"""Networks as pure functions of their parameters: twice differentiable, vectorised over parameters,
+compiled."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 from distillery.networks._layers import Network
 
 
-def functional(module: nn.Module) -> tuple[Callable[[Mapping[str, Tensor], Tensor], Tensor], tuple[str, ...]]:
+def functional(
+    module: nn.Module,
+) -> tuple[Callable[[Mapping[str, Tensor], Tensor], Tensor], tuple[str, ...]]:
     """``module`` as a pure function of its parameters.
 
     Returns:
@@ -25,7 +28,9 @@ def functional(module: nn.Module) -> tuple[Callable[[Mapping[str, Tensor], Tenso
     return apply, tuple(name for name, _ in module.named_parameters())
 
 
-def cast(apply: Callable[..., Tensor], low: torch.dtype | None, *, alone: bool = True) -> Callable[..., Tensor]:
+def cast(
+    apply: Callable[..., Tensor], low: torch.dtype | None, *, alone: bool = True
+) -> Callable[..., Tensor]:
     """``apply(params, images)`` with convolutions and matrix products in ``low`` (``torch.autocast``) and a float32 result; as it is for ``None``.
 
     Args:
@@ -37,7 +42,10 @@ def cast(apply: Callable[..., Tensor], low: torch.dtype | None, *, alone: bool =
     def lowered(params: Mapping[str, Tensor], images: Tensor) -> Tensor:
         if alone:
             images = images.to(memory_format=torch.channels_last)
-            params = {n: p.to(memory_format=torch.channels_last) if p.ndim == 4 else p for n, p in params.items()}
+            params = {
+                n: p.to(memory_format=torch.channels_last) if p.ndim == 4 else p
+                for n, p in params.items()
+            }
         # No cache: it would keep cast weights beyond the transform that they belong to.
         with torch.autocast(images.device.type, dtype=low, cache_enabled=False):
             return apply(params, images).float()
@@ -75,9 +83,14 @@ def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     sizes = [value.numel() for value in like.values()]
     if vector.shape != (sum(sizes),):
-        raise ValueError(f"a vector of shape {tuple(vector.shape)} cannot hold {sum(sizes)} parameters")
+        raise ValueError(
+            f"a vector of shape {tuple(vector.shape)} cannot hold {sum(sizes)} parameters"
+        )
     parts = vector.split(sizes)
-    return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
+    return {
+        name: part.view(value.shape)
+        for (name, value), part in zip(like.items(), parts, strict=True)
+    }
 
 
 class _Embed(nn.Module):

@@ -1,4 +1,5 @@
-"""The layers that networks are made of, how they start, and the form that is fastest on a device."""
+"""The layers that networks are made of, how they start, and the form that is fastest on a
+device."""
 
 import math
 
@@ -80,14 +81,23 @@ _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU, nn.FractionalMaxPool2d)
 
 def _own(layer: nn.Module) -> list[str]:
     """The names of the parameters and buffers of a layer itself."""
-    return [name for part in (layer.named_parameters, layer.named_buffers) for name, _ in part(recurse=False)]
+    return [
+        name
+        for part in (layer.named_parameters, layer.named_buffers)
+        for name, _ in part(recurse=False)
+    ]
 
 
 def problem(layer: nn.Module) -> str | None:
-    """What keeps a network with this layer from being repeated, and what to do; ``None``: nothing that its kind tells."""
+    """What keeps a network with this layer from being repeated, and what to do; ``None``: nothing
+    that its kind tells."""
     if isinstance(layer, _RANDOM) and getattr(layer, "p", 1):
         return "draws random numbers in its forward pass, so the same seed would give other figures; leave it out"
-    if _own(layer) and not callable(getattr(layer, "reset", None)) and not isinstance(layer, _WITH_FAN_IN + _NORMALISATIONS):
+    if (
+        _own(layer)
+        and not callable(getattr(layer, "reset", None))
+        and not isinstance(layer, _WITH_FAN_IN + _NORMALISATIONS)
+    ):
         return (
             f"has {', '.join(_own(layer))} of its own, and nothing says how they start; "
             "give the layer a method `reset(generator)` that fills them in place"
@@ -113,8 +123,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """Draw all parameters of ``module`` anew, in place, with the distributions of torch's own layers.
 
     Weights and biases of convolutions and linear layers are uniform on ±1/√fan_in (He et al. 2015 with a = √5, torch's
-    default); normalisations get scale 1 and shift 0, and their running statistics start over; any other layer is asked by
-    ``reset(generator)``.
+    default); normalisations get scale 1 and shift 0, and their running statistics start over; any
+    other layer is asked by ``reset(generator)``.
 
     Args:
         generator: on the CPU. Draws are made there whatever the module's device: a seed means the same everywhere.
@@ -133,7 +143,9 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
             bound = 1 / math.sqrt(layer.weight[0].numel())
             for parameter in (layer.weight, layer.bias):
                 if parameter is not None:
-                    values = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+                    values = torch.empty(parameter.shape).uniform_(
+                        -bound, bound, generator=generator
+                    )
                     with torch.no_grad():
                         parameter.copy_(values)
         elif not reset_normalisation(layer) and _own(layer):
@@ -146,7 +158,10 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cpu":
         for layer in module.modules():
             if type(layer) is nn.Conv2d and layer.groups == 1 and layer.dilation == (1, 1):
-                wide = layer.padding[0] > layer.kernel_size[0] // 2 and layer.padding[0] == layer.padding[1]
+                wide = (
+                    layer.padding[0] > layer.kernel_size[0] // 2
+                    and layer.padding[0] == layer.padding[1]
+                )
                 plain = layer.padding[0] == layer.kernel_size[0] // 2
                 if wide or (plain and layer.in_channels == 1):
                     layer.__class__ = _ConvolutionForCPU

@@ -23,7 +23,9 @@ class ResidualBlock(nn.Module):
         if stride == 1 and inputs == outputs:
             self.shortcut = nn.Identity()
         else:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), norm(outputs))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), norm(outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
@@ -31,10 +33,11 @@ class ResidualBlock(nn.Module):
 
 
 def resnet18(channels, classes, width, norm) -> Network:
-    """He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and no pooling before the first stage.
+    """He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and no pooling before the
+    first stage.
 
-    It pads by 1 for images of every size, as the gradient-matching and trajectory-matching authors' code does: unlike their other
-    networks it does not make 28 x 28 images into 32 x 32.
+    It pads by 1 for images of every size, as the gradient-matching and trajectory-matching authors'
+    code does: unlike their other networks it does not make 28 x 28 images into 32 x 32.
     """
     layers = [nn.Conv2d(channels, width, 3, padding=1, bias=False), norm(width), nn.ReLU()]
     inputs = width

@@ -1,4 +1,5 @@
-"""The ConvNet: blocks of a convolution, a normalisation, a nonlinearity and a pooling, then one linear layer."""
+"""The ConvNet: blocks of a convolution, a normalisation, a nonlinearity and a pooling, then one
+linear layer."""
 
 from torch import nn
 

@@ -20,5 +20,7 @@ SPEC = {
 
 def build(channels, size, classes, *, width) -> Network:
     inputs = channels * size * size
-    layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+    layers = nn.Sequential(
+        nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+    )
     return Network(layers, width, classes)

@@ -1,4 +1,5 @@
-"""A job runs the code that it stamps: what it imported is held against the digest that it was planned under."""
+"""A job runs the code that it stamps: what it imported is held against the digest that it was
+planned under."""
 
 import importlib
 import sys
@@ -9,17 +10,18 @@ from distillery.errors import UserError
 
 
 def check(stamp: str) -> None:
-    """Import all that decides this job's result, and hold it against ``stamp``, its code when the run was planned.
+    """Import all that decides this job's result, and hold it against ``stamp``, its code when the
+    run was planned.
 
-    Everything is imported here, what the job imports late included, so that an edit after this cannot
-    reach the job: what it computes is of the code that it stamps.
+    Everything is imported here, what the job imports late included, so that an edit after this
+    cannot reach the job: what it computes is of the code that it stamps.
 
     Args:
         stamp: what ``fingerprint.fingerprint`` gave for the job's script and plug-ins.
 
     Raises:
-        UserError: another copy of the package was imported than the workflow's own, or the code changed
-            since.
+        UserError: another copy of the package was imported than the workflow's own, or the code
+            changed since.
     """
     main = sys.modules["__main__"]
     script = Path(main.__file__).resolve()

@@ -89,13 +89,16 @@ def asked(rule: str, params: Any, wildcards: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def run(log_path: str, compute: dict[str, Any] | None = None, *, code: str | None = None) -> Iterator[Run]:
+def run(
+    log_path: str, compute: dict[str, Any] | None = None, *, code: str | None = None
+) -> Iterator[Run]:
     """Set a job up and see it through: log to ``log_path``, claim a device, time it, and turn an error into one line and exit status 1.
 
     Args:
         compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does not compute. The number of threads is the
             study's, whatever cores Snakemake has to give: another number changes the last bits of a result.
-        code: what the script's job was planned to run (see ``fingerprint``); it ends before it computes if it would run anything else.
+        code: what the script's job was planned to run (see ``fingerprint``); it ends before it
+            computes if it would run anything else.
     """
     handler = logging.FileHandler(log_path, mode="w", encoding="utf-8")
     _hold(handler.stream)

@@ -35,7 +35,8 @@ class Case:
         if augmented:
             size = 4 if batched else COUNT
             self.draws = [
-                augmentations.draw("dsa", size, generator, shape=(2, 8, 8), flip_allowed=True) for _ in range(STEPS)
+                augmentations.draw("dsa", size, generator, shape=(2, 8, 8), flip_allowed=True)
+                for _ in range(STEPS)
             ]
             self.transform = lambda x, draw: augmentations.apply(draw[0], x, draw[1])
 

@@ -52,7 +52,11 @@ def test_none_changes_nothing():
     source = generator()
     before = source.get_state()
     operation, draws = augment.draw("none", 2, source, shape=SHAPE)
-    assert operation(images, draws) is images and draws == {} and torch.equal(source.get_state(), before)
+    assert (
+        operation(images, draws) is images
+        and draws == {}
+        and torch.equal(source.get_state(), before)
+    )
     assert augment.augment("none", images, generator()) is images
 
 
@@ -78,7 +82,9 @@ def test_colour_is_brightness_then_saturation_then_contrast():
 @pytest.mark.parametrize("rows, columns", [(0, 0), (2, -3), (-1, 0), (8, 0)])
 def test_a_shift_moves_pixels_and_leaves_zeros(rows, columns):
     images = random(2, *SHAPE)
-    found = augment.apply(dsa.OPERATIONS["crop"], images, {"shift": torch.tensor([[rows, columns], [0, 1]])})
+    found = augment.apply(
+        dsa.OPERATIONS["crop"], images, {"shift": torch.tensor([[rows, columns], [0, 1]])}
+    )
     for i in range(8):
         for j in range(8):
             inside = 0 <= i + rows < 8 and 0 <= j + columns < 8
@@ -90,7 +96,9 @@ def test_a_shift_moves_pixels_and_leaves_zeros(rows, columns):
 @pytest.mark.parametrize("row, column, cleared", [(4, 4, 16), (0, 0, 4), (8, 4, 8), (2, 8, 8)])
 def test_cutout_clears_a_square_of_half_the_side(row, column, cleared):
     images = random(1, *SHAPE)
-    found = augment.apply(dsa.OPERATIONS["cutout"], images, {"centre": torch.tensor([[row, column]])})
+    found = augment.apply(
+        dsa.OPERATIONS["cutout"], images, {"centre": torch.tensor([[row, column]])}
+    )
     gone = (found == 0).all(1)[0]
     assert int(gone.sum()) == cleared
     assert torch.equal(found[:, :, ~gone], images[:, :, ~gone])
@@ -109,15 +117,23 @@ def test_a_flip_mirrors_the_chosen_images_and_twice_is_nothing():
 
 
 def test_scaling_stretches_columns_and_rows_by_their_own_factors():
-    found = augment.apply(dsa.OPERATIONS["scale"], ramp(1, 1), {"factor": torch.tensor([[0.75, 0.5]])})
+    found = augment.apply(
+        dsa.OPERATIONS["scale"], ramp(1, 1), {"factor": torch.tensor([[0.75, 0.5]])}
+    )
     assert torch.allclose(found, ramp(0.75, 0.5), atol=1e-12)
     images = random(2, *SHAPE)
-    assert torch.allclose(augment.apply(dsa.OPERATIONS["scale"], images, {"factor": torch.ones(1, 2)}), images, atol=1e-5)
+    assert torch.allclose(
+        augment.apply(dsa.OPERATIONS["scale"], images, {"factor": torch.ones(1, 2)}),
+        images,
+        atol=1e-5,
+    )
 
 
 def test_scaling_down_uncovers_zeros():
     # 1.5 of the source a pixel: places beyond ±2/3 come from outside, by more than a pixel at the border.
-    found = augment.apply(dsa.OPERATIONS["scale"], torch.ones(1, 1, 9, 9), {"factor": torch.tensor([[1.5, 1.0]])})
+    found = augment.apply(
+        dsa.OPERATIONS["scale"], torch.ones(1, 1, 9, 9), {"factor": torch.tensor([[1.5, 1.0]])}
+    )
     assert (found[..., 0] == 0).all() and (found[..., -1] == 0).all()
     assert torch.allclose(found[..., 2:7], torch.ones(1, 1, 9, 5), atol=1e-5)
 
@@ -127,12 +143,18 @@ def test_scaling_down_uncovers_zeros():
 def test_rotation_by_right_angles_is_exact(turns, size):
     images = random(2, 3, size, size, dtype=torch.float64)
     angle = torch.tensor([turns * math.pi / 2], dtype=torch.float64)
-    assert torch.allclose(augment.apply(dsa.OPERATIONS["rotate"], images, {"angle": angle}), images.rot90(turns, (2, 3)), atol=1e-12)
+    assert torch.allclose(
+        augment.apply(dsa.OPERATIONS["rotate"], images, {"angle": angle}),
+        images.rot90(turns, (2, 3)),
+        atol=1e-12,
+    )
 
 
 def test_rotation_turns_a_ramp_inside_the_circle():
     angle = 0.4
-    found = augment.apply(dsa.OPERATIONS["rotate"], ramp(1, 1), {"angle": torch.tensor([angle], dtype=torch.float64)})
+    found = augment.apply(
+        dsa.OPERATIONS["rotate"], ramp(1, 1), {"angle": torch.tensor([angle], dtype=torch.float64)}
+    )
     line = torch.linspace(-1, 1, 9, dtype=torch.float64)
     y, x = torch.meshgrid(line, line, indexing="ij")
     expected = 0.3 + 2 * (math.cos(angle) * x - math.sin(angle) * y) - (math.sin(angle) * x + math.cos(angle) * y)
@@ -168,7 +190,10 @@ def test_applying_draws_no_number():
 def test_dsa_takes_each_of_its_operations_and_mirrors_only_where_allowed():
     for allowed in (False, True):
         source = generator(2)
-        seen = [augment.draw("dsa", 1, source, shape=SHAPE, flip_allowed=allowed)[0].__name__ for _ in range(300)]
+        seen = [
+            augment.draw("dsa", 1, source, shape=SHAPE, flip_allowed=allowed)[0].__name__
+            for _ in range(300)
+        ]
         expected = set(dsa.OPERATIONS) - (set() if allowed else {"flip"})
         assert set(seen) == expected
         # Evenly: within four standard deviations of a binomial.
@@ -224,7 +249,9 @@ def test_dc_bn_shifts_or_adds_a_little_noise():
     images = random(1000, *SHAPE)
     found = augment.apply(_mixed.mixed, images, draws)
     assert torch.equal(found[noisy], images[noisy] + draws["noise"][noisy])
-    assert torch.equal(found[shifted], augment.apply(dsa.OPERATIONS["crop"], images, draws)[shifted])
+    assert torch.equal(
+        found[shifted], augment.apply(dsa.OPERATIONS["crop"], images, draws)[shifted]
+    )
 
 
 def test_mixed_images_get_their_own_operation_and_no_interpolation_besides():
@@ -237,7 +264,9 @@ def test_mixed_images_get_their_own_operation_and_no_interpolation_besides():
         ("angle", "rotate", draws["angle"] != 0),
     ):
         assert chosen.sum() > 20
-        assert torch.equal(found[chosen], augment.apply(OPERATION[operation], images, {name: draws[name]})[chosen]), name
+        assert torch.equal(
+            found[chosen], augment.apply(OPERATION[operation], images, {name: draws[name]})[chosen]
+        ), name
 
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
@@ -247,7 +276,9 @@ def test_one_draw_for_a_batch_fits_any_number_of_images(strategy, operation):
     images = random(7, *SHAPE)
     found = augment.apply(OPERATION[operation], images, draws)
     for count in (1, 3):
-        assert torch.allclose(augment.apply(OPERATION[operation], images[:count], draws), found[:count], atol=1e-6)
+        assert torch.allclose(
+            augment.apply(OPERATION[operation], images[:count], draws), found[:count], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
@@ -258,7 +289,11 @@ def test_each_image_has_its_own_draw(strategy, operation):
     found = augment.apply(OPERATION[operation], images, draws)
     assert found.shape == images.shape and found.dtype == images.dtype
     for n in range(5):
-        alone = augment.apply(OPERATION[operation], images[n : n + 1], {name: value[n : n + 1] for name, value in draws.items()})
+        alone = augment.apply(
+            OPERATION[operation],
+            images[n : n + 1],
+            {name: value[n : n + 1] for name, value in draws.items()},
+        )
         assert torch.allclose(found[n : n + 1], alone, atol=1e-6)
     assert augment.apply(OPERATION[operation], images.double(), draws).dtype == torch.float64
 
@@ -310,13 +345,21 @@ def test_every_augmentation_keeps_its_contract(strategy):
         operation, draws = augment.draw(strategy, 6, source, shape=SHAPE, per=per)
         before = torch.get_rng_state()
         found = augment.apply(operation, images, draws)
-        assert found.shape == images.shape and found.dtype == images.dtype and torch.isfinite(found).all()
-        assert torch.equal(found, augment.apply(operation, images, draws)) and torch.equal(torch.get_rng_state(), before)
+        assert (
+            found.shape == images.shape
+            and found.dtype == images.dtype
+            and torch.isfinite(found).all()
+        )
+        assert torch.equal(found, augment.apply(operation, images, draws)) and torch.equal(
+            torch.get_rng_state(), before
+        )
         assert all(len(value) == count for value in draws.values())
 
 
 def test_every_image_learns_through_every_operation():
     for (_, operation), draws in operations(5).items():
         images = random(5, *SHAPE).requires_grad_()
-        functional.mse_loss(augment.apply(OPERATION[operation], images, draws), torch.zeros(5, *SHAPE)).backward()
+        functional.mse_loss(
+            augment.apply(OPERATION[operation], images, draws), torch.zeros(5, *SHAPE)
+        ).backward()
         assert torch.isfinite(images.grad).all() and (images.grad != 0).flatten(1).any(1).all(), operation

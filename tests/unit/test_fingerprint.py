@@ -141,7 +141,11 @@ def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_pro
     assert len(digest) == 16 and int(digest, 16) and named == ["methods/dc"]
 
 
-RUNS = {"workflow/scripts/make.py": TOY["workflow/scripts/make.py"].replace("import tools", "import files, tools\nfrom distillery.run import job")}
+RUNS = {
+    "workflow/scripts/make.py": TOY["workflow/scripts/make.py"].replace(
+        "import tools", "import files, tools\nfrom distillery.run import job"
+    )
+}
 
 
 @pytest.mark.parametrize("name", ["run/job", "run/__init__", "errors", "files", "only_run"])
@@ -149,16 +153,24 @@ def test_what_only_runs_a_job_and_what_that_imports_does_not_count(toy, name):
     path = f"distillery/{name}.py"
     root, other = toy(RUNS), toy(RUNS | {path: "ANOTHER = 1\n"})
     assert fingerprint("make.py", root=root) == fingerprint("make.py", root=other)
-    assert path not in names(["workflow/scripts/make.py"], root) and "distillery/tools.py" in names(["workflow/scripts/make.py"], root)
+    assert path not in names(["workflow/scripts/make.py"], root) and "distillery/tools.py" in names(
+        ["workflow/scripts/make.py"], root
+    )
 
 
 @pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
 def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
     head = "import typing\nfrom typing import TYPE_CHECKING\n"
     root = toy({"distillery/tools.py": f"{head}x = 1\n"})
-    guarded = toy({"distillery/tools.py": f"{head}if {test}:\n    from distillery import late\n\nx = 1\n"})
+    guarded = toy(
+        {"distillery/tools.py": f"{head}if {test}:\n    from distillery import late\n\nx = 1\n"}
+    )
     assert fingerprint("make.py", root=root) == fingerprint("make.py", root=guarded)
-    other = toy({"distillery/tools.py": f"{head}if {test}:\n    pass\nelse:\n    from distillery import late\n\nx = 1\n"})
+    other = toy(
+        {
+            "distillery/tools.py": f"{head}if {test}:\n    pass\nelse:\n    from distillery import late\n\nx = 1\n"
+        }
+    )
     assert "distillery/late.py" in names(["workflow/scripts/make.py"], other)
 
 
@@ -166,7 +178,11 @@ def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
     ("before", "after", "same"),
     [
         ("raise ValueError('a')", "raise ValueError('a, b')", True),
-        ("raise ValueError(f'a {x}')", "raise ValueError(f'b {y}' + ('s' if x else '') + 'c')", True),
+        (
+            "raise ValueError(f'a {x}')",
+            "raise ValueError(f'b {y}' + ('s' if x else '') + 'c')",
+            True,
+        ),
         ("raise ValueError('a') from error", "raise ValueError('b') from error", True),
         ("raise ValueError('a')", "raise TypeError('a')", False),
         ("raise ValueError('a')", "pass", False),
@@ -175,7 +191,10 @@ def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
     ],
 )
 def test_the_words_of_an_error_do_not_count_but_that_it_is_raised_does(toy, before, after, same):
-    one, other = (toy({"distillery/tools.py": f"def make(x, y, error=None):\n    {line}\n"}) for line in (before, after))
+    one, other = (
+        toy({"distillery/tools.py": f"def make(x, y, error=None):\n    {line}\n"})
+        for line in (before, after)
+    )
     assert (fingerprint("make.py", root=one) == fingerprint("make.py", root=other)) == same
 
 
@@ -193,8 +212,15 @@ def test_a_plug_in_counts_where_it_is_named_and_nowhere_else(toy):
 def test_no_script_imports_a_plug_in_by_itself(script):
     """Else every method's sets would be stale with one method's edit."""
     found = names([f"workflow/scripts/{script}"], ROOT)
-    folders = ("distillery/methods/", "distillery/datasets/", "distillery/networks/", "distillery/augmentations/")
-    assert {path for path in found if path.startswith(folders) and "/_" not in path} <= {"distillery/methods/base.py"}
+    folders = (
+        "distillery/methods/",
+        "distillery/datasets/",
+        "distillery/networks/",
+        "distillery/augmentations/",
+    )
+    assert {path for path in found if path.startswith(folders) and "/_" not in path} <= {
+        "distillery/methods/base.py"
+    }
 
 
 @pytest.mark.parametrize("method", plugins.methods())
@@ -207,7 +233,13 @@ def test_a_method_brings_itself_and_no_other_method(method):
 METHODS = set(plugins.methods())
 
 
-COMPUTING = METHODS | {"train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"}
+COMPUTING = METHODS | {
+    "train_experts",
+    "evaluate_synthetic",
+    "evaluate_robust",
+    "train_vanilla",
+    "continual",
+}
 
 
 @pytest.mark.parametrize(
@@ -221,8 +253,23 @@ COMPUTING = METHODS | {"train_experts", "evaluate_synthetic", "evaluate_robust",
         ("matching.py", {"dc", "dsa"}),
         ("unroll.py", {"mtt", "tesla"}),
         ("methods/base.py", METHODS),
-        ("synthetic.py", METHODS | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual"}),
-        ("whitening.py", METHODS | {"whiten", "train_experts", "evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual", "report"}),
+        (
+            "synthetic.py",
+            METHODS | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual"},
+        ),
+        (
+            "whitening.py",
+            METHODS
+            | {
+                "whiten",
+                "train_experts",
+                "evaluate_synthetic",
+                "evaluate_robust",
+                "import_synthetic",
+                "continual",
+                "report",
+            },
+        ),
         ("experts.py", {"train_experts"}),
         ("evaluate.py", {"evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
         ("robust.py", {"evaluate_robust"}),
@@ -250,7 +297,18 @@ COMPUTING = METHODS | {"train_experts", "evaluate_synthetic", "evaluate_robust",
         ("augmentations/_operations.py", {"dsa", "dm", "ncfm", "continual"}),
         ("augmentations/dsa.py", {"dsa", "dm", "ncfm"}),
         ("augmentations/dc_mnist.py", {"continual"}),
-        ("augmentations/none.py", {"dc", "mtt", "tesla", "train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
+        (
+            "augmentations/none.py",
+            {
+                "dc",
+                "mtt",
+                "tesla",
+                "train_experts",
+                "evaluate_synthetic",
+                "evaluate_robust",
+                "train_vanilla",
+            },
+        ),
         ("metrics.py", COMPUTING | {"collect", "report"}),
         ("datasets/mnist.py", {"MNIST"}),
     ],
@@ -259,11 +317,24 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
     jobs = {}
     for name, method in plugins.methods().items():
         settings = {key: schema["default"] for key, schema in method["settings"].items()}
-        jobs[name] = ("distill.py", f"methods/{name}.py", *plugins.used("ConvNet", settings, {"augment": method["augment"]}))
+        jobs[name] = (
+            "distill.py",
+            f"methods/{name}.py",
+            *plugins.used("ConvNet", settings, {"augment": method["augment"]}),
+        )
     jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
     jobs |= {Path(script).stem: (script,) for script in SCRIPTS if script not in ("distill.py", "download.py")}
-    for name in ("train_experts", "evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"):
-        network, augment = ("MLP" if name == "train_vanilla" else "ConvNet"), ("dc_mnist" if name == "continual" else "none")
+    for name in (
+        "train_experts",
+        "evaluate_synthetic",
+        "evaluate_robust",
+        "train_vanilla",
+        "continual",
+    ):
+        network, augment = (
+            ("MLP" if name == "train_vanilla" else "ConvNet"),
+            ("dc_mnist" if name == "continual" else "none"),
+        )
         jobs[name] += tuple(plugins.used(network, {"augment": augment}))
     files = {job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)] for job, (script, *plugins) in jobs.items()}
     assert {job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)} == stale

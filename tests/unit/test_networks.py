@@ -86,7 +86,9 @@ def test_every_network_takes_its_smallest_image_and_a_28_by_28_one(name, size, o
         assert torch.allclose(module(images[:1]), logits[:1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name, options", [("ConvNet", {"width": 4}), ("LeNet", {}), ("AlexNet", {}), ("VGG11", {})])
+@pytest.mark.parametrize(
+    "name, options", [("ConvNet", {"width": 4}), ("LeNet", {}), ("AlexNet", {}), ("VGG11", {})]
+)
 def test_a_28_by_28_image_is_one_of_32_by_32_with_a_border(name, options):
     small = made(name, channels=1, size=28, classes=3, **options)
     large = networks.build(name, channels=1, size=32, classes=3, **options)
@@ -124,10 +126,16 @@ def test_what_cannot_be_built_is_refused_by_name(name, arguments, message):
 def test_resnet18_pads_28_by_28_images_by_one_as_published(name):
     module = made(name, channels=1, size=28, classes=10, width=4).eval()
     images, sides = random(2, 1, 28, 28), []
-    hooks = [layer.register_forward_hook(lambda layer, inputs, output: sides.append(output.shape[-1])) for layer in module.features]
+    hooks = [
+        layer.register_forward_hook(lambda layer, inputs, output: sides.append(output.shape[-1]))
+        for layer in module.features
+    ]
     with torch.no_grad():
         found = module.features[0](images)
-        assert torch.equal(found, functional.conv2d(images, module.features[0].weight, padding=1)) and found.shape[-1] == 28
+        assert (
+            torch.equal(found, functional.conv2d(images, module.features[0].weight, padding=1))
+            and found.shape[-1] == 28
+        )
         sides.clear()
         module(images)
     assert sides == [28, 28, 28, 28, 28, 14, 14, 7, 7, 4, 4, 1]
@@ -135,7 +143,9 @@ def test_resnet18_pads_28_by_28_images_by_one_as_published(name):
         hook.remove()
     # What padding to 32 x 32 would cost more.
     shape = {"name": name, "channels": 1, "classes": 10}
-    assert networks.macs({**shape, "size": 32}) / networks.macs({**shape, "size": 28}) == pytest.approx(1.22, abs=0.005)
+    assert networks.macs({**shape, "size": 32}) / networks.macs(
+        {**shape, "size": 28}
+    ) == pytest.approx(1.22, abs=0.005)
 
 
 # ---- a plug-in's contract --------------------------------------------------------------------------------------------
@@ -165,7 +175,15 @@ class Drops(nn.Module):
         return functional.dropout(x, 0.5, self.training)
 
 
-RANDOM = [nn.Dropout(0.5), nn.Dropout2d(), nn.AlphaDropout(), nn.RReLU(), nn.FractionalMaxPool2d(2, 4), Draws(), Drops()]
+RANDOM = [
+    nn.Dropout(0.5),
+    nn.Dropout2d(),
+    nn.AlphaDropout(),
+    nn.RReLU(),
+    nn.FractionalMaxPool2d(2, 4),
+    Draws(),
+    Drops(),
+]
 
 
 @pytest.mark.parametrize("layer", RANDOM, ids=lambda layer: type(layer).__name__)
@@ -173,7 +191,10 @@ def test_a_network_that_draws_random_numbers_is_refused_when_it_is_built(monkeyp
     """It gave other figures at the same seed, and in gradient matching an error of vmap."""
     spec = plugged(monkeypatch, lambda: [convolution(), layer])
     before = torch.get_rng_state()
-    with pytest.raises(UserError, match=r"^network Mine.* draws random numbers in its forward pass, so the same seed would give other figures; leave") as told:
+    with pytest.raises(
+        UserError,
+        match=r"^network Mine.* draws random numbers in its forward pass, so the same seed would give other figures; leave",
+    ) as told:
         networks.from_spec(spec)
     assert "\n" not in str(told.value) and torch.equal(torch.get_rng_state(), before)
 
@@ -201,8 +222,12 @@ class Buffered(nn.Module):
         return x * self.grid
 
 
-@pytest.mark.parametrize(("layer", "names"), [(Scaled, "scale"), (nn.PReLU, "weight"), (Buffered, "grid")])
-def test_a_layer_that_does_not_say_how_it_starts_is_refused_when_it_is_built(monkeypatch, layer, names):
+@pytest.mark.parametrize(
+    ("layer", "names"), [(Scaled, "scale"), (nn.PReLU, "weight"), (Buffered, "grid")]
+)
+def test_a_layer_that_does_not_say_how_it_starts_is_refused_when_it_is_built(
+    monkeypatch, layer, names
+):
     spec = plugged(monkeypatch, lambda: [convolution(), layer()])
     with pytest.raises(UserError) as told:
         networks.from_spec(spec)
@@ -214,8 +239,13 @@ def test_a_layer_that_does_not_say_how_it_starts_is_refused_when_it_is_built(mon
 
 def test_a_layer_s_reset_draws_its_parameters_from_the_network_s_stream(monkeypatch):
     spec = plugged(monkeypatch, lambda: [convolution(), Reset()])
-    first, again, other = (networks.initialise(networks.from_spec(spec), torch.Generator().manual_seed(seed)) for seed in (7, 7, 8))
-    assert torch.equal(first.features[1].scale, again.features[1].scale) and not torch.equal(first.features[1].scale, other.features[1].scale)
+    first, again, other = (
+        networks.initialise(networks.from_spec(spec), torch.Generator().manual_seed(seed))
+        for seed in (7, 7, 8)
+    )
+    assert torch.equal(first.features[1].scale, again.features[1].scale) and not torch.equal(
+        first.features[1].scale, other.features[1].scale
+    )
     assert 0 < float((first.features[1].scale - 1).abs().max()) < 1
     # What follows is drawn after it, and it learns.
     assert torch.equal(first.classifier.weight, again.classifier.weight)
@@ -230,7 +260,12 @@ def test_a_layer_s_reset_draws_its_parameters_from_the_network_s_stream(monkeypa
         lambda: [convolution(), nn.InstanceNorm2d(4, affine=True)],
         lambda: [convolution(), nn.LayerNorm([4, 8, 8], elementwise_affine=False)],
         lambda: [convolution(), nn.Flatten(), nn.BatchNorm1d(256)],
-        lambda: [convolution(), nn.ConvTranspose2d(4, 4, 3, padding=1), nn.Flatten(2), nn.Conv1d(4, 4, 1)],
+        lambda: [
+            convolution(),
+            nn.ConvTranspose2d(4, 4, 3, padding=1),
+            nn.Flatten(2),
+            nn.Conv1d(4, 4, 1),
+        ],
     ],
     ids=["no affine", "instance", "layer", "batch 1d", "other convolutions"],
 )
@@ -240,7 +275,11 @@ def test_layers_of_torch_whose_start_is_known_are_built_and_repeat(monkeypatch, 
     found = []
     for _ in range(2):
         module = networks.initialise(networks.from_spec(spec), torch.Generator().manual_seed(3))
-        assert all((value == 0).all() for name, value in module.named_buffers() if "mean" in name or "tracked" in name)
+        assert all(
+            (value == 0).all()
+            for name, value in module.named_buffers()
+            if "mean" in name or "tracked" in name
+        )
         found.append(module.train()(images))
     assert torch.equal(*found) and torch.isfinite(found[0]).all() and float(found[0].std()) > 0
 
@@ -262,9 +301,21 @@ def one_more_class(features, embedding, classes):
 @pytest.mark.parametrize(
     ("layers", "top", "told"),
     [
-        (lambda: [convolution(), nn.Linear(3, 3)], networks.Network, r"network Mine fails on images of \(1, 8, 8\): RuntimeError: "),
-        (lambda: [convolution()], one_more_class, r"answers 2 images with \(2, 4\), not .* \(2, 3\)"),
-        (lambda: [convolution()], lambda features, embedding, classes: features, "gives no module with a method `embed`"),
+        (
+            lambda: [convolution(), nn.Linear(3, 3)],
+            networks.Network,
+            r"network Mine fails on images of \(1, 8, 8\): RuntimeError: ",
+        ),
+        (
+            lambda: [convolution()],
+            one_more_class,
+            r"answers 2 images with \(2, 4\), not .* \(2, 3\)",
+        ),
+        (
+            lambda: [convolution()],
+            lambda features, embedding, classes: features,
+            "gives no module with a method `embed`",
+        ),
     ],
     ids=["fails", "classes", "no network"],
 )
@@ -275,7 +326,9 @@ def test_a_network_that_does_not_work_is_told_in_one_line(monkeypatch, layers, t
 
 
 def test_a_network_is_found_by_the_name_of_its_file_alone():
-    assert {spec["module"] for spec in plugins.networks().values()} == {path.stem for path in Path(networks.__file__).parent.glob("[!_]*.py")}
+    assert {spec["module"] for spec in plugins.networks().values()} == {
+        path.stem for path in Path(networks.__file__).parent.glob("[!_]*.py")
+    }
     for name, spec in plugins.networks().items():
         assert name.lower() == spec["module"]
 

@@ -253,7 +253,12 @@ def test_training_images_are_augmented_as_drawn(allowed, model):
     batches = []
     for _ in range(2):
         index = torch.randperm(20, generator=order)
-        batches.append((augmentations.augment("dsa", images[index], draws, flip_allowed=allowed), labels[index]))
+        batches.append(
+            (
+                augmentations.augment("dsa", images[index], draws, flip_allowed=allowed),
+                labels[index],
+            )
+        )
     assert apart(stack.flat(), by_hand(plain(model=model), batches, [0.1] * 2)) < 1e-5
 
 

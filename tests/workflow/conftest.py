@@ -70,7 +70,14 @@ class Workflow:
         configs = ["--configfile", *self.configs] if self.configs else []
         command = [sys.executable, "-m", "snakemake", *configs, *arguments]
         with (self / "run.out").open("w") as out, (self / "run.err").open("w") as err:
-            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=out, stderr=err, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
             try:
                 yield process
             finally:

@@ -112,7 +112,10 @@ def test_a_clone_whose_files_are_all_newer_and_reworded_is_up_to_date(clone, out
         path.write_text("# Another comment.\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert reworded > 40
     newest = max((clone / output).stat().st_mtime_ns for output in outputs)
-    assert all((clone / path).stat().st_mtime_ns > newest for path in ("distillery/run/job.py", "workflow/scripts/distill.py"))
+    assert all(
+        (clone / path).stat().st_mtime_ns > newest
+        for path in ("distillery/run/job.py", "workflow/scripts/distill.py")
+    )
     assert clone.planned() == set()
 
 
@@ -169,11 +172,23 @@ def test_what_runs_a_job_and_what_it_says_make_nothing_stale(clone):
     assert clone.planned() == set()
 
 
-COMPUTED = ("experts", "synthetic/digits/dc", "synthetic/digits/mtt", "evaluate", "robust", "continual")
+COMPUTED = (
+    "experts",
+    "synthetic/digits/dc",
+    "synthetic/digits/mtt",
+    "evaluate",
+    "robust",
+    "continual",
+)
 
 
 def test_an_edit_of_a_network_makes_the_jobs_again_that_train_it_and_what_follows(clone, outputs):
-    edited(clone, "networks/mlp", "nn.Flatten(), nn.Linear(inputs, width), nn.ReLU()", "nn.Flatten(), nn.Linear(inputs, width), nn.GELU()")
+    edited(
+        clone,
+        "networks/mlp",
+        "nn.Flatten(), nn.Linear(inputs, width), nn.ReLU()",
+        "nn.Flatten(), nn.Linear(inputs, width), nn.GELU()",
+    )
     assert clone.planned() == below(outputs, "vanilla/digits/MLP") | SUMMED
     edited(clone, "networks/convnet", '"relu": nn.ReLU,', '"relu": nn.GELU,')
     assert clone.planned() == below(outputs, *COMPUTED, "vanilla") | SUMMED
@@ -364,8 +379,12 @@ def test_the_checkout_s_code_runs_where_another_copy_is_installed(study, clone):
     """Ahead on the path, as an older one that `pip install .` has left is."""
     installed = clone / "installed/distillery"
     shutil.copytree(clone / "distillery", installed)
-    (installed / "methods/random.py").write_text("raise RuntimeError('the installed copy runs')\n", encoding="utf-8")
-    (installed / "grid.py").write_text("raise RuntimeError('the installed copy is read')\n", encoding="utf-8")
+    (installed / "methods/random.py").write_text(
+        "raise RuntimeError('the installed copy runs')\n", encoding="utf-8"
+    )
+    (installed / "grid.py").write_text(
+        "raise RuntimeError('the installed copy is read')\n", encoding="utf-8"
+    )
     (clone / RANDOM).unlink()
     clone.environment = {**clone.environment, "PYTHONPATH": str(installed.parent)}
     clone.make(RANDOM)
@@ -377,12 +396,22 @@ def test_an_edit_after_a_run_has_begun_ends_its_job_with_one_line(study, clone):
     method = clone / "distillery/methods/random.py"
     text = method.read_text(encoding="utf-8")
     (clone / "edited.smk").write_text(
-        f'include: "Snakefile"\nonstart:\n    open({str(method)!r}, "a").write("\\nANOTHER = 1\\n")\n', encoding="utf-8"
+        f'include: "Snakefile"\nonstart:\n    open({str(method)!r}, "a").write("\\nANOTHER = 1\\n")\n',
+        encoding="utf-8",
     )
     (clone / RANDOM).unlink()
     done = clone.snakemake("-s", "edited.smk", "--cores", "1", "--", RANDOM, succeeds=False)
     assert done.returncode != 0 and not (clone / RANDOM).exists()
-    assert len([line for line in done.stderr.splitlines() if line.startswith("error: the code of this job changed since the run began")]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in done.stderr.splitlines()
+                if line.startswith("error: the code of this job changed since the run began")
+            ]
+        )
+        == 1
+    )
     method.write_text(text, encoding="utf-8")
     clone.make(RANDOM)
     assert (clone / RANDOM).read_bytes() == (study / RANDOM).read_bytes()
