@@ -34,20 +34,22 @@ class Run:
         compute: how to compute.
     """
 
-    def __init__(self, device_: torch.device, compute: dict[str, Any] | None):
+    def __init__(self, device_: torch.device, compute: dict[str, Any] | None, name: str = ""):
         settings = compute or {"precision": "float32", "compile": "off"}
         self.device = device_
         self.compute = Compute(settings["precision"], settings["compile"])
         self.threads = torch.get_num_threads()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._code = provenance.checkout()  # now: the checkout may move on while the job runs
-        self._bars: list[Progress] = []
+        self._name, self._bars = name, list[Progress]()
         self._meter = meter.Meter(self.device)
         self._meter.__enter__()
 
     def progress(self, total: int, label: str, unit: str) -> Progress:
-        """A new progress display, closed with the job."""
-        self._bars.append(Progress(total, label, unit))
+        """A new progress display in the place of the last, closed with the job."""
+        for bar in self._bars:
+            bar.close()
+        self._bars.append(Progress(total, label, unit, self._name))
         return self._bars[-1]
 
     def stop_clock(self) -> None:
@@ -109,6 +111,9 @@ def run(
     logging.raiseExceptions = False  # a log that cannot be written to, on a full disk say, is no reason to fail
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(handler)
+    noisy = logging.getLogger("torch.utils.cpp_extension")
+    if not any(isinstance(known, _NoNoise) for known in noisy.filters):
+        noisy.addFilter(_NoNoise())
     log.info("began %s", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
     # a job of its terminal as SIGINT: the same, with whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
@@ -123,7 +128,7 @@ def run(
             stamped.check(code)
         with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
             _repeatable(claimed.type == "cpu")
-            state = Run(claimed, compute)
+            state = Run(claimed, compute, _name(log_path))
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
             yield state
             if code is not None:
@@ -189,6 +194,19 @@ def _repeatable(wanted: bool) -> None:
     torch.set_deterministic_debug_mode("warn" if wanted else "default")
     torch.utils.deterministic.fill_uninitialized_memory = False
     os.environ["TORCHINDUCTOR_DETERMINISTIC"] = str(int(wanted))
+
+
+def _name(log_path: str) -> str:
+    """What a job is called where several speak: where its log lies among the logs."""
+    parts = Path(log_path).with_suffix("").parts
+    return "/".join(parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:])
+
+
+class _NoNoise(logging.Filter):
+    """Leaves out what torch says of a machine that has the CUDA toolkit and no GPU: it is no news, and no warning of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No CUDA runtime is found, using CUDA_HOME")
 
 
 def _fail(message: str) -> None:

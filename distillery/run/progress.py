@@ -1,10 +1,16 @@
 """How a job says how far it is: a bar on a terminal, plain lines in a log."""
 
+import contextlib
+import hashlib
 import logging
+import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 LOG_EVERY_SECONDS = 20.0
@@ -15,36 +21,121 @@ log = logging.getLogger("distillery")
 class Progress:
     """A bar on a terminal; in a log, a plain line at most every ``LOG_EVERY_SECONDS`` and at the end.
 
+    Jobs side by side share a terminal, where two bars would overwrite each other: one has the bar, the others write
+    the lines of their logs (none, if they are done before the first), until the bar is free. Both name the job.
+
+    The time left is reckoned from what comes after the first unit of work, which may compile for longer than all
+    others take, and after what a resumed job had done before.
+
     Args:
         total: how many units of work there are.
         label: what is being done.
         unit: what one of them is called.
+        job: what the terminal calls the job.
     """
 
-    def __init__(self, total: int, label: str, unit: str):
+    def __init__(self, total: int, label: str, unit: str, job: str = ""):
         self.total, self.done, self._label, self._unit = total, 0, label, unit
         self._started = self._logged = time.monotonic()
-        self._bar = tqdm(total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True)
+        self._since: tuple[float, int] | None = None  # the moment after the first unit, and how many were done then
+        self._title = f"{job} {label}".strip()
+        self._screen = _Screen(sys.stderr)
+        self._bar: tqdm | None = None
+        self._take_bar()
 
     def __call__(self, amount: int = 1, note: str = "") -> None:
         """``amount`` more units are done."""
         self.done += amount
-        self._bar.update(amount)
-        if note:
-            self._bar.set_postfix_str(note, refresh=False)
         now = time.monotonic()
+        if self._since is None:
+            self._reckon_from(now)
+        if self._bar is not None:
+            if note:
+                self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(amount)
         if now - self._logged >= LOG_EVERY_SECONDS or self.done == self.total:
             self._logged = now
-            elapsed = now - self._started
-            left = elapsed / max(self.done, 1) * (self.total - self.done)
-            counted = f"{self.done} of {self.total} {self._unit}s"
-            log.info("%s: %s, %.0f s, %.0f s left%s", self._label, counted, elapsed, left, f", {note}" * bool(note))
+            elapsed, left = now - self._started, self._left(now)
+            counted = f"{self.done} of {self.total} {self._unit}s, {elapsed:.0f} s"
+            told = "" if left is None else f", {left:.0f} s left"
+            text = f"{counted}{told}" + f", {note}" * bool(note)
+            log.info("%s: %s", self._label, text)
+            if self._bar is None and self._screen.live and elapsed >= LOG_EVERY_SECONDS:
+                self._screen.line(f"{self._title}: {text}")
+                self._take_bar()
 
     def iteration(self, iteration: int, loss: Any) -> None:
-        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is read only when it is shown."""
-        if iteration > self.done:
-            due = time.monotonic() - self._logged >= LOG_EVERY_SECONDS or iteration == self.total or not self._bar.disable
-            self(iteration - self.done, f"matching loss {float(loss):.4g}" if due and loss is not None else "")
+        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is read only when it is shown.
+
+        A resumed job reports the last iteration that it had done before, without a loss.
+        """
+        if iteration <= self.done:
+            return
+        if loss is None:
+            self.done = iteration
+            self._since = None
+            if self._bar is not None:
+                self._bar.update(iteration - self._bar.n)
+            return
+        due = time.monotonic() - self._logged >= LOG_EVERY_SECONDS or iteration == self.total or self._bar is not None
+        self(iteration - self.done, f"matching loss {float(loss):.4g}" if due else "")
 
     def close(self) -> None:
-        self._bar.close()
+        """Take the bar off the terminal, for another job to show its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self._screen.release()
+
+    def _take_bar(self) -> None:
+        if self._screen.claim():
+            options = {"initial": self.done, "leave": False, "dynamic_ncols": True}
+            self._bar = tqdm(total=self.total, desc=self._title, unit=self._unit, file=sys.stderr, **options)
+
+    def _reckon_from(self, now: float) -> None:
+        self._since = now, self.done
+        if self._bar is not None:
+            # The bar's own clock likewise.
+            self._bar.initial, self._bar.start_t = self.done, self._bar._time()
+
+    def _left(self, now: float) -> float | None:
+        """Seconds, or ``None`` where too little is done to tell."""
+        if self.done >= self.total:
+            return 0.0
+        if self._since is None or self.done <= self._since[1]:
+            return None
+        moment, done = self._since
+        return (now - moment) / (self.done - done) * (self.total - self.done)
+
+
+class _Screen:
+    """The terminal that a stream is, if it is one, and who of the jobs on it may keep a line of it to itself."""
+
+    def __init__(self, stream):
+        self._stream, self.live, self._lock = stream, stream.isatty(), None
+        if self.live:
+            with contextlib.suppress(OSError):
+                name = hashlib.sha256(os.ttyname(stream.fileno()).encode()).hexdigest()[:16]
+                folder = Path(tempfile.gettempdir()) / f"distillery-terminals-{os.getuid()}"
+                folder.mkdir(exist_ok=True)
+                self._lock = FileLock(folder / f"{name}.lock")
+
+    def claim(self) -> bool:
+        """Whether the line is this job's now. The operating system's lock ends with the process, however it ends."""
+        if self._lock is None:
+            return False
+        try:
+            self._lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return False
+        return True
+
+    def line(self, text: str) -> None:
+        """A line of its own, over what another job's bar has left on the last."""
+        with contextlib.suppress(OSError):
+            self._stream.write(f"\r\033[K{text}\n")
+            self._stream.flush()
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()

@@ -1,14 +1,19 @@
 """What every job shares: how it logs, how it fails, what it leaves when it is stopped, and which device it takes."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import multiprocessing
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import textwrap
 import time
 import warnings
@@ -138,6 +143,81 @@ def test_a_loss_is_not_read_where_it_is_not_shown(log):
         progress.iteration(0, Read())
         progress.iteration(1, Read())
     assert progress.done == 1
+
+
+TWO_JOBS = """
+import sys, time, torch
+from distillery.run import job, progress
+progress.LOG_EVERY_SECONDS = 0.2
+with job.run(sys.argv[1], {"precision": "float32", "compile": "off", "threads": 1}) as run:
+    shown = run.progress(40, "distillation", "iteration")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for done in range(1, 41):
+        time.sleep(0.02)
+        shown.iteration(done, torch.tensor(0.5))
+    second = run.progress(2, "selection", "epoch")
+    second(2)
+"""
+
+
+def test_jobs_side_by_side_share_a_terminal(tmp_path):
+    """One has the bar, the other writes lines; both say which job they are, and no line holds two of them."""
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    jobs = []
+    for method in ("dc", "mtt"):
+        path = tmp_path / "results/logs/distill/digits" / method / "ipc1.log"
+        path.parent.mkdir(parents=True)
+        command = [sys.executable, "-c", TWO_JOBS, str(path)]
+        jobs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, text=True))
+        assert jobs[-1].stdout.readline() == "ready\n"
+    for one in jobs:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(terminal, 65536):
+            seen += part
+    assert [one.wait() for one in jobs] == [0, 0]
+    pieces = [piece for piece in re.split(r"[\r\n]|\x1b\[K", seen.decode()) if piece.strip()]
+    bars = [piece for piece in pieces if "%|" in piece]
+    lines = [piece for piece in pieces if " s left" in piece and "%|" not in piece]
+    shape = r"distill/digits/mtt/ipc1 distillation: \d+ of 40 iterations, \d+ s(, \d+ s left)?, matching loss 0.5"
+    assert lines and all(re.fullmatch(shape, line) for line in lines)
+    assert any(piece.startswith("distill/digits/dc/ipc1 distillation:") for piece in bars)
+    assert any(piece.startswith("distill/digits/dc/ipc1 selection:") for piece in bars), "the second display of a job has the bar after the first"
+    assert not any("dc/ipc1" in piece and "mtt/ipc1" in piece for piece in pieces)
+
+
+def test_the_time_left_leaves_out_what_compiles_and_what_a_resumed_job_had_done(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(shown.time, "monotonic", lambda: now[0])
+    progress = shown.Progress(100, "distillation", "iteration")
+    assert progress._left(0.0) is None
+    progress.iteration(60, None)  # taken up again
+    for iteration, seconds in ((61, 50.0), (62, 2.0), (63, 2.0)):  # the first compiles
+        now[0] += seconds
+        progress.iteration(iteration, torch.tensor(0.5))
+        if iteration == 61:
+            assert progress._left(now[0]) is None
+    assert progress._left(now[0]) == pytest.approx(37 * 2.0)
+
+
+def test_torch_s_word_on_a_toolkit_without_a_gpu_is_no_news(tmp_path):
+    code = (
+        "import logging, sys\n"
+        "from distillery.run import job\n"
+        "with job.run(sys.argv[1]):\n"
+        "    import torch.utils.cpp_extension\n"
+        "    noisy = logging.getLogger('torch.utils.cpp_extension')\n"
+        "    noisy.warning(\"No CUDA runtime is found, using CUDA_HOME='%s'\", '/usr/local/cuda')\n"
+        "    noisy.warning('something else')\n"
+    )
+    environment = {**os.environ, "CUDA_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "CUDA runtime" not in done.stderr and "something else" in done.stderr
 
 
 # ---- failure -------------------------------------------------------------------------------------------------------------------------------
