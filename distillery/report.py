@@ -1470,7 +1470,7 @@ def _cost_rules(study: _Study) -> list[dict]:
                 "median": _seconds(float(np.median(seconds))) if len(seconds) else "",
                 "longest": _seconds(float(seconds.max())) if len(seconds) else "",
                 "memory": ", ".join(f"{_bytes(v)} {k}".strip() for k, v in sorted(memory.items())),
-                "energy": _si(sum(energy), "J") if energy else "",
+                "energy": _si(sum(energy), "J") + f" ({len(energy)} of {len(jobs)} jobs)" * (len(energy) < len(jobs)) if energy else "not measured",
             }
         )
     total = max((line["total"] for line in lines), default=0)

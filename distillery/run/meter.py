@@ -43,7 +43,8 @@ class Meter:
         _synchronise(self.device)
         self.seconds = time.perf_counter() - self._start
         energy = _energy_joules(self.device)
-        if energy is not None and self._energy is not None:
+        # The counter starts anew where the driver is loaded again.
+        if energy is not None and self._energy is not None and energy >= self._energy:
             self.energy_joules = energy - self._energy
         if self.device.type == "cuda":
             self.peak_memory_bytes = torch.cuda.max_memory_allocated(self.device)
@@ -119,14 +120,28 @@ def _energy_joules(device: torch.device) -> float | None:
         import pynvml
     except ImportError:
         return None
-    # NVML numbers the machine's GPUs, torch those that this process may see: only the identifier is common to both.
-    identifier = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    # NVML numbers the machine's GPUs, torch those that this process may see: only the identifier is common to both. NVML
+    # wants it with a prefix, which torch leaves out.
+    identifier = str(torch.cuda.get_device_properties(device).uuid)
+    if not identifier.startswith(("GPU-", "MIG-")):
+        identifier = f"GPU-{identifier}"
     with _nvml_lock:
         try:
             pynvml.nvmlInit()
             try:
-                return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(identifier)) / 1000
+                handle = pynvml.nvmlDeviceGetHandleByUUID(identifier)
+                if identifier.startswith("MIG-") or _is_sliced(pynvml, handle):
+                    return None
+                return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000  # millijoules
             finally:
                 pynvml.nvmlShutdown()
         except pynvml.NVMLError:
             return None
+
+
+def _is_sliced(pynvml, handle) -> bool:
+    """Whether the GPU is divided (MIG): its counter is of all its slices together."""
+    try:
+        return pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+    except pynvml.NVMLError:  # a GPU that cannot be divided
+        return False

@@ -1,8 +1,11 @@
 """What a result cost: counts against closed forms, and measurements against what was done."""
 
+import inspect
 import json
 import logging
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ import torch
 from distillery import networks
 from distillery.errors import UserError
 from distillery.metrics import Metrics
+from distillery.run import meter
 from distillery.run.meter import Meter
 
 CONVNET = {"name": "ConvNet", "channels": 3, "size": 32, "classes": 10}
@@ -93,6 +97,71 @@ def test_a_meter_measures_work_that_failed():
         time.sleep(0.01)
         _ = 1 / 0
     assert meter.seconds >= 0.01 and meter.peak_memory_bytes > 0
+
+
+class FakeNvml:
+    """NVML as ``nvidia-ml-py`` gives it, with one GPU. Every name that is asked for must be one of the real module's."""
+
+    def __init__(self, real, *, sliced=False, counts=True):
+        self._real, self._readings = real, iter([5_000_000, 5_250_500])
+        self._sliced, self._counts, self.open = sliced, counts, 0
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def nvmlInit(self):  # noqa: N802
+        self.open += 1
+
+    def nvmlShutdown(self):  # noqa: N802
+        self.open -= 1
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+        if not self.open or uuid != "GPU-01234567-89ab-cdef-0123-456789abcdef":
+            raise self._real.NVMLError(self._real.NVML_ERROR_NOT_FOUND)
+        return "handle"
+
+    def nvmlDeviceGetMigMode(self, handle):  # noqa: N802
+        if self._sliced is None:
+            raise self._real.NVMLError(self._real.NVML_ERROR_NOT_SUPPORTED)
+        return [int(self._sliced), 0]
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802
+        if handle != "handle" or not self._counts:
+            raise self._real.NVMLError(self._real.NVML_ERROR_NOT_SUPPORTED)
+        return next(self._readings)
+
+
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("uuid", "changes", "expected"),
+    [
+        (UUID, {}, 250.5),  # millijoules
+        (f"GPU-{UUID}", {}, 250.5),
+        (UUID, {"sliced": None}, 250.5),  # a GPU that cannot be divided
+        (UUID, {"sliced": True}, None),
+        (f"MIG-{UUID}", {}, None),
+        ("another", {}, None),
+        (UUID, {"counts": False}, None),  # before Volta
+    ],
+)
+def test_the_energy_of_a_gpu_is_the_difference_of_its_counter(monkeypatch, uuid, changes, expected):
+    real = pytest.importorskip("pynvml")
+    fake = FakeNvml(real, **changes)
+    for name in (name for name in vars(FakeNvml) if name.startswith("nvml")):
+        own, theirs = (len(inspect.signature(inspect.unwrap(getattr(module, name))).parameters) for module in (fake, real))
+        assert own == theirs, name
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid))
+    first, second = (meter._energy_joules(torch.device("cuda", 0)) for _ in range(2))
+    assert (None if first is None else second - first) == expected
+    assert fake.open == 0
+
+
+def test_without_nvml_no_energy_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert meter._energy_joules(torch.device("cuda", 0)) is None and meter._energy_joules(torch.device("cpu")) is None
 
 
 @pytest.mark.gpu

@@ -752,6 +752,14 @@ def test_lookup_prefers_the_same_start():
     assert published.lookup("CIFAR10", "mtt", ipc=50, init="noise", protocol="published").iloc[0]["init"] == "real"
 
 
+def test_energy_that_no_job_measured_is_said_to_be_so():
+    jobs = (("distill", None), ("evaluate", 2e3), ("evaluate", None), ("collect", 5.0))
+    costs = [{"rule": rule, "seconds": 1.0, "energy_joules": energy} for rule, energy in jobs]
+    told = {line["rule"]: line["energy"] for line in report._cost_rules(SimpleNamespace(costs=costs))}
+    assert told["distill"] == "not measured"
+    assert told["evaluate"].endswith(" (1 of 2 jobs)") and "of" not in told["collect"]
+
+
 def test_the_course_projects_figures_are_those_of_its_logs():
     """And those that were measured under a protocol of their own may not be set against any of ours."""
     table = published.table()
