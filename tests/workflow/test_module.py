@@ -73,12 +73,9 @@ def outer(tmp_path_factory, environment):
 def test_modules_run_and_leave_the_outer_workflow_its_default_target(outer, environment):
     assert (outer / "own.txt").read_text() == "done"
     assert (outer / "results/plain/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors").is_file()
-    rest = snakemake(outer, environment, "--dry-run", "--quiet", "host", "results/plain/report.html")
-    assert rest.returncode == 0 and re.findall(r"^plain_(\w+) +(\d+)$", rest.stdout, re.MULTILINE)[:3] == [
-        ("evaluate_synthetic", "1"),
-        ("collect", "1"),
-        ("report", "1"),
-    ]
+    rest = snakemake(outer, environment, "--dry-run", "--quiet", "host", "--", "results/plain/report.html")
+    jobs = set(re.findall(r"^plain_(\w+) +(\d+)$", rest.stdout, re.MULTILINE))
+    assert rest.returncode == 0 and jobs == {("evaluate_synthetic", "1"), ("collect", "1"), ("report", "1")}
 
 
 def test_everything_that_a_module_with_a_prefix_makes_is_below_it_to_the_report(outer):
