@@ -1,5 +1,6 @@
 """The study's report: one self-contained HTML file, every figure of which is computed here from the artefacts."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from distillery.metrics import COLUMNS
 NUMBERS = ("ipc", "seed", "model", "stage", "group", "class", "epoch", "iteration", "value")
 CELL = ["dataset", "method", "init", "ipc"]
 SELECTIONS = {
-    "last": "last iterate",
+    "last": "final images",
     "best_validation": "best on validation",
     "held_out": "its score in validation",
     "best_test": "best on test (papers’ habit)",
@@ -30,7 +31,7 @@ CORESETS = ("random", "herding")
 METHOD_ORDER = ("whole", "dc", "dsa", "dm", "mtt", "tesla", "ncfm")
 INIT_ORDER = ("", "real", "noise", "imported")
 DATASET_ORDER = ("digits", "MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
-TITLES = {"whole": "Whole set", "random": "Random", "herding": "Herding", "ncfm": "NCFM"}
+TITLES = {"whole": "Full training set", "random": "Random", "herding": "Herding", "ncfm": "NCFM"}
 DATASET_TITLES = {"CIFAR10": "CIFAR-10", "CIFAR100": "CIFAR-100", "digits": "Digits", "FashionMNIST": "Fashion-MNIST"}
 INIT_TITLES = {"real": "real images", "noise": "Gaussian noise", "imported": "imported"}
 COLOURS = {"whole": 0, "dc": 1, "mtt": 2, "dsa": 3, "dm": 4, "herding": 5, "ncfm": 6, "random": 7}
@@ -113,7 +114,7 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
         metrics: as :func:`read_metrics` gives.
 
     Returns:
-        One row a dataset, network, ipc (NaN: the whole set), method, init and selection, with ``mean``, ``std``
+        One row a dataset, network, ipc (NaN: the full training set), method, init and selection, with ``mean``, ``std``
         (population, ddof 0, over all accuracies, as the papers do; fractions), ``count``, ``sets`` and ``models`` (most networks a set).
     """
     rows = finished(metrics)
@@ -199,7 +200,7 @@ def _start(method: str, init: str) -> str:
 def _ipc(value: float | None) -> str:
     if _blank(value):
         return "all images"
-    return f"{int(value)} image{'' if value == 1 else 's'} a class"
+    return f"{int(value)} image{'' if value == 1 else 's'} per class"
 
 
 def _percent(value: float, digits: int = 2) -> str:
@@ -212,7 +213,7 @@ def _signed(value: float, digits: int = 2) -> str:
 
 
 def _pm(mean: float, std: float, count: int, digits: int = 2) -> str:
-    # A single accuracy has no spread: "± 0.00" would claim one.
+    # A single value has no spread: "± 0.00" would claim one.
     return _percent(mean, digits) + (f" ± {_percent(std, digits)}" if count > 1 else "")
 
 
@@ -295,6 +296,8 @@ class _Study:
 
     def __init__(self, metrics, costs, sets, evolutions, data, config, provenance):
         self.metrics = read_metrics(metrics)
+        # Results of earlier versions have rows without a number, such as a class without test images: they say nothing.
+        self.metrics = self.metrics[self.metrics["value"].notna()].reset_index(drop=True)
         self.costs = _read_costs(costs)
         self.whitenings: dict[str, whitening.Whitening] = {}
         self.sets = _read_tensors(sets, ("images", "labels"), self.whitenings)
@@ -313,6 +316,8 @@ class _Study:
         self.headers: dict[tuple, dict] = {}
         for _, header in self.sets:
             self.headers.setdefault(self.key(header), header)
+        self._compared: dict[tuple, _Comparison] = {}
+        self._full: dict[tuple, dict | None] = {}
 
     @staticmethod
     def key(cell) -> tuple:
@@ -358,6 +363,77 @@ class _Study:
             rows = rows[rows["init"] == init]
         return None if rows.empty else rows.iloc[0]
 
+    def compared(self, dataset: str, network: str, ipc: float) -> "_Comparison":
+        """Every pair of the cells (method, initialisation) of a dataset and size, by what their final images train."""
+        key = (dataset, network, int(ipc))
+        if key not in self._compared:
+            rows = finished(self.metrics)
+            rows = rows[
+                (rows["dataset"] == dataset) & (rows["network"] == network) & (rows["ipc"] == ipc)
+            ]
+            rows = rows[(rows["selection"] == "last") & (rows["method"] != "whole")]
+            self._compared[key] = _Comparison(_by_network(self, rows))
+        return self._compared[key]
+
+    def full(self, dataset: str, network: str) -> dict | None:
+        """What training on the full training set reaches, and whether others may be measured by it.
+
+        Returns:
+            ``mean``, ``std`` and ``count`` of the networks; ``state``, as ``scores.convergence`` tells by the learning curve
+            of the first of them; ``better``: the cells (method, initialisation, ipc, mean) that reach more than it;
+            ``caveats``: sentences that belong beside every share of it, none where it may stand alone.
+        """
+        key = (dataset, network)
+        if key not in self._full:
+            self._full[key] = self._full_found(dataset, network)
+        return self._full[key]
+
+    def _full_found(self, dataset: str, network: str) -> dict | None:
+        row = self.result(dataset, network, None, "whole")
+        if row is None:
+            return None
+        curve = self.measured(
+            "accuracy", dataset=dataset, network=network, method="whole", selection="last"
+        )
+        curve = curve[curve["epoch"].notna() & (curve["strategy"] == "")]
+        test, train = (
+            curve[curve["split"] == split].groupby("epoch")["value"].mean()
+            for split in ("test", "train")
+        )
+        state = scores.convergence(test.to_dict(), train.to_dict())
+        rows = self.summary
+        rows = rows[
+            (rows["dataset"] == dataset)
+            & (rows["network"] == network)
+            & (rows["selection"] == "last")
+        ]
+        rows = rows[rows["ipc"].notna() & (rows["mean"] > row["mean"])].sort_values(
+            "mean", ascending=False
+        )
+        better = list(zip(rows["method"], rows["init"], rows["ipc"], rows["mean"]))
+        caveats = []
+        if state.state == "moving":
+            caveats.append(
+                f"{network} on the full training set was still improving when its training ended: its test accuracy was "
+                f"{_percent(state.before, 1)} % after epoch {state.half:.0f} and {_percent(state.after, 1)} % over the last quarter of "
+                f"{state.epochs:.0f} epochs (one network). It would reach more, so every share of it is too high."
+            )
+        elif state.state == "unknown":
+            caveats.append(
+                f"Whether {network} on the full training set had converged is not known: its learning curve has no point in "
+                "the first half of its training. A share of it may be too high."
+            )
+        if better:
+            method, init, ipc, mean = better[0]
+            others = f" and {_count(len(better) - 1, 'other set')}" if len(better) > 1 else ""
+            caveats.append(
+                f"{self.name(method, init)}, {_ipc(ipc)}{others} reached more than {network} on the full training set "
+                f"({_percent(mean, 1)} % against {_percent(row['mean'], 1)} %), from which the set was made: that network was "
+                "trained too little, or by a recipe that suits it less, and no share of it means anything."
+            )
+        found = {name: row[name] for name in ("mean", "std", "count", "sets", "models")}
+        return found | {"state": state.state, "better": better, "caveats": caveats}
+
     def classes(self, dataset: str) -> list[str]:
         for _, header in self.sets:
             if header.get("dataset") == dataset and header.get("classes"):
@@ -388,6 +464,83 @@ def _read_data(paths: Sequence[str | Path]) -> dict[str, Any]:
     return {dataset.name: dataset for dataset in loaded}
 
 
+# --- Comparing ------------------------------------------------------------------------------------------------------
+
+SIGNIFICANT = 0.05
+
+
+def _by_network(
+    study: _Study, rows: pd.DataFrame
+) -> dict[tuple[str, str], dict[tuple[int, int], float]]:
+    """Values by (method, init), and therein by (seed, number of the network): what is compared in pairs."""
+    rows = rows[rows[["ipc", "seed", "model"]].notna().all(axis=1)]
+    return {
+        (cell["method"], cell["init"]): {
+            (int(seed), int(model)): float(value)
+            for seed, model, value in zip(found["seed"], found["model"], found["value"])
+        }
+        for cell, found in study.cell_rows(rows)
+    }
+
+
+class _Comparison:
+    """All pairs of the cells of one dataset, network and ipc: differences network by network, and what of them is significant.
+
+    Attributes:
+        cells: values by (method, init), and therein by (seed, number of the network).
+        tested: how many pairs could be tested; p is adjusted for so many, by Holm. All pairs are the family, not those shown:
+            the best cell is picked after looking.
+        unit: what was tested over: ``set``, ``network``, or both where cells differ; empty where nothing was.
+    """
+
+    def __init__(self, cells: dict[tuple[str, str], dict[tuple[int, int], float]]):
+        self.cells = cells
+        self._found: dict[tuple, scores.PairedDifference] = {}
+        for first, second in itertools.combinations(cells, 2):
+            if cells[first].keys() & cells[second].keys():
+                self._found[first, second] = scores.paired_difference(cells[first], cells[second])
+        known = [pair for pair, found in self._found.items() if found.p is not None]
+        self._adjusted = dict(zip(known, scores.holm([self._found[pair].p for pair in known])))
+        self.tested = len(known)
+        self.units = {self._found[pair].unit for pair in known}
+
+    def p(self, first: tuple[str, str], second: tuple[str, str]) -> float | None:
+        """Holm's; ``None`` where the pair cannot be tested."""
+        return self._adjusted.get((first, second), self._adjusted.get((second, first)))
+
+    def between(
+        self, first: tuple[str, str], second: tuple[str, str]
+    ) -> scores.PairedDifference | None:
+        """How far ``first`` is above ``second``; ``None`` where they have no network in common."""
+        if not self.cells.get(first, {}).keys() & self.cells.get(second, {}).keys():
+            return None
+        return self._found.get((first, second)) or scores.paired_difference(
+            self.cells[first], self.cells[second]
+        )
+
+    def verdicts(self, best: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
+        """The other cells by what is known of ``best`` against them: ``better``, ``worse``, ``not significant``, ``untested``."""
+        found: dict[str, list] = {"better": [], "worse": [], "not significant": [], "untested": []}
+        for other in self.cells:
+            if other != best:
+                found[self.verdict(best, other)].append(other)
+        return found
+
+    def verdict(self, first: tuple[str, str], second: tuple[str, str]) -> str:
+        p = self.p(first, second)
+        if p is None:
+            return "untested"
+        if p > SIGNIFICANT:
+            return "not significant"
+        return "better" if self.between(first, second).difference > 0 else "worse"
+
+    def how(self) -> str:
+        """By what the pairs were tested, in words."""
+        over = {"set": "over the sets of a cell", "network": "over the networks of one set each"}
+        units = " or ".join(over[unit] for unit in sorted(self.units))
+        return f"paired t {units}, Holm for {_count(self.tested, 'pair')}"
+
+
 # --- 1. At a glance -------------------------------------------------------------------------------------------------
 
 
@@ -398,7 +551,7 @@ def _headlines(study: _Study) -> list[dict]:
         if not networks:
             continue
         network, sentences, best_cell = networks[0], [], None
-        whole = study.result(dataset, network, None, "whole")
+        full = study.full(dataset, network)
         for ipc in study.ipcs(dataset):
             rows = study.summary[
                 (study.summary["dataset"] == dataset)
@@ -411,25 +564,24 @@ def _headlines(study: _Study) -> list[dict]:
             if rows.empty:
                 continue
             best = rows.loc[rows["mean"].idxmax()]
-            best_cell = (best["method"], best["init"], ipc)
-            start = INIT_TITLES.get(best["init"], best["init"])
-            text = _method(best["method"], study.titles) + (f" from {start}" if start and start != "imported" else "")
-            facts = []
-            random = study.result(dataset, network, ipc, "random")
-            if random is not None:
-                gain = 100 * (best["mean"] - random["mean"])
-                side = "above" if gain >= 0 else "below"
-                facts.append(f"{abs(gain):.1f} points {side} random images of the same size")
-            if whole is not None and whole["mean"] > 0:
-                facts.append(f"{100 * best['mean'] / whole['mean']:.1f} % of what the whole set reaches")
-            ratio = _flops_ratio(study, dataset, network, best["method"], best["init"], ipc)
-            if ratio:
-                facts.append(f"with {_times(ratio)} times fewer training FLOPs" if ratio > 1 else "")
+            cell = (best["method"], best["init"])
+            best_cell = (*cell, ipc)
+            facts = [_best_of(study, dataset, network, ipc, cell, len(rows))]
+            facts += [_above_random(study, dataset, network, ipc, cell)]
+            if full is not None and full["mean"] > 0 and not full["caveats"]:
+                share = f"{100 * best['mean'] / full['mean']:.1f} %"
+                facts.append(
+                    f"{share} of the {_full_text(full)} that the full training set reaches"
+                )
+            facts += [
+                _training_fact(study, dataset, network, *cell, ipc),
+                _paid_fact(study, dataset, network, *cell, ipc),
+            ]
             sentences.append(
                 {
-                    "lead": f"{text} at {_ipc(ipc)}:",
+                    "lead": f"{_short_name(study, *cell)} at {_ipc(ipc)}:",
                     "value": f"{_pm(best['mean'], best['std'], best['count'], 1)} %",
-                    "facts": ", ".join(fact for fact in facts if fact),
+                    "facts": [fact for fact in facts if fact],
                     "counts": _counted_in_words(best),
                 }
             )
@@ -441,19 +593,142 @@ def _headlines(study: _Study) -> list[dict]:
             )
             if chosen is not None:
                 tiles = _tiles(study, chosen, one=True)
-        whole_text = "" if whole is None else f"{_pm(whole['mean'], whole['std'], whole['count'], 1)} %"
-        if sentences or whole_text:
+        if sentences or full is not None:
             found.append(
                 {
                     "dataset": _dataset(dataset),
                     "network": network,
                     "sentences": sentences,
-                    "whole": whole_text,
+                    "whole": ""
+                    if full is None
+                    else f"{_pm(full['mean'], full['std'], full['count'], 1)} %",
+                    "whole_counts": "" if full is None else _full_counts(full),
+                    "caveats": [] if full is None else full["caveats"],
                     "tiles": tiles,
-                    "tiles_of": "" if not tiles else f"{study.name(*best_cell[:2])}, {_ipc(best_cell[2])}",
+                    "tiles_of": ""
+                    if not tiles
+                    else f"{study.name(*best_cell[:2])}, {_ipc(best_cell[2])}",
                 }
             )
     return found
+
+
+def _short_name(study: _Study, method: str, init: str) -> str:
+    """As a sentence names a cell: ``DC from real images``."""
+    start = _start(method, init)
+    plain = method in CORESETS or not start or init == "imported"
+    return study.name(method, init) if plain else f"{_method(method, study.titles)} from {start}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _full_counts(full: dict) -> str:
+    if full["count"] == 1:
+        return "one network, so that its spread is not known"
+    return f"mean ± standard deviation over {_count(full['count'], 'network')}"
+
+
+def _full_text(full: dict) -> str:
+    """The accuracy on the full training set within a sentence, with its count."""
+    of = "one network" if full["count"] == 1 else _count(full["count"], "network")
+    return f"{_pm(full['mean'], full['std'], full['count'], 1)} % ({of})"
+
+
+def _best_of(
+    study: _Study, dataset: str, network: str, ipc: float, best: tuple[str, str], count: int
+) -> str:
+    """That the headline's cell was picked by its test accuracy, among how many, and which others it is not shown to be above."""
+    comparison = study.compared(dataset, network, ipc)
+    found = (
+        comparison.verdicts(best)
+        if best in comparison.cells
+        else dict.fromkeys(("better", "worse", "not significant", "untested"), ())
+    )
+    others = {
+        verdict: _listed([_short_name(study, *cell) for cell in cells])
+        for verdict, cells in found.items()
+    }
+    said = [f"best of {count} by test accuracy"] if count > 1 else []
+    if found["worse"]:
+        said.append(f"significantly worse than {others['worse']}")
+    if found["not significant"]:
+        said.append(f"not significantly better than {others['not significant']}")
+    elif found["better"] and not found["worse"]:
+        rest = "all others" if len(found["better"]) > 1 else others["better"]
+        said.append(
+            f"significantly better than {rest}"
+            if not found["untested"]
+            else f"significantly better than {others['better']}"
+        )
+    if found["untested"]:
+        tested = any(found[verdict] for verdict in found if verdict != "untested")
+        whom = others["untested"] if tested else "any other"
+        said.append(f"not tested against {whom}, since one pair of networks shows no spread")
+    return "; ".join(said) + (f" ({comparison.how()})" if comparison.tested and said else "")
+
+
+def _above_random(
+    study: _Study, dataset: str, network: str, ipc: float, cell: tuple[str, str]
+) -> str:
+    comparison = study.compared(dataset, network, ipc)
+    random = next((other for other in comparison.cells if other[0] == "random"), None)
+    found = (
+        comparison.between(cell, random)
+        if random is not None and cell in comparison.cells
+        else None
+    )
+    if found is None:
+        return ""
+    side = "above" if found.difference >= 0 else "below"
+    interval = ""
+    if math.isfinite(found.low):
+        interval = f" (95 % interval {_signed(100 * found.low, 1)} to {_signed(100 * found.high, 1)}, {_pairs_in_words(found)})"
+    return f"{abs(100 * found.difference):.1f} points {side} random images of the same size{interval or ' (one pair of networks)'}"
+
+
+def _pairs_in_words(found: scores.PairedDifference) -> str:
+    return f"{_count(found.networks, 'pair')} of networks, {_count(found.sets, 'set')}"
+
+
+def _fewer(ratio: float, what: str, less: str) -> str:
+    """How many times less (or more) of something a set needs; ``ratio``: the full training set's over the set's."""
+    if 0.95 < ratio < 1.05:
+        return f"as {'many' if less == 'fewer' else 'much'} {what}"
+    return (
+        f"{_times(ratio)} times {less} {what}"
+        if ratio > 1
+        else f"{_times(1 / ratio)} times more {what}"
+    )
+
+
+def _training_fact(
+    study: _Study, dataset: str, network: str, method: str, init: str, ipc: float
+) -> str:
+    """What training on the set takes instead of training on the full training set, whichever way it falls."""
+    ours, whole = (
+        _flops(study, dataset, network, method, init, ipc),
+        _flops(study, dataset, network, "whole", "", None),
+    )
+    said = []
+    if ours and whole:
+        said.append(
+            f"{_fewer(whole / ours, 'FLOPs', 'fewer')} ({_si(ours, 'FLOP')} instead of {_si(whole, 'FLOP')})"
+        )
+    mine, theirs = (
+        _spent(study, dataset, network, [(method, init, int(ipc))]),
+        _spent(study, dataset, network, None),
+    )
+    if mine["seconds"] and theirs["seconds"]:
+        counts = f"mean of {_count(mine['networks'], 'network')} and of {theirs['networks']}, tests included"
+        said.append(
+            f"{_fewer(theirs['seconds'] / mine['seconds'], 'time', 'less')} "
+            f"({_seconds(mine['seconds'])} instead of {_seconds(theirs['seconds'])} a network; {counts})"
+        )
+    elif said:
+        said.append("a time that was not measured")
+    return f"training on it takes {' and '.join(said)}" if said else ""
 
 
 def _counted_in_words(row) -> str:
@@ -472,11 +747,6 @@ def _flops(study: _Study, dataset, network, method, init, ipc) -> float | None:
     return float(rows["value"].mean()) if len(rows) else None
 
 
-def _flops_ratio(study: _Study, dataset, network, method, init, ipc) -> float | None:
-    ours, whole = _flops(study, dataset, network, method, init, ipc), _flops(study, dataset, network, "whole", "", None)
-    return whole / ours if ours and whole else None
-
-
 def _glance(study: _Study) -> list[dict]:
     networks = sorted({name for name in study.summary["network"] if name}, key=_network_rank)
     methods = [_method(name, study.titles) for name in study.methods if name != "whole"]
@@ -491,7 +761,7 @@ def _glance(study: _Study) -> list[dict]:
         ("Methods", len(methods), ", ".join(methods)),
         ("Synthetic sets", len(study.sets), ", ".join(_ipc(i) for i in sorted({k[3] for k in study.headers if k[3]}))),
         ("Networks", len(networks), ", ".join(networks)),
-        ("Trainings to the end", len(runs), "each measured on the whole test set" if len(runs) else ""),
+        ("Networks trained", len(runs), "each tested on all test images" if len(runs) else ""),
         ("Compute time", _seconds(sum(seconds)) if seconds else "", f"{len(seconds)} jobs" if seconds else ""),
         ("Device", "", "; ".join(devices)),
     ]
@@ -545,7 +815,9 @@ def _accuracy(study: _Study) -> dict:
                 "tables": tables,
                 "ladders": ladders,
                 "budgets": _budgets(study, dataset),
-                "notes": _expert_notes(study, dataset) + _astray_notes(study, dataset),
+                "notes": _expert_notes(study, dataset)
+                + _astray_notes(study, dataset)
+                + _untested_notes(study, dataset),
                 "others": _others(study, sources, dataset),
             }
         )
@@ -556,7 +828,7 @@ def _accuracy(study: _Study) -> dict:
 def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str) -> dict:
     rows = study.summary[(study.summary["dataset"] == dataset) & (study.summary["network"] == network)]
     selections = [name for name in SELECTIONS if (rows["selection"] == name).any()]
-    whole = study.result(dataset, network, None, "whole")
+    full = study.full(dataset, network)
     groups = []
     for ipc in [*sorted(set(rows["ipc"].dropna())), None]:
         part = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
@@ -579,18 +851,34 @@ def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str
                 )
                 for protocol in published.PROTOCOLS
             ]
-            gain = (
-                None if random is None or main is None or method == "random" else 100 * (main["mean"] - random["mean"])
+            # Over the pairs of networks, as everywhere on the page: one difference, one number.
+            above = None
+            if random is not None and main is not None and method != "random":
+                comparison = study.compared(dataset, network, ipc)
+                above = comparison.between((method, init), ("random", random["init"]))
+            gain = None if above is None else 100 * above.difference
+            usable = full is not None and full["mean"] > 0
+            share = (
+                main["mean"] / full["mean"]
+                if usable and main is not None and ipc is not None
+                else None
             )
-            share = None if whole is None or main is None or ipc is None else main["mean"] / whole["mean"]
             lines.append(
                 {
                     "method": _method(method, study.titles),
                     "start": "" if ipc is None else _start(method, init),
                     "colour": study.colours.get(method, 0),
-                    "best": best is not None and main is not None and main["mean"] == best and len(cells) > 1,
+                    "best": best is not None
+                    and main is not None
+                    and main["mean"] == best
+                    and len(cells) > 1,
                     "imported": init == "imported",
-                    "results": [None if r is None else _result_text(r, counted) for r in results.values()],
+                    "results": [
+                        None
+                        if r is None
+                        else _result_text(r, counted) | {"same": _is_final(study, r)}
+                        for r in results.values()
+                    ],
                     "count": _counted(counted),
                     "gain": _signed(gain) if gain is not None else "",
                     "loss": gain is not None and gain < 0,
@@ -615,8 +903,26 @@ def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str
         "network": network,
         "selections": heads,
         "groups": groups,
-        "has": {name: any(line[name] for line in every) for name in ("gain", "share", "published", "course")},
+        "has": {
+            name: any(line[name] for line in every)
+            for name in ("gain", "share", "published", "course")
+        },
+        "caveats": full["caveats"]
+        if full is not None and any(line["share"] for line in every)
+        else [],
     }
+
+
+def _is_final(study: _Study, row) -> bool:
+    """The snapshots that a selection chose are all the final images: its accuracy is then of the same sets, by its own networks."""
+    if row["selection"] not in ("best_validation", "best_test"):
+        return False
+    rows = study.measured(
+        "accuracy", **{name: row[name] for name in ("dataset", "network", "ipc", "method", "init")}
+    )
+    chosen = rows[rows["selection"] == row["selection"]]["iteration"]
+    saved = rows[rows["selection"] == "snapshot"]["iteration"]
+    return bool(len(chosen) and len(saved) and (chosen == saved.max()).all())
 
 
 def _counted(row) -> str:
@@ -656,7 +962,7 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
         ]
         lines.append((row, *looked))
     lines.sort(key=lambda line: -line[0]["mean"])
-    whole = study.result(dataset, network, None, "whole")
+    whole = study.full(dataset, network)
     values = [100 * (r["mean"] + s * r["std"]) for r, _, _ in lines for s in (-1, 1)]
     # What was measured under another protocol has no place on the axis.
     lines = [(row, *(cell if cell and not cell["not_comparable"] else None for cell in looked)) for row, *looked in lines]
@@ -689,7 +995,12 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
         "title": f"{_ipc(ipc)}, {network}",
         "rows": drawn,
         "ticks": [{"at": place(mark), "text": f"{mark:g}"} for mark in marks],
-        "whole": None if whole is None else {"at": place(100 * whole["mean"]), "text": _percent(whole["mean"], 1)},
+        "whole": None
+        if whole is None
+        else {
+            "at": place(100 * whole["mean"]),
+            "text": _percent(whole["mean"], 1) + (" (see the note)" if whole["caveats"] else ""),
+        },
         "any_published": any(row["published"] for row in drawn),
         "any_course": any(row["course"] for row in drawn),
     }
@@ -745,7 +1056,7 @@ BUDGET_COLUMNS = {
     "inner": "inner loops",
     "experts": "experts",
     "epochs": "evaluation epochs",
-    "networks": "networks a set",
+    "networks": "networks per set",
     "sets": "sets",
 }
 
@@ -793,12 +1104,30 @@ def _expert_notes(study: _Study, dataset: str) -> list[str]:
     notes = []
     for (method, pairs), ipcs in found.items():
         sizes = " and ".join(str(ipc) for ipc in sorted(ipcs)) if len(ipcs) > 1 else ""
-        size = f"{sizes} images a class" if sizes else _ipc(ipcs[0])
+        size = f"{sizes} images per class" if sizes else _ipc(ipcs[0])
         notes.append(
             f"{_method(method, study.titles)} at {size} ran with {' and '.join(f'{own} {word}' for own, _, word in pairs)}; "
             f"published: {' and '.join(f'{full} {word}' for _, full, word in pairs)}."
         )
     return notes
+
+
+def _untested_notes(study: _Study, dataset: str) -> list[str]:
+    """The classes that no test image is of, so that nothing can be said of them."""
+    if dataset not in study.data:
+        return []
+    data = study.data[dataset]
+    counts = np.bincount(np.asarray(data.test_labels), minlength=len(data.classes))
+    empty = [_class_name(data.classes, int(index)) for index in np.flatnonzero(counts == 0)]
+    if not empty:
+        return []
+    shown = ", ".join(empty[:SHOWN_CLASSES]) + (
+        f" and {len(empty) - SHOWN_CLASSES} more" if len(empty) > SHOWN_CLASSES else ""
+    )
+    return [
+        f"There is no test image of {'class' if len(empty) == 1 else 'the classes'} {shown}: every accuracy is over the "
+        f"{len(data.classes) - len(empty)} other classes of {len(data.classes)}."
+    ]
 
 
 def _astray_notes(study: _Study, dataset: str) -> list[str]:
@@ -842,27 +1171,30 @@ def _others(study: _Study, sources: _Sources, dataset: str) -> dict | None:
 
 def _pairs(study: _Study) -> list[dict]:
     """Differences between methods, network by network: the best against each other, distilled against random, real start against noise."""
-    rows = finished(study.metrics)
-    rows = rows[(rows["selection"] == "last") & (rows["method"] != "whole") & rows[["ipc", "seed", "model"]].notna().all(axis=1)]
     blocks = []
     for dataset in study.datasets:
         tables = []
         for network in study.networks(dataset):
-            own = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
             groups = []
-            for ipc, part in own.groupby("ipc"):
-                cells = {
-                    (cell["method"], cell["init"]): {
-                        (int(seed), int(model)): float(value)
-                        for seed, model, value in zip(found["seed"], found["model"], found["value"])
-                    }
-                    for cell, found in study.cell_rows(part)
+            for ipc in study.ipcs(dataset):
+                comparison = study.compared(dataset, network, ipc)
+                if not comparison.cells:
+                    continue
+                recipes = {
+                    cell: _recipes(study, dataset, network, ipc, *cell) for cell in comparison.cells
                 }
-                recipes = {cell: _recipes(study, dataset, network, ipc, *cell) for cell in cells}
-                lines = [_pair_line(study, cells, recipes, *pair) for pair in _chosen_pairs(cells)]
+                lines = [
+                    _pair_line(study, comparison, recipes, *pair)
+                    for pair in _chosen_pairs(comparison.cells)
+                ]
                 lines = [line for line in lines if line]
                 if lines:
-                    groups.append({"title": _ipc(ipc).capitalize(), "rows": lines})
+                    tested = (
+                        f", p by Holm for {_count(comparison.tested, 'pair')}"
+                        if comparison.tested
+                        else ""
+                    )
+                    groups.append({"title": _ipc(ipc).capitalize() + tested, "rows": lines})
             if groups:
                 tables.append({"network": network, "groups": groups})
         if tables:
@@ -894,16 +1226,31 @@ def _chosen_pairs(cells: dict[tuple[str, str], dict]) -> list[tuple[tuple[str, s
     return list(once.values())
 
 
+VERDICTS = {
+    "better": "significantly better",
+    "worse": "significantly worse",
+    "not significant": "not significant",
+    "untested": "one pair of networks: not tested",
+}
+
+
 def _pair_line(
-    study: _Study, cells: dict[tuple[str, str], dict], recipes: dict[tuple[str, str], set[str]], first: tuple[str, str], second: tuple[str, str]
+    study: _Study,
+    comparison: _Comparison,
+    recipes: dict[tuple[str, str], set[str]],
+    first: tuple[str, str],
+    second: tuple[str, str],
 ) -> dict | None:
-    common = pd.Series([seed for seed, _ in cells[first].keys() & cells[second].keys()], dtype=int)
-    if common.empty:
+    found = comparison.between(first, second)
+    if found is None:
         return None
-    found = scores.paired_difference(cells[first], cells[second])
-    known = math.isfinite(found.low)
+    common = pd.Series(
+        [seed for seed, _ in comparison.cells[first].keys() & comparison.cells[second].keys()],
+        dtype=int,
+    )
+    verdict, p = comparison.verdict(first, second), comparison.p(first, second)
     said = []
-    if known and found.unit == "network":
+    if p is not None and found.unit == "network":
         said.append("of this one set only")
     if recipes[first] and recipes[second] and recipes[first] != recipes[second]:
         said.append("networks trained by different recipes")
@@ -914,12 +1261,22 @@ def _pair_line(
         "second": study.name(*second),
         "colour": study.colours.get(first[0], 0),
         "difference": _signed(100 * found.difference),
-        "interval": f"{_signed(100 * found.low)} to {_signed(100 * found.high)}" if known else "",
-        "verdict": ("better" if found.difference > 0 else "worse") if found.shown else "no difference shown" if known else "one network: nothing shown",
-        "shown": found.shown,
+        "interval": f"{_signed(100 * found.low)} to {_signed(100 * found.high)}"
+        if p is not None
+        else "",
+        "p": _p(p),
+        "verdict": VERDICTS[verdict],
+        "worse": verdict == "worse",
+        "shown": verdict in ("better", "worse"),
         "count": _sets_and_networks(found.sets, int(common.value_counts().max()), found.networks),
         "said": "; ".join(said),
     }
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 # --- Robustness -----------------------------------------------------------------------------------------------------
@@ -929,14 +1286,15 @@ AUGMENT_MEASURES = ("accuracy_augmented", "accuracy_random_augmented", "accuracy
 
 
 def _robustness(study: _Study) -> list[dict]:
-    """Label- and augmentation-robust scores: one a set, of the means over its networks; shown as mean and deviation over sets."""
+    """Label- and augmentation-robust scores: one a set, of the means over its networks; shown as mean and deviation over sets, with one set
+    over its networks' own scores."""
     rows = study.metrics[study.metrics["measure"].isin([*LABEL_MEASURES, *AUGMENT_MEASURES])]
     blocks = []
     for dataset in study.datasets:
         for network in sorted(set(rows[rows["dataset"] == dataset]["network"]), key=_network_rank):
-            whole = study.result(dataset, network, None, "whole")
+            full = study.full(dataset, network)
             own = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
-            lines = [_robust_line(study, cell, part, whole) for cell, part in study.cell_rows(own)]
+            lines = [_robust_line(study, cell, part, full) for cell, part in study.cell_rows(own)]
             augments = {
                 str(_setting((cost.get("settings") or {}).get("robust"), "augment") or "")
                 for cost in study.costs
@@ -948,13 +1306,45 @@ def _robustness(study: _Study) -> list[dict]:
                         "title": f"{_dataset(dataset)}, {network}",
                         "rows": lines,
                         "augment": ", ".join(sorted(augments - {""})),
-                        "has_whole": whole is not None,
+                        "has_whole": full is not None,
+                        "full": "" if full is None else _full_text(full),
+                        "notes": _robust_notes(study, own, full),
+                        "caveats": [] if full is None else full["caveats"],
                     }
                 )
     return blocks
 
 
-def _robust_line(study: _Study, cell: dict, rows: pd.DataFrame, whole: pd.Series | None) -> dict:
+def _score(kind: str, found: pd.Series, full: dict | None) -> float:
+    if kind == "label":
+        own, random, hard = (found[name] for name in LABEL_MEASURES)
+        return scores.label_robust_score(own, random, full["mean"], hard)
+    return scores.augmentation_robust_score(*(found[name] for name in AUGMENT_MEASURES))
+
+
+def _robust_scores(kind: str, rows: pd.DataFrame, full: dict | None) -> tuple[pd.Series, pd.Series]:
+    """The score of each set, of the means over its networks, by seed; and that of each network alone, by (seed, model)."""
+    if kind == "label" and full is None:
+        return pd.Series(dtype=float), pd.Series(dtype=float)
+    measures = list(LABEL_MEASURES if kind == "label" else AUGMENT_MEASURES)
+    found = []
+    for keys in (["seed"], ["seed", "model"]):
+        table = (
+            rows.groupby([*keys, "measure"])["value"]
+            .mean()
+            .unstack()
+            .reindex(columns=measures)
+            .dropna()
+        )
+        found.append(
+            table.apply(lambda row: _score(kind, row, full), axis=1)
+            if len(table)
+            else pd.Series(dtype=float)
+        )
+    return found[0], found[1]
+
+
+def _robust_line(study: _Study, cell: dict, rows: pd.DataFrame, full: dict | None) -> dict:
     sets = rows.groupby(["seed", "measure"])["value"].mean().unstack().reindex(columns=[*LABEL_MEASURES, *AUGMENT_MEASURES])
     labels, augmented = sets[list(LABEL_MEASURES)].dropna(), sets[list(AUGMENT_MEASURES)].dropna()
     line = {
@@ -966,18 +1356,68 @@ def _robust_line(study: _Study, cell: dict, rows: pd.DataFrame, whole: pd.Series
         ),
     }
     line |= dict.fromkeys(("lrs", "over_random", "over_whole", "ars", "over_augmented", "over_plain"), "")
+    for kind, name in (("label", "lrs"), ("augmentation", "ars")):
+        of_sets, of_networks = _robust_scores(kind, rows, full)
+        spread = of_sets if len(of_sets) > 1 else of_networks
+        if len(of_sets):
+            line[name] = _pm(of_sets.mean(), spread.std(ddof=0), len(spread))
     if len(labels):
         line["over_random"] = _signed(100 * (labels["accuracy_own_labels"] - labels["accuracy_random_same_labels"]).mean())
-        if whole is not None:
-            values = [scores.label_robust_score(own, random, whole["mean"], hard) for own, random, hard in labels.to_numpy()]
-            line["lrs"] = _pm(np.mean(values), np.std(values), len(values))
-            line["over_whole"] = _signed(100 * (labels["accuracy_hard_labels"] - whole["mean"]).mean())
+        if full is not None:
+            line["over_whole"] = _signed(
+                100 * (labels["accuracy_hard_labels"] - full["mean"]).mean()
+            )
     if len(augmented):
-        values = [scores.augmentation_robust_score(*found) for found in augmented.to_numpy()]
-        line["ars"] = _pm(np.mean(values), np.std(values), len(values))
         line["over_augmented"] = _signed(100 * (augmented["accuracy_augmented"] - augmented["accuracy_random_augmented"]).mean())
         line["over_plain"] = _signed(100 * (augmented["accuracy_plain"] - augmented["accuracy_random_plain"]).mean())
     return line
+
+
+def _robust_notes(study: _Study, rows: pd.DataFrame, full: dict | None) -> list[str]:
+    """What the scores can tell: for each size and score, which pairs of sets differ significantly, network by network."""
+    notes = []
+    for ipc, part in rows.groupby("ipc"):
+        for kind in ("label", "augmentation"):
+            cells = {}
+            for cell, own in study.cell_rows(part):
+                _, of_networks = _robust_scores(kind, own, full)
+                if len(of_networks):
+                    cells[cell["method"], cell["init"]] = {
+                        (int(seed), int(m)): float(v) for (seed, m), v in of_networks.items()
+                    }
+            if len(cells) < 2:
+                continue
+            where = f"At {_ipc(ipc)} the {kind}-robust scores"
+            comparison = _Comparison(cells)
+            apart = [
+                p
+                for p in itertools.combinations(cells, 2)
+                if comparison.verdict(*p) in ("better", "worse")
+            ]
+            if not comparison.tested:
+                notes.append(
+                    f"{where} are of one network each: they have no spread, and nothing tells the sets apart."
+                )
+                continue
+            if not apart:
+                notes.append(
+                    f"{where} cannot tell the sets apart: none of {_count(comparison.tested, 'pair')} differs significantly "
+                    f"({comparison.how()})."
+                )
+                continue
+            best = max(cells, key=lambda cell: np.mean(list(cells[cell].values())))
+            near = comparison.verdicts(best)["not significant"]
+            names = _listed([_short_name(study, *cell) for cell in near])
+            highest = (
+                f"is not significantly above {names}"
+                if near
+                else "is significantly above all others"
+            )
+            notes.append(
+                f"{where} tell {len(apart)} of {_count(comparison.tested, 'pair')} apart ({comparison.how()}); "
+                f"the highest, of {_short_name(study, *best)}, {highest}."
+            )
+    return notes
 
 
 # --- 3 and 4. Images ------------------------------------------------------------------------------------------------
@@ -992,7 +1432,7 @@ def _class_name(names: Sequence[str], index: int) -> str:
 
 
 def _tiles(study: _Study, item: tuple[dict, dict], *, one: bool = False) -> list[dict]:
-    """One entry a class: its name and a strip of its images."""
+    """One entry per class: its name and a strip of its images."""
     tensors, header = item
     labels, names = _hard(tensors["labels"]), header.get("classes") or []
     found = []
@@ -1020,7 +1460,7 @@ def _card(study: _Study, item: tuple[dict, dict]) -> dict:
     if classes > SHOWN_CLASSES:
         said.append(f"{SHOWN_CLASSES} of {classes} classes")
     if most > SHOWN_IMAGES:
-        said.append(f"{SHOWN_IMAGES} of {most} images a class")
+        said.append(f"{SHOWN_IMAGES} of {most} images per class")
     if not _blank(header.get("seed")):
         said.append(f"seed {header['seed']}")
     if tensors["labels"].ndim == 2:
@@ -1172,6 +1612,23 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[points == points.groupby([rows[name] for name in CELL], dropna=False).transform("max")]
 
 
+def _line_notes(kinds: dict[str, pd.DataFrame]) -> str:
+    """What each kind of line is, and over how many networks: the test curve is that of one network of each set.
+
+    On a small set testing along the way costs more than training: for one image per class of MNIST, 300 epochs and 5 points, testing four
+    more networks would take 200 000 forward passes, where all their training takes 45 000 (a step counted as three).
+    """
+    said = []
+    for name, rows in kinds.items():
+        if len(rows):
+            counts = rows.groupby([*CELL, "seed"], dropna=False)["model"].nunique(dropna=False)
+            few, many = int(counts.min()), int(counts.max())
+            networks = _count(many, "network") if few == many else f"{few} to {many} networks"
+            said.append(f"{name}, {networks}{'' if rows['ipc'].isna().all() else ' per set'}")
+    text = "; ".join(said)
+    return text[:1].upper() + text[1:] + "." if text else ""
+
+
 def _legend(study: _Study, cells: list[tuple[str, str]]) -> list[dict]:
     pairs = sorted(set(cells), key=lambda c: (_method_rank(c[0]), _rank(INIT_ORDER, c[1])))
     return [{"svg": Markup(figures.swatch(**study.style(*pair))), "label": study.name(*pair)} for pair in pairs]
@@ -1210,7 +1667,7 @@ def _curves(study: _Study) -> list[dict]:
                     percent=True,
                 )
                 if chart:
-                    chart["note"] = "Thick: test; thin: validation." if len(test) and len(other) else ""
+                    chart["note"] = _line_notes({"thick: test": test, "thin: validation": other})
                     charts.append(chart)
                     cells += list(zip(part["method"], part["init"]))
             if charts:
@@ -1240,11 +1697,17 @@ def _curves(study: _Study) -> list[dict]:
                         percent=measure == "accuracy",
                     )
                     if chart:
-                        chart["note"] = "Thick: test; thin: training images." if len(test) and len(train) else ""
+                        chart["note"] = _line_notes(
+                            {"thick: test": test, "thin: training images": train}
+                        )
                         charts.append(chart)
                         cells += list(zip(rows["method"], rows["init"]))
             if charts:
-                title = "Training on the whole set" if ipc is None else f"Training on the sets, {_ipc(ipc)}"
+                title = (
+                    "Training on the full training set"
+                    if ipc is None
+                    else f"Training on the sets, {_ipc(ipc)}"
+                )
                 groups.append({"title": title, "charts": charts, "legend": _legend(study, cells)})
         heats = _class_heat(study, dataset)
         if groups or heats:
@@ -1278,10 +1741,26 @@ def _class_heat(study: _Study, dataset: str) -> list[dict]:
             )
         every = [v for line in lines for v in line["values"]]
         low, high = min(every), max(every)
-        indices = sorted({int(i) for line in lines for i in line["values"].index})
+        indices = sorted(
+            {int(i) for line in lines for i in line["values"].index} | set(range(len(names)))
+        )
         for line in lines:
             line["cells"] = [_heat(line["values"].get(i), low, high) for i in indices]
-        found.append({"network": network, "classes": [_class_name(names, i) for i in indices], "rows": lines})
+        counts = part.groupby([*CELL, "seed"], dropna=False)["model"].nunique(dropna=False)
+        few, many = int(counts.min()), int(counts.max())
+        found.append(
+            {
+                "network": network,
+                "classes": [_class_name(names, i) for i in indices],
+                "rows": lines,
+                "networks": _count(many, "network") if few == many else f"{few} to {many} networks",
+                "untested": [
+                    _class_name(names, i)
+                    for i in indices
+                    if not any(i in line["values"].index for line in lines)
+                ],
+            }
+        )
     return found
 
 
@@ -1372,7 +1851,13 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
         style = (
             study.style(method, init) if method else {"colour": 0, "dash": "dotted" if strategy == "joint" else "solid"}
         )
-        line = {"strategy": title, "meaning": meaning, "memory": memory, "colour": style["colour"]}
+        line = {
+            "strategy": title,
+            "meaning": meaning,
+            "memory": memory,
+            "colour": style["colour"],
+            "count": "",
+        }
         line |= dict.fromkeys(charts, "")
         for measure in charts:
             values = part[part["measure"] == measure]
@@ -1380,6 +1865,15 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
                 final = values[values["stage"] == values["stage"].max()] if values["stage"].notna().any() else values
                 numbers = final["value"].to_numpy()
                 line[measure] = _pm(numbers.mean(), numbers.std(), len(numbers))
+                sets, most = (
+                    final["seed"].nunique(dropna=False),
+                    final.groupby("seed", dropna=False).size().max(),
+                )
+                line["count"] = (
+                    _sets_and_networks(sets, int(most), len(numbers))
+                    if memory
+                    else _count(len(numbers), "network")
+                )
                 staged = values[values["stage"].notna()]
                 if len(staged):
                     made = _curve(staged.assign(stage=staged["stage"] + 1), "stage", f"{title} {memory}", style)
@@ -1412,6 +1906,17 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
                     ],
                 }
             )
+    stages = rows[~rows["strategy"].isin(["afterwards"]) & rows["stage"].notna()]["stage"]
+    tested = set(rows[(rows["measure"] == "accuracy") & rows["group"].notna()]["group"])
+    untested = (
+        [
+            index + 1
+            for index in range(int(stages.max()) + 1 if len(stages) else 0)
+            if index not in tested
+        ]
+        if tested
+        else []
+    )
     words = {
         "overall_accuracy": "Accuracy on all classes, %",
         "average_accuracy": "Mean accuracy of the groups seen so far, %",
@@ -1437,6 +1942,7 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
         "rows": lines,
         "has_course": any(line["course"] for line in lines),
         "has_forgetting": any(line["forgetting"] for line in lines),
+        "untested": ", ".join(str(index) for index in untested),
         "matrices": matrices,
     }
 
@@ -1445,7 +1951,12 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
 
 
 def _cost(study: _Study) -> dict:
-    return {"rules": _cost_rules(study), "sets": _cost_sets(study), "training": _cost_training(study)}
+    return {
+        "rules": _cost_rules(study),
+        "sets": _cost_sets(study),
+        "paid": _paid(study),
+        "training": _cost_training(study),
+    }
 
 
 def _cost_rules(study: _Study) -> list[dict]:
@@ -1480,18 +1991,14 @@ def _cost_rules(study: _Study) -> list[dict]:
 
 
 def _cost_sets(study: _Study) -> list[dict]:
-    groups: dict[tuple, list[dict]] = {}
-    for cost in study.costs:
-        if str(cost.get("rule", "")).startswith("distill") and not _blank(cost.get("seconds")):
-            groups.setdefault(study.key(cost), []).append(cost)
     lines = []
-    for key in sorted(groups, key=lambda k: _cell_order(dict(zip(CELL, k)))):
-        jobs = groups[key]
-        seconds = np.mean([float(job["seconds"]) for job in jobs])
+    for key, jobs in _makings(study).items():
+        made = _making(study, key)
         header = study.headers.get(key, {})
         iterations = _setting(jobs[0].get("settings"), "iterations")
         iterations = header.get("iterations") if iterations is None else iterations
         memory = [float(job["peak_memory_bytes"]) for job in jobs if not _blank(job.get("peak_memory_bytes"))]
+        each = isinstance(iterations, int | float) and iterations
         lines.append(
             {
                 "dataset": _dataset(key[0]),
@@ -1499,8 +2006,12 @@ def _cost_sets(study: _Study) -> list[dict]:
                 "size": _ipc(key[3]),
                 "colour": study.colours.get(key[1], 0),
                 "iterations": "" if iterations is None else iterations,
-                "seconds": _seconds(float(seconds)),
-                "each": f"{seconds / iterations:.3g} s" if isinstance(iterations, int | float) and iterations else "",
+                "jobs": len(jobs),
+                "seconds": _seconds(made["distilling"]),
+                "spread": _seconds(made["spread"]) if len(jobs) > 1 else "",
+                "each": f"{made['distilling'] / iterations:.3g} s" if each else "",
+                "experts": _expert_text(made),
+                "together": "" if made["together"] is None else _seconds(made["together"]),
                 "memory": _bytes(max(memory)) if memory else "",
                 "device": ", ".join(
                     sorted({str(job.get("device_name") or job.get("device") or "") for job in jobs} - {""})
@@ -1510,31 +2021,195 @@ def _cost_sets(study: _Study) -> list[dict]:
     return lines
 
 
-def _spent(study: _Study, dataset: str, network: str, cells: Sequence[tuple] | None) -> dict[str, float | None]:
-    """What training and testing one network took, by the jobs' records: mean ``seconds``, largest ``memory`` (bytes).
+def _makings(study: _Study) -> dict[tuple, list[dict]]:
+    """The records of the jobs that made each cell's sets, one a seed, by cell in the report's order."""
+    groups: dict[tuple, list[dict]] = {}
+    for cost in study.costs:
+        if str(cost.get("rule", "")).startswith("distill") and not _blank(cost.get("seconds")):
+            groups.setdefault(study.key(cost), []).append(cost)
+    return {
+        key: groups[key] for key in sorted(groups, key=lambda k: _cell_order(dict(zip(CELL, k))))
+    }
+
+
+def _making(study: _Study, key: tuple) -> dict | None:
+    """What making a set of a cell took, in seconds; ``None`` where no job tells.
+
+    Returns:
+        ``distilling``: mean over the cell's sets of the whole job, with its deviation ``spread``. ``experts``: the seconds of all
+        expert jobs of the recipe that the sets learned from, by their headers (0: of none; ``None``: not known); ``sharing``:
+        how many sets of the study learned from that recipe on that dataset; ``together``: distilling and the set's share of
+        the experts, equal for each; ``alone``: distilling and all of them, as a set made alone takes.
+    """
+    jobs = _makings(study).get(key)
+    if not jobs:
+        return None
+    seconds = np.array([float(job["seconds"]) for job in jobs])
+    found: dict[str, Any] = {
+        "distilling": float(seconds.mean()),
+        "spread": float(seconds.std()),
+        "experts": 0.0,
+        "sharing": 0,
+    }
+    recipes = {_recipe_name(header) for _, header in study.sets if study.key(header) == key}
+    if recipes - {None}:
+        recipe = recipes.pop() if len(recipes) == 1 else None
+        shards = [
+            float(cost["seconds"])
+            for cost in study.costs
+            if (cost.get("rule"), cost.get("dataset"), cost.get("recipe"))
+            == ("train_experts", key[0], recipe)
+            and not _blank(cost.get("seconds"))
+        ]
+        found["experts"] = sum(shards) if recipe is not None and shards else None
+        found["sharing"] = sum(
+            (header.get("dataset"), _recipe_name(header)) == (key[0], recipe)
+            for _, header in study.sets
+        )
+    known = found["experts"] is not None
+    found["together"] = (
+        found["distilling"] + found["experts"] / max(1, found["sharing"]) if known else None
+    )
+    found["alone"] = found["distilling"] + found["experts"] if known else None
+    return found
+
+
+def _recipe_name(header: dict) -> str | None:
+    """The expert recipe that a set learned from, as its header says."""
+    experts = header.get("experts")
+    return experts.get("recipe") if isinstance(experts, dict) else None
+
+
+def _expert_text(made: dict) -> str:
+    if made["experts"] is None:
+        return "not known"
+    if not made["experts"]:
+        return ""
+    share = made["experts"] / max(1, made["sharing"])
+    return f"{_seconds(share)} (1 of {made['sharing']} of {_seconds(made['experts'])})"
+
+
+def _pays(making: float | None, ours: float | None, full: float | None) -> int | str | None:
+    """After how many trainings on a set, instead of on the full training set, making it has paid: an integer, ``never`` where a training on
+    it is no faster, ``None`` where a time is not known."""
+    if making is None or not ours or not full:
+        return None
+    return max(1, math.ceil(making / (full - ours))) if ours < full else "never"
+
+
+def _pays_text(pays: int | str | None) -> str:
+    if pays is None or pays == "never":
+        return pays or ""
+    return f"{pays:,}".replace(",", " ")
+
+
+def _paid(study: _Study) -> list[dict]:
+    """For each cell and network the number of trainings after which making the set has paid, with the experts shared and not."""
+    blocks = []
+    for dataset in study.datasets:
+        networks = [
+            name
+            for name in study.networks(dataset)
+            if _spent(study, dataset, name, None)["seconds"]
+        ]
+        lines = []
+        for key in _makings(study):
+            if key[0] != dataset or not networks:
+                continue
+            made, cells = _making(study, key), []
+            for network in networks:
+                full = _spent(study, dataset, network, None)["seconds"]
+                ours = _spent(study, dataset, network, [key[1:]])["seconds"]
+                together, alone = (_pays(made[name], ours, full) for name in ("together", "alone"))
+                cells.append(
+                    {
+                        "text": _pays_text(together),
+                        "alone": _pays_text(alone) if alone != together else "",
+                        "times": f"{_seconds(ours)} instead of {_seconds(full)}" if ours else "",
+                    }
+                )
+            lines.append(
+                {
+                    "label": study.name(key[1], key[2]),
+                    "size": _ipc(key[3]),
+                    "colour": study.colours.get(key[1], 0),
+                    "together": "" if made["together"] is None else _seconds(made["together"]),
+                    "alone": _seconds(made["alone"]) if made["alone"] != made["together"] else "",
+                    "cells": cells,
+                }
+            )
+        if lines:
+            blocks.append({"dataset": _dataset(dataset), "networks": networks, "rows": lines})
+    return blocks
+
+
+def _paid_fact(
+    study: _Study, dataset: str, network: str, method: str, init: str, ipc: float
+) -> str:
+    key = (dataset, method, init, int(ipc))
+    made = _making(study, key)
+    if made is None:
+        return ""
+    took = f"making it took {_seconds(made['distilling'])}"
+    if made["experts"] is None:
+        return f"{took}, without its experts, whose time is not known"
+    if made["experts"]:
+        took += (
+            f" and {_seconds(made['together'] - made['distilling'])} as its share of the experts"
+        )
+    times = [_spent(study, dataset, network, cells)["seconds"] for cells in ([key[1:]], None)]
+    pays = _pays(made["together"], *times)
+    if pays is None:
+        return took
+    if pays == "never":
+        return f"{took}, which never pays in time: a training on it is no faster"
+    alone = _pays(made["alone"], *times)
+    if_alone = f"; {_pays_text(alone)} if the experts served it alone" if alone != pays else ""
+    return f"{took}, which has paid after {_count(pays, 'training')}{if_alone}"
+
+
+def _spent(
+    study: _Study, dataset: str, network: str, cells: Sequence[tuple] | None
+) -> dict[str, Any]:
+    """What training and testing one network took, by the jobs' records: mean ``seconds`` over so many ``networks``, largest ``memory`` (bytes).
 
     Args:
-        cells: (method, init, ipc) of the sets; ``None`` for the whole set.
+        cells: (method, init, ipc) of the sets; ``None`` for the full training set.
     """
     rule = "train_vanilla" if cells is None else "evaluate_synthetic"
-    seconds, memory = [], []
+    seconds, memory, networks = [], [], 0
     for cost in study.costs:
         if (cost.get("rule"), cost.get("dataset"), cost.get("network")) != (rule, dataset, network):
             continue
         if cells is not None and study.key(cost)[1:] not in cells:
             continue
         if not _blank(cost.get("seconds")):
-            seconds.append(float(cost["seconds"]) / (_setting(cost.get("settings"), "models") or 1))
+            models = int((cost.get("settings") or {}).get("models") or 1)
+            seconds.append(float(cost["seconds"]) / models)
+            networks += models
         if not _blank(cost.get("peak_memory_bytes")):
             memory.append(float(cost["peak_memory_bytes"]))
-    return {"seconds": float(np.mean(seconds)) if seconds else None, "memory": max(memory, default=None)}
+    return {
+        "seconds": float(np.mean(seconds)) if seconds else None,
+        "memory": max(memory, default=None),
+        "networks": networks,
+    }
 
 
-def _spent_texts(ours: dict[str, float | None], whole: dict[str, float | None] | None) -> dict[str, str]:
-    texts = {"seconds": _seconds(ours["seconds"]), "memory": _bytes(ours["memory"])}
+def _one_to(ratio: float) -> str:
+    """How much a set takes to how much the full training set takes, the smaller as 1."""
+    return f"1 : {_times(ratio)}" if ratio >= 1 else f"{_times(1 / ratio)} : 1"
+
+
+def _spent_texts(ours: dict[str, Any], whole: dict[str, Any] | None) -> dict[str, str]:
+    texts = {
+        "seconds": _seconds(ours["seconds"]),
+        "memory": _bytes(ours["memory"]),
+        "networks": ours["networks"] or "",
+    }
     for name in ("seconds", "memory"):
         theirs = None if whole is None else whole[name]
-        texts[f"{name}_ratio"] = f"1 : {_times(theirs / ours[name])}" if theirs and ours[name] else ""
+        texts[f"{name}_ratio"] = _one_to(theirs / ours[name]) if theirs and ours[name] else ""
     return texts
 
 
@@ -1573,8 +2248,7 @@ def _cost_training(study: _Study) -> list[dict]:
                         "parameters": _si(mean("parameters"), ""),
                         "seen": "" if seen is None else f"{seen:,.0f}".replace(",", " "),
                         "flops": _si(flops, "FLOP"),
-                        "ratio": f"1 : {_times(base / flops)}" if base and flops else "",
-                        "share": f"{100 * flops / base:.2g} %" if base and flops else "",
+                        "ratio": _one_to(base / flops) if base and flops else "",
                         **_spent_texts(_spent(study, dataset, network, [(m, i, int(ipc)) for m, i in cells]), spent_whole),
                     }
                 )
@@ -1584,13 +2258,12 @@ def _cost_training(study: _Study) -> list[dict]:
                     {
                         "dataset": _dataset(dataset),
                         "network": network,
-                        "what": "the whole set",
+                        "what": "the full training set",
                         "macs": _si(mean("macs_per_image"), ""),
                         "parameters": _si(mean("parameters"), ""),
                         "seen": "" if seen is None else f"{seen:,.0f}".replace(",", " "),
                         "flops": _si(base, "FLOP"),
                         "ratio": "1 : 1",
-                        "share": "100 %",
                         **_spent_texts(spent_whole, None),
                     }
                 )
@@ -1738,6 +2411,7 @@ def build(
     view = {
         "title": str(study.config.get("study") or "Dataset distillation: a study"),
         "missing": missing,
+        "significant": SIGNIFICANT,
         "glance": _glance(study),
         "headlines": _headlines(study),
         "accuracy": accuracy,

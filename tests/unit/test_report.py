@@ -468,15 +468,21 @@ def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
     rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("dc", "noise", above(1, -3, 2)) + rows_of("random", "real", LEVEL)
     rows += rows_of("herding", "real", {0: [0.6]}) + rows_of("whole", "", {None: [0.99]})
     lines, text = section(study, tmp_path, "pairs", rows[::-1])
-    assert lines[0].startswith("set against points 95 % interval") and lines[1] == "1 image a class"
-    # Deviation 1 point over 3 sets, t of 2 degrees of freedom 4.3027: 8 ± 2.48.
-    assert "DC, real images Random +8.00 +5.52 to +10.48 better 3 × 2" in lines
-    # 6, 11, 7: deviation 2.646, reach 4.3027 x 2.646 / 1.732 = 6.57.
-    assert "DC, real images DC, Gaussian noise +8.00 +1.43 to +14.57 better 3 × 2" in lines
+    assert lines[0].startswith("set against points 95 % interval p (Holm) verdict")
+    # Herding has one network of one set: with it nothing can be tested, and three pairs are left.
+    assert lines[1] == "1 image per class, p by Holm for 3 pairs"
+    # Deviation 1 point over 3 sets, t of 2 degrees of freedom 4.3027: 8 ± 2.48. t 13.86, p 1 − t / √(t² + 2) = 0.0052, times 3.
+    assert "DC, real images Random +8.00 +5.52 to +10.48 0.016 significantly better 3 × 2" in lines
+    # 6, 11, 7: deviation 2.646, reach 4.3027 x 2.646 / 1.732 = 6.57. p 0.0346, times 2: the interval alone would call it shown.
+    assert (
+        "DC, real images DC, Gaussian noise +8.00 +1.43 to +14.57 0.069 not significant 3 × 2"
+        in lines
+    )
     # 1, −3, 2: mean 0, the same deviation.
-    assert "DC, Gaussian noise Random +0.00 −6.57 to +6.57 no difference shown 3 × 2" in lines
-    # Herding has one network of one set: the others of DC have no partner.
-    assert "DC, real images Herding −3.00 – one network: nothing shown 1 × 1 5 without a partner left out" in lines
+    assert "DC, Gaussian noise Random +0.00 −6.57 to +6.57 1.00 not significant 3 × 2" in lines
+    # The others of DC have no partner.
+    untested = "– – one pair of networks: not tested 1 × 1 5 without a partner left out"
+    assert f"DC, real images Herding −3.00 {untested}" in lines
     assert len(lines) == 2 + 4, "each pair once, and the whole set in none"
     assert "Whole" not in text and not re.search(r"\b(nan|inf)\b", text)
 
@@ -486,13 +492,22 @@ def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, 
     rows = rows_of("dc", "real", {0: [0.42, 0.45, 0.45]}) + rows_of("mtt", "real", one) + rows_of("random", "real", {0: [0.48, 0.50, 0.56]})
     lines, _ = section(study, tmp_path, "pairs", rows)
     # Differences 8, 7, 9: deviation 1, t of 2 degrees of freedom 4.3027, reach 2.48.
-    assert "MTT, real images DC, real images +8.00 +5.52 to +10.48 better 1 × 3 of this one set only" in lines
+    assert (
+        "MTT, real images DC, real images +8.00 +5.52 to +10.48 0.016 significantly better 1 × 3 of this one set only"
+        in lines
+    )
     # Differences −6, −5, −11: deviation 3.215, reach 7.99: not shown; without the third network −6, −5 would be worse yet.
-    assert "DC, real images Random −7.33 −15.32 to +0.65 no difference shown 1 × 3 of this one set only" in lines
+    assert (
+        "DC, real images Random −7.33 −15.32 to +0.65 0.12 not significant 1 × 3 of this one set only"
+        in lines
+    )
     rows = rows_of("dc", "real", {0: [0.42, 0.45, 0.44]}) + rows_of("mtt", "real", one) + rows_of("random", "real", {0: [0.48, 0.50, 0.50]})
     lines, _ = section(study, tmp_path, "pairs", rows)
-    # −6, −5, −6: deviation 0.577, reach 1.43.
-    assert "DC, real images Random −5.67 −7.10 to −4.23 worse 1 × 3 of this one set only" in lines
+    # −6, −5, −6: deviation 0.577, reach 1.43. t 17, p 0.0034, times 3.
+    assert (
+        "DC, real images Random −5.67 −7.10 to −4.23 0.010 significantly worse 1 × 3 of this one set only"
+        in lines
+    )
 
 
 @pytest.mark.parametrize(("epochs", "said"), [(300, False), (1000, True)])
@@ -514,6 +529,15 @@ def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp
     lines, _ = section(study, tmp_path, "accuracy", rows)
     assert any("2 sets, 3 networks" in line for line in lines)
     assert "n sets × networks" in lines[0]
+
+
+def test_a_difference_is_one_number_wherever_the_page_has_it(study, tmp_path):
+    """Two networks of DC have no partner in random images: no table counts them for the difference."""
+    rows = rows_of("dc", "real", {0: [0.60, 0.70, 0.10, 0.10]}) + rows_of("random", "real", {0: [0.50, 0.55]})
+    lines, _ = section(study, tmp_path, "accuracy", rows)
+    assert any(line.startswith("DC real images") and "+12.50" in line for line in lines)
+    lines, _ = section(study, tmp_path, "pairs", rows)
+    assert any("+12.50" in line or "−12.50" in line for line in lines)
 
 
 def test_nothing_in_common_is_compared_nowhere(study, tmp_path):
@@ -554,10 +578,53 @@ def test_without_the_whole_set_there_is_no_label_robust_score(study, tmp_path):
     assert "there is no label-robust score" in text and "Augmentation:" not in text
 
 
-def test_one_set_s_score_has_no_spread(study, tmp_path):
+def test_one_set_s_score_carries_the_spread_of_its_networks(study, tmp_path):
     one = {measure: {0: values[0]} for measure, values in ROBUST.items()}
-    lines, _ = section(study, tmp_path, "robustness", robust_rows("dc", "real", one) + rows_of("whole", "", {None: [0.9]}))
-    assert lines[1] == "DC, real images 1 20.97 +20.00 −50.00 24.82 +10.00 −20.00 1 × 2"
+    lines, text = section(
+        study,
+        tmp_path,
+        "robustness",
+        robust_rows("dc", "real", one) + rows_of("whole", "", {None: [0.9]}),
+    )
+    # Its networks alone: α 0.1 − 0.3 = −0.2: 19.182; α 0.1 − 0.2 = −0.1: 22.845. Of the other score both are equal.
+    assert (
+        lines[1] == "DC, real images 1 20.97 ± 1.83 +20.00 −50.00 24.82 ± 0.00 +10.00 −20.00 1 × 2"
+    )
+    assert (
+        "with a single set over its networks, and of that set only" in text and "tell" not in text
+    ), "one set is told apart from none"
+    assert "Full training set: 90.0 % (one network)." in text
+
+
+def robust_cells(step, networks=4):
+    """Three cells whose networks differ far more than the cells, of which each is above the last by ``step``."""
+    rows = rows_of("whole", "", {None: [0.95]})
+    for number, (method, init) in enumerate((("dc", "real"), ("dc", "noise"), ("mtt", "real"))):
+        own = [0.4 + 0.05 * m + number * (step + 0.001 * (m % 2)) for m in range(networks)]
+        values = {name: {0: [0.4] * networks if "random" in name else own} for name in ROBUST}
+        rows += robust_rows(method, init, values)
+    return rows
+
+
+def test_robust_scores_that_cannot_tell_the_sets_apart_are_said_to(study, tmp_path):
+    _, text = section(study, tmp_path, "robustness", robust_cells(0.0001))
+    how = "paired t over the networks of one set each, Holm for 3 pairs"
+    for kind in ("label", "augmentation"):
+        assert (
+            f"At 1 image per class the {kind}-robust scores cannot tell the sets apart: none of 3 pairs differs significantly ({how})."
+            in text
+        )
+    _, text = section(study, tmp_path, "robustness", robust_cells(0.05))
+    best = "the highest, of MTT from real images, is significantly above all others."
+    assert (
+        f"At 1 image per class the label-robust scores tell 3 of 3 pairs apart ({how}); {best}"
+        in text
+    )
+    _, text = section(study, tmp_path, "robustness", robust_cells(0.05, networks=1))
+    assert (
+        "At 1 image per class the label-robust scores are of one network each: they have no spread, and nothing tells the sets apart."
+        in text
+    )
 
 
 def test_headlines_say_how_many_sets_and_networks(page):
@@ -581,7 +648,7 @@ def test_unconfirmed_figures_are_marked(page):
 
 def test_few_experts_and_iterations_are_told(study, page, tmp_path):
     assert (
-        "MTT at 1 and 10 images a class ran with 6 experts and 100 iterations; published: 100 experts and 5000 iterations."
+        "MTT at 1 and 10 images per class ran with 6 experts and 100 iterations; published: 100 experts and 5000 iterations."
         in text_of(page)
     )
 
@@ -607,7 +674,7 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
         titles={"tesla": "TESLA", "bold": "Bold"},
     )
     told = report._expert_notes(study, "MNIST")
-    less = "at 1 image a class ran with 3 experts and 100 iterations; published: 100 experts and 5000 iterations."
+    less = "at 1 image per class ran with 3 experts and 100 iterations; published: 100 experts and 5000 iterations."
     assert told == [f"TESLA {less}", f"Bold {less}"]
 
 
@@ -621,14 +688,391 @@ def test_a_student_that_ends_farther_away_than_it_began_is_told(study, tmp_path)
     # Of 20 iterations the last two count.
     rows = run("mtt", "real", [4.0] * 18 + [1.0, 1.5]) + run("mtt", "noise", [4.0] * 18 + [1.0, 0.5]) + run("dc", "real", [9.0] * 20, learned=False)
     _, text = section(study, tmp_path, "accuracy", rows)
-    assert "MTT, real images, 1 image a class: the matching loss ended at 1.25. Above 1 the student ends farther" in text
+    assert (
+        "MTT, real images, 1 image per class: the matching loss ended at 1.25. Above 1 the student ends farther"
+        in text
+    )
     assert text.count("the matching loss ended at") == 1
 
 
 def test_flops_ratio(page):
     # 60000 images for 20 epochs against 10 images for 300.
     assert "1 : 400" in text_of(page)
-    assert "with 400 times fewer training FLOPs" in text_of(page)
+    assert "takes 400 times fewer FLOPs (" in text_of(page)
+
+
+# ---- only what is so --------------------------------------------------------------------------------------------------------------------
+
+
+def headline(study, path, rows, **changes):
+    """What the page says first of the dataset, and the whole page's text."""
+    metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    page = built(
+        study, path / "r.html", metrics=metrics, sets=[], evolutions=[], **{"costs": [], **changes}
+    )
+    outline(page)
+    assert not re.search(r"\b(nan|None|inf)\b", text_of(page))
+    first = page[page.index('<section class="finding') :]
+    return text_of(first[: first.index("</section>")]), text_of(page)
+
+
+def curve_of(test, train, model=0):
+    """The curve of a network on the full training set, {epoch: accuracy}, and its accuracy at the end."""
+    common = rows_of("whole", "", {None: [test[max(test)]]})[0] | {"model": model}
+    curves = (("test", test), ("train", {max(test): train}))
+    return [common] + [
+        {**common, "split": split, "epoch": e, "value": v}
+        for split, found in curves
+        for e, v in found.items()
+    ]
+
+
+CUT_OFF = {2: 0.70, 4: 0.85, 5: 0.88, 6: 0.90, 8: 0.906, 10: 0.91}
+SETTLED = {2: 0.90, 5: 0.91, 8: 0.91, 10: 0.91}
+THREE = [[0.80, 0.82, 0.81], [0.79, 0.83, 0.80], [0.60, 0.63, 0.61]]
+
+
+def three(*names):
+    return [
+        row
+        for (method, init), values in zip(names, THREE, strict=True)
+        for row in rows_of(method, init, {0: values})
+    ]
+
+
+SETS = three(("dc", "real"), ("dc", "noise"), ("random", "real"))
+
+
+def test_a_share_of_the_full_training_set_stands_beside_its_accuracy_and_count(study, tmp_path):
+    first, page = headline(study, tmp_path, SETS + curve_of(SETTLED, 0.97))
+    assert "89.0 % of the 91.0 % (one network) that the full training set reaches" in first
+    assert "Full training set: 91.0 % one network, so that its spread is not known" in first
+    assert "still improving" not in page and "see the note" not in page
+    second = [{**row, "model": 1, "value": 0.93} for row in curve_of(SETTLED, 0.97)[:1]]
+    first, _ = headline(study, tmp_path, SETS + curve_of(SETTLED, 0.97) + second)
+    assert "of the 92.0 ± 1.0 % (2 networks) that the full training set reaches" in first
+
+
+def test_a_network_trained_too_little_on_the_full_training_set_is_no_measure(study, tmp_path):
+    first, page = headline(study, tmp_path, SETS + curve_of(CUT_OFF, 0.95))
+    told = (
+        "ConvNet on the full training set was still improving when its training ended: its test accuracy was 88.0 % after epoch 5 and "
+        "90.8 % over the last quarter of 10 epochs (one network). It would reach more, so every share of it is too high."
+    )
+    assert told in first and "that the full training set reaches" not in first
+    # The table still has the share, and the reason beside it.
+    assert page.count(told) == 2 and "% of full training set see the note" in page
+    first, _ = headline(study, tmp_path, SETS + curve_of(CUT_OFF, 0.995))
+    assert "that the full training set reaches" in first, (
+        "what fits its training images has converged"
+    )
+    first, _ = headline(study, tmp_path, SETS + rows_of("whole", "", {None: [0.91]}))
+    assert (
+        "had converged is not known" in first and "that the full training set reaches" not in first
+    )
+
+
+def test_a_set_that_beats_the_full_training_set_is_no_share_of_it(study, tmp_path):
+    first, page = headline(
+        study, tmp_path, SETS + curve_of({2: 0.78, 5: 0.80, 8: 0.80, 10: 0.80}, 0.97)
+    )
+    told = "DC, real images, 1 image per class and 1 other set reached more than ConvNet on the full training set (81.0 % against 80.0 %)"
+    assert (
+        told in first
+        and "that the full training set reaches" not in first
+        and "% of full training set see the note" in page
+    )
+    first, _ = headline(study, tmp_path, SETS + curve_of(SETTLED, 0.97))
+    assert "reached more than" not in first
+
+
+def test_the_best_is_said_to_be_the_best_of_so_many_and_of_which_it_is_not_shown_to_be(
+    study, tmp_path
+):
+    first, _ = headline(study, tmp_path, SETS)
+    how = "(paired t over the networks of one set each, Holm for 3 pairs)"
+    counts = "mean ± standard deviation over 1 set, 3 networks"
+    said = f"best of 2 by test accuracy; not significantly better than DC from Gaussian noise {how}"
+    assert f"DC from real images at 1 image per class: 81.0 ± 0.8 % {counts} {said}" in first
+    # 20, 19, 20: mean 19.67, deviation 0.577, reach 1.43.
+    assert (
+        "19.7 points above random images of the same size (95 % interval +18.2 to +21.1, 3 pairs of networks, 1 set)"
+        in first
+    )
+    clear = three(("dc", "real"), ("random", "real"), ("dc", "noise"))[:3] + SETS[6:]
+    first, _ = headline(study, tmp_path, clear)
+    assert "significantly better than Random (paired t" in first and "best of" not in first
+    # A coreset that is above the best distilled set is no less worth a word.
+    worse = three(("random", "real"), ("herding", "real"), ("dc", "real"))
+    first, _ = headline(study, tmp_path, worse)
+    assert "significantly worse than" in first and "points below random images" in first
+
+
+def test_cells_with_one_network_each_have_no_spread_and_are_tested_against_nothing(study, tmp_path):
+    cells = (
+        ("dc", "real", 0.8),
+        ("mtt", "real", 0.7),
+        ("dc", "noise", 0.6),
+        ("random", "real", 0.5),
+    )
+    rows = [row for method, init, value in cells for row in rows_of(method, init, {0: [value]})]
+    first, page = headline(study, tmp_path, rows + curve_of(SETTLED, 0.97))
+    said = "best of 3 by test accuracy; not tested against any other, since one pair of networks shows no spread"
+    assert f"DC from real images at 1 image per class: 80.0 % one set, one network {said}" in first
+    assert "30.0 points above random images of the same size (one pair of networks)" in first
+    assert (
+        "Holm for" not in page and "significantly better than" not in first and "±" not in first
+    )
+
+
+def training_rows(method, init, flops):
+    row = rows_of(method, init, {0 if method != "whole" else None: [0.0]})[0]
+    row |= {"split": "", "selection": ""}
+    return [
+        {**row, "measure": "training_flops", "value": flops},
+        {**row, "measure": "macs_per_image", "value": 1e6},
+    ]
+
+
+def job(rule, seconds, method="dc", **more):
+    cell = (
+        {"method": "whole"}
+        if rule == "train_vanilla"
+        else {"method": method, "init": "real", "ipc": 1, "seed": 0}
+    )
+    return {
+        "rule": rule,
+        "dataset": "MNIST",
+        "network": "ConvNet",
+        "seconds": seconds,
+        "settings": {"models": 2, "iterations": 100},
+        **cell,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("flops", "seconds", "said"),
+    [
+        (
+            1e9,
+            4,
+            "takes 40 times fewer FLOPs (1 GFLOP instead of 40 GFLOP) and 5.0 times less time "
+            "(2.0 s instead of 10 s a network; mean of 2 networks and of 2, tests included)",
+        ),
+        (
+            80e9,
+            60,
+            "takes 2.0 times more FLOPs (80 GFLOP instead of 40 GFLOP) and 3.0 times more time (30 s instead of 10 s a network; ",
+        ),
+        (
+            1e9,
+            60,
+            "takes 40 times fewer FLOPs (1 GFLOP instead of 40 GFLOP) and 3.0 times more time (30 s instead of 10 s",
+        ),
+        (
+            40e9,
+            20,
+            "takes as many FLOPs (40 GFLOP instead of 40 GFLOP) and as much time (10 s instead of 10 s a network",
+        ),
+    ],
+)
+def test_what_training_takes_is_said_whichever_way_it_falls_beside_the_measured_time(
+    study, tmp_path, flops, seconds, said
+):
+    rows = (
+        SETS
+        + curve_of(SETTLED, 0.97)
+        + training_rows("dc", "real", flops)
+        + training_rows("whole", "", 40e9)
+    )
+    jobs = [job("evaluate_synthetic", seconds), job("train_vanilla", 20)]
+    first, _ = headline(study, tmp_path, rows, costs=jobs)
+    assert f"training on it {said}" in first
+    _, cost = section(study, tmp_path, "cost", rows, costs=jobs)
+    ratio = {1e9: "1 : 40", 80e9: "2.0 : 1", 40e9: "1 : 1.0"}[flops]
+    assert ratio in cost and "nan" not in cost
+    first, _ = headline(study, tmp_path, rows)
+    assert "a time that was not measured" in first
+
+
+def learned_from(study, path, sets):
+    """Sets, {(method, seed): name of the expert recipe or None}."""
+    found = []
+    for number, ((method, seed), recipe) in enumerate(sets.items()):
+        own = {
+            **header("MNIST", method, "real", 1, seed),
+            "experts": recipe and {"recipe": recipe, "number": 2},
+        }
+        found.append(path / f"own{number}.safetensors")
+        SyntheticSet(torch.zeros(10, 1, 28, 28), torch.arange(10), None, own).save(found[-1])
+    return found
+
+
+def test_making_a_set_includes_its_share_of_the_experts_and_says_when_it_has_paid(study, tmp_path):
+    rows = [
+        row
+        for method in ("mtt", "tesla", "dc")
+        for row in rows_of(method, "real", {0: THREE[0], 1: THREE[1]})
+    ]
+    jobs = [
+        job("distill", 100.0, "mtt", seed=0),
+        job("distill", 140.0, "mtt", seed=1),
+        job("distill", 60.0, "tesla"),
+        job("distill", 30.0, "dc"),
+    ]
+    experts = {"rule": "train_experts", "dataset": "MNIST", "network": "ConvNet"}
+    jobs += [
+        {**experts, "recipe": "default", "seconds": 200.0},
+        {**experts, "recipe": "default", "seconds": 160.0},
+    ]
+    jobs += [
+        {**experts, "recipe": "few", "seconds": 1000.0},
+        {**experts, "dataset": "CIFAR10", "recipe": "default", "seconds": 5000.0},
+    ]
+    # Two networks a job: 4 s, 4 s, 11 s and on the full training set 10 s each.
+    jobs += [
+        job("evaluate_synthetic", seconds, method)
+        for method, seconds in (("mtt", 8), ("tesla", 8), ("dc", 22))
+    ] + [job("train_vanilla", 20)]
+    sets = learned_from(
+        study,
+        tmp_path,
+        {("mtt", 0): "default", ("mtt", 1): "default", ("tesla", 0): "default", ("dc", 0): None},
+    )
+    metrics = pd.DataFrame(rows + curve_of(SETTLED, 0.97)).reindex(columns=list(COLUMNS))
+    page = text_of(
+        built(study, tmp_path / "r.html", metrics=metrics, sets=sets, evolutions=[], costs=jobs)
+    )
+    # 360 s of experts for three sets; of MTT (100 + 140) / 2 = 120, with 120 of experts 240, in all 480; it saves 6 s a training.
+    assert (
+        "MTT, real images MNIST 1 image per class 100 2 min ± 20 s 2 1.2 s 2 min (1 of 3 of 6 min) 4 min"
+        in page
+    )
+    assert (
+        "MTT, real images 1 image per class 4 min 8 min with all experts 40 80 with all experts 4.0 s instead of 10 s"
+        in page
+    )
+    assert (
+        "TESLA, real images 1 image per class 3 min 7 min with all experts 30 70 with all experts 4.0 s instead of 10 s"
+        in page
+    )
+    assert "DC, real images 1 image per class 30 s never 11 s instead of 10 s" in page
+    first, _ = page.split("Full training set:", 1)
+    assert (
+        "making it took 30 s, which never pays in time: a training on it is no faster" in first
+        or "as its share of the experts" in first
+    )
+    # Without a record of the experts their time is not known, and nothing is said to have paid.
+    alone = [cost for cost in jobs if cost["rule"] != "train_experts"]
+    page = text_of(
+        built(study, tmp_path / "r.html", metrics=metrics, sets=sets, evolutions=[], costs=alone)
+    )
+    assert (
+        "MTT, real images 1 image per class not known – 4.0 s instead of 10 s" in page
+        and "never" in page
+    )
+
+
+UNKNOWN = [(None, 4, 10, None), (60, None, 10, None), (60, 4, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("making", "ours", "full", "after"),
+    [
+        (60, 4, 10, 10),
+        (61, 4, 10, 11),
+        (0.1, 4, 10, 1),
+        (60, 10, 10, "never"),
+        (60, 11, 10, "never"),
+        *UNKNOWN,
+    ],
+)
+def test_a_set_has_paid_once_the_time_saved_exceeds_its_making(making, ours, full, after):
+    assert report._pays(making, ours, full) == after
+
+
+def test_curves_say_of_how_many_networks_they_are(study, page, tmp_path):
+    rows = SETS + [
+        {**row, "epoch": e, "split": split}
+        for row in SETS
+        for e in (1, 2)
+        for split in ("train", "test")
+        if split == "train" or row["model"] == 0
+    ]
+    _, text = section(study, tmp_path, "curves", rows + curve_of(SETTLED, 0.97))
+    assert "Thick: test, 1 network per set; thin: training images, 3 networks per set." in text
+    assert "Thick: test, 1 network; thin: training images, 1 network." in text
+    assert "Thick: test, 2 networks per set; thin: validation, 2 networks per set." in text_of(
+        page
+    ), "snapshots"
+
+
+def test_a_selection_that_chose_the_final_images_is_said_to_hold_them(study, tmp_path):
+    rows = rows_of("dc", "real", {0: [0.8, 0.8, 0.7]}) + rows_of(
+        "random", "real", {0: [0.5, 0.5, 0.5]}
+    )
+
+    def chosen(at):
+        row = {**rows[0], "selection": "snapshot", "value": 0.8}
+        snapshots = [
+            {**row, "split": s, "iteration": i}
+            for i in (0, 50, 100)
+            for s in ("validation", "test")
+        ]
+        return [*snapshots, {**rows[0], "selection": "best_validation", "iteration": at}]
+
+    _, text = section(study, tmp_path, "accuracy", rows + chosen(100))
+    assert "n 1 × 1 the final images" in text or "80.00 the final images" in text
+    _, text = section(study, tmp_path, "accuracy", rows + chosen(50))
+    assert "80.00 the final images" not in text and "n 1 × 1 the final images" not in text
+
+
+# ---- without test images ----------------------------------------------------------------------------------------------------------------
+
+
+def test_classes_and_groups_without_test_images_are_named_and_nothing_is_nan(
+    study, tmp_path, monkeypatch
+):
+    labels = torch.tensor([0, 1, 2, 4, 5, 6, 8, 9])
+    tested = {"test_labels": labels, "test_images": labels}
+    learned = {"labels": torch.arange(10), "images": torch.zeros(10, 1, 28, 28, dtype=torch.uint8)}
+    dataset = SimpleNamespace(name="MNIST", classes=STATISTICS["MNIST"][2], **tested, **learned)
+    monkeypatch.setattr(report, "_read_data", lambda paths: {"MNIST": dataset})
+    whole = {"measure": "class_accuracy", "value": 0.5}
+    by_class = [{**row, **whole, "class": c} for row in SETS for c in labels.tolist()]
+    # As an earlier version wrote a class without test images.
+    by_class += [{**SETS[0], "class": 3, "measure": "class_accuracy", "value": float("nan")}]
+    common = {
+        "rule": "continual",
+        "dataset": "MNIST",
+        "network": "ConvNet",
+        "strategy": "finetune",
+        "split": "test",
+        "model": 0,
+    }
+    stages = [{**common, "stage": stage, "value": 0.5} for stage in (0, 1, 2)]
+    learned = [
+        {**row, "measure": name}
+        for row in stages
+        for name in ("overall_accuracy", "average_accuracy")
+    ]
+    learned += [
+        {**row, "group": group, "measure": "accuracy"} for row in stages for group in (0, 2)
+    ]
+    _, page = headline(study, tmp_path, SETS + by_class + learned)
+    assert (
+        "There is no test image of the classes 3, 7: every accuracy is over the 8 other classes of 10."
+        in page
+    )
+    assert "Without test images, so that nothing is measured: 3, 7." in page
+    assert "Without test images, so that it counts in no mean: group 2." in page
+    assert "1 network" in page[page.index("Continual learning Classes") :]
+
+
+def test_rows_without_a_number_are_left_out(study, tmp_path):
+    first, page = headline(study, tmp_path, [*SETS, {**SETS[0], "model": 9, "value": float("nan")}])
+    assert "over 1 set, 3 networks" in first and not re.search(r"\bnan\b", page)
 
 
 def test_page_fetches_nothing(page):
