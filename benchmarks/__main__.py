@@ -5,13 +5,15 @@
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
+import signal
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from benchmarks.cases import KINDS, Case, flops, grid
 from benchmarks.process import EndedError, Process, run_peak
 from distillery import device
 from distillery.device import Compute
+from distillery.files import write_text
 from distillery.run import meter
 
 # How far the first gradients may differ: relative, and where the library computes in low precision, one minus the cosine.
@@ -221,6 +224,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "quick": options.quick, "machine": machine(options), "cases": []}
     print(present.heading(record["machine"]))
     table = present.Table(peers=bool(options.peers))
+    status = 0
+    try:
+        with _stopped_by_a_signal():
+            _measure_cases(options, limits, record, table, started)
+    except KeyboardInterrupt as stop:
+        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        record["stopped_after"] = f"{len(record['cases'])} of {len(options.cases)} cases"
+        print(f"stopped after {record['stopped_after']}", flush=True)
+        if not record["cases"]:
+            return status
+    record["memory_growth"] = present.growth(record["cases"])
+    record["seconds"] = time.perf_counter() - started
+    if not options.profile:
+        print(present.footing(record))
+    _write(record, options.output)
+    present.plot(record, options.output / "bench.png")
+    print(f"written: {options.output / 'bench.json'}, {options.output / 'bench.png'} ({record['seconds']:.0f} s)")
+    failed = [entry["name"] for entry in record["cases"] for result in entry["sides"].values() if re.match("not timed|failed", result.get("skipped") or "")]
+    return status or (1 if failed else 0)
+
+
+@contextlib.contextmanager
+def _stopped_by_a_signal() -> Iterator[None]:
+    """Within the block SIGTERM ends it as Ctrl-C does: with ``KeyboardInterrupt``, which has the signal's number."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write(record: dict[str, Any], folder: Path) -> None:
+    write_text(folder / "bench.json", json.dumps(record, indent=1) + "\n")
+
+
+def _measure_cases(options: argparse.Namespace, limits: Limits, record: dict[str, Any], table: present.Table, started: float) -> None:
+    """Measure case after case; each is printed, and on the disk, before the next begins."""
     full_unrolling: dict[int, list[dict[str, Any]]] = {}
     for case in options.cases:
         orders = {side: _order(side, case, options) for side in _sides(case, options)}
@@ -234,16 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record["cases"].append(entry)
         profile = results["ours"].pop("profile", None)
         print(f"\n{case.name}: one step of ours\n{profile}" if options.profile else table.row(entry, record["machine"]), flush=True)
-    record["memory_growth"] = present.growth(record["cases"])
-    record["seconds"] = time.perf_counter() - started
-    if not options.profile:
-        print(present.footing(record))
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "bench.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    present.plot(record, options.output / "bench.png")
-    print(f"written: {options.output / 'bench.json'}, {options.output / 'bench.png'} ({record['seconds']:.0f} s)")
-    failed = [entry["name"] for entry in record["cases"] for result in entry["sides"].values() if re.match("not timed|failed", result.get("skipped") or "")]
-    return 1 if failed else 0
+        record["seconds"] = time.perf_counter() - started
+        _write(record, options.output)
 
 
 def _sides(case: Case, options: argparse.Namespace) -> list[str]:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -139,6 +141,26 @@ def test_the_command_runs_and_writes_its_results(tmp_path):
             assert entry["sides"][side]["seconds"] > 0 and entry["sides"][side]["peak_bytes"] > 0
         assert entry["sides"]["textbook"]["disagreement"]["relative"] < command.TOLERANCE
     assert (tmp_path / "out" / "bench.png").stat().st_size > 0
+
+
+def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path):
+    """After the first of two cases: it is on the disk before the next begins, and printed and drawn in the end."""
+    arguments = ["--quick", "--tiny", "--threads", "1", "--device", "cpu", "--only", "dc", "--output", str(tmp_path / "out")]
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
+    command_line = [sys.executable, "-m", "benchmarks", *arguments]
+    run = subprocess.Popen(command_line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    written = tmp_path / "out" / "bench.json"
+    while not written.exists() and run.poll() is None:
+        time.sleep(0.05)
+    before = json.loads(written.read_text())
+    run.send_signal(signal.SIGTERM)
+    told, errors = run.communicate(timeout=120)
+    record = json.loads(written.read_text())
+    assert before["cases"] == record["cases"] and record["cases"][0]["sides"]["ours"]["seconds"] > 0
+    assert [entry["name"] for entry in record["cases"]] == ["dc-tiny-ipc1"]
+    assert run.returncode == 128 + signal.SIGTERM and "Traceback" not in errors
+    assert "dc-tiny-ipc1" in told and "stopped after 1 of 2 cases" in told and "written:" in told
+    assert record["stopped_after"] == "1 of 2 cases" and (tmp_path / "out" / "bench.png").stat().st_size > 0
 
 
 def test_a_peer_without_the_names_is_refused_in_one_line(tmp_path):
