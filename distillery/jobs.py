@@ -350,7 +350,8 @@ class Jobs:
         for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
             for key in keys:
                 config[section].pop(key, None)
-        return config
+        # Sorted, for Snakemake compares params by their text, and what a second config adds stands elsewhere.
+        return json.loads(json.dumps(config, sort_keys=True))
 
     def digest(self) -> str:
         """SHA-256 (hex) of what the study asks of all its jobs, and of which files each reads."""

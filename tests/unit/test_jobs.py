@@ -117,6 +117,11 @@ def test_the_digest_of_what_is_asked_changes_with(jobs, change):
     assert jobs_of(**CHANGES[change]).digest() != jobs.digest()
 
 
+def test_what_collect_is_given_is_the_same_text_whatever_changes_no_result(jobs):
+    other = jobs_of(study="Another title", data={"sources": ["local"]}, compute={"runtime": 30, "mem_mb": 5000}, report={"incomplete": True})
+    assert str(other.of_results()) == str(jobs.of_results())
+
+
 def test_the_digest_does_not_change_with_what_is_no_part_of_a_result(jobs):
     assert jobs_of(study="Another title", compute={"mem_mb": 5000}, data={"sources": ["local"]}).digest() == jobs.digest()
 
