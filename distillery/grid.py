@@ -592,6 +592,10 @@ def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
         if isinstance(extra, dict):
             for name in value.keys() - schema.get("properties", {}).keys():
                 _fill_defaults(value[name], extra, root)
+        # In the schema's order, wherever a second config or a default put a key: Snakemake compares params by their text.
+        ordered = {name: value[name] for name in (*schema.get("properties", {}), *value) if name in value}
+        value.clear()
+        value.update(ordered)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
             _fill_defaults(item, schema["items"], root)

@@ -42,6 +42,14 @@ def refusal(**changes):
     return str(caught.value)
 
 
+def test_a_config_comes_to_one_text_wherever_its_keys_stand():
+    """Snakemake compares params by their text, and a second config puts its keys elsewhere."""
+    given = {"seed": 3, "evaluate": {"epochs": 3, "networks": "ConvNet"}, "compute": {"threads": 1, "precision": "float32"}, "results": "out"}
+    base = {"study": "Test", "grid": [dict(BLOCK)]}
+    turned = {key: dict(reversed(value.items())) if isinstance(value, dict) else value for key, value in reversed(given.items())}
+    assert str(Study(base | given, SCHEMA).config) == str(Study(turned | base, SCHEMA).config)
+
+
 # ---- the grid ---------------------------------------------------------------------------------------------------------------------------
 
 
