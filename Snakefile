@@ -17,9 +17,7 @@ if not (ROOT / "distillery").is_dir():
 # Its package comes first on the path, here and in the scripts, which inherit the environment: before a copy that is installed.
 sys.path.insert(0, str(ROOT))
 PATHS = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    path for path in dict.fromkeys(PATHS) if path
-)
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, dict.fromkeys(PATHS))))
 
 from distillery import configfile as configfiles
 from distillery.errors import UserError
