@@ -811,12 +811,18 @@ def describe(file: str, labels: str | None = None) -> list[tuple[str, str]]:
     if not parts:
         raise UserError(f"info: {file}: holds no set; {NEEDED}")
     part = parts[0]
+    if labels is None and (rows := _not_images(part, file)):
+        return [("file", found.form), *rows]
     beside = part.labels if labels is None else _bare_labels(foreign.load(labels, "info").value)
     images = _numbers(part.images, 1 << 28, f"info: {file}: images are", "(N, C, H, W)")
     rows = [("file", found.form), ("sets", str(len(parts)))]
     rows.append(("images", f"{_shape(images)} {_name(images.dtype)}"))
     keys: dict[str, str] = {}
     if 0 < images.numel() <= 1 << 28 and images.dtype in (*_FLOATING, *_INTEGER):
+        if not images.isfinite().all():
+            raise UserError(
+                f"info: {file}: images hold NaN or infinite values; finite float32 is needed"
+            )
         looks, sure = ("pixels", True) if not images.is_floating_point() else looks_like(images)
         rows.append(("spread", spread(images) + _by_channel(images)))
         rows.append(
@@ -857,6 +863,33 @@ def describe(file: str, labels: str | None = None) -> list[tuple[str, str]]:
     }
     rows.append(("entry", "{" + ", ".join(f"{key}: {value}" for key, value in given.items()) + "}"))
     return rows
+
+
+def _not_images(part: _Part, file: str) -> list[tuple[str, str]]:
+    """The lines of a file that holds labels or a step size alone, as released sets have beside
+    their images; none of any other.
+    """
+    value = part.images
+    if part.labels is not None or not isinstance(value, Tensor):
+        return []
+    if value.numel() == 1 and value.dtype in (*_FLOATING, *_INTEGER):
+        number = float(value.detach().reshape(()))
+        return [
+            ("images", "none in the file"),
+            ("labels", "none in the file"),
+            ("step size", f"{number:.6g}, if that is what its one number is"),
+            ("entry", f"step_size: {file} in that of the images' file"),
+        ]
+    pixels = {spec["channels"] * spec["size"] ** 2 for spec in plugins.datasets().values()}
+    if value.ndim not in (1, 2) or (value.ndim == 2 and value.shape[1] in pixels):
+        return []
+    text, logits = _about_labels(value) if value.numel() <= 1 << 28 else (_shape(value), False)
+    keys = f"labels: {file}" + (", labels_are: logits" if logits else "")
+    return [
+        ("images", "none in the file"),
+        ("labels", text),
+        ("entry", f"{keys} in that of the images' file"),
+    ]
 
 
 def _fits(images: Tensor, spec: dict[str, Any]) -> bool:

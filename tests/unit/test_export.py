@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -687,6 +688,34 @@ def test_info_says_what_a_file_of_others_holds_and_which_entry_takes_it(tmp_path
     assert commands.main(["info", str(tmp_path / "page.pt")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "is a web page, which is not read" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (torch.tensor(0.013289), {"step size": "0.013289", "entry": "step_size: "}),
+        (torch.arange(10), {"labels": "(10) int64, 0 to 9", "entry": "labels: "}),
+        (torch.eye(10), {"labels": "probabilities of 10 classes", "entry": "labels: "}),
+        (torch.eye(10) * 9 - 0.9, {"labels": "logits", "entry": "labels_are: logits"}),
+    ],
+    ids=["step size", "classes", "probabilities", "logits"],
+)
+def test_info_takes_what_stands_beside_images_for_no_images(tmp_path, capsys, value, told):
+    torch.save(value, tmp_path / "file.pt")
+    assert commands.main(["info", str(tmp_path / "file.pt")]) == 0
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["images"] == "none in the file" and "looks like" not in rows
+    assert all(text in rows[name] for name, text in told.items()), rows
+
+
+def test_info_reads_flat_rows_as_images_and_refuses_what_is_not_finite(tmp_path, capsys):
+    torch.save(torch.randn(10, 784), tmp_path / "flat.pt")
+    assert commands.main(["info", str(tmp_path / "flat.pt")]) == 0
+    assert "(10, 784) float32" in capsys.readouterr().out
+    torch.save(torch.full((10, 1, 8, 8), math.nan), tmp_path / "nan.pt")
+    assert commands.main(["info", str(tmp_path / "nan.pt")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "NaN" in line and "finite float32 is needed" in line
 
 
 def test_export_with_figures_and_its_errors(tmp_path, measured, capsys):
