@@ -133,7 +133,7 @@ def content(path: str | os.PathLike) -> str:
 
 def contents(named: Mapping[str, Any]) -> dict[str, list[str]]:
     """The digests of files by name: of one path, or of several."""
-    return {name: [content(path) for path in ([paths] if isinstance(paths, str) else paths)] for name, paths in named.items()}
+    return {name: [content(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)] for name, paths in named.items()}
 
 
 def _damaged(path: str | os.PathLike, rule: str | None, reason: object) -> UserError:

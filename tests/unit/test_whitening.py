@@ -210,6 +210,13 @@ class Names(types.SimpleNamespace):
     def keys(self):
         return vars(self).keys()
 
+    def items(self):
+        return vars(self).items()
+
+
+# What a study asks of a job, as the job's record repeats it.
+ASKED = {"code": "c0de", "settings": {}}
+
 
 @pytest.fixture(scope="module")
 def run():
@@ -233,8 +240,14 @@ def images(tmp_path_factory):
 
 def whitened(images, folder, validation=0.1):
     path = folder / "whitening.safetensors"
-    script("whiten")(dataset="digits", validation=validation, seed=0, code="c0de", inputs=Names(data=images), output=path)
+    script("whiten")(dataset="digits", validation=validation, seed=0, asked=ASKED, inputs=Names(data=images), output=path)
     return path
+
+
+def fitted(path):
+    """What was fitted. The header says which file was read, and so differs with the rest of it."""
+    tensors, header = artefact.load(path, rule="whiten")
+    return artefact.digest(tensors), header["images"]
 
 
 def test_a_whitening_is_fitted_to_the_images_that_distillation_sees_and_to_no_other(images, tmp_path):
@@ -244,17 +257,17 @@ def test_a_whitening_is_fitted_to_the_images_that_distillation_sees_and_to_no_ot
     expected = whitening.fit(dataset.images[rows])
     first = whitened(path, tmp_path)
     assert 0 < len(rows) < len(dataset.images) == 200 and whitening.load(first).normalization == expected.normalization
-    before = first.read_bytes()
+    before = fitted(first)
     # Neither the test images nor those held out have a say.
     held = data.split(dataset, 0.1, 0).validation_index.numpy()
     changed = {name: array.copy() for name, array in arrays.items()}
     changed["test_images"][:] = 255 - changed["test_images"]
     changed["train_images"][held] = 0
     data.write(data.Arrays(spec=spec, **changed, source="test", digests={}), tmp_path / "changed.safetensors")
-    assert whitened(tmp_path / "changed.safetensors", tmp_path).read_bytes() == before
+    assert fitted(whitened(tmp_path / "changed.safetensors", tmp_path)) == before
     changed["train_images"][int(rows[0])] = 0
     data.write(data.Arrays(spec=spec, **changed, source="test", digests={}), tmp_path / "changed.safetensors")
-    assert whitened(tmp_path / "changed.safetensors", tmp_path).read_bytes() != before
+    assert fitted(whitened(tmp_path / "changed.safetensors", tmp_path)) != before
     assert whitening.load(whitened(path, tmp_path, 0)).normalization == whitening.fit(dataset.images).normalization
 
 
@@ -277,6 +290,7 @@ def distilled(run, path, given, folder):
         validation=0.1,
         seed=0,
         code="c0de",
+        asked=ASKED,
         compute=COMPUTE,
         checkpoint=str(folder / "checkpoint.safetensors"),
         inputs=Names(data=path, whitening=given, experts=[]),
@@ -320,7 +334,7 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(run, im
         settings={**SETTINGS, "selection": {"models": 1, "test": True}},
         validation=0.1,
         seed=0,
-        code="c0de",
+        asked=ASKED,
         inputs=Names(data=path, synthetic=outputs.synthetic, evolution=outputs.evolution),
         outputs=Names(metrics=str(tmp_path / "metrics.csv"), cost=str(tmp_path / "cost.json")),
     )
@@ -352,7 +366,7 @@ def test_continual_learning_sees_real_images_as_its_memory_set_is(run, images, t
             groups=[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]],
             settings={**settings, "models": 1, **more},
             seed=0,
-            code="c0de",
+            asked=ASKED,
             inputs=Names(data=path, **inputs),
             outputs=outputs,
         )
@@ -386,6 +400,7 @@ def test_experts_learn_from_whitened_images(run, images, tmp_path, monkeypatch):
         validation=0.1,
         seed=0,
         code="c0de",
+        asked=ASKED,
         compute=COMPUTE,
         checkpoint=str(tmp_path / "checkpoint.safetensors"),
         inputs=Names(data=path, whitening=given),
@@ -405,6 +420,7 @@ def test_a_released_set_that_is_said_to_be_whitened_takes_the_whitening_with_it(
         cell={**CELL, "method": "released", "init": "imported"},
         entry=entry,
         code="c0de",
+        asked=ASKED,
         inputs=Names(data=path, whitening=given, files=[entry["file"]]),
         output=tmp_path / "set.safetensors",
     )
