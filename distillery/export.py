@@ -188,7 +188,7 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
 
     Returns:
         Rows with ``network``, and three summaries: of this set (``own``), of every set of its cell, whatever its seed (``cell``), and of training
-        on the whole training set (``whole``). A summary has ``mean`` and ``std`` (population; fractions), ``count`` (of networks) and ``sets``,
+        on the full training set (``whole``). A summary has ``mean`` and ``std`` (population; fractions), ``count`` (of networks) and ``sets``,
         and is ``None`` where nothing was measured.
         ``measured`` and ``whole_measured`` are the settings that ``own`` and ``whole`` were
         measured under, as the costs beside the metrics record them; ``None`` where they do not.
@@ -287,7 +287,7 @@ def describe(synthetic: SyntheticSet) -> list[tuple[str, str]]:
         ("made", _made(header)),
         *([("experts", "{number} of {epochs} epochs, recipe {recipe}".format(**header["experts"]))] if header.get("experts") else []),
         ("images", f"{_shape(synthetic.images)} float32, {low:.3g} to {high:.3g}; {_space(header)}"),
-        ("labels", f"{_labels(synthetic)}; {each} images a class"),
+        ("labels", f"{_labels(synthetic)}; {each} image{'' if each == 1 else 's'} per class"),
         ("classes", ", ".join(map(str, header["classes"]))),
         ("step size", "none" if synthetic.step_size is None else f"{synthetic.step_size:.6g}"),
         ("published protocol", "; ".join(map(" ".join, _protocol(synthetic))) or "none"),
@@ -316,7 +316,7 @@ def _method(header: dict[str, Any]) -> dict[str, Any]:
 
 def _ipc(synthetic: SyntheticSet) -> str:
     ipc = synthetic.header.get("ipc")
-    return f"{len(synthetic)} images" if ipc is None else f"{ipc} image{'' if ipc == 1 else 's'} a class"
+    return f"{len(synthetic)} images" if ipc is None else f"{ipc} image{'' if ipc == 1 else 's'} per class"
 
 
 def _title(synthetic: SyntheticSet) -> str:
@@ -376,7 +376,7 @@ def _trained(protocol: dict[str, Any], synthetic: SyntheticSet) -> list[tuple[st
         rate += " (learned with the set)" if synthetic.step_size is not None else " (the set learned none of its own)"
     decay = recipe.decay
     if decay != "none":
-        decay = f"times 0.1 after epoch {recipe.last_full_epoch}, momentum anew"
+        decay = f"times 0.1 after epoch {recipe.last_full_epoch}, momentum back to 0"
     found = [
         ("epochs", recipe.trained_epochs),
         ("learning rate", rate),
@@ -414,7 +414,7 @@ def _card(synthetic: SyntheticSet, metrics: Any, *, images: bool) -> str:
     parts = [
         "---\n" + yaml.safe_dump(_front(synthetic, images=images), sort_keys=False, allow_unicode=True) + "---",
         f"# {_title(synthetic)}",
-        *([] if images else [f"![Images of each class, a row a class]({PICTURE})"]),
+        *([] if images else [f"![Images of each class, a row per class]({PICTURE})"]),
         _what(synthetic, coreset),
         f"## From what\n\n{_table(('', ''), [('dataset', source['name']), ('home', source['home']), ('licence', source['licence'])])}\n\n"
         f"The terms of {source['name']} hold for what is made from it.",
@@ -515,7 +515,7 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
     if any(row["cell"]["sets"] > 1 for row in found):
         columns["all seeds"] = "cell"
     if any(row["whole"] for row in found):
-        columns["whole training set"] = "whole"
+        columns["full training set"] = "whole"
     ways: dict[str, str] = {}  # of training, by the letter that stands beside a figure
 
     def way(settings: dict[str, Any] | None) -> str:
@@ -532,7 +532,7 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
 
     rows = [(row["network"], *(cell(row, part) for part in columns.values())) for row in found]
     intro = f"Accuracy on the test images of {_source(synthetic.header)['name']}, in percent: mean ± standard deviation over networks that were each trained "
-    intro += "anew on the set, after the last epoch."
+    intro += "from scratch on the set, after the last epoch."
     intro += " `all seeds` takes together every set that was made in the same way from another seed." if "all seeds" in columns else ""
     how = "\n".join(f"- [{letter}]: {told}" for told, letter in ways.items())
     same = _as_published(synthetic, found)

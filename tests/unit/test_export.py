@@ -347,7 +347,7 @@ def test_the_card_has_the_metadata_that_a_hub_reads(tmp_path):
     export.hub(made(), tmp_path / "out")
     found, text = front((tmp_path / "out/README.md").read_text(encoding="utf-8"))
     assert found == {
-        "pretty_name": "FashionMNIST distilled into 2 images a class by MTT",
+        "pretty_name": "FashionMNIST distilled into 2 images per class by MTT",
         "license": "mit",
         "task_categories": ["image-classification"],
         "size_categories": ["n<1K"],
@@ -415,7 +415,7 @@ def test_a_card_says_by_which_settings_and_how_to_train(tmp_path):
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     for row in ("method | mtt", "init | noise", "seed | 1", "iterations | 100", "lr_images | 1000", "network.options.depth | 3"):
         assert f"| {row} |" in text
-    for row in ("epochs | 20", "learning rate | 0.03 (learned with the set)", "momentum | 0.9", "decay | times 0.1 after epoch 11, momentum anew"):
+    for row in ("epochs | 20", "learning rate | 0.03 (learned with the set)", "momentum | 0.9", "decay | times 0.1 after epoch 11, momentum back to 0"):
         assert f"| {row} |" in text
     assert "not clipped" in text and "not bit-equal" in text and "from Gaussian noise in 100 iterations" in text
     assert "No measurement was given" in text and "classes: 0 (T-shirt/top), 1 (ankle boot), 2 (a|b)" in text
@@ -476,7 +476,7 @@ def test_the_figures_are_those_computed_by_hand(tmp_path, measured):
     export.hub(made(), tmp_path / "out", [measured])
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     # 50 and 70; 50, 70, 90 and 50, whose mean is 65 and whose deviations are 15, 5, 25 and 15: the root of 275 is 16.58.
-    assert "| network | this set | all seeds | whole training set |" in text
+    assert "| network | this set | all seeds | full training set |" in text
     assert (
         "| ConvNet | 60.00 ± 10.00 (2 networks) [a] | 65.00 ± 16.58 (4 networks, 2 sets) [a] "
         "| 80.00 ± 5.00 (2 networks) [a] |"
@@ -648,11 +648,11 @@ def test_info_says_what_a_set_is(tmp_path, capsys):
     made().save(tmp_path / "set.safetensors")
     assert commands.main(["info", str(tmp_path / "set.safetensors")]) == 0
     lines = dict(re.split("  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert lines["set"] == "FashionMNIST distilled into 2 images a class by MTT, seed 1"
+    assert lines["set"] == "FashionMNIST distilled into 2 images per class by MTT, seed 1"
     assert lines["images"].startswith(
         "(6, 1, 16, 16) float32, -0.424 to 2.82; normalised as (pixel / 255 - mean) / std with mean 0.1307"
     )
-    assert lines["labels"] == "one of 3 classes each; 2 images a class"
+    assert lines["labels"] == "one of 3 classes each; 2 images per class"
     assert (
         lines["step size"] == "0.03"
         and "epochs 20; learning rate 0.03 (learned with the set)" in lines["published protocol"]

@@ -579,6 +579,7 @@ REFUSED = {
     # Counts that no machine has.
     "more threads": ({"compute__threads": 10000}, "compute.threads: must be 1024 or less, not 10000"),
     "more experts": ({"experts__default__number": 1000000}, "experts.default.number: must be 10000 or less, not 1000000"),
+    "more images": ({"grid": [{**BLOCK, "ipc": 10**12}]}, "grid[0].ipc: must be 1000000 or less, not 1000000000000"),
     "more shards": (
         {"grid": [{**BLOCK, "method": "mtt"}], "methods__mtt": MTT, "experts__default": {"number": 8000, "shard": 2}},
         "experts.default: 4000 jobs; at most 1000 are possible: raise shard to 8, or lower number",

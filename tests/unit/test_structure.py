@@ -345,6 +345,22 @@ def test_no_file_holds(what):
     assert found == []
 
 
+NO_ENGLISH_OF_THE_FIELD = re.compile(
+    r"\bimages? a class\b(?! of)|whole training set|whole set's|last iterate|\bmomentum anew\b"
+)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["README.md", "config/*", "docs/sets.md", "docs/faults.md", "distillery/export.py"]
+)
+def test_what_users_read_has_the_words_of_the_field(pattern):
+    paths = sorted(ROOT.glob(pattern))
+    assert paths
+    for path in paths:
+        found = NO_ENGLISH_OF_THE_FIELD.search(path.read_text(encoding="utf-8"))
+        assert found is None, f"{path.name}: {found.group()}"
+
+
 def test_the_patterns_find_what_they_are_for():
     examples = ["see /" + "home/me/data", "https://pypi" + ".org/simple", "pip install --index" + "-url x", 'password = "' + 'hunter22"']
     assert all(re.search(pattern, example) for pattern, example in zip(PRIVATE.values(), examples, strict=True))

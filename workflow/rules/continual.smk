@@ -84,6 +84,6 @@ rule continual_memory:
         settings=asks("continual_memory", "settings"),
         compute=asks("continual_memory", "compute"),
     message:
-        "Continual learning on {wildcards.dataset}: {wildcards.strategy} with {wildcards.method} from {wildcards.init}, {wildcards.ipc} a class, seed {wildcards.seed}"
+        "Continual learning on {wildcards.dataset}: {wildcards.strategy} with {wildcards.method} from {wildcards.init}, {wildcards.ipc} per class, seed {wildcards.seed}"
     script:
         "../scripts/continual.py"

@@ -49,7 +49,7 @@ rule distill:
         compute=asks("distill", "compute"),
         checkpoint=HERE.layout.checkpoint("distill"),
     message:
-        "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images a class, seed {wildcards.seed}"
+        "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images per class, seed {wildcards.seed}"
     script:
         "../scripts/distill.py"
 
@@ -78,6 +78,6 @@ rule import_synthetic:
         cell=asks("import_synthetic", "cell"),
         entry=asks("import_synthetic", "entry"),
     message:
-        "Importing the released set {wildcards.method} ({wildcards.dataset}, {wildcards.ipc} images a class)"
+        "Importing the released set {wildcards.method} ({wildcards.dataset}, {wildcards.ipc} images per class)"
     script:
         "../scripts/import_synthetic.py"

@@ -29,7 +29,7 @@ rule evaluate_synthetic:
         validation=asks("evaluate_synthetic", "validation"),
         compute=asks("evaluate_synthetic", "compute"),
     message:
-        "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} a class, seed {wildcards.seed}) with {wildcards.network}"
+        "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed}) with {wildcards.network}"
     script:
         "../scripts/evaluate_synthetic.py"
 
@@ -61,7 +61,7 @@ rule evaluate_robust:
         validation=asks("evaluate_robust", "validation"),
         compute=asks("evaluate_robust", "compute"),
     message:
-        "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} a class, seed {wildcards.seed})"
+        "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed})"
     script:
         "../scripts/evaluate_robust.py"
 
