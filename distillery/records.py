@@ -8,6 +8,7 @@ of its artefact. Snakemake compares params as well, but what it knows is in ``.s
 import functools
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,10 @@ def check(jobs: Jobs) -> None:
     write_text(listed, "".join(f"{path}\n" for path in files))
     told = [str(found[0]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "") for _, found in stale]
     more = f"; and {len(told) - TOLD} more artefacts, all in {listed}" if len(told) > TOLD else ""
-    names = " ".join(files) if len(files) <= NAMED else f"$(cat {listed})"
+    # As a shell takes them, wherever the command is given: the list has no quotes within it.
+    quoted = [shlex.quote(path) for path in files]
+    short = len(files) <= NAMED or quoted != files
+    names = " ".join(quoted) if short else f"$(cat {shlex.quote(os.path.abspath(listed))})"
     raise UserError(
         f"{len(stale)} of {len(jobs.all)} artefacts are not what the study asks for, and no summary is made of them: "
         f"{'; '.join(told[:TOLD])}{more}. Re-create them: run the same snakemake command with `--forcerun {names}` at its end"

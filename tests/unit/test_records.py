@@ -2,6 +2,7 @@
 
 import copy
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -145,5 +146,23 @@ def test_many_differences_are_told_in_one_line_that_can_be_read(jobs):
         if not Path(job.record).exists():
             made(many, job)
     text = told(jobs_of(grid=grid, seed=1))
-    assert len(text) < 1500 and "and 55 more artefacts, all in out/stale.txt" in text and "--forcerun $(cat out/stale.txt)" in text
+    assert len(text) < 1500 and "and 55 more artefacts, all in out/stale.txt" in text and f"--forcerun $(cat {Path('out/stale.txt').resolve()})" in text
     assert len(Path("out/stale.txt").read_text().split()) == 60
+
+
+@pytest.mark.parametrize("seeds", [1, 30])
+def test_the_command_that_re_creates_holds_wherever_and_whatever_the_folder(tmp_path, monkeypatch, seeds):
+    """A shell makes of what is printed the names of the files, from the working directory of the
+    study or from elsewhere (`snakemake -d`), blanks and quotes in them included."""
+    for folder in ("plain", "it's a folder"):
+        monkeypatch.chdir(tmp_path)
+        grid = [{"dataset": "digits", "method": "dc", "init": "real", "ipc": 1, "seed": list(range(seeds))}]
+        jobs = jobs_of(grid=grid, results=folder)
+        for job in jobs.all:
+            made(jobs, job)
+        text = told(jobs_of(grid=grid, results=folder, seed=1))
+        printed = text.rpartition("`--forcerun ")[2].removesuffix("` at its end")
+        done = subprocess.run(
+            ["bash", "-c", f"printf '%s\\n' {printed}"], cwd="/", capture_output=True, text=True
+        )
+        assert done.stdout == Path(folder, "stale.txt").read_text()
