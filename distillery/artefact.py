@@ -137,9 +137,16 @@ def contents(named: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _damaged(path: str | os.PathLike, rule: str | None, reason: object) -> UserError:
+    # The words stand within the call, where they are no part of a job's code (see `fingerprint`).
     missing = not Path(path).exists()
-    what = "is missing" if missing else f"cannot be read ({reason})"
-    advice = "give the path of a file that exists" if missing else "get it anew from where it came"
-    if rule is not None:
-        advice = f"delete it and run snakemake again: the rule {rule} makes it anew"
-    return UserError(f"{path}: {what}; {advice}")
+    return UserError(
+        f"{path}: "
+        + ("is missing; " if missing else f"cannot be read ({reason}); ")
+        + (
+            f"delete it and run snakemake again: the rule {rule} re-creates it"
+            if rule is not None
+            else "give the path of a file that exists"
+            if missing
+            else "get it again from where it came"
+        )
+    )

@@ -138,7 +138,7 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu", whitening:
     except (TypeError, ValueError) as error:
         reason = str(error)
     raise UserError(
-        f"{path}: is not a dataset ({reason}); delete it and run snakemake again: the rule {RULE} makes it anew"
+        f"{path}: is not a dataset ({reason}); delete it and run snakemake again: the rule {RULE} re-creates it"
     )
 
 

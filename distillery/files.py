@@ -105,7 +105,7 @@ def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, r
     Raises:
         UserError: a file or ``path`` cannot be read, or a file is not the one that ``path`` speaks of.
     """
-    advice = f"delete it and run snakemake again: the rule {rule} makes it anew"
+    advice = f"delete it and run snakemake again: the rule {rule} re-creates it"
     try:
         sums = Path(path).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:

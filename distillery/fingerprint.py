@@ -116,9 +116,14 @@ def _is_version(node: ast.Assign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets)
 
 
-def _wordless(raised: ast.Raise) -> ast.Raise:
-    """A ``raise`` without the texts that it gives to its exception: what is said of a failure is no
-    result."""
+def _is_error(node: ast.AST) -> bool:
+    """Whether ``node`` makes an exception: it is a call of a name such as ``UserError``."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("Error", "Exception"))
+
+
+def _wordless(call: ast.Call) -> ast.Call:
+    """The call that makes an exception, without the texts that it gets: what is said of a failure
+    is no result."""
 
     def is_text(node: ast.expr) -> bool:
         if isinstance(node, ast.BinOp):
@@ -129,19 +134,15 @@ def _wordless(raised: ast.Raise) -> ast.Raise:
             isinstance(node, ast.Constant) and isinstance(node.value, str)
         )
 
-    if not isinstance(raised.exc, ast.Call):
-        return raised
-    call = ast.Call(
-        raised.exc.func,
-        [argument for argument in raised.exc.args if not is_text(argument)],
-        raised.exc.keywords,
-    )
-    return ast.Raise(call, raised.cause)
+    arguments = [argument for argument in call.args if not is_text(argument)]
+    return ast.Call(call.func, arguments, call.keywords)
 
 
 def _dump(node) -> str:
     """A text of the tree that is the same in every Python version: empty and absent fields are left out."""
-    if isinstance(node, ast.Raise):
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        node = ast.Raise(_wordless(node.exc), node.cause)
+    elif _is_error(node):
         node = _wordless(node)
     if isinstance(node, ast.AST):
         fields = []

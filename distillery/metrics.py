@@ -93,7 +93,7 @@ def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
         at = text.rfind("# sha256 ")
         if not text.startswith(header) or at < 0 or text[at:] != _seal(text[:at]):
             raise UserError(
-                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule makes it anew"
+                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule re-creates it"
             )
         # A job may have nothing to tell, as a coreset has no loss: then there is the line of columns alone.
         parts.append(text[len(header) : at])
@@ -136,5 +136,5 @@ def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, A
         if not unsealed and record != sealed(found):
             raise ValueError("it is not what was written")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule makes it anew") from error
+        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule re-creates it") from error
     return found

@@ -64,7 +64,7 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
             except (OSError, ValueError) as error:
                 raise UserError(
                     f"{path}: the metrics cannot be read ({_short(error)}); delete the file: the rule that wrote it "
-                    "(distill, evaluate_synthetic, train_vanilla, continual or the collecting rule) makes it anew"
+                    "(distill, evaluate_synthetic, train_vanilla, continual or the collecting rule) re-creates it"
                 ) from error
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     missing = [name for name in COLUMNS if name not in frame]
@@ -138,7 +138,7 @@ def _read_costs(costs) -> list[dict]:
             except (OSError, ValueError) as error:
                 raise UserError(
                     f"{part}: the costs cannot be read ({_short(error)}); delete the file: the rule that wrote it "
-                    "(collect, for the whole study's) makes it anew"
+                    "(collect, for the whole study's) re-creates it"
                 ) from error
             found.extend(content if isinstance(content, list) else [content])
         else:
@@ -157,7 +157,7 @@ def _read_tensors(paths: Sequence[str | Path], needed: Sequence[str], whitenings
         if lacking:
             raise UserError(
                 f"{path}: has no tensor {', '.join(lacking)}; delete it and run snakemake again: "
-                f"the rule {SET_RULE} makes it anew"
+                f"the rule {SET_RULE} re-creates it"
             )
         own = whitening.carried(tensors, header)
         if own is not None:

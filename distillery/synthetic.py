@@ -338,7 +338,7 @@ def load_evolution(
     count = len(tensors["iterations"]) if "iterations" in tensors and tensors["iterations"].ndim == 1 else -1
     parts = [tensors.get("images"), *(tensors[name] for name in ("labels", "step_sizes") if name in tensors)]
     if any(part is None or part.ndim == 0 or len(part) != count for part in parts):
-        raise UserError(f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the rule distill makes it anew")
+        raise UserError(f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the rule distill re-creates it")
     return [
         (
             int(iteration),

@@ -30,7 +30,7 @@ def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
     recipes = [{name: header.get(name) for name in ("recipe", "settings", "network", "seed", "code")} for header in headers]
     for path, recipe in zip(paths, recipes, strict=True):
         if different := [name for name in recipe if recipe[name] != recipes[0][name]]:
-            raise UserError(f"{path}: its {different[0]} is not that of {paths[0]}; delete them: the rule train_experts makes them anew")
+            raise UserError(f"{path}: its {different[0]} is not that of {paths[0]}; delete them: the rule train_experts re-creates them")
     settings = recipes[0]["settings"] or {}
     return {
         "recipe": recipes[0]["recipe"],
@@ -65,7 +65,7 @@ class Experts:
                 experts, snapshots, parameters = rows.get_shape()
             except (OSError, SafetensorError, ValueError) as error:
                 raise UserError(
-                    f"{path}: cannot be read ({error}); delete it: the rule train_experts makes it anew"
+                    f"{path}: cannot be read ({error}); delete it: the rule train_experts re-creates it"
                 ) from error
             shapes.add((snapshots, parameters))
             self._rows.extend((len(self._slices), row) for row in range(experts))
@@ -73,7 +73,7 @@ class Experts:
         if len(shapes) != 1:
             raise UserError(
                 f"the expert shards disagree in (snapshots, parameters): {sorted(shapes)}; delete them: "
-                "train_experts makes them anew"
+                "train_experts re-creates them"
             )
         snapshots, self.parameters = shapes.pop()
         self.number, self.epochs = len(self._rows), snapshots - 1

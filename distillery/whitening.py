@@ -155,7 +155,7 @@ def load(path: str | os.PathLike) -> Whitening:
     """
     tensors, header = artefact.load(path, rule=RULE)
     if tensors.keys() != set(TENSORS) or "eps" not in header:
-        raise UserError(f"{path}: is not a whitening; delete it and run snakemake again: the rule {RULE} makes it anew")
+        raise UserError(f"{path}: is not a whitening; delete it and run snakemake again: the rule {RULE} re-creates it")
     return Whitening(**tensors, eps=header["eps"])
 
 

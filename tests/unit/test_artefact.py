@@ -138,7 +138,7 @@ def test_any_flipped_bit_is_found(tmp_path):
     for place in range(len(whole)):
         whole[place] ^= 1 << place % 8
         path.write_bytes(whole)
-        with pytest.raises(UserError, match=r"x\.safetensors.*the rule distill makes it anew"):
+        with pytest.raises(UserError, match=r"x\.safetensors.*the rule distill re-creates it"):
             artefact.load(path, rule="distill")
         whole[place] ^= 1 << place % 8
     path.write_bytes(whole)
@@ -170,10 +170,10 @@ def test_cut_short_empty_missing_and_foreign_files_are_named_with_their_rule(tmp
     for left in (b"", whole[:7], whole[:100], whole[:-1], b"not a file of ours", json.dumps(HEADER).encode()):
         path.write_bytes(left)
         for read in (artefact.load, artefact.header):
-            with pytest.raises(UserError, match=r"x\.safetensors: cannot be read.*the rule train_experts makes"):
+            with pytest.raises(UserError, match=r"x\.safetensors: cannot be read.*the rule train_experts re-creates"):
                 read(path, rule="train_experts")
     path.unlink()
-    with pytest.raises(UserError, match=r"x\.safetensors: is missing; .*the rule train_experts makes"):
+    with pytest.raises(UserError, match=r"x\.safetensors: is missing; .*the rule train_experts re-creates"):
         artefact.load(path, rule="train_experts")
     from safetensors.torch import save_file
 

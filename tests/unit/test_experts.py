@@ -250,5 +250,5 @@ def test_a_set_is_told_of_its_experts_by_their_shards(tmp_path):
 @pytest.mark.parametrize("other", [{"settings": {"epochs": 3, "lr": 0.2}}, {"seed": 1}, {"code": "abd"}, {"recipe": "many"}])
 def test_shards_that_were_not_trained_alike_are_refused(tmp_path, other):
     paths = [shard(tmp_path / "0", [0]), shard(tmp_path / "1", [1], **other)]
-    with pytest.raises(UserError, match=f"its {next(iter(other))} is not that of .*: the rule train_experts makes them anew"):
+    with pytest.raises(UserError, match=f"its {next(iter(other))} is not that of .*: the rule train_experts re-creates them"):
         trajectories.about(paths)

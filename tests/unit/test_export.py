@@ -140,7 +140,7 @@ def test_a_set_is_loaded_in_a_line_and_a_missing_or_damaged_one_is_told_of_witho
     with pytest.raises(UserError, match=r"none\.safetensors: is missing; give the path") as told:
         distillery.load(tmp_path / "none.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "set.safetensors").read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"cut\.safetensors: cannot be read .* get it anew") as told_of_cut:
+    with pytest.raises(UserError, match=r"cut\.safetensors: cannot be read .* get it again") as told_of_cut:
         distillery.load(tmp_path / "cut.safetensors")
     assert "snakemake" not in f"{told.value}{told_of_cut.value}"
 

@@ -184,6 +184,10 @@ def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
             True,
         ),
         ("raise ValueError('a') from error", "raise ValueError('b') from error", True),
+        ("return ValueError('a')", "return ValueError('b' if x else f'c {y}')", True),
+        ("return errors.UserError('a')", "return errors.UserError('b')", True),
+        ("return ValueError('a')", "return TypeError('a')", False),
+        ("return show('a')", "return show('b')", False),
         ("raise ValueError('a')", "raise TypeError('a')", False),
         ("raise ValueError('a')", "pass", False),
         ("raise Stop('a', 1)", "raise Stop('a', 2)", False),
@@ -196,6 +200,16 @@ def test_the_words_of_an_error_do_not_count_but_that_it_is_raised_does(toy, befo
         for line in (before, after)
     )
     assert (fingerprint("make.py", root=one) == fingerprint("make.py", root=other)) == same
+
+
+def test_the_words_for_a_damaged_file_are_no_part_of_the_code(toy):
+    """Every job reads artefacts, so that their words would make all results stale."""
+    text = (ROOT / "distillery/artefact.py").read_text(encoding="utf-8")
+    assert text.count('"is missing; "') == 1
+    one, other = (
+        toy({"distillery/tools.py": said}) for said in (text, text.replace("is missing; ", "is gone; "))
+    )
+    assert fingerprint("make.py", root=one) == fingerprint("make.py", root=other)
 
 
 # ---- plug-ins ------------------------------------------------------------------------------------------------------------------------------
