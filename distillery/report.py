@@ -761,7 +761,7 @@ def _glance(study: _Study) -> list[dict]:
         ("Methods", len(methods), ", ".join(methods)),
         ("Synthetic sets", len(study.sets), ", ".join(_ipc(i) for i in sorted({k[3] for k in study.headers if k[3]}))),
         ("Networks", len(networks), ", ".join(networks)),
-        ("Networks trained", len(runs), "each tested on all test images" if len(runs) else ""),
+        ("Networks trained", len(runs), "for the accuracy tables, each tested on all test images" if len(runs) else ""),
         ("Compute time", _seconds(sum(seconds)) if seconds else "", f"{len(seconds)} jobs" if seconds else ""),
         ("Device", "", "; ".join(devices)),
     ]

@@ -362,6 +362,11 @@ def text_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>", " ", page)))
 
 
+def test_the_count_of_networks_says_which_networks_it_counts(page):
+    # Networks of snapshots, of robust scores and the experts were trained too.
+    assert "for the accuracy tables, each tested on all test images" in page
+
+
 def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(study):
     metrics = study["metrics"]
     rows = only(
