@@ -164,7 +164,7 @@ def test_plug_ins_that_are_added_touch_no_finished_job(clone):
 def test_what_runs_a_job_and_what_it_says_make_nothing_stale(clone):
     """The log's interval, one more field of cost.json, the words of an error."""
     edited(clone, "run/progress", "LOG_EVERY_SECONDS = 20.0", "LOG_EVERY_SECONDS = 5.0")
-    edited(clone, "run/job", 'record = {"rule": rule, ', 'record = {"rule": rule, "more": 1, ')
+    edited(clone, "run/job", '            "rule": rule,\n', '            "rule": rule,\n            "more": 1,\n')
     edited(clone, "run/meter", "ANOTHER = 1")
     edited(clone, "files", "is not empty; name a new folder", "is not empty: name a new folder")
     edited(clone, "training", "try a smaller `lr`", "try a smaller one")
