@@ -22,8 +22,21 @@ RUN_ONLY = ("run", "errors.py", "files.py")
 
 
 @functools.cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    try:
+        return _parsed(_text(path))
+    except SyntaxError as error:
+        error.filename = str(path)
+        raise
 
 
 def _resolve(module: str, root: Path) -> list[Path]:
@@ -118,7 +131,10 @@ def _is_version(node: ast.Assign) -> bool:
 
 def _is_error(node: ast.AST) -> bool:
     """Whether ``node`` makes an exception: it is a call of a name such as ``UserError``."""
-    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("Error", "Exception"))
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
+        return False
+    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+    return name.endswith(("Error", "Exception"))
 
 
 def _wordless(call: ast.Call) -> ast.Call:
@@ -158,9 +174,13 @@ def _dump(node) -> str:
 
 
 @functools.cache
+def _digest(text: str) -> str:
+    return hashlib.sha256(_dump(_parsed(text)).encode()).hexdigest()
+
+
 def of_file(path: Path) -> str:
     """SHA-256 (hex) of a Python file's syntax tree without docstrings and comments."""
-    return hashlib.sha256(_dump(_tree(path)).encode()).hexdigest()
+    return _digest(_text(path))
 
 
 @functools.cache
@@ -182,8 +202,9 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
 
 
 def forget() -> None:
-    """Read the files again that are asked about from now on."""
-    for known in (_tree, _imports, of_file, fingerprint):
+    """Read the files again that are asked about from now on. What is known of a text stays: a job
+    asks twice, and most of the work is to parse what has not changed."""
+    for known in (_text, _imports, fingerprint):
         known.cache_clear()
 
 
