@@ -30,7 +30,7 @@ from distillery.errors import UserError
 from distillery.synthetic import SyntheticSet
 from distillery.whitening import Whitening
 
-# Five sets of CIFAR-100 at 50 images a class are 0.3 GB. The file and a float32 copy of one set
+# Five sets of CIFAR-100 at 50 images per class are 0.3 GB. The file and a float32 copy of one set
 # must fit the memory of the rule import_synthetic, 4 GB.
 FILE_BYTES = 1 << 31
 # The pickle lists tensors and accuracies but holds no pixels: that of a released file has some tens

@@ -2383,7 +2383,7 @@ def build(
         data: dataset files; may be empty.
         config: the resolved study config, shown as YAML. ``config["study"]`` names the study, if there.
         template: the Jinja template (every text is escaped).
-        output: the HTML file, written whole or not at all.
+        output: the HTML file, written atomically.
         provenance: what else tells where the figures come from (device, commit, date …), shown as it is; ``packages``
             in it is the software bill, a list of ``name``, ``version`` and ``licence``.
         sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one is found.

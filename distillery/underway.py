@@ -175,7 +175,7 @@ def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = Non
     """Write the report of what is finished and is what the study asks for; the page names every job that is missing, and why.
 
     Args:
-        output: the HTML file, written whole or not at all.
+        output: the HTML file, written atomically.
         found: as :func:`states` gives it.
 
     Returns:

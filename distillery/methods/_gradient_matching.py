@@ -75,7 +75,7 @@ _TOGETHER = {"cpu": 200, "cuda": 2000}
 
 
 def loops(ipc: int) -> tuple[int, int]:
-    """How many image steps an iteration has, and how many training epochs lie between two, at ``ipc`` images a class.
+    """How many image steps an iteration has, and how many training epochs lie between two, at ``ipc`` images per class.
 
     The published table where it has an entry. Elsewhere as many image steps as images a class, 100 at most, and the
     epochs interpolated linearly between the table's neighbours, rounded; 2 above 100.
