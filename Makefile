@@ -5,6 +5,10 @@ CORES ?= 2
 BIN := .venv/bin
 QUICKSTART := results/quickstart
 
+# A study is some hundred short processes. Where the environment says that Python shall keep no bytecode, each compiles all that it
+# imports once more: a dry run of the quickstart then takes 6.2 s instead of 2.8 s.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup quickstart test test-kills test-fuzz test-slurm bench lint format lock clean
 
 help: ## Show what there is
