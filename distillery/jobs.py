@@ -4,6 +4,7 @@ The rules' params and input functions ask here, and so does ``collect``, which c
 """
 
 import atexit
+import contextlib
 import copy
 import functools
 import hashlib
@@ -367,12 +368,7 @@ class Jobs:
         another study. Returns the path; where the folder cannot be written to, as a dry run may find, that of a temporary file."""
         text = f"{self.digest()}\n"
         try:
-            if Path(self.layout.asked).read_text(encoding="utf-8") == text:
-                return self.layout.asked
-        except (OSError, UnicodeDecodeError):
-            pass
-        try:
-            write_text(self.layout.asked, text)
+            _write_changed(self.layout.asked, text)
         except OSError:
             folder = tempfile.TemporaryDirectory()
             atexit.register(folder.cleanup)
@@ -382,10 +378,26 @@ class Jobs:
         return self.layout.asked
 
     def write_study(self) -> None:
-        """Leave in the results folder what a look at the study under way needs: the resolved config, and the folder its paths start from."""
+        """Leave in the results folder what a look at the study under way needs, if it does not stand there: the resolved config, and the folder
+        its paths start from. Nothing where the folder cannot be written to, as a dry run may find."""
         here = os.path.relpath(os.getcwd(), self.layout.results)
         about = {"directory": here, "config": self.study.config}
-        write_text(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
+        with contextlib.suppress(OSError):
+            _write_changed(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
+
+
+def _write_changed(path: str, text: str) -> None:
+    """Write ``text`` to ``path`` unless that is what stands there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        if Path(path).read_text(encoding="utf-8") == text:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    write_text(path, text)
 
 
 def _job(rule: str, pattern: str, **wildcards: Any) -> Job:

@@ -49,10 +49,10 @@ class State:
 
 
 def read_study(results: str | os.PathLike) -> Jobs:
-    """The jobs of the study that was last started on a results folder. Changes the working directory to that of the study.
+    """The jobs of the study that Snakemake last read for a results folder. Changes the working directory to that of the study.
 
     Raises:
-        UserError: there is no such folder, no study was started on it, or it was moved without the folder that it belongs to.
+        UserError: there is no such folder, no study was read for it, or it was moved without the folder that it belongs to.
     """
     path = Path(Layout(str(results)).study)
     if not Path(results).is_dir():
@@ -61,9 +61,9 @@ def read_study(results: str | os.PathLike) -> Jobs:
         told = json.loads(path.read_text(encoding="utf-8"))
         directory, config = told["directory"], told["config"]
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; it appears when snakemake starts the study, so run that once") from None
+        raise UserError(f"{path}: is missing; it appears when snakemake reads the study, so run that once") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not what a study leaves ({error!r}); run snakemake once, which writes it anew") from error
+        raise UserError(f"{path}: is not what a study leaves ({error!r}); run snakemake once, which re-creates it") from error
     there = (Path(results) / directory).resolve()
     results = Path(results).resolve()
     if not there.is_dir():

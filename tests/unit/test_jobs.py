@@ -1,6 +1,7 @@
 """What a study asks of its jobs."""
 
 import copy
+import os
 import re
 from pathlib import Path
 
@@ -171,3 +172,27 @@ def test_the_code_of_a_job_names_the_plug_ins_that_it_runs_and_no_other():
         named = {path.removesuffix(".py") for path in fingerprint.plugins(stamp)}
         assert found.setdefault(name, named) == named
     assert found == wanted
+
+
+# ---- what a study leaves when it is read ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_study_leaves_is_written_again_only_where_it_is_not_what_stands_there(jobs, tmp_path):
+    here = Jobs(jobs.study, Layout(str(tmp_path / "out")))
+    for write, path in ((here.write_asked, here.layout.asked), (here.write_study, here.layout.study)):
+        write()
+        text = Path(path).read_bytes()
+        os.utime(path, (1, 1))
+        write()
+        assert os.stat(path).st_mtime == 1
+        Path(path).write_text("of another study", encoding="utf-8")
+        write()
+        assert Path(path).read_bytes() == text
+
+
+def test_a_results_folder_that_cannot_be_written_to_is_left_alone(jobs, tmp_path):
+    (tmp_path / "file").touch()
+    here = Jobs(jobs.study, Layout(str(tmp_path / "file" / "out")))
+    here.write_study()
+    assert Path(here.write_asked()).read_text(encoding="utf-8") == f"{here.digest()}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -34,6 +34,9 @@ PREFIXED = workflow.modifier.path_modifier.replace_prefix
 PLACE = PREFIXED(LAYOUT.results)
 HERE = JOBS if PLACE == LAYOUT.results else Jobs(STUDY, Layout(PLACE))
 ASKED = local(HERE.write_asked() if workflow.is_main_process else HERE.layout.asked)
+if workflow.is_main_process:
+    # What `python -m distillery report` reads. Here, for Snakemake runs no `onstart` of a module.
+    HERE.write_study()
 
 
 wildcard_constraints:

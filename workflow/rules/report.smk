@@ -68,12 +68,6 @@ rule report:
         "../scripts/report.py"
 
 
-onstart:
-    # What `python -m distillery report` reads while the study is under way.
-    if workflow.is_main_process:
-        HERE.write_study()
-
-
 # What matters comes last, below what Snakemake says of its own accord. Another workflow that uses this one says itself how it ended.
 onsuccess:
     quiet = {level.name for level in workflow.output_settings.quiet or ()}
