@@ -69,6 +69,11 @@ def recorded(rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) 
     return found
 
 
+def digest(asked: Mapping[str, Any]) -> str:
+    """A short digest (hex) of what a job was asked, as :func:`recorded` gives it: its log begins with it."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
 class Jobs:
     """The jobs of ``study``, whose files lie as ``layout`` says."""
 

@@ -1,9 +1,12 @@
 """How a run ended, in the one line of each job that matters. Imports no torch."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 TOLD = 5
+_ERROR = re.compile(r"\d\d:\d\d:\d\d error: (.*)")
+_TRACEBACK = re.compile(r"\d\d:\d\d:\d\d Traceback \(most recent call last\):")
 
 
 def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
@@ -25,17 +28,28 @@ def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
     return lines
 
 
+def error(lines: Sequence[str]) -> str | None:
+    """The error that ended a job, by the lines of its log: its last ``error: …``, or the last line of a traceback. ``None`` where there is none.
+
+    Only what the job itself logged counts, with the time before it: what it quotes, or what a library prints, is not why it ended.
+    """
+    for line in reversed(lines):
+        if found := _ERROR.match(line):
+            return found.group(1)
+    if any(map(_TRACEBACK.match, lines)):
+        return next(line.strip() for line in reversed(lines) if line.strip())
+    return None
+
+
 def cause(log: str | Path) -> str | None:
-    """Why a job failed, by its log: the last ``error: …``, or the last line of a traceback. ``None`` where it was told to stop."""
+    """Why a job failed, by its log: its :func:`error`, or what its absence means. ``None`` where it was stopped."""
     try:
         lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "left no log"
-    for line in reversed(lines):
-        if "error: " in line:
-            return line.split("error: ", 1)[1]
-    if any(line.endswith("Traceback (most recent call last):") for line in lines):
-        return next(line.strip() for line in reversed(lines) if line.strip())
+    found = error(lines)
+    if found is not None:
+        return found
     if any("told to stop" in line for line in lines):
         return None
     return "ended without a word, as one that is killed, for its memory perhaps"

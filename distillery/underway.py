@@ -5,23 +5,21 @@ Nothing is asked of Snakemake. A job's record says what it made, and its log, wh
 
 import json
 import os
-import re
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillery import __version__, metrics, records, report
+from distillery import __version__, metrics, outcome, records, report
 from distillery.errors import UserError
 from distillery.fingerprint import ROOT
-from distillery.jobs import Job, Jobs
+from distillery.jobs import Job, Jobs, digest, recorded
 from distillery.layout import COST, EVOLUTION, SET, Layout, filled, normalised
 
 TEMPLATE = ROOT / "workflow" / "report" / "report.html.jinja"
 DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = "done", "failed", "running", "stopped", "not what the study asks for", "waiting"
 STATES = (FAILED, STOPPED, STALE, RUNNING, WAITING)  # of jobs that are missing, as they are told
-_LINE = re.compile(r"\d\d:\d\d:\d\d ")
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,6 @@ def states(jobs: Jobs) -> list[State]:
     seen = records.Records(jobs)
     makers: dict[str, Job] = {job.record: job for job in jobs.all}
     makers |= {str(Path(job.record).parent): job for job in jobs.all if Path(job.record).name == COST}
-    changed = _time(jobs.layout.asked)
     found: dict[Job, State] = {}
 
     def state(job: Job) -> State:
@@ -87,14 +84,14 @@ def states(jobs: Jobs) -> list[State]:
             inputs = [path for paths in jobs.inputs(job.rule, wildcards).values() for path in paths]
             needed = [makers.get(path) or makers.get(str(Path(path).parent)) for path in inputs]
             missing = next((other for other in (state(one) for one in needed if one) if other.state != DONE), None)
-            found[job] = State(job, *_state(seen, job, log, missing, changed), log)
+            found[job] = State(job, *_state(seen, job, log, missing), log)
         return found[job]
 
     return [state(job) for job in jobs.all]
 
 
-def _state(seen: records.Records, job: Job, log: str, missing: State | None, changed: float) -> tuple[str, str]:
-    begun, held, failed, finished = _log(log)
+def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> tuple[str, str]:
+    begun, asked, held, failed, finished = _log(log)
     if held and not finished:
         return RUNNING, f"since {begun}"
     if seen.made(job):
@@ -110,7 +107,7 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None, cha
     if missing:
         return WAITING, f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}"
     if begun and not finished:
-        if _time(log) < changed:
+        if asked and asked != _asked(seen.jobs, job):
             return WAITING, f"for the next run: the study has changed since it {'failed' if failed else 'began'}"
         if failed:
             return FAILED, failed
@@ -118,29 +115,26 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None, cha
     return WAITING, "for its turn"
 
 
-def _time(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
+def _asked(jobs: Jobs, job: Job) -> str:
+    """The digest with which the log of a job begins if it runs now."""
+    wildcards = dict(job.wildcards)
+    return digest(recorded(job.rule, wildcards, jobs.asked(job.rule, wildcards)))
 
 
-def _log(path: str) -> tuple[str, bool, str, bool]:
-    """Of a job's log: when it began ("": there is none), whether the job that writes it is running, the error that ended it, and whether
-    it came to its end."""
+def _log(path: str) -> tuple[str, str, bool, str, bool]:
+    """Of a job's log: when it began ("": there is none), the digest of what it was asked, whether the job that writes it is running, the
+    error that ended it, and whether it came to its end."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            text, held = file.read(), _held(file)
+            lines, held = [line for line in file.read().splitlines() if line.strip()], _held(file)
+            changed = os.fstat(file.fileno()).st_mtime
     except OSError:
-        return "", False, "", False
-    lines = [line for line in text.splitlines() if line.strip()]
+        return "", "", False, "", False
     if not lines:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_time(path))), held, "", False
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(changed)), "", held, "", False
     began = next((line.split(" began ", 1)[1] for line in lines[:3] if " began " in line), lines[0][:8])
-    failed = next((line.split(" error: ", 1)[1] for line in reversed(lines) if _LINE.match(line) and line[9:].startswith("error: ")), "")
-    if not failed and any("Traceback (most recent call last)" in line for line in lines):
-        failed = lines[-1].strip()
-    return began.replace("T", " "), held, failed, lines[-1].endswith(" done")
+    began, _, asked = began.partition(", asked ")
+    return began.replace("T", " "), asked, held, outcome.error(lines) or "", lines[-1].endswith(" done")
 
 
 def _held(file: Any) -> bool:

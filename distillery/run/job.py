@@ -19,7 +19,7 @@ from distillery import artefact, device
 from distillery.device import Compute
 from distillery.errors import UserError
 from distillery.files import write_text
-from distillery.jobs import recorded
+from distillery.jobs import digest, recorded
 from distillery.metrics import sealed
 from distillery.run import code as stamped
 from distillery.run import meter, provenance
@@ -92,15 +92,19 @@ def asked(rule: str, params: Any, wildcards: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def run(
-    log_path: str, compute: dict[str, Any] | None = None, *, code: str | None = None
+    log_path: str,
+    compute: dict[str, Any] | None = None,
+    *,
+    asked: Mapping[str, Any] | None = None,
 ) -> Iterator[Run]:
     """Set a job up and see it through: log to ``log_path``, claim a device, time it, and turn an error into one line and exit status 1.
 
     Args:
         compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does not compute. The number of threads is the
             study's, whatever cores Snakemake has to give: another number changes the last bits of a result.
-        code: what the script's job was planned to run (see ``fingerprint``); it ends before it
-            computes if it would run anything else.
+        asked: as :func:`asked` gives it. The log begins with its digest. Its ``code`` is what the
+            script's job was planned to run (see ``fingerprint``); the job ends before it computes
+            if it would run anything else. Nothing for what is no job of a study.
     """
     handler = logging.FileHandler(log_path, mode="w", encoding="utf-8")
     _hold(handler.stream)
@@ -114,7 +118,8 @@ def run(
     noisy = logging.getLogger("torch.utils.cpp_extension")
     if not any(isinstance(known, _NoNoise) for known in noisy.filters):
         noisy.addFilter(_NoNoise())
-    log.info("began %s", time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    log.info("began %s", began if asked is None else f"{began}, asked {digest(asked)}")
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
     # a job of its terminal as SIGINT: the same, with whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
     signal.signal(signal.SIGTERM, _stop)
@@ -124,15 +129,15 @@ def run(
     torch.set_num_threads(compute["threads"] if compute else 1)
     state = None
     try:
-        if code is not None:
-            stamped.check(code)
+        if asked is not None:
+            stamped.check(asked["code"])
         with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
             _repeatable(claimed.type == "cpu")
             state = Run(claimed, compute, _name(log_path))
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
             yield state
-            if code is not None:
-                stamped.check_plugins(code)
+            if asked is not None:
+                stamped.check_plugins(asked["code"])
         log.info("done")
     except UserError as error:
         _fail(str(error))

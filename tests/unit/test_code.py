@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from distillery import fingerprint
+from distillery.jobs import digest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +31,7 @@ def make(name, output):
 
 
 if __name__ == "__main__":
-    with job.run("job.log", code=snakemake.params.code):
+    with job.run("job.log", asked={"code": snakemake.params.code}):
         make(snakemake.params.name, "made.txt")
 '''
 # As Snakemake begins its copy of a script: it appends to the path and names the original.
@@ -92,6 +93,8 @@ def test_a_job_whose_code_is_as_planned_runs_whatever_else_was_edited(checkout):
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         path.write_text(f"{before}\n{line}\n", encoding="utf-8")
     assert ran(checkout) == (0, [], "Random")
+    log = (checkout.folder / "job.log").read_text(encoding="utf-8").splitlines()
+    assert log[0].endswith(f", asked {digest({'code': checkout.code})}") and log[-1].endswith(" done")
 
 
 def test_another_copy_of_the_package_ahead_on_the_path_is_refused(checkout):

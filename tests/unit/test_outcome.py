@@ -4,13 +4,16 @@ import pytest
 
 from distillery.outcome import TOLD, cause, told
 
+KILLED = "ended without a word, as one that is killed, for its memory perhaps"
 LOGS = {
     "12:00:00 on a CPU\n12:00:01 error: dc_bold diverged by iteration 3\n": "dc_bold diverged by iteration 3",
     "12:00:00 error: the first\n12:00:01 error: the last: twice\n": "the last: twice",
     "12:00:00 Traceback (most recent call last):\n  File x\nValueError: 3 of 4\n\n": "ValueError: 3 of 4",
+    "12:00:00 error: the first\n12:00:01 a note of an error: quoted\nerror: printed by a library\n": "the first",
+    "12:00:00 a note\nTraceback (most recent call last):\nValueError: printed by a library\n": KILLED,
     "12:00:00 on a CPU\n12:00:09 told to stop: saved at iteration 3\n": None,
-    "12:00:00 on a CPU\n": "ended without a word, as one that is killed, for its memory perhaps",
-    "": "ended without a word, as one that is killed, for its memory perhaps",
+    "12:00:00 on a CPU\n": KILLED,
+    "": KILLED,
 }
 
 
@@ -23,7 +26,7 @@ def test_a_job_s_reason_is_the_last_of_its_log(log, tmp_path):
 
 def test_each_job_that_failed_is_a_line_and_what_was_stopped_is_none(tmp_path):
     logs = []
-    for name, text in (("a", "0 error: why\n"), ("b", "0 told to stop\n")):
+    for name, text in (("a", "12:00:00 error: why\n"), ("b", "0 told to stop\n")):
         (tmp_path / name).write_text(text, encoding="utf-8")
         logs.append((f"distill {name}", str(tmp_path / name)))
     assert told(logs, 3, 9) == [f"error: distill a: why; log: {tmp_path / 'a'}"]

@@ -243,8 +243,8 @@ def test_a_rule_declares_all_that_a_job_needs(rule):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_counts_as_computing_if_and_only_if_its_script_claims_a_device(rule):
     script = (ROOT / "workflow/scripts" / Path(section(rule, "script").strip('"')).name).read_text(encoding="utf-8")
-    computes = "job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code)" in script
-    assert computes or "job.run(snakemake.log[0], code=snakemake.params.code)" in script
+    computes = "job.run(snakemake.log[0], snakemake.params.compute, asked=asked)" in script
+    assert computes or "job.run(snakemake.log[0], asked=asked)" in script
     assert bool(re.search(r"\bgpu=1\b", section(rule, "resources"))) == computes
     assert ("compute=" in section(rule, "params")) == computes
     assert section(rule, "threads") == ("compute_threads" if computes else "1")

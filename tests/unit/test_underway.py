@@ -9,6 +9,7 @@ import pytest
 
 from distillery import underway
 from distillery.errors import UserError
+from distillery.jobs import digest, recorded
 from distillery.layout import filled
 from distillery.run import job as running
 from tests.unit import test_records
@@ -79,10 +80,20 @@ def test_a_job_s_own_log_says_the_same(jobs):
     assert found(jobs) == ("waiting", "for its turn")  # it was done, and its files are gone
 
 
-def test_what_failed_before_the_study_was_changed_waits(jobs):
-    path = log_of(jobs, "distill", MTT, BEGAN, "error: diverged")
-    os.utime(path, (1, 1))
-    assert found(jobs) == ("waiting", "for the next run: the study has changed since it failed")
+def asked_of(jobs, rule, wildcards):
+    return digest(recorded(rule, wildcards, jobs.asked(rule, wildcards)))
+
+
+@pytest.mark.parametrize("error", ["error: diverged", "distillation: 3 of 100 iterations"])
+def test_what_ended_before_its_job_was_changed_waits_whenever_the_files_were_written(jobs, error):
+    path = log_of(jobs, "distill", MTT, f"{BEGAN}, asked {asked_of(jobs, 'distill', MTT)}", error)
+    other = jobs_of(methods={"mtt": {**test_records.CONFIG["methods"]["mtt"], "iterations": 4}})
+    alike = jobs_of(methods={**test_records.CONFIG["methods"], "dc": {"iterations": 4}})
+    for time in (1, 2**32):  # a copy of the results has times of its own
+        os.utime(path, (time, time))
+        ended = ("failed", "diverged") if "error" in error else ("stopped", found(jobs)[1])
+        assert found(jobs) == found(alike) == ended
+        assert found(other) == ("waiting", f"for the next run: the study has changed since it {'failed' if 'error' in error else 'began'}")
 
 
 def test_what_is_not_what_the_study_asks_for_is_missing_and_so_is_what_was_made_from_it(jobs):

@@ -12,5 +12,6 @@ def collect(*, config, inputs, outputs):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], code=snakemake.params.code):
+    asked = job.asked("collect", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], asked=asked):
         collect(config=snakemake.params.config, inputs=snakemake.input, outputs=snakemake.output)

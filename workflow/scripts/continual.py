@@ -52,7 +52,8 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, asked
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
+    asked = job.asked("continual", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
         continual(
             run,
             identity=snakemake.params.identity,
@@ -61,7 +62,7 @@ if __name__ == "__main__":
             groups=snakemake.params.groups,
             settings=snakemake.params.settings,
             seed=snakemake.params.seed,
-            asked=job.asked("continual", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -55,7 +55,8 @@ def distill(run, *, cell, module, network, settings, protocol, snapshots, valida
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
+    asked = job.asked("distill", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
         distill(
             run,
             cell=snakemake.params.cell,
@@ -69,7 +70,7 @@ if __name__ == "__main__":
             code=snakemake.params.code,
             compute=snakemake.params.compute,
             checkpoint=snakemake.params.checkpoint,
-            asked=job.asked("distill", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -13,7 +13,8 @@ def download(*, dataset, order, local, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], code=snakemake.params.code):
+    asked = job.asked("download", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], asked=asked):
         download(
             dataset=snakemake.wildcards.dataset,
             order=snakemake.resources.sources.split(","),

@@ -42,7 +42,8 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
+    asked = job.asked("evaluate_robust", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
         evaluate_robust(
             run,
             cell=snakemake.params.cell,
@@ -50,7 +51,7 @@ if __name__ == "__main__":
             settings=snakemake.params.settings,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
-            asked=job.asked("evaluate_robust", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -62,7 +62,8 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
+    asked = job.asked("evaluate_synthetic", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
         evaluate_synthetic(
             run,
             cell=snakemake.params.cell,
@@ -70,7 +71,7 @@ if __name__ == "__main__":
             settings=snakemake.params.settings,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
-            asked=job.asked("evaluate_synthetic", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -20,12 +20,13 @@ def import_synthetic(*, cell, entry, code, asked, inputs, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], code=snakemake.params.code):
+    asked = job.asked("import_synthetic", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], asked=asked):
         import_synthetic(
             cell=snakemake.params.cell,
             entry=snakemake.params.entry,
             code=snakemake.params.code,
-            asked=job.asked("import_synthetic", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             output=snakemake.output.synthetic,
         )

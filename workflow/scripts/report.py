@@ -20,5 +20,6 @@ def report(*, config, inputs, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], code=snakemake.params.code):
+    asked = job.asked("report", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], asked=asked):
         report(config=snakemake.params.config, inputs=snakemake.input, output=snakemake.output.report)

@@ -48,7 +48,8 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
+    asked = job.asked("train_experts", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
         train_experts(
             run,
             dataset=snakemake.wildcards.dataset,
@@ -61,7 +62,7 @@ if __name__ == "__main__":
             code=snakemake.params.code,
             compute=snakemake.params.compute,
             checkpoint=snakemake.params.checkpoint,
-            asked=job.asked("train_experts", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

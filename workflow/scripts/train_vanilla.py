@@ -32,14 +32,15 @@ def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outpu
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], snakemake.params.compute, code=snakemake.params.code) as run:
+    asked = job.asked("train_vanilla", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
         train_vanilla(
             run,
             dataset=snakemake.wildcards.dataset,
             network=snakemake.params.network,
             settings=snakemake.params.settings,
             seed=snakemake.params.seed,
-            asked=job.asked("train_vanilla", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             outputs=snakemake.output,
         )

@@ -12,12 +12,13 @@ def whiten(*, dataset, validation, seed, asked, inputs, output):
 
 
 if __name__ == "__main__":
-    with job.run(snakemake.log[0], code=snakemake.params.code):
+    asked = job.asked("whiten", snakemake.params, snakemake.wildcards)
+    with job.run(snakemake.log[0], asked=asked):
         whiten(
             dataset=snakemake.wildcards.dataset,
             validation=snakemake.params.validation,
             seed=snakemake.params.seed,
-            asked=job.asked("whiten", snakemake.params, snakemake.wildcards),
+            asked=asked,
             inputs=snakemake.input,
             output=snakemake.output.whitening,
         )
