@@ -130,12 +130,12 @@ def _resolve(name: str, known: Mapping, options: Mapping) -> dict:
             raise UserError(
                 f"network {name}: option {option} must be one of {', '.join(schema['enum'])}, not {value!r}"
             )
-        if schema["type"] == "integer" and (
-            not isinstance(value, int) or isinstance(value, bool) or value < schema["minimum"]
-        ):
-            raise UserError(
-                f"network {name}: option {option} must be an integer of {schema['minimum']} or more, not {value!r}"
-            )
+        if schema["type"] == "integer":
+            low, high = schema["minimum"], schema["maximum"]
+            if not (_is_integer(value) and low <= value <= high):
+                raise UserError(
+                    f"network {name}: option {option} must be an integer from {low} to {high}, not {value!r}"
+                )
     return {option: options.get(option, schema["default"]) for option, schema in known.items()}
 
 

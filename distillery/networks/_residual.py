@@ -7,6 +7,19 @@ from torch import Tensor, nn
 
 from distillery.networks._layers import Network
 
+# What the SPEC of every plug-in holds.
+SPEC = {
+    "options": {
+        "width": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 512,
+            "default": 64,
+            "description": "Channels of the first stage.",
+        },
+    },
+}
+
 
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut. He, Zhang, Ren and Sun, CVPR 2016, figure 2."""

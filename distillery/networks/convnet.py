@@ -12,6 +12,7 @@ SPEC = {
         "width": {
             "type": "integer",
             "minimum": 1,
+            "maximum": 4096,
             "default": 128,
             "description": "Channels of every block.",
         },

@@ -11,6 +11,7 @@ SPEC = {
         "width": {
             "type": "integer",
             "minimum": 1,
+            "maximum": 16384,
             "default": 128,
             "description": "Units of each hidden layer.",
         },

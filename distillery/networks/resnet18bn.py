@@ -2,23 +2,16 @@
 
 from torch import nn
 
+from distillery.networks import _residual
 from distillery.networks._layers import Network
-from distillery.networks._residual import resnet18
 
 SPEC = {
     "name": "ResNet18BN",
     "minimum_size": 8,
-    "options": {
-        "width": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 64,
-            "description": "Channels of the first stage.",
-        },
-    },
+    **_residual.SPEC,
     "batch_norm": True,
 }
 
 
 def build(channels, size, classes, *, width) -> Network:
-    return resnet18(channels, classes, width, nn.BatchNorm2d)
+    return _residual.resnet18(channels, classes, width, nn.BatchNorm2d)

@@ -573,6 +573,7 @@ REFUSED = {
     "grid": ({"grid": []}, "grid: has no block, and `imported` no set; a study has at least one of them"),
     "title": ({"study": ""}, "study: must not be empty, not ''"),
     "width": ({"networks__ConvNet__width": 0}, "networks.ConvNet.width: must be 1 or more, not 0"),
+    "a width that no memory holds": ({"networks__ConvNet__width": 10**9}, "networks.ConvNet.width: must be 4096 or less, not 1000000000"),
     "share": ({"data__validation": 0.5}, "data.validation: must be below 0.5, not 0.5"),
     "precision": ({"compute__precision": "float16"}, "compute.precision: must be one of auto, float32, not 'float16'"),
     "threads": ({"compute__threads": 1.5}, "compute.threads: must be a whole number, not 1.5"),
