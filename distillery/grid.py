@@ -555,6 +555,9 @@ def _check_folder(where: str, path: str) -> None:
             raise UserError(f"{where}: {above} is a file; name a folder")
     except OSError as error:
         raise UserError(f"{where}: {path} cannot be a folder: {error.strerror}; name another") from None
+    for what, place in (("working directory", os.getcwd()), ("checkout of Distillery", plugins.LIBRARY.parent)):
+        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(path)):
+            raise UserError(f"{where}: {path} is or holds the {what}, among whose files results would lie; name a folder of their own")
 
 
 def _check_finite(where: str, value: Any) -> None:

@@ -599,6 +599,9 @@ REFUSED = {
     "results of a path too long": ({"results": "/".join(["a"] * 2000)}, "results: is too long"),
     "results that is a file": ({"results": str(ROOT / "README.md")}, "results: README.md is a file; name a folder"),
     "results below a file": ({"results": str(ROOT / "README.md" / "more" / "yet")}, "results: README.md is a file; name a folder"),
+    "results everywhere": ({"results": "/"}, "results: / is or holds the working directory"),
+    "results above": ({"results": ".."}, "results: .. is or holds the working directory"),
+    "results here": ({"results": "./"}, "results: . is or holds the working directory"),
     "results": ({"results": "results/{study}"}, "results: a folder without braces"),
     # Things that do not go together.
     "coreset from noise": ({"grid": [{**BLOCK, "method": "random", "init": "noise"}]}, "grid[0]: random chooses real images"),
@@ -656,6 +659,18 @@ REFUSED = {
 def test_refused_in_one_line_that_says_where_and_what(name):
     changes, told = REFUSED[name]
     assert refusal(**changes).startswith(f"config: {told}")
+
+
+def test_results_lie_neither_over_the_checkout_nor_over_the_study(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "link").symlink_to(ROOT.parent)
+    monkeypatch.chdir(here)
+    for place in (ROOT, tmp_path / "link"):
+        assert refusal(results=str(place)).startswith(f"config: results: {place} is or holds the checkout of Distillery, among")
+    assert refusal(results=str(tmp_path)).startswith(f"config: results: {tmp_path} is or holds the working directory, among")
+    for place in ("out", "../beside", str(ROOT / "results")):
+        assert study(results=place).config["results"] == place
 
 
 def test_two_released_sets_need_two_names_and_a_pair_of_files_is_one_set(tmp_path):
