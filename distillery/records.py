@@ -151,6 +151,6 @@ def check(jobs: Jobs) -> None:
     short = len(files) <= NAMED or quoted != files
     names = " ".join(quoted) if short else f"$(cat {shlex.quote(os.path.abspath(listed))})"
     raise UserError(
-        f"{len(stale)} of {len(jobs.all)} artefacts are not what the study asks for, and no summary is made of them: "
+        f"{len(stale)} of {len(jobs.all)} artefacts are not what the study asks for, and are neither summed up nor shown: "
         f"{'; '.join(told[:TOLD])}{more}. Re-create them: run the same snakemake command with `--forcerun {names}` at its end"
     )

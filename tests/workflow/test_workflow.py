@@ -308,7 +308,7 @@ def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_result
     clone.change(methods={"dc": {"iterations": 4}})
     done = clone.snakemake("--cores", "1", succeeds=False)
     line = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
-    assert done.returncode != 0 and re.match(r"error: 1 of \d+ artefacts are not what the study asks for, and no summary is made of them: ", line)
+    assert done.returncode != 0 and re.match(r"error: 1 of \d+ artefacts are not what the study asks for, and are neither summed up nor shown: ", line)
     assert f"{DC}: settings.iterations: has 3, the study asks 4" in line
     assert not (clone / "results/summary.csv").exists() and (clone / "results/report.html").read_bytes() == before
     # What the line says to add makes the set anew, and what follows from it.
@@ -329,6 +329,17 @@ def test_where_snakemake_forgot_another_seed_is_told_of_all_that_it_changes(clon
 def test_where_snakemake_forgot_an_unchanged_study_is_as_it_was(clone):
     lose(clone, "gone")
     assert clone.jobs() == ["report"]  # whose template is newer, as far as the times tell
+
+
+def test_a_set_that_was_replaced_since_is_not_shown_where_the_report_alone_is_made(clone):
+    before = (clone / "results/report.html").read_bytes()
+    shutil.copyfile(clone / DC.replace("/dc/noise/", "/random/real/") / "synthetic.safetensors", clone / DC / "synthetic.safetensors")
+    lose(clone, "gone")
+    assert clone.jobs() == ["report"]
+    done = clone.snakemake("--cores", "1", succeeds=False)
+    told = f"{DC}/synthetic.safetensors: its content: has"
+    assert done.returncode != 0 and told in done.stderr, done.stderr
+    assert not (clone / "results/report.html").exists() or (clone / "results/report.html").read_bytes() == before
 
 
 # ---- a study that is not finished ----------------------------------------------------------------------------------------------------

@@ -1,10 +1,15 @@
-"""Write the study's report."""
+"""Write the study's report, if all is still what the study asks for."""
 
+from pathlib import Path
+
+from distillery import records
 from distillery import report as page
 from distillery.run import job, provenance
 
 
 def report(*, config, inputs, output):
+    # Once more after collect, from headers and records alone: where the page is all that is to be made again, sets may have been replaced since.
+    records.check(records.jobs_of({**config, "results": str(Path(output).parent)}))
     page.build(
         metrics=inputs.summary,
         costs=inputs.costs,
