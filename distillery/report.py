@@ -297,7 +297,9 @@ class _Study:
     def __init__(self, metrics, costs, sets, evolutions, data, config, provenance):
         self.metrics = read_metrics(metrics)
         # Results of earlier versions have rows without a number, such as a class without test images: they say nothing.
-        self.metrics = self.metrics[self.metrics["value"].notna()].reset_index(drop=True)
+        known = self.metrics["value"].notna()
+        self.numberless = finished(self.metrics[~known])
+        self.metrics = self.metrics[known].reset_index(drop=True)
         self.costs = _read_costs(costs)
         self.whitenings: dict[str, whitening.Whitening] = {}
         self.sets = _read_tensors(sets, ("images", "labels"), self.whitenings)
@@ -563,10 +565,12 @@ def _headlines(study: _Study) -> list[dict]:
             rows = rows[rows["init"] != "imported"] if (rows["init"] != "imported").any() else rows
             if rows.empty:
                 continue
-            best = rows.loc[rows["mean"].idxmax()]
-            cell = (best["method"], best["init"])
+            # Means of the same accuracies in another order differ in their last bit.
+            level = rows[np.isclose(rows["mean"], rows["mean"].max(), rtol=0, atol=1e-9)]
+            best = level.iloc[0]
+            cell, *ties = zip(level["method"], level["init"])
             best_cell = (*cell, ipc)
-            facts = [_best_of(study, dataset, network, ipc, cell, len(rows))]
+            facts = [_best_of(study, dataset, network, ipc, cell, ties, len(rows))]
             facts += [_above_random(study, dataset, network, ipc, cell)]
             if full is not None and full["mean"] > 0 and not full["caveats"]:
                 share = f"{100 * best['mean'] / full['mean']:.1f} %"
@@ -603,11 +607,12 @@ def _headlines(study: _Study) -> list[dict]:
                     if full is None
                     else f"{_pm(full['mean'], full['std'], full['count'], 1)} %",
                     "whole_counts": "" if full is None else _full_counts(full),
-                    "caveats": [] if full is None else full["caveats"],
+                    "caveats": ([] if full is None else full["caveats"])
+                    + _numberless_notes(study, dataset, network),
                     "tiles": tiles,
                     "tiles_of": ""
                     if not tiles
-                    else f"{study.name(*best_cell[:2])}, {_ipc(best_cell[2])}",
+                    else f"{'one of the best sets' if ties else 'the best set'}: {study.name(*best_cell[:2])}, {_ipc(best_cell[2])}",
                 }
             )
     return found
@@ -636,10 +641,31 @@ def _full_text(full: dict) -> str:
     return f"{_pm(full['mean'], full['std'], full['count'], 1)} % ({of})"
 
 
+def _numberless_notes(study: _Study, dataset: str, network: str) -> list[str]:
+    """The cells that have accuracies without a number, which no mean holds."""
+    rows = study.numberless
+    rows = rows[
+        (rows["dataset"] == dataset)
+        & (rows["network"] == network)
+        & (rows["selection"] == "last")
+    ]
+    notes = [
+        f"{len(found)} of {study.name(cell['method'], cell['init'])}, {_ipc(cell['ipc'])}"
+        for cell, found in study.cell_rows(rows)
+    ]
+    return [f"Test accuracies that are no number, and count nowhere: {_listed(notes)}."] if notes else []
+
+
 def _best_of(
-    study: _Study, dataset: str, network: str, ipc: float, best: tuple[str, str], count: int
+    study: _Study,
+    dataset: str,
+    network: str,
+    ipc: float,
+    best: tuple[str, str],
+    ties: Sequence[tuple[str, str]],
+    count: int,
 ) -> str:
-    """That the headline's cell was picked by its test accuracy, among how many, and which others it is not shown to be above."""
+    """That the headline's cell was picked by its test accuracy, among how many, which others reached the same, and which it is not shown to be above."""
     comparison = study.compared(dataset, network, ipc)
     found = (
         comparison.verdicts(best)
@@ -650,7 +676,8 @@ def _best_of(
         verdict: _listed([_short_name(study, *cell) for cell in cells])
         for verdict, cells in found.items()
     }
-    said = [f"best of {count} by test accuracy"] if count > 1 else []
+    same = f", level with {_listed([_short_name(study, *cell) for cell in ties])}" if ties else ""
+    said = [f"best of {count} by test accuracy{same}"] if count > 1 else []
     if found["worse"]:
         said.append(f"significantly worse than {others['worse']}")
     if found["not significant"]:
@@ -681,7 +708,9 @@ def _above_random(
     )
     if found is None:
         return ""
-    side = "above" if found.difference >= 0 else "below"
+    side = "above" if found.difference > 0 else "below"
+    if f"{abs(100 * found.difference):.1f}" == "0.0":
+        side = "from"
     interval = ""
     if math.isfinite(found.low):
         interval = f" (95 % interval {_signed(100 * found.low, 1)} to {_signed(100 * found.high, 1)}, {_pairs_in_words(found)})"

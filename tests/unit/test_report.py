@@ -1080,6 +1080,36 @@ def test_rows_without_a_number_are_left_out(study, tmp_path):
     assert "over 1 set, 3 networks" in first and not re.search(r"\bnan\b", page)
 
 
+def test_accuracies_that_are_no_number_are_said_to_count_nowhere(study, tmp_path):
+    lost = [{**SETS[0], "model": model, "value": float("nan")} for model in (8, 9)]
+    noise = [{**row, "value": float("nan")} for row in SETS if row["init"] == "noise"]
+    kept = [row for row in SETS if row["init"] != "noise"]
+    first, _ = headline(study, tmp_path, kept + lost + noise)
+    told = (
+        "Test accuracies that are no number, and count nowhere: 2 of DC, real images, 1 image per class "
+        "and 3 of DC, Gaussian noise, 1 image per class."
+    )
+    assert told in first and "best of" not in first
+    assert "count nowhere" not in headline(study, tmp_path, SETS)[0]
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_sets_that_reach_exactly_the_same_are_best_together(study, tmp_path, networks):
+    names = (("dc", "real"), ("dc", "noise"), ("mtt", "real"), ("random", "real"))
+    values = ([0.8, 0.7, 0.9], [0.9, 0.8, 0.7], [0.6, 0.5, 0.4], [0.7, 0.9, 0.8])
+    same = [0.8, 0.8, 0.4, 0.8] if networks == 1 else None
+    rows = [
+        row
+        for number, name in enumerate(names)
+        for row in rows_of(*name, {0: [same[number]] if same else values[number]})
+    ]
+    first, _ = headline(study, tmp_path, rows)
+    assert "best of 3 by test accuracy, level with DC from " in first and "; significantly better" not in first
+    assert "0.0 points from random images of the same size" in first
+    first, _ = headline(study, tmp_path, SETS)
+    assert "level with" not in first
+
+
 def test_page_fetches_nothing(page):
     found = outline(page)
     assert all(address.startswith(("#", "data:")) for address in found.addresses)
