@@ -1036,8 +1036,7 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
 
 
 def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> dict:
-    rows = study.metrics[(study.metrics["dataset"] == dataset) & (study.metrics["method"] == method)]
-    rows = rows[(rows["strategy"] == "") & (rows["ipc"].isna() if ipc is None else (rows["ipc"] == ipc))]
+    """With what a method's sets of a size were made and evaluated: the settings in the sets' headers and in the records of the evaluations."""
     budget: dict[str, Any] = {}
     headers = [
         h for k, h in study.headers.items() if k[0] == dataset and k[1] == method and k[2] != "imported" and k[3] == ipc
@@ -1058,15 +1057,15 @@ def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> 
         if experts is not None and method not in CORESETS:
             budget["experts"] = experts
     # As the protocol counts them, not as many as were trained: the published code trains one more than it says.
-    epochs = [
+    epochs = {
         (cost.get("settings") or {}).get("epochs")
         for cost in study.costs
         if cost.get("rule") in ("evaluate_synthetic", "train_vanilla")
         and (cost.get("dataset"), cost.get("method")) == (dataset, method)
         and cost.get("ipc") == (None if ipc is None else int(ipc))
-    ]
-    if any(epochs):
-        budget["epochs"] = max(filter(None, epochs))
+    } - {None}
+    if epochs:
+        budget["epochs"] = " or ".join(map(str, sorted(epochs)))  # networks may have others
     summary = study.summary[(study.summary["dataset"] == dataset) & (study.summary["method"] == method)]
     summary = summary[summary["ipc"].isna() if ipc is None else summary["ipc"] == ipc]
     if len(summary):

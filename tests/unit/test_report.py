@@ -1263,6 +1263,18 @@ def test_a_figure_that_is_not_comparable_says_why_and_has_no_mark_on_the_axis(pa
     assert "not comparable" not in table
 
 
+def test_evaluation_epochs_are_those_that_the_jobs_were_asked_for(study, tmp_path):
+    cell = {"rule": "evaluate_synthetic", "dataset": "MNIST", "method": "dc", "init": "real", "ipc": 1, "seed": 0}
+    costs = [
+        {**cell, "network": network, "seconds": 1.0, "settings": {"epochs": epochs}}
+        for network, epochs in (("ConvNet", 300), ("MLP", 40), ("LeNet", 300))
+    ]
+    # The protocol trains one epoch more than it counts; a curve may end anywhere.
+    curve = [{**SETS[0], "epoch": epoch} for epoch in (20, 301)]
+    _, page = headline(study, tmp_path, SETS + curve, costs=costs)
+    assert "evaluation epochs" in page and " 40 or 300 " in page and " 301 " not in page
+
+
 def test_published_budgets():
     assert published.budget("dc", "CIFAR10", 10) == {
         "iterations": 1000,

@@ -27,7 +27,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from distillery import data, plugins
+from distillery import data, metrics, plugins
 from distillery.datasets.digits import SPEC
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,18 +163,8 @@ def jobs(tmp_path_factory, environment) -> list[tuple[str, bytes]]:
     return pickle.loads((home / "plan").read_bytes())
 
 
-# What tells the measurements of one job apart.
-COLUMNS = (
-    "measure",
-    "model",
-    "selection",
-    "split",
-    "stage",
-    "group",
-    "class",
-    "epoch",
-    "iteration",
-)
+# What tells measurements apart.
+COLUMNS = tuple(name for name in metrics.COLUMNS if name != "value")
 
 
 class Results:
