@@ -107,7 +107,7 @@ def measure(case: Case, orders: dict[str, dict[str, Any]], limits: Limits) -> di
     """Measure the sides of a case in turn, A B A B, each in its own process.
 
     Args:
-        orders: for each side what its process is told.
+        orders: for each side what its process is asked to do.
 
     Returns:
         For each side ``seconds`` a unit (the median), ``measured`` (all), ``cpu_seconds`` (the median of what the process computed: with one

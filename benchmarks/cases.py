@@ -35,10 +35,10 @@ class Case:
     Attributes:
         kind: ``dc``, ``mtt``, ``experts``, ``evaluate`` (training) or ``test`` (the testing part of an evaluation).
         data: a key of ``SHAPES``.
-        ipc: synthetic images a class.
+        ipc: synthetic images per class.
         steps: student steps of trajectory matching, N.
         inner: epochs of network training on the synthetic images that a step of gradient matching includes.
-        real: real images a class (``dc``), or in all.
+        real: real images per class (``dc``), or in all.
         batch: real images a step.
         width: channels of the network.
     """

@@ -58,7 +58,7 @@ def footing(record: dict[str, Any]) -> str:
     lines = [""]
     for ipc, found in record["memory_growth"].items():
         lines.append(
-            f"mtt at {ipc} images a class, ours: memory grows by {found['grown_bytes'] / 1e6:.0f} MB from N {found['from']} to N {found['to']}; "
+            f"mtt at {ipc} images per class, ours: memory grows by {found['grown_bytes'] / 1e6:.0f} MB from N {found['from']} to N {found['to']}; "
             f"the parameter vectors kept more are {found['stored_bytes'] / 1e6:.0f} MB"
         )
     apart = {}
@@ -83,7 +83,7 @@ def footing(record: dict[str, Any]) -> str:
 
 
 def growth(cases: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """How much more memory ours takes at the largest N than at the smallest, by images a class, and how much of it the stored parameters are."""
+    """How much more memory ours takes at the largest N than at the smallest, by images per class, and how much of it the stored parameters are."""
     found = {}
     for ipc in sorted({entry["ipc"] for entry in cases if entry["kind"] == "mtt"}):
         points = [(entry["steps"], entry) for entry in cases if entry["kind"] == "mtt" and entry["ipc"] == ipc and "seconds" in entry["sides"]["ours"]]
@@ -97,7 +97,7 @@ def growth(cases: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def plot(record: dict[str, Any], path: Path) -> None:
-    """Seconds and memory of a step: trajectory matching against N, gradient matching against images a class, ours and the textbook's."""
+    """Seconds and memory of a step: trajectory matching against N, gradient matching against images per class, ours and the textbook's."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -119,7 +119,7 @@ def plot(record: dict[str, Any], path: Path) -> None:
                     if points:
                         name = f"{side}, {f'IPC {group}' if groups == 'ipc' else group}"
                         axis.plot(*zip(*points, strict=True), style, color=f"C{colour}", label=name)
-            axis.set(title={"mtt": "MTT", "dc": "DC"}[kind], ylabel=label, xlabel={"mtt": "student steps N", "dc": "images a class"}[kind])
+            axis.set(title={"mtt": "MTT", "dc": "DC"}[kind], ylabel=label, xlabel={"mtt": "student steps N", "dc": "images per class"}[kind])
             if axis.lines:
                 axis.set_ylim(bottom=0)
                 ticks = sorted({entry[along] for entry in entries})

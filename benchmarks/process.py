@@ -23,10 +23,10 @@ class EndedError(Exception):
 
 
 class Process:
-    """One side of one case (``benchmarks.worker``), which does a step when it is told to.
+    """One side of one case (``benchmarks.worker``), which does a step on request.
 
     Args:
-        order: what it is told, as JSON types.
+        order: what it is asked to do, as JSON types.
     """
 
     def __init__(self, order: dict[str, Any]):

@@ -32,7 +32,7 @@ class Memory:
         self._device = device
 
     def reset(self) -> None:
-        """Start anew (where the system lets a process do so, else the peak is that of its whole life)."""
+        """Start again from zero (where the system lets a process do so, else the peak is that of its whole life)."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return

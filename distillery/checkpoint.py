@@ -1,4 +1,4 @@
-"""Checkpoints of long jobs: the whole state at intervals, so that a job that was killed goes on to the same bits."""
+"""Checkpoints of long jobs: the whole state at intervals, so that a job that was killed resumes to bit-identical results."""
 
 import hashlib
 import json
@@ -56,18 +56,18 @@ class Checkpoint:
             log.info("the checkpoint %s is of other settings, inputs or code: it is not used, the job starts anew", self._path)
             return None
         log.info("going on from the checkpoint %s: %s", self._path, header["note"])
-        # The file sorts its tensors by name and lays them out anew. Sums run in the order of the names, and
+        # The file sorts its tensors by name and lays them out in its own way. Sums run in the order of the names, and
         # kernels in that of memory: another one changes the last bits of what comes next.
         formats = {"last": torch.channels_last, "first": torch.contiguous_format}
         tensors = {name: tensors[name].contiguous(memory_format=formats[layout]) for name, layout in header["layout"]}
         return tensors, header["values"]
 
     def due(self) -> bool:
-        """Whether to save now: the interval has passed, or the job was told to stop. Cheap enough for every step."""
+        """Whether to save now: the interval has passed, or the job was asked to stop. Cheap enough for every step."""
         return self._stopping is not None or time.monotonic() - self._saved >= self._every
 
     def save(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], note: str) -> None:
-        """Write the state, whole or not at all; then, if the job was told to stop (SIGTERM), leave with the status of that signal.
+        """Write the state, atomically; then, if the job was asked to stop (SIGTERM), leave with the status of that signal.
 
         Args:
             tensors: on any device; names are free.

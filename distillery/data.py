@@ -97,7 +97,7 @@ class Split:
 
 
 def write(arrays: Arrays, path: str | os.PathLike) -> None:
-    """Write the one file of a dataset, whole or not at all. The same arrays and source give the same bytes."""
+    """Write the one file of a dataset, atomically. The same arrays and source give the same bytes."""
     tensors = {name: torch.from_numpy(np.require(getattr(arrays, name), requirements=["C", "W"])) for name in TENSORS}
     artefact.save(path, tensors, {"spec": arrays.spec, "source": arrays.source, "digests": arrays.digests})
 

@@ -163,7 +163,7 @@ def claim(waiting: Callable[[str], None] = lambda line: None) -> Iterator[torch.
     Where only one device is visible, as under a scheduler that assigns devices, that one is taken without a lock.
 
     Args:
-        waiting: told, once, if all devices are taken.
+        waiting: called, once, if all devices are taken.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     full_float32()
@@ -187,7 +187,7 @@ def claim_one(names: Sequence[str], folder: Path, waiting: Callable[[str], None]
 
     Args:
         folder: where the lock files lie, made if missing.
-        waiting: told, once, if all are taken.
+        waiting: called, once, if all are taken.
     """
     folder.mkdir(parents=True, exist_ok=True)
     told = False

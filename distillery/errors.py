@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 
 class UserError(Exception):
-    """Bad input, told in one line: what is wrong, where, and what would be right."""
+    """Bad input, said in one line: what is wrong, where, and what would be right."""
 
 
 @contextlib.contextmanager

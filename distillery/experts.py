@@ -122,7 +122,7 @@ class _Shard:
 
     def note(self, epoch: int, parameters: Tensor, summary: dict[str, Tensor]) -> None:
         self._snapshots.append(parameters)
-        # Experts that ran out of memory in a larger stack begin anew in a smaller one, and were told of before.
+        # Experts that ran out of memory in a larger stack begin again in a smaller one, and were reported before.
         if epoch and (self._begin, epoch) not in self._told:
             self._remember(self._begin, epoch, {name: value.cpu() for name, value in summary.items()})
             self._tell(*self._summaries[-1])

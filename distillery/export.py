@@ -48,7 +48,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: Any = None) -> None:
-    """Write the set as pictures: ``{class}/{number}.png`` in pixel space, ``labels.csv``, ``set.json`` (the header) and a card; whole or not at all.
+    """Write the set as pictures: ``{class}/{number}.png`` in pixel space, ``labels.csv``, ``set.json`` (the header) and a card; atomically.
 
     ``number`` is the image's place in the set. An image with soft labels stands in the folder of its likeliest class. The folders sort by name as
     classes sort by number, and there is one for each class, so torchvision's ``ImageFolder`` numbers classes as ``labels.csv`` does, which has the

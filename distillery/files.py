@@ -80,7 +80,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``path``, whole or not at all."""
+    """Write ``text`` (UTF-8) to ``path``, atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

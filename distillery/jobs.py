@@ -63,7 +63,7 @@ def recorded(rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) 
     found = json.loads(json.dumps({"job": dict(wildcards), **asked}))
     found.pop("checkpoint", None)
     if rule == "import_synthetic":
-        # A set travels with its record; what was in the files is told by the digests of the inputs.
+        # A set travels with its record; the digests of the inputs say what was in the files.
         files = {key for key in ("file", "labels", "step_size") if isinstance(found["entry"].get(key), str | list)}
         found["entry"] = {key: value for key, value in found["entry"].items() if key not in files}
     return found

@@ -58,7 +58,7 @@ class Metrics:
         self.rows.extend({**self._common, **row} for row in other.rows)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the rows as CSV, whole or not at all; a float is written so that reading it gives the same float.
+        """Write the rows as CSV, atomically; a float is written so that reading it gives the same float.
 
         The last line is a comment with the SHA-256 of all before it, by which :func:`collect` finds a damaged file.
         """

@@ -10,7 +10,7 @@ from distillery import files
 from distillery.errors import UserError
 
 GAP = 2  # pixels between two images
-SHOWN = 10  # images a class
+SHOWN = 10  # images per class
 
 
 def picture(pixels: Tensor) -> Image.Image:
@@ -26,7 +26,7 @@ def picture(pixels: Tensor) -> Image.Image:
 
 
 def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
-    """Write a PNG with one row a class (at most ``SHOWN`` images of it), enlarged to about 64 pixels an image; whole or not at all.
+    """Write a PNG with one row a class (at most ``SHOWN`` images of it), enlarged to about 64 pixels an image, atomically.
 
     Args:
         pixels: (N, C, H, W) uint8, as ``SyntheticSet.pixels`` gives them; labels: (N,) int64.

@@ -58,7 +58,7 @@ def _table(path: str) -> pd.DataFrame:
 def table(path: str | Path = FILE) -> pd.DataFrame:
     """All published figures, one a row, in the file's order (a method's main table before its other tables).
 
-    Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float, NaN: the whole set),
+    Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float, NaN: the full training set),
     ``network``, ``strategy`` (continual learning only), ``protocol`` (``published`` or ``course project``), ``value``
     and ``std`` (percent; NaN where none is given), ``source``, ``evidence`` (one letter, see ``EVIDENCE``), ``note``,
     ``not_comparable`` (why no figure of a study may be set against it, empty where one may), ``printed``
@@ -84,7 +84,7 @@ def lookup(
     """The published rows that a figure of ours can stand beside, best match first.
 
     Args:
-        ipc: images a class; ``None`` for figures without a set (the whole data, continual learning without a memory).
+        ipc: images per class; ``None`` for figures without a set (the whole data, continual learning without a memory).
         init: the start images. Rows with the same start come first, then rows that do not state theirs, then (only
             for the protocol ``published``, whose tables give one start a method) rows with another start. ``None``:
             any, in the file's order.

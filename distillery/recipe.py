@@ -16,7 +16,7 @@ class Recipe:
         momentum, weight_decay: of the optimiser.
         batch: images a step (the last batch of an epoch is smaller).
         decay: ``none``: a constant rate. ``half``: the rate is multiplied by 0.1 after epoch ``epochs // 2 + 1``, and
-            the momentum starts anew. ``published``: what the gradient-matching authors' code does with ``epochs``,
+            the momentum starts at zero. ``published``: what the gradient-matching authors' code does with ``epochs``,
             which trajectory matching took over (``evaluate_synset``): its loop counts from 0 to ``epochs`` inclusive
             and drops the rate at the end of number ``epochs // 2 + 1``. It so trains one epoch more, and
             ``epochs // 2 + 2`` of them at the first rate.

@@ -57,7 +57,7 @@ def record(results: str | Path, command: str) -> dict[str, Any]:
     Returns:
         ``format``, ``command``, ``left_out`` (evaluations of another set than the one that is there: they say nothing
         about it), ``contexts`` (each a device, versions, code and commit; jobs refer to them by number) and
-        ``cells``: ``dataset``, ``method``, ``init``, ``ipc`` (``None``: the whole set), ``network``, ``settings`` (of
+        ``cells``: ``dataset``, ``method``, ``init``, ``ipc`` (``None``: the full training set), ``network``, ``settings`` (of
         the method), for a variant ``of``, ``distilled_with`` (the network), ``normalization``, ``experts`` (``number``, ``epochs``,
         ``seconds`` …, or ``None``), ``evaluation`` (its settings) and ``sets``, one a seed: ``set`` and ``evaluation``
         (``seconds``, ``started``, ``context``) and ``accuracies``: by selection a list of one accuracy a network, in
@@ -381,13 +381,13 @@ INTRODUCTION = f"""\
 
 Every cell that has been run, and the published cells that have not: their `ours` is empty. No figure here is typed:
 `python -m distillery reproduction add RESULTS --name NAME --command "…"` records a study's results folder under
-`docs/reproduction/` and writes this page anew (`--keep`: beside the sets that it recorded of other parts of the study);
+`docs/reproduction/` and re-creates this page (`--keep`: beside the sets that it recorded of other parts of the study);
 `… render --check` fails where the page is not what the records give.
 
 How to read it:
 
 - Figures are test accuracies in percent: mean ± standard deviation (population) over all networks of all sets, and in
-  parentheses sets × networks. `ours` is the last iterate, and so is its difference to the published mean. The best snapshot by
+  parentheses sets × networks. `ours` is of the final images, and so is its difference to the published mean. The best snapshot by
   held-out training images and the best by the test images themselves (a habit of papers, and optimistic) have columns of their
   own. Where there is a figure under `best on validation`, the set was distilled without the held-out images, which the papers use.
   `its score in validation` is what it was chosen by: that snapshot's accuracy on the held-out images. Settings are compared by it.
@@ -548,7 +548,7 @@ def _continual_row(name: str, found: Mapping, cell: Mapping) -> list[str]:
         work = f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, {settings.get('afterwards_batch')} images a step"
     else:
         limit = settings.get("images_per_class")
-        work = f"{groups}, {settings.get('epochs')} epochs each" + (f", {limit} images a class" if limit else "")
+        work = f"{groups}, {settings.get('epochs')} epochs each" + (f", {limit} images per class" if limit else "")
     texts = _measured(name, found, cell, _looked(cell)) | {"forgetting": _figure_text(_figure(cell, "forgetting")), "what was spent": work}
     return [texts[column] for column in CONTINUAL_HEAD]
 
@@ -678,7 +678,7 @@ def _table(head: Iterable[str], rows: list[list[str]]) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``python -m distillery reproduction``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="record a results folder and write the document anew")
+    add = actions.add_parser("add", help="record a results folder and re-create the document")
     add.add_argument("results", metavar="RESULTS", help="the study's results folder, finished or not")
     add.add_argument("--name", required=True, help="the record's name; a record of this name is replaced")
     add.add_argument("--keep", action="store_true", help="keep the sets of a record of this name that the folder does not have")

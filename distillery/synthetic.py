@@ -117,7 +117,7 @@ class SyntheticSet(Dataset):
         return tensors
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the set as safetensors, whole or not at all; the same set gives the same bytes."""
+        """Write the set as safetensors, atomically; the same set gives the same bytes."""
         artefact.save(path, self.tensors(), self.header)
 
     @classmethod

@@ -276,7 +276,7 @@ def train(
     for epoch in range(begin_epoch, recipe.trained_epochs + 1):
         if recipe.rate(epoch) != rate:
             rate = recipe.rate(epoch)
-            # The momentum starts anew at another rate, but not where a checkpoint is taken up within the same one.
+            # The momentum starts at zero at another rate, but not where a checkpoint is taken up within the same one.
             same = saved is not None and epoch == begin_epoch and values["rate"] == rate
             stepper.rate(rate, keep=same)
         if order is None:

@@ -1,6 +1,6 @@
 """ZCA whitening: images whose pixels are decorrelated and that still look like images (Bell and Sejnowski, Vision Research 1997).
 
-The trajectory-matching authors distil CIFAR-10 at 1 and 10 images a class in this space, by kornia's ``ZCAWhitening(eps=0.1)`` fitted on the
+The trajectory-matching authors distil CIFAR-10 at 1 and 10 images per class in this space, by kornia's ``ZCAWhitening(eps=0.1)`` fitted on the
 training images. With pixels x in [0, 1] flattened to D numbers, their mean μ and covariance S = U diag(s) Uᵀ (unbiased, over n − 1), an image
 becomes (x − μ) W with W = U diag(1 / √(s + eps)) Uᵀ, and comes back by U diag(√(s + eps)) Uᵀ. Whitened images have the covariance
 U diag(s / (s + eps)) Uᵀ. W does not depend on the signs of the eigenvectors, nor on a basis within equal eigenvalues.
@@ -108,7 +108,7 @@ class Whitening:
         return torch.cat(blocks).view(images.shape).add_(mean)
 
     def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
-        """Write the whitening as safetensors, whole or not at all; the same whitening and header give the same bytes."""
+        """Write the whitening as safetensors, atomically; the same whitening and header give the same bytes."""
         artefact.save(path, self.tensors, {**header, "eps": self.eps})
 
     def _check(self, images: Tensor) -> None:

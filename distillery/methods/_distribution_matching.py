@@ -30,7 +30,7 @@ class Matching:
         summary: ``(features (B, D), weights (B,), given) -> statistic``, of one class, a tensor. Weights add up to 1.
         loss: ``(features (K, I, D), statistics (K, …), images (K, I, C, H, W), given) -> (K,)``, in the synthetic images' features; the sum is
             minimised.
-        given: ``(iteration, stream) -> dict of tensors`` that summary and loss take besides: what is drawn anew each iteration, say.
+        given: ``(iteration, stream) -> dict of tensors`` that summary and loss take besides: what is drawn in each iteration, say.
         after: ``(features (K, I, D), statistics (K, …), given) -> None`` after each step, to learn something of the method's own.
         state, restore: what ``after`` learned, as a dict of tensors, to be kept in a checkpoint and taken up again.
     """
@@ -53,7 +53,7 @@ def distill(
     """Distil a set by matching distributions of features.
 
     ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t; the settings ``iterations``, ``batch_real`` and ``augment`` are
-    read here. The loss that is told is the sum over classes. The state is kept between two iterations.
+    read here. The loss that it reports is the sum over classes. The state is kept between two iterations.
 
     Args:
         make: the method, made for the network that is given to it (on the device that computes).

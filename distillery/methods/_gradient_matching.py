@@ -13,9 +13,9 @@ class, 28 x 28 and 32 x 32 x 3):
 - Real side: first order, without a graph, one class after the other. Eager float32 1.50 and 1.04 s; with freed memory
   kept (``device.keep_host_memory``) 0.72 and 0.55 s; compiled 0.49 and 0.44 s; compiled with bfloat16 convolutions 0.40
   and 0.25 s; and with the first convolution rewritten for one channel (``base.network``) 0.235 s on 28 x 28.
-- Synthetic side: one function ``vmap``ped over the ten classes. At 1 image a class: compiled 0.06 s, class by class
+- Synthetic side: one function ``vmap``ped over the ten classes. At 1 image per class: compiled 0.06 s, class by class
   0.08 s, eager about 1 s.
-  At 10 images a class: compiled 0.49 s, class by class 0.46 s, eager about 3.8 s.
+  At 10 images per class: compiled 0.49 s, class by class 0.46 s, eager about 3.8 s.
 """
 
 
@@ -67,7 +67,7 @@ SETTINGS = {
     },
 }
 
-# Images a class: (outer, inner). The published settings; 100 is the author's advice.
+# Images per class: (outer, inner). The published settings; 100 is the author's advice.
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)}
 
 # Images whose second-order graph is alive at once on the synthetic side (about 5 MB an image at width 128).
@@ -77,7 +77,7 @@ _TOGETHER = {"cpu": 200, "cuda": 2000}
 def loops(ipc: int) -> tuple[int, int]:
     """How many image steps an iteration has, and how many training epochs lie between two, at ``ipc`` images per class.
 
-    The published table where it has an entry. Elsewhere as many image steps as images a class, 100 at most, and the
+    The published table where it has an entry. Elsewhere as many image steps as images per class, 100 at most, and the
     epochs interpolated linearly between the table's neighbours, rounded; 2 above 100.
     """
     if ipc in LOOPS:
@@ -93,7 +93,7 @@ def loops(ipc: int) -> tuple[int, int]:
 def distill(name: str, task: base.Task, *, strategy: str) -> base.Result:
     """Distil a set by gradient matching.
 
-    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The loss that is told is the distance summed over classes and
+    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The loss that it reports is the distance summed over classes and
     averaged over the iteration's image steps. The state is kept between two image steps.
 
     Args:

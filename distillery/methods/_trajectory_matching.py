@@ -7,7 +7,7 @@ the loss is a ratio of small differences of parameters.
 
 DEVIATES: α stays positive by construction. With v the momentum-accumulated derivative in α, the update is α ← α
 exp(−clamp(lr v / α, −1, 1)), which equals plain gradient descent α − lr v to first order and cannot pass zero, where
-the published update can and then fails. A mini-batch order is drawn anew each iteration, as published.
+the published update can and then fails. A mini-batch order is drawn in each iteration, as published.
 """
 
 import math

@@ -34,7 +34,7 @@ _BATCH = 256
 
 def distill(task: base.Task) -> base.Result:
     """Choose ``ipc`` training images of each class by herding, in the order chosen; the start is not used.
-    ``stream("network", n)`` draws random network n, and the recorder is told of the images once, as iteration 0.
+    ``stream("network", n)`` draws random network n, and the recorder gets the images once, as iteration 0.
 
     Raises:
         UserError: a class has fewer than ``ipc`` images, or the network has batch normalisation.

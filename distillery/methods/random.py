@@ -1,4 +1,4 @@
-"""Random: as many real images a class as asked for, drawn without replacement. The baseline that every method must
+"""Random: as many real images per class as asked for, drawn without replacement. The baseline that every method must
 beat."""
 
 import torch
@@ -15,7 +15,7 @@ SETTINGS = {}
 
 def distill(task: base.Task) -> base.Result:
     """Choose ``ipc`` random training images of each class; the start is not used. ``stream("random")`` draws them, and
-    the recorder is told of them once, as iteration 0.
+    the recorder gets them once, as iteration 0.
 
     Raises:
         UserError: a class has fewer than ``ipc`` images.

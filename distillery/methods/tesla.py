@@ -33,7 +33,7 @@ SETTINGS = {
 PROTOCOL = _trajectory_matching.PROTOCOL
 
 _BATCH = 256
-# Real images a class from which its mean logits are taken.
+# Real images per class from which its mean logits are taken.
 _MOST = 1024
 
 

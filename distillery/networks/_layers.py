@@ -120,7 +120,7 @@ def reset_normalisation(layer: nn.Module) -> bool:
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draw all parameters of ``module`` anew, in place, with the distributions of torch's own layers.
+    """Draw all parameters of ``module`` again, in place, with the distributions of torch's own layers.
 
     Weights and biases of convolutions and linear layers are uniform on ±1/√fan_in (He et al. 2015 with a = √5, torch's
     default); normalisations get scale 1 and shift 0, and their running statistics start over; any

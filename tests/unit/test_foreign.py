@@ -26,7 +26,7 @@ WHERE = "config: imported[0]"
 
 def made(spec, ipc=1, seed=0):
     """Pixels, (N, C, H, W) uint8, that are dark at the rim as digits are, and the labels of
-    ``ipc`` images a class.
+    ``ipc`` images per class.
     """
     size = (ipc * 10, spec["channels"], spec["size"], spec["size"])
     pixels = torch.randint(0, 256, size, generator=torch.Generator().manual_seed(seed)).to(

@@ -51,7 +51,7 @@ CELLS = [
     for init in inits
 ]
 CONFIG = {
-    "study": "Gradients and trajectories at one and ten images a class",
+    "study": "Gradients and trajectories at one and ten images per class",
     "seed": 0,
     "experts": {"default": {"number": 6, "shard": 3, "epochs": 20}},
     "methods": {"mtt": {"iterations": 100, "expert_epochs": 2}},

@@ -134,7 +134,7 @@ def study(tmp_path):
 
 
 def full(study):
-    """DC at 10 images a class at the published budget but for 3 sets, MTT with two experts, random images, the whole set."""
+    """DC at 10 images per class at the published budget but for 3 sets, MTT with two experts, random images, the whole set."""
     for seed, percents in enumerate((FIRST, SECOND)):
         study.set("dc", "real", 10, seed, DC, seconds=100.0 + 20 * seed, commit="0123456789abcdef", changed=bool(seed))
         study.evaluation("dc", "real", 10, seed, percents, commit="0123456789abcdef")
@@ -416,7 +416,7 @@ def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy
     finetune, afterwards = rows_of(text, "MNIST", continual=True)
     course = {row.strategy: row.value for row in published.table().itertuples() if row.dataset == "MNIST" and row.strategy}
     assert (finetune["ours"], finetune["ours − published"]) == ("47.50 ± 0.50 (1 × 2)", f"−{course['finetune'] - 47.5:.2f} (course project)")
-    assert finetune["forgetting"] == "99.00 ± 0.00 (1 × 2)" and finetune["what was spent"] == "2 groups, 9 epochs each, 500 images a class"
+    assert finetune["forgetting"] == "99.00 ± 0.00 (1 × 2)" and finetune["what was spent"] == "2 groups, 9 epochs each, 500 images per class"
     assert (afterwards["memory"], afterwards["start"], afterwards["ipc"], afterwards["ours"]) == ("dc", "real", "10", "80.50 ± 0.50 (1 × 2)")
     assert afterwards["ours − published"] == f"+{80.5 - course['afterwards']:.2f} (course project)"
     assert afterwards["what was spent"] == "20 epochs on the memory set after 2 groups, 10 images a step" and afterwards["time"] == "100 s a set, 60 s training"
