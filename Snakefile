@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 PATHS = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, dict.fromkeys(PATHS))))
 
-from distillery import configfile as configfiles
+from distillery.study import load as configfiles
 from distillery.errors import UserError
 
 # The default study: that of the working directory or, from anywhere else, the repository's own.

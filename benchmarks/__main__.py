@@ -23,10 +23,10 @@ import torch
 from benchmarks import present
 from benchmarks.cases import KINDS, Case, flops, grid
 from benchmarks.process import EndedError, Process, run_peak
-from distillery import device
-from distillery.device import Compute
-from distillery.files import write_text
+from distillery.compute import device
+from distillery.compute.device import Compute
 from distillery.run import meter
+from distillery.store.files import write_text
 
 # How far the first gradients may differ: relative, and where the library computes in low precision, one minus the cosine.
 TOLERANCE = 0.01

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import CLASSES, DC_LR_IMAGES, EVALUATION, LR_NETWORK, MODELS, MTT_LR_IMAGES, MTT_STEP_SIZE, Case, Material, stream
-from distillery import evaluate, experts, networks, training
-from distillery.device import Compute
+from distillery import networks
+from distillery.compute.device import Compute
+from distillery.evaluation import evaluate
 from distillery.methods import _trajectory_matching, dc, mtt
+from distillery.methods._unroll import Unroll
 from distillery.methods.base import Task
-from distillery.metrics import Metrics
-from distillery.unroll import Unroll
+from distillery.store.metrics import Metrics
+from distillery.training import experts
+from distillery.training import train as training
 
 
 class _Hook:

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import ours, peers, textbook
 from benchmarks.cases import EVALUATION, LR_NETWORK, MTT_STEP_SIZE, REPEATED, Case, Material, material
-from distillery.device import full_float32
+from distillery.compute.device import full_float32
 from distillery.methods import _gradient_matching
 from distillery.run import job, meter
 

@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 
 def load(path):
-    """The synthetic set in a safetensors file, as a ``torch.utils.data.Dataset``: a ``distillery.synthetic.SyntheticSet``.
+    """The synthetic set in a safetensors file, as a ``torch.utils.data.Dataset``: a ``distillery.sets.synthetic.SyntheticSet``.
 
     Raises:
         UserError: the file is missing, damaged, or no synthetic set.
@@ -13,4 +13,4 @@ def load(path):
 
     # By its name, so that importing the package stays light, and because fingerprints follow import statements: one here would be
     # part of every job's code. No job calls this function.
-    return import_module("distillery.synthetic").SyntheticSet.load(path, rule=None)
+    return import_module("distillery.sets.synthetic").SyntheticSet.load(path, rule=None)

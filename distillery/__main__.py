@@ -30,7 +30,10 @@ def _declare_info(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(given: argparse.Namespace) -> None:
-    from distillery import artefact, export, imported, load
+    from distillery import load
+    from distillery.sets import export
+    from distillery.sets import released as imported
+    from distillery.store import artefact
 
     own = Path(given.set, export.SET) if Path(given.set, export.SET).is_file() else Path(given.set)
     if artefact.is_one(own) or not own.exists():
@@ -49,7 +52,8 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(given: argparse.Namespace) -> None:
-    from distillery import export, load
+    from distillery import load
+    from distillery.sets import export
 
     form = {"images": export.image_folder, "hub": export.hub}[given.form]
     form(load(given.set), given.folder, given.metrics)
@@ -61,19 +65,19 @@ def _declare_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(given: argparse.Namespace) -> None:
-    from distillery import underway
+    from distillery.report import underway
 
     print("\n".join(underway.show(given.results, given.output)))
 
 
 def _declare_reproduction(parser: argparse.ArgumentParser) -> None:
-    from distillery import reproduction
+    from distillery.published import document as reproduction
 
     reproduction.add_arguments(parser)
 
 
 def _reproduction(given: argparse.Namespace) -> None:
-    from distillery import reproduction
+    from distillery.published import document as reproduction
 
     reproduction.run(given)
 

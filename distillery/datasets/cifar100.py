@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from distillery import sources
+from distillery.datasets import _fetch as sources
 
 # fmt: off
 SPEC = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distillery import sources
+from distillery.datasets import _fetch as sources
 
 SPEC = {
     "name": "digits",

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery import checkpoint as checkpoints
 from distillery import networks
-from distillery.device import nominal_seconds
+from distillery.compute.device import nominal_seconds
 from distillery.methods import base
+from distillery.store import checkpoint as checkpoints
 
 Parameters = Mapping[str, Tensor]
 

@@ -22,10 +22,11 @@ class, 28 x 28 and 32 x 32 x 3):
 import torch
 from torch import Tensor
 
-from distillery import augmentations, matching, networks
-from distillery import checkpoint as checkpoints
-from distillery.device import nominal_seconds
+from distillery import augmentations, networks
+from distillery.compute.device import nominal_seconds
+from distillery.methods import _gradient_distance as matching
 from distillery.methods import base
+from distillery.store import checkpoint as checkpoints
 
 SETTINGS = {
     "iterations": {

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from distillery import augmentations, networks
-from distillery import checkpoint as checkpoints
-from distillery.device import nominal_seconds
+from distillery.compute.device import nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import base
-from distillery.unroll import Unroll
+from distillery.methods._unroll import Unroll
+from distillery.store import checkpoint as checkpoints
 
 PROTOCOL = {**base.AUGMENTED, "models": 5, "lr": "learned"}
 SETTINGS = {

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from distillery import augmentations, networks
-from distillery import checkpoint as checkpoints
-from distillery.device import Compute
+from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.store import checkpoint as checkpoints
 
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and theirs where images are augmented. The
 # decay is their code's, which trains one epoch more than it says.

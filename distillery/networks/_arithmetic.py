@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from distillery.networks import _build
 
 if TYPE_CHECKING:
-    from distillery.metrics import Metrics
+    from distillery.store.metrics import Metrics
 
 # One forward pass and a backward pass of twice its cost (gradients of the activations and of the parameters).
 _PASSES_OF_A_TRAINING_STEP = 3

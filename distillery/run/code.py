@@ -5,8 +5,9 @@ import importlib
 import sys
 from pathlib import Path
 
-from distillery import fingerprint, plugins
+from distillery import plugins
 from distillery.errors import UserError
+from distillery.study import fingerprint
 
 
 def check(stamp: str) -> None:

@@ -15,15 +15,16 @@ from typing import IO, Any
 
 import torch
 
-from distillery import artefact, device
-from distillery.device import Compute
+from distillery.compute import device
+from distillery.compute.device import Compute
 from distillery.errors import UserError
-from distillery.files import write_text
-from distillery.jobs import digest, recorded
-from distillery.metrics import sealed
 from distillery.run import code as stamped
 from distillery.run import meter, provenance
 from distillery.run.progress import Progress, log
+from distillery.store import artefact
+from distillery.store.files import write_text
+from distillery.store.metrics import sealed
+from distillery.study.jobs import digest, recorded
 
 
 class Run:

@@ -35,11 +35,15 @@ from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from distillery import artefact, export, imported, metrics, report, sources  # noqa: E402
+from distillery.datasets import _fetch as sources  # noqa: E402
 from distillery.errors import UserError  # noqa: E402
-from distillery.grid import Study  # noqa: E402
-from distillery.synthetic import Evolution, SyntheticSet, load_evolution  # noqa: E402
-from distillery.trajectories import Experts  # noqa: E402
+from distillery.report import page as report  # noqa: E402
+from distillery.sets import export  # noqa: E402
+from distillery.sets import released as imported  # noqa: E402
+from distillery.sets.synthetic import Evolution, SyntheticSet, load_evolution  # noqa: E402
+from distillery.store import artefact, metrics  # noqa: E402
+from distillery.study.study import Study  # noqa: E402
+from distillery.training.trajectories import Experts  # noqa: E402
 
 MEMORY, SECONDS = 2 << 30, 20
 SPEC = {"name": "toy", "channels": 3, "size": 4, "classes": ["a", "b"], "train": 6, "test": 2, "smallest_class": 3, "md5": {}}

@@ -55,7 +55,7 @@ def prepare(folder: Path) -> None:
         else:
             shutil.copyfile(source, folder / part)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
-    path = folder / "distillery/checkpoint.py"
+    path = folder / "distillery/store/checkpoint.py"
     text = path.read_text(encoding="utf-8")
     assert "\nEVERY_SECONDS = 60.0\n" in text
     path.write_text(text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.2\n"), encoding="utf-8")

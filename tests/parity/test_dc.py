@@ -5,8 +5,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional
 
-from distillery import matching, networks
-from distillery.device import Compute
+from distillery import networks
+from distillery.compute.device import Compute
+from distillery.methods import _gradient_distance as matching
 from distillery.methods import base, dc
 
 SPEC = {"name": "ConvNet", "channels": 1, "size": 28, "classes": 3, "options": {"width": 8, "depth": 2}}

@@ -7,7 +7,7 @@ from torch.nn import functional
 from distillery import augmentations, networks
 from distillery.errors import UserError
 from distillery.methods import base
-from distillery.unroll import Unroll
+from distillery.methods._unroll import Unroll
 
 SPEC = {"name": "ConvNet", "channels": 2, "size": 8, "classes": 3, "options": {"width": 4, "depth": 2}}
 STEPS, COUNT = 5, 6

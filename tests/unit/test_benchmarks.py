@@ -15,11 +15,15 @@ import torch
 from benchmarks import __main__ as command
 from benchmarks import present, textbook
 from benchmarks.cases import CLASSES, Case, flops, grid, material, stream
-from distillery import evaluate, experts, matching, networks, training
-from distillery.device import Compute
+from distillery import networks
+from distillery.compute.device import Compute
+from distillery.evaluation import evaluate
+from distillery.methods import _gradient_distance as matching
 from distillery.methods import base
-from distillery.metrics import Metrics
-from distillery.unroll import Unroll
+from distillery.methods._unroll import Unroll
+from distillery.store.metrics import Metrics
+from distillery.training import experts
+from distillery.training import train as training
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")

@@ -12,53 +12,41 @@ import yaml
 from packaging.requirements import Requirement
 
 from distillery import plugins
-from distillery.fingerprint import closure
-from distillery.jobs import script
+from distillery.study.fingerprint import closure
+from distillery.study.jobs import script
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "distillery"
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 
-# The rooms of the library, lowest floor first: a module imports from the floors below its own only. A new module gets a place here; a new plug-in
-# has one already, with the others of its folder (`*`).
-FLOORS = [
-    ["__init__", "datasets.__init__", "methods.__init__", "run.__init__"],
-    ["errors", "limits", "winograd"],
-    [
-        *["files", "normalization", "paths", "streams", "device", "plugins", "fingerprint", "layout", "figures", "published"],
-        *["recipe", "scores", "configfile", "values", "outcome"],
-    ],
-    ["artefact", "metrics", "grid", "pictures"],
-    ["checkpoint", "data", "whitening", "jobs"],
-    ["records"],
-    ["sources"],
-    ["datasets.*"],
-    ["networks._layers", "augmentations._operations"],
-    ["networks._build", "networks._functional", "networks._residual", "augmentations._base", "augmentations._mixed"],
-    ["networks._arithmetic", "networks.*", "augmentations.*"],
-    ["networks.__init__", "augmentations.__init__"],
-    ["synthetic", "trajectories"],
-    ["foreign"],
-    ["imported"],
-    ["unroll", "matching"],
-    ["methods.base"],
-    ["methods._gradient_matching", "methods._distribution_matching", "methods._trajectory_matching"],
-    ["methods.*"],
-    ["training"],
-    ["experts", "evaluate", "continual"],
-    ["robust"],
-    ["report"],
-    ["export", "reproduction", "underway"],
-    ["__main__"],
-    ["run.code", "run.meter", "run.progress", "run.provenance"],
-    ["run.job"],
-]
-PLACES = {module: number for number, floor in enumerate(FLOORS) for module in floor}
+# The rooms of the library, and the rooms that each may import from beside the ground. No room knows
+# one above it; `run` is for the workflow and the benchmarks alone.
+GROUND = ["__init__", "errors", "limits", "plugins", "recipe", "streams"]
+ROOMS = {
+    "store": [],
+    "compute": [],
+    "study": ["store"],
+    "images": ["store"],
+    "datasets": ["store", "images"],
+    "networks": ["store"],
+    "augmentations": [],
+    "sets": ["store", "images"],
+    "training": ["store", "compute", "networks", "augmentations"],
+    "methods": ["store", "compute", "networks", "augmentations"],
+    "evaluation": ["store", "compute", "training"],
+    "published": ["store"],
+    "report": ["store", "study", "images", "sets", "evaluation", "published"],
+    "run": ["store", "compute", "study"],
+}
+# The command line may know every room but `run`.
+TOP = {"__main__": [room for room in ROOMS if room != "run"]}
+# Late imports of readers that belong to `store`.
+UNSETTLED = {("published", "report"), ("sets", "report")}
 
 
-def place(module):
-    folder, _, name = module.rpartition(".")
-    return f"{folder}.*" if folder in plugins.FOLDERS and not name.startswith("_") and module not in PLACES else module
+def room(module):
+    """The room that a module of the library is in; its own name on the ground."""
+    return module.partition(".")[0]
 
 
 def module_of(path):
@@ -102,11 +90,7 @@ def section(rule, name):
 # ---- imports -------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_every_module_has_one_floor():
-    assert sorted(module for floor in FLOORS for module in floor) == sorted({place(module) for module in MODULES})
-
-
-def floors_imported(path):
+def modules_imported(path):
     """The modules of the library that a file's imports run, but the packages on the way to another."""
     names = {name.removeprefix("distillery.") for name in imported(path) if name.startswith("distillery.")}
     for name in names:
@@ -116,10 +100,34 @@ def floors_imported(path):
             yield f"{name}.__init__"
 
 
+def path_of(module):
+    return LIBRARY / f"{module.replace('.', '/')}.py"
+
+
+def test_every_room_is_listed_and_below_those_that_import_from_it():
+    folders = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+    order = list(ROOMS)
+    for name, below in ROOMS.items():
+        assert {order.index(each) < order.index(name) for each in below} <= {True}
+    assert {module for module in MODULES if "." not in module} == {*GROUND, *TOP}
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_from_lower_floors_only(module):
-    below = set(floors_imported(LIBRARY / f"{module.replace('.', '/')}.py"))
-    assert {name for name in below if PLACES[place(name)] >= PLACES[place(module)]} == set()
+def test_a_module_imports_from_the_rooms_below_its_own_only(module):
+    here = room(module)
+    allowed = {here, *GROUND} if here in ROOMS else set(GROUND)
+    allowed |= set((ROOMS | TOP).get(here, ()))
+    found = {room(name) for name in modules_imported(path_of(module))}
+    assert found - allowed - {above for below, above in UNSETTLED if below == here} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    below = {module: set(modules_imported(path_of(module))) - {module} for module in MODULES}
+    while free := {module for module, needed in below.items() if not needed & set(below)}:
+        below = {module: needed for module, needed in below.items() if module not in free}
+    left = {module: needed & set(below) for module, needed in below.items()}
+    assert {each for each in left if room(each) not in {room for pair in UNSETTLED for room in pair}} == set()
 
 
 def test_only_the_workflow_and_the_benchmarks_import_what_runs_a_job():
@@ -185,10 +193,13 @@ def walk(value):
 def test_what_the_parse_of_the_workflow_imports_is_light():
     """Every job parses it; `imported` is looked into by the main process only, where a study has imported sets."""
     texts = [(ROOT / path).read_text(encoding="utf-8") for path in ("Snakefile", "workflow/rules/common.smk")]
-    used = re.findall(r"^from distillery(?:\.(\w+) import| import (\w+))", "\n".join(texts), re.MULTILINE)
-    used = [first or second for first, second in used]
-    assert {"configfile", "grid", "jobs"} <= set(used)
-    found = set().union(*(external(path) for path in closure([LIBRARY / f"{name}.py" for name in used])))
+    used = re.findall(r"^from (distillery[\w.]*) import (.+)$", "\n".join(texts), re.MULTILINE)
+    names = {f"{package}.{name.split()[0]}" for package, names in used for name in names.split(",")}
+    names |= {package for package, _ in used}
+    files = [path_of(name.removeprefix("distillery.")) for name in names]
+    files = [path for path in files if path.is_file()]
+    assert {"load.py", "study.py", "jobs.py"} <= {path.name for path in files}
+    found = set().union(*(external(path) for path in closure(files)))
     assert found == {"distillery", "jsonschema", "yaml"}
 
 
@@ -278,7 +289,7 @@ SOURCES = [path for path in FILES if path.suffix == ".py"]
 
 def test_the_walk_over_the_repository_sees_it_and_nothing_else():
     names = {path.relative_to(ROOT).as_posix() for path in FILES}
-    assert {"Snakefile", "distillery/grid.py", "config/config.yaml", "workflow/scripts/distill.py", "requirements.lock"} <= names
+    assert {"Snakefile", "distillery/study/study.py", "config/config.yaml", "workflow/scripts/distill.py", "requirements.lock"} <= names
     assert not any(name.startswith((".venv", ".git/", "results", ".snakemake/", "uv.lock")) for name in names)
 
 
@@ -315,11 +326,12 @@ def test_nothing_runs_what_a_file_says(path):
         assert name != "torch.load" or keywords.get("weights_only") == "True", f"{where}: torch.load without weights_only=True"
         assert keywords.get("allow_pickle", "False") == "False" and keywords.get("shell", "False") == "False", where
     # The one unpickler is CIFAR's, which finds nothing but what those files need.
-    assert "pickle" not in external(path) | set(imported(path)) or path == LIBRARY / "sources.py"
+    assert "pickle" not in external(path) | set(imported(path)) or path == LIBRARY / "datasets" / "_fetch.py"
 
 
 def test_the_one_unpickler_refuses_every_name_but_a_few():
-    (unpickler,) = [node for node in tree(LIBRARY / "sources.py").body if isinstance(node, ast.ClassDef) and "pickle.Unpickler" in map(ast.unparse, node.bases)]
+    classes = [node for node in tree(LIBRARY / "datasets" / "_fetch.py").body if isinstance(node, ast.ClassDef)]
+    (unpickler,) = [node for node in classes if "pickle.Unpickler" in map(ast.unparse, node.bases)]
     assert {"find_class", "persistent_load"} <= {node.name for node in unpickler.body if isinstance(node, ast.FunctionDef)}
 
 

@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery import artefact, data, files, metrics, report, trajectories, whitening
-from distillery.checkpoint import Checkpoint
 from distillery.errors import UserError
+from distillery.images import dataset as data
+from distillery.images import whitening
+from distillery.report import page as report
 from distillery.run import job
-from distillery.synthetic import Evolution, SyntheticSet, load_evolution
+from distillery.sets.synthetic import Evolution, SyntheticSet, load_evolution
+from distillery.store import artefact, files, metrics
+from distillery.store.checkpoint import Checkpoint
+from distillery.training import trajectories
 
 ROOT = Path(__file__).resolve().parents[2]
 DC = "results/synthetic/digits/dc/noise/ipc1/seed0"

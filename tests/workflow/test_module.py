@@ -6,7 +6,8 @@ import sys
 
 import pytest
 import yaml
-from conftest import PARTS, ROOT, copy
+
+from tests.workflow.conftest import PARTS, ROOT, copy
 
 STUDY = {
     "study": "A part",
@@ -57,7 +58,7 @@ def outer(tmp_path_factory, environment):
     for part in PARTS:
         (folder / "a part").mkdir(exist_ok=True)
         copy(ROOT / part, folder / "a part" / part)
-    path = folder / "a part/distillery/checkpoint.py"
+    path = folder / "a part/distillery/store/checkpoint.py"
     text = path.read_text(encoding="utf-8")
     assert "\nEVERY_SECONDS = 60.0\n" in text
     path.write_text(text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.0\n"), encoding="utf-8")

@@ -27,8 +27,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from distillery import data, metrics, plugins
+from distillery import plugins
 from distillery.datasets.digits import SPEC
+from distillery.images import dataset as data
+from distillery.store import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARE, SEED = 0.25, 7  # neither is the default

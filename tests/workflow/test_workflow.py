@@ -393,7 +393,7 @@ def test_the_checkout_s_code_runs_where_another_copy_is_installed(study, clone):
     (installed / "methods/random.py").write_text(
         "raise RuntimeError('the installed copy runs')\n", encoding="utf-8"
     )
-    (installed / "grid.py").write_text(
+    (installed / "study" / "study.py").write_text(
         "raise RuntimeError('the installed copy is read')\n", encoding="utf-8"
     )
     (clone / RANDOM).unlink()
@@ -435,7 +435,7 @@ def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
     whole, killed = clones("whole"), clones("killed")
     for clone in (whole, killed):
         clone.change(methods={"dc": {"iterations": 100}}, imported=[])
-        path = clone / "distillery/checkpoint.py"
+        path = clone / "distillery/store/checkpoint.py"
         text = path.read_text(encoding="utf-8")
         assert "\nEVERY_SECONDS = 60.0\n" in text
         path.write_text(text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.1\n"), encoding="utf-8")

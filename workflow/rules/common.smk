@@ -1,11 +1,11 @@
-# The study, wildcard constraints, and what rules ask about a job: distillery/jobs.py knows it, and distillery/layout.py the paths.
+# The study, wildcard constraints, and what rules ask about a job: distillery/study/jobs.py knows it, and distillery/store/layout.py the paths.
 import atexit
 import shlex
 
-from distillery import outcome
-from distillery.grid import Study
-from distillery.jobs import Jobs
-from distillery.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
+from distillery.store import outcome
+from distillery.study.study import Study
+from distillery.study.jobs import Jobs
+from distillery.store.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
 
 # Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must be quoted beforehand; once, however many
 # modules of another workflow are this one.
@@ -16,7 +16,7 @@ try:
     STUDY = Study(config, configfiles.load(ROOT / "config" / "schema.yaml"))
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
-        from distillery.imported import check
+        from distillery.sets.released import check
 
         for number, entry in enumerate(STUDY.config["imported"]):
             for line in check(

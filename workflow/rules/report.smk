@@ -43,7 +43,7 @@ rule report:
             for dataset in STUDY.dataset_names
         ],
         template=own("workflow/report/report.html.jinja"),
-        published=own("distillery/published.csv"),
+        published=own("distillery/published/figures.csv"),
     output:
         report=report(
             LAYOUT.report, caption="../report/report.rst", category="The report"
@@ -77,7 +77,7 @@ onsuccess:
 
 onerror:
     if workflow.is_main_process and STUDY.config["report"]["incomplete"]:
-        from distillery import underway
+        from distillery.report import underway
 
         try:
             seen = underway.build(HERE, HERE.layout.so_far)

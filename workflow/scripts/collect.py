@@ -1,7 +1,8 @@
 """Put every measurement of the study into one table, every job's cost into one list, if all is what the study asks for, and note what the two hold."""
 
-from distillery import files, metrics, records
+from distillery.report import asked as records
 from distillery.run import job
+from distillery.store import files, metrics
 
 
 def collect(*, config, inputs, outputs):

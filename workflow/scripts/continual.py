@@ -1,10 +1,13 @@
 """Class-incremental learning by one strategy, with one memory set where the strategy has a memory."""
 
-from distillery import artefact, data, streams, whitening
-from distillery import continual as learning
-from distillery.metrics import Metrics
+from distillery import streams
+from distillery.evaluation import continual as learning
+from distillery.images import dataset as data
+from distillery.images import whitening
 from distillery.run import job
-from distillery.synthetic import SyntheticSet
+from distillery.sets.synthetic import SyntheticSet
+from distillery.store import artefact
+from distillery.store.metrics import Metrics
 
 
 def continual(run, *, identity, strategy, network, groups, settings, seed, asked, inputs, outputs):

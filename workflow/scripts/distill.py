@@ -2,14 +2,17 @@
 
 import importlib
 
-from distillery import data, pictures, streams, trajectories, whitening
-from distillery.artefact import digests
-from distillery.checkpoint import Checkpoint
+from distillery import streams
 from distillery.errors import named
+from distillery.images import dataset as data
+from distillery.images import pictures, whitening
 from distillery.methods.base import Task, initial_images
-from distillery.metrics import Metrics
 from distillery.run import job
-from distillery.synthetic import Evolution, SyntheticSet, header
+from distillery.sets.synthetic import Evolution, SyntheticSet, header
+from distillery.store.artefact import digests
+from distillery.store.checkpoint import Checkpoint
+from distillery.store.metrics import Metrics
+from distillery.training import trajectories
 
 
 def distill(run, *, cell, module, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, asked, inputs, outputs):

@@ -2,7 +2,8 @@
 
 import tempfile
 
-from distillery import data, sources
+from distillery.datasets import _fetch as sources
+from distillery.images import dataset as data
 from distillery.run import job
 
 

@@ -1,10 +1,12 @@
 """Measure what the label- and augmentation-robust scores of one synthetic set are made of."""
 
-from distillery import data, robust, streams
-from distillery.metrics import Metrics
+from distillery import streams
+from distillery.evaluation import robust
+from distillery.images import dataset as data
 from distillery.recipe import Recipe
 from distillery.run import job
-from distillery.synthetic import SyntheticSet
+from distillery.sets.synthetic import SyntheticSet
+from distillery.store.metrics import Metrics
 
 
 def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):

@@ -2,11 +2,13 @@
 
 import functools
 
-from distillery import data, evaluate, networks, streams
-from distillery.metrics import Metrics
+from distillery import networks, streams
+from distillery.evaluation import evaluate
+from distillery.images import dataset as data
 from distillery.recipe import Recipe
 from distillery.run import job
-from distillery.synthetic import SyntheticSet, load_evolution
+from distillery.sets.synthetic import SyntheticSet, load_evolution
+from distillery.store.metrics import Metrics
 
 
 def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):

@@ -1,8 +1,11 @@
 """Take over one set that others released."""
 
-from distillery import artefact, data, imported, whitening
+from distillery.images import dataset as data
+from distillery.images import whitening
 from distillery.run import job
-from distillery.synthetic import SyntheticSet, header
+from distillery.sets import released as imported
+from distillery.sets.synthetic import SyntheticSet, header
+from distillery.store import artefact
 
 
 def import_synthetic(*, cell, entry, code, asked, inputs, output):

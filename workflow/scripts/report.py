@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from distillery import records
-from distillery import report as page
+from distillery.report import asked as records
+from distillery.report import page
 from distillery.run import job, provenance
 
 

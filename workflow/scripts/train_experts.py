@@ -1,11 +1,14 @@
 """Train one shard of experts and keep their trajectories."""
 
-from distillery import data, experts, streams, trajectories, whitening
-from distillery.artefact import digests
-from distillery.checkpoint import Checkpoint
-from distillery.metrics import Metrics
+from distillery import streams
+from distillery.images import dataset as data
+from distillery.images import whitening
 from distillery.run import job
-from distillery.training import Recipe
+from distillery.store.artefact import digests
+from distillery.store.checkpoint import Checkpoint
+from distillery.store.metrics import Metrics
+from distillery.training import experts, trajectories
+from distillery.training.train import Recipe
 
 
 def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, compute, checkpoint, asked, inputs, outputs):

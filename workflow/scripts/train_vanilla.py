@@ -1,9 +1,11 @@
 """Train networks of one kind on a whole dataset: what synthetic sets are measured against."""
 
-from distillery import data, evaluate, networks, streams
-from distillery.metrics import Metrics
+from distillery import networks, streams
+from distillery.evaluation import evaluate
+from distillery.images import dataset as data
 from distillery.recipe import Recipe
 from distillery.run import job
+from distillery.store.metrics import Metrics
 
 
 def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outputs):

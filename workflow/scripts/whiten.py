@@ -1,7 +1,9 @@
 """Fit the whitening of a dataset to the training images that distillation sees."""
 
-from distillery import artefact, data, whitening
+from distillery.images import dataset as data
+from distillery.images import whitening
 from distillery.run import job
+from distillery.store import artefact
 
 
 def whiten(*, dataset, validation, seed, asked, inputs, output):

@@ -1,0 +1,193 @@
+"""A dataset as every job reads it: uint8 tensors in one checked file, whole on the job's device."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from distillery.errors import UserError
+from distillery.images import normalization
+from distillery.store import artefact
+from distillery.streams import generator
+
+RULE = "download"
+TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass
+class Arrays:
+    """A dataset as it was decoded and checked.
+
+    Attributes:
+        spec: the ``SPEC`` of the dataset's module.
+        train_images, test_images: (N, C, H, W) uint8.
+        train_labels, test_labels: (N,) uint8.
+        source: what served it, such as ``registry``.
+        digests: SHA-256 (hex) of each array's raw bytes, by the names of ``TENSORS``.
+    """
+
+    spec: dict[str, Any]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    source: str
+    digests: dict[str, str]
+
+
+@dataclass
+class Dataset:
+    """Labelled images on one device.
+
+    Attributes:
+        images, test_images: (N, C, H, W) uint8.
+        labels, test_labels: (N,) int64.
+        classes: the names of the classes.
+        mean, std: of each channel, of pixels in [0, 1]; the constants that the literature normalises with.
+        licence, home: the dataset's terms and its page.
+        source: what served it.
+        horizontal_flip: a mirror image keeps its class, so augmentation may flip.
+        digests: SHA-256 of the raw bytes of each array, as it was decoded.
+        whitening: the ``whitening.Whitening`` whose space the networks see, or ``None``: channel by channel.
+    """
+
+    name: str
+    images: torch.Tensor
+    labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    licence: str
+    source: str
+    horizontal_flip: bool
+    home: str = ""
+    digests: dict[str, str] | None = None
+    whitening: Any = None  # untyped: whoever whitens nothing must not be stale when `whitening` changes
+
+    @property
+    def normalization(self) -> dict[str, Any]:
+        """The space that the networks see, as a header says it."""
+        if self.whitening is not None:
+            return self.whitening.normalization
+        return {"kind": "channel", "mean": list(self.mean), "std": list(self.std)}
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel, or whitened."""
+        return normalization.normalise(images, self.normalization, self.whitening)
+
+    def denormalise(self, images: torch.Tensor) -> torch.Tensor:
+        """(…, C, H, W) float in normalised space to pixels in [0, 1], clipped."""
+        return normalization.pixels(images, self.normalization, self.whitening).clamp(0, 1)
+
+
+@dataclass
+class Split:
+    """Rows of a training set, each once.
+
+    Attributes:
+        train_index: int64, ascending: what is learned from.
+        validation_index: int64, ascending: what selection is made on. May be empty.
+    """
+
+    train_index: torch.Tensor
+    validation_index: torch.Tensor
+
+
+def write(arrays: Arrays, path: str | os.PathLike) -> None:
+    """Write the one file of a dataset, atomically. The same arrays and source give the same bytes."""
+    tensors = {name: torch.from_numpy(np.require(getattr(arrays, name), requirements=["C", "W"])) for name in TENSORS}
+    artefact.save(path, tensors, {"spec": arrays.spec, "source": arrays.source, "digests": arrays.digests})
+
+
+def load(path: str | os.PathLike, device: str | torch.device = "cpu", whitening: Any = None) -> Dataset:
+    """Read what :func:`write` wrote, check it, and move it to ``device``.
+
+    Args:
+        whitening: the ``whitening.Whitening`` by which the networks shall see the images; ``None``: channel by channel.
+
+    Raises:
+        UserError: the file is missing, cut short, changed, or no dataset; it names the rule that makes the file again.
+    """
+    tensors, header = artefact.load(path, rule=RULE)
+    try:
+        spec, source, digests = header["spec"], header["source"], header["digests"]
+        if tensors.keys() != set(TENSORS):
+            raise ValueError(f"it holds {', '.join(sorted(tensors)) or 'nothing'}, not {', '.join(TENSORS)}")
+        check(spec, {name: tensor.numpy() for name, tensor in tensors.items()})
+        return Dataset(
+            name=spec["name"],
+            images=tensors["train_images"].to(device),
+            labels=tensors["train_labels"].to(device, torch.int64),
+            test_images=tensors["test_images"].to(device),
+            test_labels=tensors["test_labels"].to(device, torch.int64),
+            classes=tuple(spec["classes"]),
+            mean=tuple(spec["mean"]),
+            std=tuple(spec["std"]),
+            licence=spec["licence"],
+            source=source,
+            horizontal_flip=spec["horizontal_flip"],
+            home=spec["home"],
+            digests=digests,
+            whitening=whitening,
+        )
+    except KeyError as error:
+        reason = f"its header lacks {error}"
+    except (TypeError, ValueError) as error:
+        reason = str(error)
+    raise UserError(
+        f"{path}: is not a dataset ({reason}); delete it and run snakemake again: the rule {RULE} re-creates it"
+    )
+
+
+def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Compare a dataset's four arrays, by the names of ``TENSORS``, with its ``SPEC``.
+
+    Raises:
+        ValueError: a shape, dtype, label or class count is not what ``spec`` says.
+    """
+    image = (spec["channels"], spec["size"], spec["size"])
+    for part in ("train", "test"):
+        for name, shape in ((f"{part}_images", (spec[part], *image)), (f"{part}_labels", (spec[part],))):
+            array = arrays[name]
+            if array.dtype != np.uint8 or array.shape != shape:
+                raise ValueError(f"{name} are {array.dtype} of shape {array.shape}; uint8 of shape {shape} is needed")
+        highest = int(arrays[f"{part}_labels"].max())
+        if highest >= len(spec["classes"]):
+            raise ValueError(
+                f"{part}_labels go up to {highest}; {spec['name']} has classes 0 to {len(spec['classes']) - 1}"
+            )
+    smallest = int(np.bincount(arrays["train_labels"], minlength=len(spec["classes"])).min())
+    if smallest != spec["smallest_class"]:
+        raise ValueError(
+            f"the smallest class has {smallest} training images; {spec['name']} has {spec['smallest_class']}"
+        )
+
+
+def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
+    """Hold out ``fraction`` of each class, rounded down, for validation. The same arguments give the same split.
+
+    Args:
+        dataset: a dataset, or its labels, (N,) int64.
+        fraction: in [0, 1); 0 holds out nothing.
+        seed: of the study.
+
+    Returns:
+        Indices on the labels' device.
+
+    Raises:
+        UserError: ``fraction`` is outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise UserError(f"data.validation: must be at least 0 and below 1, not {fraction}")
+    labels = dataset.labels if isinstance(dataset, Dataset) else dataset
+    home, labels = labels.device, labels.cpu()
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique().tolist():
+        rows = (labels == label).nonzero().flatten()
+        order = torch.randperm(len(rows), generator=generator(seed, "validation", label))
+        held[rows[order[: int(fraction * len(rows))]]] = True
+    return Split((~held).nonzero().flatten().to(home), held.nonzero().flatten().to(home))

@@ -1,0 +1,159 @@
+"""The gradient through an unrolled training run, exact and in constant memory.
+
+A student starts at θ₀, an expert's parameters, and takes N plain gradient steps on synthetic images, θ₍ᵢ₊₁₎ = θᵢ − α
+g(θᵢ, xᵢ, yᵢ) with g the gradient of the mean cross-entropy. Trajectory matching (Cazenavette et al., arXiv
+2203.11932, equation 2) minimises
+
+    L = ‖θ_N − θ*‖² / ‖θ₀ − θ*‖²
+
+in the images and in α. Unrolling by automatic differentiation keeps the graphs of all N steps. Here the N parameter
+vectors are kept instead and
+the adjoint runs backwards over one step at a time: with λ_N = 2 (θ_N − θ*) / ‖θ₀ − θ*‖² and h(θ, x, y) = ⟨g(θ, x, y),
+λ⟩, for i = N−1 … 0
+
+    ∂L/∂xᵢ = −α ∂h/∂x,   ∂L/∂yᵢ = −α ∂h/∂y,   ∂L/∂α ← ∂L/∂α − h,   λ ← λ − α ∂h/∂θ.
+
+Nothing is dropped: it is the gradient that unrolling gives, up to rounding.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from distillery.compute.device import Compute
+from distillery.errors import UserError
+from distillery.networks import unflatten
+
+Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """What one unrolled run gives.
+
+    Attributes:
+        loss: L, a scalar.
+        images: ∂L/∂images, the shape of the images.
+        step_size: ∂L/∂α, a scalar.
+        labels: ∂L/∂labels (N, K), or ``None`` for hard labels.
+        end: θ_N, (P,).
+    """
+
+    loss: Tensor
+    images: Tensor
+    step_size: Tensor
+    labels: Tensor | None
+    end: Tensor
+
+
+class Unroll:
+    """An unrolled run of one architecture; built once, called for every pair of expert parameters.
+
+    Args:
+        apply: ``apply(params, images) -> logits``.
+        like: name to tensor; gives the order and shapes of the flat parameter vectors.
+        transform: ``transform(images, draw) -> images``, differentiable in the images: the augmentation of a step,
+            given what was drawn for it. The same draw is used in the backward run.
+        compute: how to compute, with ``expected_seconds`` (all calls together, eagerly) for ``Compute.compiled``.
+    """
+
+    def __init__(
+        self,
+        apply: Apply,
+        like: Mapping[str, Tensor],
+        *,
+        transform: Callable[[Tensor, Any], Tensor] | None = None,
+        compute: Compute | None = None,
+        expected_seconds: float = 0.0,
+        device: torch.device | str = "cpu",
+    ):
+        shapes = {name: torch.empty(value.shape, device="meta") for name, value in like.items()}
+
+        def loss(theta, images, labels):
+            return functional.cross_entropy(apply(unflatten(theta, shapes), images), labels)
+
+        gradient = torch.func.grad(loss)
+
+        def step(theta, images, labels, step_size):
+            return theta - step_size * gradient(theta, images, labels)
+
+        def projected(theta, images, labels, adjoint):
+            return torch.dot(gradient(theta, images, labels), adjoint)
+
+        compute = compute or Compute("float32", "off")
+        options = {"device": device, "expected_seconds": expected_seconds}
+        self._step = compute.compiled(step, **options)
+        self._back = compute.compiled(torch.func.grad_and_value(projected, argnums=(0, 1)), **options)
+        self._back_soft = compute.compiled(torch.func.grad_and_value(projected, argnums=(0, 1, 2)), **options)
+        self._transform = transform
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        start: Tensor,
+        target: Tensor,
+        images: Tensor,
+        labels: Tensor,
+        step_size: Tensor,
+        *,
+        steps: int,
+        batches: Sequence[Tensor] | None = None,
+        draws: Sequence[Any] | None = None,
+    ) -> Unrolled:
+        """Run forwards, then backwards.
+
+        Args:
+            start, target: θ₀ and θ*, (P,) of the images' dtype.
+            images: (N, C, H, W) floating.
+            labels: (N,) int64, or (N, K) soft labels of the images' dtype, for which the gradient is taken too.
+            step_size: α, a scalar tensor.
+            steps: how many.
+            batches: one int64 index tensor (B,) a step into the images; ``None`` takes all of them at every step.
+            draws: what the augmentation drew, one a step.
+
+        Raises:
+            UserError: start and target are equal, so the loss divides by zero.
+        """
+        scale = (start - target).square().sum()
+        if float(scale) == 0.0:
+            raise UserError(
+                "an expert's start and target parameters are equal, so there is no trajectory to match: "
+                "are its snapshots copies, and did it train between the two epochs?"
+            )
+        soft = labels.is_floating_point()
+
+        def inputs(i: int) -> tuple[Tensor, Tensor, Callable | None]:
+            """The images and labels of a step, and what carries a derivative back through its augmentation."""
+            x, y = (images, labels) if batches is None else (images[batches[i]], labels[batches[i]])
+            if self._transform is None:
+                return x, y, None
+            # Outside the compiled functions: an augmentation has as many shapes as it has operations.
+            x, pull = torch.func.vjp(lambda v: self._transform(v, draws[i]), x)
+            return x, y, lambda derivative: pull(derivative)[0]
+
+        thetas = [start]
+        for i in range(steps):
+            x, y, _ = inputs(i)
+            thetas.append(self._step(thetas[-1], x, y, step_size))
+        end = thetas.pop()
+        loss = (end - target).square().sum() / scale
+
+        adjoint = 2 * (end - target) / scale
+        d_images = torch.zeros_like(images)
+        d_labels = torch.zeros_like(labels) if soft else None
+        d_step = torch.zeros_like(step_size)
+        for i in reversed(range(steps)):
+            x, y, pull = inputs(i)
+            (d_theta, d_x, *d_y), value = (self._back_soft if soft else self._back)(thetas.pop(), x, y, adjoint)
+            for total, part in zip((d_images, d_labels), (d_x if pull is None else pull(d_x), *d_y), strict=False):
+                if batches is None:
+                    total.sub_(step_size * part)
+                else:
+                    total.index_add_(0, batches[i], -step_size * part)
+            d_step -= value
+            adjoint = adjoint - step_size * d_theta
+        return Unrolled(loss, d_images, d_step, d_labels, end)

@@ -1,0 +1,225 @@
+"""A study that is not finished: what each of its jobs is doing, and the report of what is there.
+
+Nothing is asked of Snakemake. A job's record says what it made, and its log, which it holds a lock on while it runs, how far it came.
+"""
+
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillery import __version__
+from distillery.errors import UserError
+from distillery.report import asked as records
+from distillery.report import page as report
+from distillery.store import metrics, outcome
+from distillery.store.layout import COST, EVOLUTION, SET, Layout, filled, normalised
+from distillery.study.fingerprint import ROOT
+from distillery.study.jobs import Job, Jobs, digest, recorded
+
+TEMPLATE = ROOT / "workflow" / "report" / "report.html.jinja"
+DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = "done", "failed", "running", "stopped", "not what the study asks for", "waiting"
+STATES = (FAILED, STOPPED, STALE, RUNNING, WAITING)  # of jobs that are missing, as they are told
+
+
+@dataclass(frozen=True)
+class State:
+    """What a job is doing.
+
+    Attributes:
+        job: which.
+        state: ``DONE``, or one of ``STATES``.
+        why: for a reader: the error, since when, or what is waited for.
+        log: the job's log.
+    """
+
+    job: Job
+    state: str
+    why: str
+    log: str
+
+    @property
+    def what(self) -> str:
+        """The job in words."""
+        told = {"ipc": "ipc {}", "seed": "seed {}", "shard": "shard {}"}
+        parts = [told.get(name, "{}").format(value) for name, value in self.job.wildcards]
+        return f"{self.job.rule}: {', '.join(parts)}"
+
+
+def read_study(results: str | os.PathLike) -> Jobs:
+    """The jobs of the study that Snakemake last read for a results folder. Changes the working directory to that of the study.
+
+    Raises:
+        UserError: there is no such folder, no study was read for it, or it was moved without the folder that it belongs to.
+    """
+    path = Path(Layout(str(results)).study)
+    if not Path(results).is_dir():
+        raise UserError(f"{results}: is no folder; give the results folder of a study, such as results/quickstart")
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        directory, config = told["directory"], told["config"]
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; it appears when snakemake reads the study, so run that once") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not what a study leaves ({error!r}); run snakemake once, which re-creates it") from error
+    there = (Path(results) / directory).resolve()
+    results = Path(results).resolve()
+    if not there.is_dir():
+        raise UserError(f"{there}: is missing, from which the study's paths start; run snakemake once where the results are now")
+    os.chdir(there)
+    return records.jobs_of({**config, "results": normalised(str(results))})
+
+
+def states(jobs: Jobs) -> list[State]:
+    """What every job of a study is doing, those that others wait for first."""
+    seen = records.Records(jobs)
+    makers: dict[str, Job] = {job.record: job for job in jobs.all}
+    makers |= {str(Path(job.record).parent): job for job in jobs.all if Path(job.record).name == COST}
+    found: dict[Job, State] = {}
+
+    def state(job: Job) -> State:
+        if job not in found:
+            wildcards = dict(job.wildcards)
+            log = filled(jobs.layout.log(job.rule), wildcards)
+            inputs = [path for paths in jobs.inputs(job.rule, wildcards).values() for path in paths]
+            needed = [makers.get(path) or makers.get(str(Path(path).parent)) for path in inputs]
+            missing = next((other for other in (state(one) for one in needed if one) if other.state != DONE), None)
+            found[job] = State(job, *_state(seen, job, log, missing), log)
+        return found[job]
+
+    return [state(job) for job in jobs.all]
+
+
+def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> tuple[str, str]:
+    begun, asked, held, failed, finished = _log(log)
+    if held and not finished:
+        return RUNNING, f"since {begun}"
+    if seen.made(job):
+        try:
+            different = seen.differences(job)
+        except UserError as error:
+            return STALE, str(error)
+        if different:
+            return STALE, str(different[0])
+        if missing:
+            return STALE, f"it was made from what is {missing.state}: {missing.what}"
+        return DONE, ""
+    if missing:
+        return WAITING, f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}"
+    if begun and not finished:
+        if asked and asked != _asked(seen.jobs, job):
+            return WAITING, f"for the next run: the study has changed since it {'failed' if failed else 'began'}"
+        if failed:
+            return FAILED, failed
+        return STOPPED, f"it began {begun}, its log has no end, and no process on this machine holds it"
+    return WAITING, "for its turn"
+
+
+def _asked(jobs: Jobs, job: Job) -> str:
+    """The digest with which the log of a job begins if it runs now."""
+    wildcards = dict(job.wildcards)
+    return digest(recorded(job.rule, wildcards, jobs.asked(job.rule, wildcards)))
+
+
+def _log(path: str) -> tuple[str, str, bool, str, bool]:
+    """Of a job's log: when it began ("": there is none), the digest of what it was asked, whether the job that writes it is running, the
+    error that ended it, and whether it came to its end."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines, held = [line for line in file.read().splitlines() if line.strip()], _held(file)
+            changed = os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return "", "", False, "", False
+    if not lines:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(changed)), "", held, "", False
+    began = next((line.split(" began ", 1)[1] for line in lines[:3] if " began " in line), lines[0][:8])
+    began, _, asked = began.partition(", asked ")
+    return began.replace("T", " "), asked, held, outcome.error(lines) or "", lines[-1].endswith(" done")
+
+
+def _held(file: Any) -> bool:
+    """Whether another process holds its lock on a log."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError) as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
+def told(jobs: Jobs, found: list[State]) -> dict[str, Any] | None:
+    """What a page says of the jobs that are missing from it; ``None`` where none is."""
+    missing = [state for state in found if state.state != DONE]
+    if not missing:
+        return None
+    cells = {state.job.cell for state in missing if state.job.cell} & set(jobs.study.cells)
+    groups = [{"state": name, "jobs": [state for state in missing if state.state == name]} for name in STATES]
+    return {
+        "sets": len(cells),
+        "of": len(jobs.study.cells),
+        "jobs": len(missing),
+        "of_jobs": len(found),
+        "when": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "groups": [group for group in groups if group["jobs"]],
+    }
+
+
+def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = None) -> list[State]:
+    """Write the report of what is finished and is what the study asks for; the page names every job that is missing, and why.
+
+    Args:
+        output: the HTML file, written atomically.
+        found: as :func:`states` gives it.
+
+    Returns:
+        ``found``.
+
+    Raises:
+        UserError: nothing is measured yet that could be shown, or an artefact is damaged.
+    """
+    found = states(jobs) if found is None else found
+    done = {state.job for state in found if state.state == DONE}
+    made = [f"{filled(jobs.layout.synthetic, job.cell.__dict__)}/" for job in jobs.all if job in done and job.rule in ("distill", "import_synthetic")]
+    own = [folder for folder in made if Path(folder + EVOLUTION).exists()]
+    with tempfile.TemporaryDirectory() as workspace:
+        summary = Path(workspace) / "summary.csv"
+        metrics.collect([job.metrics for job in jobs.measuring if job in done], summary)
+        report.build(
+            metrics=summary,
+            costs=[job.record for job in jobs.costing if job in done],
+            sets=[folder + SET for folder in made],
+            evolutions=[folder + EVOLUTION for folder in own],
+            data=[job.record for job in jobs.all if job in done and job.rule == "download"],
+            config=jobs.study.config,
+            template=TEMPLATE,
+            output=output,
+            provenance={"distillery": __version__},
+            missing=told(jobs, found),
+        )
+    return found
+
+
+def lines(jobs: Jobs, found: list[State], page: str) -> list[str]:
+    """What the command says: the jobs that are missing, those that wait counted, and where the page is."""
+    about = told(jobs, found)
+    if about is None:
+        return [f"all {len(found)} jobs are done", page]
+    texts = [f"{state.state}: {state.what}: {state.why}" for group in about["groups"] if group["state"] != WAITING for state in group["jobs"]]
+    waiting = sum(state.state == WAITING for state in found)
+    texts += [f"waiting: {waiting} jobs"] if waiting else []
+    return [*texts, f"{about['jobs']} of {about['of_jobs']} jobs and {about['sets']} of {about['of']} sets are missing from", page]
+
+
+def show(results: str, output: str | None = None) -> list[str]:
+    """Write the page of a results folder and say what is missing from it, line by line.
+
+    Raises:
+        UserError: as :func:`read_study` and :func:`build`.
+    """
+    place = Path(output).resolve() if output else Path(results).resolve() / Path(Layout("").so_far).name
+    jobs = read_study(results)
+    return lines(jobs, build(jobs, place), str(place))

@@ -1,0 +1,352 @@
+"""The synthetic set: the one format that every method writes and every measurement reads."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import Dataset
+
+from distillery import __version__
+from distillery.errors import UserError
+from distillery.images import normalization
+from distillery.images.dataset import Dataset as RealDataset
+from distillery.images.whitening import Whitening, carried
+from distillery.recipe import Recipe
+from distillery.store import artefact
+
+if TYPE_CHECKING:
+    from distillery.store.metrics import Metrics
+
+TOLERANCE = 0.01  # of the sum of a row of probabilities: 1000 classes in bfloat16
+
+
+@dataclass
+class SyntheticSet(Dataset):
+    """A labelled set of synthetic images; a ``torch.utils.data.Dataset`` of (image, label) pairs.
+
+    Attributes:
+        images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not clipped.
+        labels: (N,) int64 classes, or (N, K) float32 class probabilities.
+        step_size: the learning rate that belongs to the set, where the method learns one.
+        header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what :class:`Whitening` says), ``classes``,
+            ``method``, ``init``, ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are
+            trained on it where its method was published, see :meth:`recipe`; ``None``: not known), ``of`` (the method that it is a variant
+            of; ``None``: none), ``experts`` (what it learned from, as ``trajectories.about`` says; ``None``: nothing).
+        whitening: of a set in whitened space, whose file carries it: the test images must go the same way, and pictures back.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    step_size: float | None = None
+    header: dict[str, Any] = field(default_factory=dict)
+    whitening: Whitening | None = None
+
+    def __post_init__(self):
+        check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
+        said = self.header.get("normalization") or {}
+        if said.get("kind") == "zca" and (self.whitening is None or said != self.whitening.normalization):
+            raise UserError(f"synthetic set: its header says {said} and the whitening {'is not there' if self.whitening is None else 'is another one'}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], self.labels[index]
+
+    @property
+    def hard_labels(self) -> torch.Tensor:
+        """(N,) int64: the labels, or the likeliest class of soft ones."""
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
+
+    def pixels(self) -> torch.Tensor:
+        """(N, C, H, W) uint8 on the CPU: the images back in pixel space, clipped and rounded.
+
+        Raises:
+            UserError: the header does not say how the images were normalised.
+        """
+        return normalization.to_bytes(normalization.pixels(self.images.detach().cpu(), self._space(), self.whitening))
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Other images, such as those to test on, brought into the space of this set.
+
+        Args:
+            images: (N, C, H, W) uint8.
+
+        Returns:
+            float32 of the same shape, on the same device.
+
+        Raises:
+            UserError: wrong dtype or number of channels, or the header does not say how the images were normalised.
+        """
+        space = self._space()
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != self.images.shape[1]:
+            raise UserError(
+                f"normalise: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, {self.images.shape[1]}, H, W) is needed"
+            )
+        return normalization.normalise(images, space, self.whitening)
+
+    def _space(self) -> dict[str, Any]:
+        """How the images were normalised, as the header says it."""
+        found = self.header.get("normalization") or {}
+        kind = found.get("kind")
+        if kind not in normalization.KINDS or (kind == "channel" and not {"mean", "std"} <= found.keys()):
+            raise UserError(f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` with `mean` and `std`, or `kind: zca`, is needed")
+        return found
+
+    def recipe(self) -> Recipe:
+        """How a network is trained on this set: the evaluation protocol that belongs to it, with the learned step size in its place.
+
+        Raises:
+            UserError: the set brings no protocol, as those that others released do not, or half of one.
+        """
+        protocol = self.header.get("protocol")
+        if not protocol:
+            raise UserError("synthetic set: it brings no protocol; train on it by a recipe of your own (distillery.recipe.Recipe)")
+        try:
+            return Recipe.of(protocol, self.step_size)
+        except KeyError as error:
+            raise UserError(f"synthetic set: its protocol lacks {error}; train on it by a recipe of your own (distillery.recipe.Recipe)") from error
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What :meth:`save` writes beside the header."""
+        tensors = {"images": self.images, "labels": self.labels}
+        if self.whitening is not None:
+            tensors |= self.whitening.carried
+        if self.step_size is not None:
+            tensors["step_size"] = torch.tensor(self.step_size, dtype=torch.float64)
+        return tensors
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the set as safetensors, atomically; the same set gives the same bytes."""
+        artefact.save(path, self.tensors(), self.header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, *, rule: str | None = "distill") -> "SyntheticSet":
+        """Read a set that :meth:`save` wrote.
+
+        Args:
+            rule: the rule that made the file, named when the file is damaged; ``None`` where no rule of a study made it.
+
+        Raises:
+            UserError: the file is missing or damaged, or is no synthetic set.
+        """
+        tensors, header = artefact.load(path, rule=rule)
+        if not {"images", "labels"} <= tensors.keys() or "classes" not in header:
+            raise UserError(
+                f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a header with `classes`"
+            )
+        step = tensors.get("step_size")
+        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header, carried(tensors, header))
+
+
+def header(
+    source: RealDataset,
+    /,
+    *,
+    method: str,
+    init: str,
+    ipc: int,
+    seed: int,
+    settings: dict[str, Any],
+    network: dict[str, Any] | None,
+    iterations: int,
+    code: str,
+    dataset: str,
+    protocol: dict[str, Any] | None = None,
+    of: str | None = None,
+    experts: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a set says of itself: everything that is needed to use it and to trace it, as JSON types."""
+    return {
+        "dataset": dataset,
+        "classes": list(source.classes),
+        "normalization": source.normalization,
+        "licence": source.licence,
+        "method": method,
+        "of": of,
+        "init": init,
+        "ipc": ipc,
+        "seed": seed,
+        "settings": settings,
+        "network": network,
+        "iterations": iterations,
+        "version": __version__,
+        "code": code,
+        "protocol": protocol,
+        "experts": experts,
+    }
+
+
+def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: str) -> None:
+    """Refuse what cannot be a synthetic set of ``classes`` classes.
+
+    Raises:
+        UserError: wrong number of dimensions or dtype, lengths that differ, values that are not finite, labels out of
+            range, soft labels that are no probabilities.
+    """
+    if images.ndim != 4 or images.dtype != torch.float32 or len(images) == 0:
+        raise UserError(
+            f"{where}: images are {images.dtype} of shape {tuple(images.shape)}; float32 (N, C, H, W) with N > 0 is "
+            "needed"
+        )
+    if labels.ndim not in (1, 2) or len(labels) != len(images):
+        raise UserError(
+            f"{where}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; (N,) or (N, K) is "
+            "needed"
+        )
+    if not torch.isfinite(images).all():
+        raise UserError(f"{where}: images hold NaN or infinite values")
+    if labels.ndim == 1:
+        if labels.dtype != torch.int64:
+            raise UserError(f"{where}: hard labels are {labels.dtype}; int64 is needed")
+        if int(labels.min()) < 0 or int(labels.max()) >= classes:
+            raise UserError(
+                f"{where}: labels run from {int(labels.min())} to {int(labels.max())}; this dataset has classes 0 to "
+                f"{classes - 1}"
+            )
+    elif labels.dtype != torch.float32 or labels.shape[1] != classes or not torch.isfinite(labels).all():
+        raise UserError(
+            f"{where}: soft labels are {labels.dtype} of shape {tuple(labels.shape)}; finite float32 (N, {classes}) is "
+            "needed"
+        )
+    elif wrong := improper(labels):
+        raise UserError(f"{where}: soft labels are no probabilities ({wrong}); the softmax of logits is needed")
+
+
+def improper(labels: torch.Tensor) -> str | None:
+    """Say why soft labels, (N, K) finite floats, are no probabilities; ``None`` where they are.
+
+    Each row must sum to 1 but for what bfloat16 rounds off, and nothing may be below 0: what cross-entropy makes of
+    logits taken for probabilities still trains a network, a bad one.
+    """
+    values = labels.double()
+    lowest, sums = float(values.min()), values.sum(1)
+    if lowest >= 0 and float((sums - 1).abs().max()) <= TOLERANCE:
+        return None
+    return f"lowest {lowest:.3g}, rows that sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}"
+
+
+class Evolution:
+    """What a distillation looked like on its way: snapshots at intervals and the loss of every iteration.
+
+    Methods call :meth:`iteration` once an iteration; which are kept is decided here.
+
+    Args:
+        iterations: how many there will be.
+        snapshots: how many to keep beside the start (evenly spaced, the last included).
+        progress: called with the iteration and the latest loss, to show it.
+    """
+
+    def __init__(self, iterations: int, snapshots: int, progress=None):
+        count = max(1, min(snapshots, iterations))
+        self.kept = {0} | {round(iterations * (i + 1) / count) for i in range(count)}
+        self.losses: list[tuple[int, torch.Tensor | float]] = []
+        self.step_sizes: list[tuple[int, torch.Tensor | float]] = []
+        self.frames: list[tuple[int, torch.Tensor, torch.Tensor | None, float | None]] = []
+        self._progress = progress
+
+    def iteration(self, iteration: int, loss=None, images=None, *, step_size=None, labels=None) -> None:
+        """Note an iteration. Iteration 0 is the start, before any update (no loss).
+
+        Args:
+            loss: the matching loss of this iteration (a number or a 0-d tensor, read only at the end).
+            images: (N, C, H, W) after this iteration's update; copied if kept.
+            step_size: the learned step size after this iteration.
+            labels: (N, K) soft labels after this iteration.
+        """
+        if loss is not None:
+            self.losses.append((iteration, loss))
+        if step_size is not None:
+            self.step_sizes.append((iteration, step_size))
+        if iteration in self.kept and not any(frame[0] == iteration for frame in self.frames):
+            self.frames.append(
+                (
+                    iteration,
+                    images.detach().to("cpu", copy=True),
+                    None if labels is None else labels.detach().to("cpu", copy=True),
+                    None if step_size is None else float(step_size),
+                )
+            )
+        if self._progress is not None:
+            self._progress(iteration, loss)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that was noted so far, as tensors for a checkpoint."""
+        found = {}
+        for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
+            found[f"{name}.iteration"] = torch.tensor([i for i, _ in pairs], dtype=torch.int64)
+            found[f"{name}.value"] = torch.tensor([float(value) for _, value in pairs], dtype=torch.float64)
+        for iteration, images, labels, step_size in self.frames:
+            found[f"frame.{iteration}.images"] = images
+            if labels is not None:
+                found[f"frame.{iteration}.labels"] = labels
+            if step_size is not None:
+                found[f"frame.{iteration}.step_size"] = torch.tensor(step_size, dtype=torch.float64)
+        return found
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what :meth:`state` gave."""
+        for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
+            pairs[:] = zip(state[f"{name}.iteration"].tolist(), state[f"{name}.value"].tolist())
+        iterations = sorted({int(name.split(".")[1]) for name in state if name.startswith("frame.")})
+        self.frames = [
+            (
+                i,
+                state[f"frame.{i}.images"],
+                state.get(f"frame.{i}.labels"),
+                float(state[f"frame.{i}.step_size"]) if f"frame.{i}.step_size" in state else None,
+            )
+            for i in iterations
+        ]
+        if self._progress is not None and self.losses:
+            self._progress(self.losses[-1][0], None)
+
+    def record(self, metrics: "Metrics") -> None:
+        """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is learned."""
+        for measure, values in (("matching_loss", self.losses), ("step_size", self.step_sizes)):
+            for iteration, value in values:
+                if math.isfinite(float(value)):  # iteration 0 has no loss yet
+                    metrics.add(measure, value, iteration=iteration)
+
+    def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
+        """Write the snapshots: ``images`` (S, N, C, H, W) float32, ``iterations`` (S,) int64, and ``step_sizes`` (S,)
+        and ``labels`` if learned."""
+        tensors = {
+            "iterations": torch.tensor([frame[0] for frame in self.frames], dtype=torch.int64),
+            "images": torch.stack([frame[1] for frame in self.frames]).float(),
+        }
+        if all(frame[2] is not None for frame in self.frames):
+            tensors["labels"] = torch.stack([frame[2] for frame in self.frames])
+        if all(frame[3] is not None for frame in self.frames):
+            tensors["step_sizes"] = torch.tensor([frame[3] for frame in self.frames], dtype=torch.float64)
+        artefact.save(path, tensors, header)
+
+
+def load_evolution(
+    path: str | os.PathLike, labels: torch.Tensor, device: torch.device | str
+) -> list[tuple[int, torch.Tensor, torch.Tensor, float | None]]:
+    """The snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step size) on ``device``.
+
+    Args:
+        labels: of the finished set, for snapshots that learned none of their own.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    tensors, _ = artefact.load(path, rule="distill")
+    steps = tensors.get("step_sizes")
+    count = len(tensors["iterations"]) if "iterations" in tensors and tensors["iterations"].ndim == 1 else -1
+    parts = [tensors.get("images"), *(tensors[name] for name in ("labels", "step_sizes") if name in tensors)]
+    if any(part is None or part.ndim == 0 or len(part) != count for part in parts):
+        raise UserError(f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the rule distill re-creates it")
+    return [
+        (
+            int(iteration),
+            tensors["images"][i].to(device),
+            tensors.get("labels", labels.expand(len(tensors["iterations"]), *labels.shape))[i].to(device),
+            None if steps is None else float(steps[i]),
+        )
+        for i, iteration in enumerate(tensors["iterations"])
+    ]

@@ -1,0 +1,140 @@
+"""The tidy record of measurements: one row a measurement, the same columns everywhere."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+from typing import Any
+
+from distillery.errors import UserError
+from distillery.store.files import write_text
+
+COLUMNS = (
+    "rule",
+    "dataset",
+    "method",
+    "init",
+    "ipc",
+    "seed",
+    "network",
+    "strategy",
+    "model",
+    "selection",
+    "split",
+    "stage",
+    "group",
+    "class",
+    "epoch",
+    "iteration",
+    "measure",
+    "value",
+)
+
+
+class Metrics:
+    """Rows of one job. ``common`` holds the columns that all its rows share."""
+
+    def __init__(self, **common: Any):
+        self._common = self._checked(common)
+        self.rows: list[dict[str, Any]] = []
+
+    @staticmethod
+    def _checked(columns: dict[str, Any]) -> dict[str, Any]:
+        unknown = set(columns) - set(COLUMNS)
+        if unknown:
+            raise KeyError(f"no such metrics columns: {sorted(unknown)}")
+        return {name: value for name, value in columns.items() if value is not None}
+
+    def add(self, measure: str, value: float, **columns: Any) -> None:
+        """Note one measurement; ``class_`` stands for the column ``class``."""
+        if "class_" in columns:
+            columns["class"] = columns.pop("class_")
+        self.rows.append({**self._common, **self._checked(columns), "measure": measure, "value": float(value)})
+
+    def extend(self, other: "Metrics") -> None:
+        """Take over the rows of ``other``; what it does not say is as here."""
+        self.rows.extend({**self._common, **row} for row in other.rows)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the rows as CSV, atomically; a float is written so that reading it gives the same float.
+
+        The last line is a comment with the SHA-256 of all before it, by which :func:`collect` finds a damaged file.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows:
+            value = row["value"]
+            number = int(value) if math.isfinite(value) and value == int(value) and abs(value) < 2**53 else value
+            writer.writerow({**row, "value": repr(number)})
+        write_text(path, text.getvalue() + _seal(text.getvalue()))
+
+
+def _seal(text: str) -> str:
+    return f"# sha256 {hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
+    """Concatenate metrics files in the order given.
+
+    Raises:
+        UserError: a file is not a metrics file, or not what was written (empty, cut short, changed, of other columns).
+    """
+    header = ",".join(COLUMNS) + "\n"
+    parts = [header]
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); delete it and run snakemake again") from error
+        at = text.rfind("# sha256 ")
+        if not text.startswith(header) or at < 0 or text[at:] != _seal(text[:at]):
+            raise UserError(
+                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule re-creates it"
+            )
+        # A job may have nothing to tell, as a coreset has no loss: then there is the line of columns alone.
+        parts.append(text[len(header) : at])
+    write_text(output, "".join(parts))
+
+
+SEAL = "sha256"
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged file is found."""
+    return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+
+
+def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
+    """Put the cost records (one JSON object a file) into one JSON list, in the order given.
+
+    Raises:
+        UserError: a file is missing, or is not one JSON object as :func:`sealed` gives it.
+    """
+    records = [read_cost(path) for path in paths]
+    write_text(output, json.dumps(records, indent=1, sort_keys=True) + "\n")
+
+
+def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, Any]:
+    """One job's cost record, without its seal.
+
+    Args:
+        unsealed: a record without a seal, or with another, is read too: those of earlier versions have none.
+
+    Raises:
+        UserError: the file is missing, is no JSON object, or (unless ``unsealed``) is not what :func:`sealed` gave.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        if not isinstance(record, dict):
+            raise ValueError(f"it holds a {type(record).__name__}, not an object")
+        found = {name: value for name, value in record.items() if name != SEAL}
+        if not unsealed and record != sealed(found):
+            raise ValueError("it is not what was written")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule re-creates it") from error
+    return found

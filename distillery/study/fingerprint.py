@@ -1,0 +1,217 @@
+"""The identity of code: what a job runs, and nothing else, decides whether its results are stale.
+
+Snakemake compares the times of script files and never looks at what they import. Here a script stands for itself and for each project
+module that it imports, transitively, found in the syntax tree. Docstrings, comments and layout do
+not count, nor do the words of an error, imports for type checkers alone, and the modules that only
+run a job (``RUN_ONLY``).
+"""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from distillery.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "distillery"
+# What runs a job, reports on it and puts its files in their place. It decides no result, so it is
+# no part of a job's identity, and nothing that it imports is.
+RUN_ONLY = ("run", "errors.py", "store/files.py")
+
+
+@functools.cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return _parsed(_text(path))
+    except SyntaxError as error:
+        error.filename = str(path)
+        raise
+
+
+def _resolve(module: str, root: Path) -> list[Path]:
+    """The files that importing a dotted project module runs: its packages' ``__init__`` files and its own."""
+    files, folder, parts = [], root, module.split(".")
+    for depth, part in enumerate(parts):
+        if (folder / part / "__init__.py").is_file():
+            folder = folder / part
+            files.append(folder / "__init__.py")
+        elif (folder / f"{part}.py").is_file() and depth == len(parts) - 1:
+            files.append(folder / f"{part}.py")
+        else:
+            break
+    return files
+
+
+def _runs_only(path: Path, root: Path) -> bool:
+    """Whether a project file only runs jobs."""
+    return any(path.is_relative_to(root / PACKAGE / each) for each in RUN_ONLY)
+
+
+def _for_type_checkers(node: ast.AST) -> bool:
+    """Whether ``node`` is ``if TYPE_CHECKING:``, whose body never runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement inside ``node`` that may run; imports are nowhere else, and expressions are
+    most of a tree."""
+    for field in (
+        ("orelse",)
+        if _for_type_checkers(node)
+        else ("body", "orelse", "finalbody", "handlers", "cases")
+    ):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from _statements(child)
+
+
+@functools.cache
+def _imports(path: Path, root: Path) -> tuple[Path, ...]:
+    found: list[Path] = []
+    for node in _statements(_tree(path)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise UserError(f"{path}: relative import on line {node.lineno}: import project modules by their full name")
+            names = [node.module or ""] + [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name == PACKAGE or name.startswith(PACKAGE + "."):
+                found.extend(_resolve(name, root))
+    return tuple(dict.fromkeys(found))
+
+
+def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
+    """Every project file that decides what running the files of ``start`` gives: themselves and
+    what they import, sorted."""
+    seen: set[Path] = set()
+    todo = list(start)
+    while todo:
+        path = todo.pop()
+        if path not in seen and not _runs_only(path, root):
+            seen.add(path)
+            todo.extend(_imports(path, root))
+    return sorted(seen)
+
+
+def _counting(parent: ast.AST, field: str, nodes: list) -> list:
+    """What of a list of nodes counts: no docstring, no imports for type checkers, and not the
+    version number, which alone changes no result."""
+    nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
+    nodes = [
+        part for node in nodes for part in (node.orelse if _for_type_checkers(node) else [node])
+    ]
+    if field == "body" and isinstance(parent, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and nodes:
+        first = nodes[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            return nodes[1:]
+    return nodes
+
+
+def _is_version(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets)
+
+
+def _is_error(node: ast.AST) -> bool:
+    """Whether ``node`` makes an exception: it is a call of a name such as ``UserError``."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
+        return False
+    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+    return name.endswith(("Error", "Exception"))
+
+
+def _wordless(call: ast.Call) -> ast.Call:
+    """The call that makes an exception, without the texts that it gets: what is said of a failure
+    is no result."""
+
+    def is_text(node: ast.expr) -> bool:
+        if isinstance(node, ast.BinOp):
+            return is_text(node.left) and is_text(node.right)
+        if isinstance(node, ast.IfExp):
+            return is_text(node.body) and is_text(node.orelse)
+        return isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+
+    arguments = [argument for argument in call.args if not is_text(argument)]
+    return ast.Call(call.func, arguments, call.keywords)
+
+
+def _dump(node) -> str:
+    """A text of the tree that is the same in every Python version: empty and absent fields are left out."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        node = ast.Raise(_wordless(node.exc), node.cause)
+    elif _is_error(node):
+        node = _wordless(node)
+    if isinstance(node, ast.AST):
+        fields = []
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                value = _counting(node, name, value)
+            if value not in (None, [], ()) and name not in ("kind", "type_comment"):
+                fields.append(f"{name}={_dump(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return "[" + ",".join(map(_dump, node)) + "]"
+    return repr(node)
+
+
+@functools.cache
+def _digest(text: str) -> str:
+    return hashlib.sha256(_dump(_parsed(text)).encode()).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 (hex) of a Python file's syntax tree without docstrings and comments."""
+    return _digest(_text(path))
+
+
+@functools.cache
+def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
+    """What a job runs: a 16-character digest and, after a space each, the plug-ins that count.
+
+    Args:
+        script: a file name in ``workflow/scripts``.
+        plugins: project modules that the job imports by name at run time, relative to the library, such as ``methods/dc.py``.
+
+    Raises:
+        UserError: a project module uses a relative import, which would escape the analysis.
+    """
+    start = [root / "workflow" / "scripts" / script, *(root / PACKAGE / plugin for plugin in plugins)]
+    digest = hashlib.sha256()
+    for path in closure(start, root):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{of_file(path)}\n".encode())
+    return " ".join([digest.hexdigest()[:16], *(plugin.removesuffix(".py") for plugin in plugins)])
+
+
+def forget() -> None:
+    """Read the files again that are asked about from now on. What is known of a text stays: a job
+    asks twice, and most of the work is to parse what has not changed."""
+    for known in (_text, _imports, fingerprint):
+        known.cache_clear()
+
+
+def plugins(stamp: str) -> list[str]:
+    """The plug-ins that a ``fingerprint`` was given."""
+    return [f"{name}.py" for name in stamp.split(" ")[1:]]
+
+
+def files(stamp: str, script: Path, root: Path) -> list[Path]:
+    """The files that a ``fingerprint`` of ``script`` starts from."""
+    return [script, *(root / PACKAGE / plugin for plugin in plugins(stamp))]

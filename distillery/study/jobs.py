@@ -1,0 +1,411 @@
+"""What a study asks of each of its jobs: its params, the files that it reads, and where its record stands. Imports no torch.
+
+The rules' params and input functions ask here, and so does ``collect``, which compares each artefact's record with it.
+"""
+
+import atexit
+import contextlib
+import copy
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillery import plugins
+from distillery.store.files import write_text
+from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
+from distillery.study.fingerprint import fingerprint
+from distillery.study.study import Cell, Study, check_groups
+
+CELL = ("dataset", "method", "init", "ipc", "seed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a study.
+
+    Attributes:
+        rule: the name of its rule.
+        wildcards: of the rule, as texts.
+        record: the file that says what it was asked and what it read: its ``cost.json``, or the header of its one artefact.
+        metrics: what it measured; ``None`` where nothing.
+    """
+
+    rule: str
+    wildcards: tuple[tuple[str, str], ...]
+    record: str
+    metrics: str | None = None
+
+    @property
+    def cell(self) -> Cell | None:
+        """The synthetic set that the job is about."""
+        found = dict(self.wildcards)
+        return cell_of(found) if "method" in found else None
+
+
+def cell_of(wildcards: Mapping[str, str]) -> Cell:
+    """The synthetic set that wildcards name."""
+    return Cell(*(wildcards[name] for name in CELL[:3]), *(int(wildcards[name]) for name in CELL[3:]))
+
+
+def script(rule: str) -> str:
+    """The file in ``workflow/scripts`` that a rule runs."""
+    return "continual.py" if rule.startswith("continual_") else f"{rule}.py"
+
+
+def recorded(rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job's record says it was asked, as JSON types: its wildcards under ``job``, and its params but for paths of this machine."""
+    found = json.loads(json.dumps({"job": dict(wildcards), **asked}))
+    found.pop("checkpoint", None)
+    if rule == "import_synthetic":
+        # A set travels with its record; the digests of the inputs say what was in the files.
+        files = {key for key in ("file", "labels", "step_size") if isinstance(found["entry"].get(key), str | list)}
+        found["entry"] = {key: value for key, value in found["entry"].items() if key not in files}
+    return found
+
+
+def digest(asked: Mapping[str, Any]) -> str:
+    """A short digest (hex) of what a job was asked, as :func:`recorded` gives it: its log begins with it."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Jobs:
+    """The jobs of ``study``, whose files lie as ``layout`` says."""
+
+    def __init__(self, study: Study, layout: Layout):
+        self.study, self.layout = study, layout
+        self._asked: dict[tuple, dict[str, Any]] = {}
+        self._shards: dict[tuple[str, str], list[list[int]]] = {}
+        self.network = functools.cache(study.network)
+
+    # ---- params ---------------------------------------------------------------------------------------------------------
+
+    def asked(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        """What the study asks of a job: the params of its rule, by name. Not to be changed: each caller gets the same."""
+        key = (rule, *wildcards.values())
+        if key not in self._asked:
+            params: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
+            asked = params(wildcards)
+            self._asked[key] = {"code": self.code(rule, wildcards, asked), **asked}
+        return self._asked[key]
+
+    def code(
+        self,
+        rule: str,
+        wildcards: Mapping[str, str] | None = None,
+        asked: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The digest of the code that a job runs, plug-ins included: its dataset, its method, its
+        network and its augmentations."""
+        found, asked = [], asked or {}
+        fixed: list[str | None] = []
+        runs_network = "network" in asked
+        if rule == "download":
+            found.append(f"datasets/{self.study.datasets[wildcards['dataset']]['module']}.py")
+        elif rule == "distill":
+            method = self.study.methods[wildcards["method"]]
+            found.append(f"methods/{method['module']}.py")
+            fixed.append(method["augment"])
+            runs_network = method["needs_network"]
+        elif rule == "evaluate_robust":
+            fixed.append("none")  # beside those that the settings name
+        if runs_network:
+            found += plugins.used(
+                asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed)
+            )
+        return fingerprint(script(rule), *found)
+
+    @property
+    def _seed(self) -> int:
+        return self.study.config["seed"]
+
+    @property
+    def _share(self) -> float:
+        return self.study.config["data"]["validation"]
+
+    @functools.cached_property
+    def _compute(self) -> dict[str, Any]:
+        return {key: self.study.config["compute"][key] for key in ("precision", "compile", "threads")}
+
+    def _distilled_with(self, dataset: str) -> dict[str, Any]:
+        return self.network(dataset, self.study.config["network"])
+
+    def _download(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        return {}
+
+    def _whiten(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        return {"seed": self._seed, "validation": self._share}
+
+    def _train_experts(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        dataset, recipe = wildcards["dataset"], wildcards["recipe"]
+        unread = ("number", "shard", "normalization")
+        settings = {key: value for key, value in self.study.experts(dataset, recipe).items() if key not in unread}
+        return {
+            "seed": self._seed,
+            "network": self._distilled_with(dataset),
+            "numbers": self.shards(dataset, recipe)[int(wildcards["shard"])],
+            "settings": settings,
+            "validation": self._share,
+            "compute": self._compute,
+        }
+
+    def _distill(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        cell = cell_of(wildcards)
+        method = self.study.methods[cell.method]
+        return {
+            "cell": dict(cell.__dict__),
+            "seed": self._seed,
+            "network": self._distilled_with(cell.dataset),
+            "module": method["module"],
+            "settings": self.study.method_settings(cell),
+            "protocol": self.study.protocol(cell),
+            "snapshots": self.study.config["snapshots"],
+            "validation": self._share,
+            "compute": self._compute,
+        }
+
+    def _import_synthetic(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        return {"cell": dict(cell_of(wildcards).__dict__), "entry": self.study.imported[wildcards["method"]]}
+
+    def _evaluate_synthetic(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        cell = cell_of(wildcards)
+        settings = self.study.evaluation(cell, wildcards["network"])
+        return {
+            "cell": dict(cell.__dict__),
+            "seed": self._seed,
+            "network": self.network(cell.dataset, wildcards["network"]),
+            "settings": settings,
+            # Where this job selects by it.
+            "validation": None if settings["selection"] is None else self._share,
+            "compute": self._compute,
+        }
+
+    def _evaluate_robust(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        cell = cell_of(wildcards)
+        return {
+            "cell": dict(cell.__dict__),
+            "seed": self._seed,
+            "network": self._distilled_with(cell.dataset),
+            "settings": self.study.robust(cell),
+            "validation": self._share,
+            "compute": self._compute,
+        }
+
+    def _train_vanilla(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        dataset, network = wildcards["dataset"], wildcards["network"]
+        return {
+            "seed": self._seed,
+            "network": self.network(dataset, network),
+            "settings": self.study.vanilla(dataset, network),
+            "compute": self._compute,
+        }
+
+    def _continual_alone(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        dataset, strategy = wildcards["dataset"], wildcards["strategy"]
+        settings = self.study.continual(dataset)
+        # Only replay draws from a memory at each step, only afterwards trains once more.
+        unread = {"groups", "network"}
+        if strategy != "replay":
+            unread |= {"replay_batch"}
+        if strategy == "afterwards":
+            unread |= {"epochs", "batch", "images_per_class", "models"}
+        else:
+            unread |= {"afterwards_epochs", "afterwards_batch"}
+        classes = len(self.study.datasets[dataset]["classes"])
+        return {
+            "identity": {**(cell_of(wildcards).__dict__ if "method" in wildcards else {"dataset": dataset})},
+            "seed": self._seed,
+            "network": self.network(dataset, settings["network"]),
+            "groups": check_groups(classes, settings["groups"]),
+            "settings": {key: value for key, value in settings.items() if key not in unread},
+            "compute": self._compute,
+        }
+
+    _continual_whitened = _continual_memory = _continual_alone
+
+    # ---- files ----------------------------------------------------------------------------------------------------------
+
+    def shards(self, dataset: str, recipe: str) -> list[list[int]]:
+        """The experts' numbers in each shard."""
+        if (dataset, recipe) not in self._shards:
+            self._shards[dataset, recipe] = self.study.shards(dataset, recipe)
+        return self._shards[dataset, recipe]
+
+    def _whitening(self, dataset: str, normalization: str) -> list[str]:
+        """The whitening where images are whitened; nothing elsewhere, so that no other job knows of it."""
+        return [filled(self.layout.whitening, {"dataset": dataset})] if normalization == "zca" else []
+
+    def inputs(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, list[str]]:
+        """The files that a job reads, by the name of the rule's input."""
+        if rule == "download":
+            return {}
+        dataset, layout = wildcards["dataset"], self.layout
+        found = {"data": [filled(layout.data, wildcards)]}
+        if rule == "train_experts":
+            normalization = self.study.experts(dataset, wildcards["recipe"])["normalization"]
+            found["whitening"] = self._whitening(dataset, normalization)
+        elif rule in ("distill", "import_synthetic"):
+            cell = cell_of(wildcards)
+            found["whitening"] = self._whitening(dataset, self.study.normalization(cell))
+            if rule == "distill":
+                found["experts"] = self._experts(cell)
+            else:
+                found["files"] = self.study.imported_files(cell.method)
+        elif rule in ("evaluate_synthetic", "evaluate_robust"):
+            found["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
+            if rule == "evaluate_synthetic":
+                # The snapshots, where this network judges them.
+                judged = self.asked(rule, wildcards)["settings"]["selection"] is not None
+                found["evolution"] = [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
+        elif rule == "continual_whitened":
+            found["whitening"] = self._whitening(dataset, "zca")
+        elif rule == "continual_memory":
+            found["memory"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
+            found["finetuned"] = self._finetuned(wildcards)
+        return found
+
+    def _experts(self, cell: Cell) -> list[str]:
+        if not self.study.methods[cell.method]["needs_experts"]:
+            return []
+        recipe = self.study.recipe(cell)
+        folders = [
+            filled(self.layout.shard, {"dataset": cell.dataset, "recipe": recipe, "shard": shard})
+            for shard in range(len(self.shards(cell.dataset, recipe)))
+        ]
+        return [f"{folder}/trajectories.safetensors" for folder in folders]
+
+    def _finetuned(self, wildcards: Mapping[str, str]) -> list[str]:
+        """The networks that `afterwards` goes on from: they have seen real images as the memory set is normalised."""
+        if wildcards["strategy"] != "afterwards":
+            return []
+        whitened = self.study.normalization(cell_of(wildcards)) == "zca"
+        pattern = self.layout.continual_whitened if whitened else self.layout.continual
+        folder = filled(pattern, {"dataset": wildcards["dataset"], "strategy": "finetune"})
+        return [f"{folder}/finetuned.safetensors"]
+
+    # ---- all of them ----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def measuring(self) -> list[Job]:
+        """Every job whose measurements are collected, in a fixed order."""
+        return list(self._measuring())
+
+    def _measuring(self) -> Iterator[Job]:
+        study, layout = self.study, self.layout
+        for dataset in study.dataset_names:
+            cells = [cell for cell in study.cells if cell.dataset == dataset]
+            own = [cell for cell in cells if not study.is_imported(cell.method)]
+            learning = [cell for cell in own if study.methods[cell.method]["needs_experts"]]
+            for recipe in dict.fromkeys(study.recipe(cell) for cell in learning):
+                for shard in range(len(self.shards(dataset, recipe))):
+                    yield _job("train_experts", layout.shard, dataset=dataset, recipe=recipe, shard=shard)
+            yield from (_job("distill", layout.synthetic, **cell.__dict__) for cell in own)
+            for network in study.evaluation_networks(dataset):
+                for cell in cells:
+                    yield _job("evaluate_synthetic", layout.evaluated, **cell.__dict__, network=network)
+            for cell in cells:
+                if study.robust(cell):
+                    yield _job("evaluate_robust", layout.robust, **cell.__dict__)
+            for network in study.vanilla_networks(dataset):
+                yield _job("train_vanilla", layout.vanilla, dataset=dataset, network=network)
+        for dataset in study.continual_datasets:
+            for strategy in study.strategies:
+                if strategy in ("finetune", "joint"):
+                    yield _job("continual_alone", layout.continual, dataset=dataset, strategy=strategy)
+                else:
+                    for cell in study.memories(dataset):
+                        yield _job("continual_memory", layout.remembered, strategy=strategy, **cell.__dict__)
+
+    @functools.cached_property
+    def costing(self) -> list[Job]:
+        """Every job whose cost is collected: those that measure, and those that are measured within others, by what `afterwards` makes of them."""
+        found = list(self.measuring)
+        if "afterwards" in self.study.strategies:
+            for dataset in self.study.continual_datasets:
+                if any(self.study.normalization(cell) == "zca" for cell in self.study.memories(dataset)):
+                    found.append(_job("continual_whitened", self.layout.continual_whitened, dataset=dataset, strategy="finetune"))
+        return found
+
+    @functools.cached_property
+    def all(self) -> list[Job]:
+        """Every job of the study that makes or measures something."""
+        study, layout = self.study, self.layout
+        found = [Job("download", (("dataset", name),), filled(layout.data, {"dataset": name})) for name in study.dataset_names]
+        whitened = {path for job in self.costing for path in self.inputs(job.rule, dict(job.wildcards)).get("whitening", ())}
+        imported = [cell for cell in study.cells if study.is_imported(cell.method)]
+        whitened |= {path for cell in imported for path in self._whitening(cell.dataset, study.normalization(cell))}
+        for name in study.dataset_names:
+            path = filled(layout.whitening, {"dataset": name})
+            if path in whitened:
+                found.append(Job("whiten", (("dataset", name),), path))
+        for cell in imported:
+            wildcards = tuple((name, str(value)) for name, value in cell.__dict__.items())
+            found.append(Job("import_synthetic", wildcards, f"{filled(layout.synthetic, cell.__dict__)}/{SET}"))
+        return found + self.costing
+
+    def of_results(self) -> dict[str, Any]:
+        """The config without what changes no result: where things run and come from, and what the page is called."""
+        config = copy.deepcopy(self.study.config)
+        config["study"], config["results"] = "-", self.layout.results
+        config.pop("report", None)
+        for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
+            for key in keys:
+                config[section].pop(key, None)
+        # Sorted, for Snakemake compares params by their text, and what a second config adds stands elsewhere.
+        return json.loads(json.dumps(config, sort_keys=True))
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the study asks of all its jobs, and of which files each reads."""
+        total = hashlib.sha256()
+        for job in self.all:
+            wildcards = dict(job.wildcards)
+            asked = [job.rule, job.wildcards, self.asked(job.rule, wildcards), self.inputs(job.rule, wildcards)]
+            total.update(json.dumps(asked, sort_keys=True).encode())
+        return total.hexdigest()
+
+    def write_asked(self) -> str:
+        """Leave the digest of all that the study asks in the results folder, if another stands there: then it is newer than what was made for
+        another study. Returns the path; where the folder cannot be written to, as a dry run may find, that of a temporary file."""
+        text = f"{self.digest()}\n"
+        try:
+            _write_changed(self.layout.asked, text)
+        except OSError:
+            folder = tempfile.TemporaryDirectory()
+            atexit.register(folder.cleanup)
+            path = Path(folder.name) / Path(self.layout.asked).name
+            path.write_text(text, encoding="utf-8")
+            return str(path)
+        return self.layout.asked
+
+    def write_study(self) -> None:
+        """Leave in the results folder what a look at the study under way needs, if it does not stand there: the resolved config, and the folder
+        its paths start from. Nothing where the folder cannot be written to, as a dry run may find."""
+        here = os.path.relpath(os.getcwd(), self.layout.results)
+        about = {"directory": here, "config": self.study.config}
+        with contextlib.suppress(OSError):
+            _write_changed(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
+
+
+def _write_changed(path: str, text: str) -> None:
+    """Write ``text`` to ``path`` unless that is what stands there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        if Path(path).read_text(encoding="utf-8") == text:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    write_text(path, text)
+
+
+def _job(rule: str, pattern: str, **wildcards: Any) -> Job:
+    texts = tuple((name, str(value)) for name, value in wildcards.items())
+    folder = filled(pattern, wildcards)
+    return Job(rule, texts, f"{folder}/{COST}", None if rule == "continual_whitened" else f"{folder}/{METRICS}")

@@ -1,0 +1,344 @@
+"""Class-incremental learning: what each strategy is shown, and how forgetting is counted."""
+
+import math
+
+import pytest
+import torch
+
+from distillery import streams
+from distillery.compute.device import Compute
+from distillery.errors import UserError
+from distillery.evaluation import continual
+from distillery.store import artefact
+from distillery.store.metrics import Metrics
+from distillery.training import train as training
+from distillery.training.train import Recipe
+
+CLASSES = 4
+GROUPS = [[2, 0], [3], [1]]
+NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 8, "depth": 1}}
+SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+RECIPE = Recipe(epochs=2, lr=0.1, batch=8)
+
+
+def data(a_class=6, seed=1):
+    """Images that are bright at a place of their class, in random order; the first pixel numbers them."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(CLASSES).repeat(a_class)[torch.randperm(CLASSES * a_class, generator=generator)]
+    images = 0.5 * torch.randn(len(labels), 1, 8, 8, generator=generator)
+    for c in range(CLASSES):
+        images[labels == c, :, :, 2 * c : 2 * c + 2] += 2
+    images[:, 0, 0, 0] = torch.arange(float(len(labels)))
+    return images, labels
+
+
+def learn(strategy, metrics=None, groups=GROUPS, recipe=RECIPE, models=1, **arguments):
+    metrics = Metrics() if metrics is None else metrics
+    found = continual.learn(metrics, strategy, NETWORK, *data(), data(4, 2), groups, recipe, models=models, **SHARED, **arguments)
+    return metrics, *found
+
+
+def rows(metrics, measure, **columns):
+    return [row["value"] for row in metrics.rows if row["measure"] == measure and all(row.get(name) == value for name, value in columns.items())]
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_afterwards_has_epochs_and_a_batch_size_of_its_own():
+    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch": 4, "augment": "dsa", "models": 3}
+    replay = continual.recipe("replay", {**settings, "epochs": 5})
+    assert (replay.epochs, replay.batch) == (5, 4)
+    found = continual.recipe("afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2})
+    assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
+
+
+def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
+    images, labels = data()
+    few, kept = continual.limited(images, labels, 2)
+    numbers = few[:, 0, 0, 0].int().tolist()
+    assert numbers == sorted(n for c in range(CLASSES) for n in (labels == c).nonzero()[:2, 0].tolist())
+    assert torch.equal(kept, labels[numbers])
+    assert len(continual.limited(images, labels, 99)[0]) == len(images)
+    assert continual.limited(images, labels, 0)[0] is images
+
+
+# ---- what a stage sees -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Every call of training, with what it was given; nothing is learned."""
+    calls, fresh = [], training.initialise
+
+    def train(network, count, images, labels, recipe, *, stream, start, first, replay, after_epoch=None, **rest):
+        calls.append({"images": images, "labels": labels, "start": start, "first": first, "replay": replay})
+        calls[-1]["stack"] = start or fresh(network, [stream("initialise", first)], images.device)
+        for epoch in range(recipe.epochs + 1 if after_epoch else 0):
+            after_epoch(epoch, calls[-1]["stack"], {})
+        return calls[-1]["stack"]
+
+    monkeypatch.setattr(training, "train", train)
+    return calls
+
+
+def shown(call):
+    images, labels = data()
+    numbers = call["images"][:, 0, 0, 0].long()
+    assert len(set(numbers.tolist())) == len(numbers)
+    assert torch.equal(call["images"], images[numbers]) and torch.equal(call["labels"], labels[numbers])
+    counts = torch.bincount(call["labels"], minlength=CLASSES).tolist()
+    assert set(counts) <= {0, 6}, "a class is shown whole or not at all"
+    return {c for c in range(CLASSES) if counts[c]}
+
+
+def test_finetuning_sees_its_group_alone_and_goes_on(stages):
+    learn("finetune", models=2)
+    assert [shown(call) for call in stages] == [{0, 2}, {3}, {1}] * 2
+    assert [call["first"] for call in stages] == [0, 0, 0, 1, 1, 1]
+    assert not any(call["replay"] for call in stages)
+    for begin in (0, 3):
+        assert stages[begin]["start"] is None
+        assert stages[begin + 1]["start"] is stages[begin]["stack"] is stages[begin + 2]["start"]
+
+
+def test_joint_training_sees_all_groups_so_far_and_starts_afresh(stages):
+    learn("joint")
+    assert [shown(call) for call in stages] == [{0, 2}, {0, 2, 3}, {0, 1, 2, 3}]
+    assert [call["start"] for call in stages] == [None] * 3 and not any(call["replay"] for call in stages)
+
+
+def test_replay_remembers_earlier_groups_only(stages):
+    memory = data(3, seed=5)
+    learn("replay", memory=memory, replay_batch=7)
+    assert [shown(call) for call in stages] == [{0, 2}, {3}, {1}]
+    assert stages[0]["replay"] is None
+    for call, earlier in zip(stages[1:], ({0, 2}, {0, 2, 3}), strict=True):
+        images, labels, batch = call["replay"]
+        numbers = images[:, 0, 0, 0].long()
+        assert torch.equal(images, memory[0][numbers]) and torch.equal(labels, memory[1][numbers])
+        assert sorted(labels.tolist()) == sorted(3 * list(earlier)) and batch == 7
+        assert call["start"] is stages[0]["stack"]
+
+
+def test_progress_counts_every_epoch(stages):
+    done = []
+    learn("finetune", models=2, progress=done.append)
+    assert sum(done) == 2 * len(GROUPS) * RECIPE.epochs
+
+
+def test_streams_differ_by_stage_and_by_network():
+    asked = []
+
+    def stream(*identity):
+        asked.append(identity)
+        return streams.generator(0, *identity)
+
+    arguments = {**SHARED, "stream": stream}
+    continual.learn(Metrics(), "finetune", NETWORK, *data(), data(4, 2), GROUPS, RECIPE, models=2, **arguments)
+    orders = [identity for identity in asked if identity[0] == "order"]
+    assert sorted(orders) == [("order", model, stage) for model in range(2) for stage in range(3)]
+
+
+def test_what_cannot_be_learned_is_refused():
+    with pytest.raises(UserError, match="unknown continual strategy 'forget'; known are finetune"):
+        learn("forget")
+    images, labels = data()
+    lacking = images[labels != 3], labels[labels != 3]
+    with pytest.raises(UserError, match=r"the memory holds no image of classes \[3\]"):
+        learn("replay", memory=lacking, replay_batch=2)
+
+
+# ---- what is counted -------------------------------------------------------------------------------------------------
+
+# Accuracy on each group after each stage, and forgetting by hand: group 0 was best at 0.9 (stage 0), group 1 at 0.8.
+HISTORY = [[0.9, 0.0, 0.0], [0.6, 0.8, 0.1], [0.7, 0.5, 1.0]]
+FORGETTING = ((0.9 - 0.7) + (0.8 - 0.5)) / 2
+
+
+@pytest.fixture
+def faked(monkeypatch, stages):
+    """Tests that give the accuracies of ``HISTORY``, stage after stage, whatever the network."""
+    calls = []
+
+    def test(stack, images, labels, *, classes, compute, passes=1):
+        by_group = [*HISTORY, [0.8, 0.7, 0.6]][len(calls) % 4]
+        calls.append(stack)
+        by_class = torch.empty(1, classes, dtype=torch.float64)
+        for group, value in zip(GROUPS, by_group, strict=True):
+            by_class[0, group] = value
+        counts = torch.bincount(labels, minlength=classes)
+        accuracy = (by_class * counts).sum(1) / counts.sum()
+        return {"accuracy": accuracy, "class_accuracy": by_class, "loss": torch.zeros(1)}
+
+    monkeypatch.setattr(training, "test", test)
+
+
+def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
+    metrics, _, history = learn("finetune")
+    for stage, by_group in enumerate(HISTORY):
+        for group, value in enumerate(by_group):
+            assert rows(metrics, "accuracy", stage=stage, group=group, split="test", model=0) == [pytest.approx(value)]
+        average = sum(by_group[: stage + 1]) / (stage + 1)
+        assert rows(metrics, "average_accuracy", stage=stage) == [pytest.approx(average)]
+        # Every class has as many test images, so that group 0, of two classes, weighs twice.
+        overall = (2 * by_group[0] + by_group[1] + by_group[2]) / 4
+        assert rows(metrics, "overall_accuracy", stage=stage) == [pytest.approx(overall)]
+        assert history[0][stage] == pytest.approx([overall, *by_group])
+    assert rows(metrics, "forgetting") == rows(metrics, "forgetting", model=0, stage=2) == [pytest.approx(FORGETTING)]
+
+
+def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_nothing():
+    record = continual._Record(Metrics(), [[0], [1]], (None, torch.arange(2)), 2, None, 1)
+    record.note(0, 5, [0.2, 0.4, 0.0])
+    record.note(1, 5, [0.7, 0.6, 0.8])
+    record.forgetting()
+    assert rows(record.metrics, "forgetting", model=5, stage=1) == [pytest.approx(-0.2)]
+
+
+def test_a_group_is_not_forgotten_before_it_came():
+    """What a network guessed of a group before it saw it is luck: only the stages from its own on count."""
+    record = continual._Record(Metrics(), [[0], [1], [2]], (None, torch.arange(3)), 3, None, 1)
+    record.note(0, 0, [0.5, 0.9, 0.95, 0.0])
+    record.note(1, 0, [0.5, 0.6, 0.7, 0.99])
+    record.note(2, 0, [0.5, 0.5, 0.4, 0.8])
+    record.forgetting()
+    assert rows(record.metrics, "forgetting", model=0, stage=2) == [pytest.approx(((0.9 - 0.5) + (0.7 - 0.4)) / 2)]
+
+
+def test_one_group_has_nothing_to_forget(stages):
+    metrics, _, _ = learn("finetune", groups=[[0, 1, 2, 3]])
+    assert rows(metrics, "forgetting") == []
+    assert len(rows(metrics, "accuracy")) == 1
+
+
+def test_the_accuracy_of_a_group_is_that_of_its_images():
+    """Groups of unequal size and classes with unequal numbers of test images, one with none, against a plain count."""
+    images, labels = data(4, 2)
+    kept = (torch.arange(len(labels)) % 5 != 0) & (labels != 0)
+    images, labels = images[kept], labels[kept]
+    metrics = Metrics()
+    finals, _ = continual.learn(metrics, "joint", NETWORK, *data(), (images, labels), GROUPS, RECIPE, models=1, **SHARED)
+    stack = training.Stack(training.initialise(NETWORK, [torch.Generator()], images.device).architecture, {})
+    stack.parameters = {name: value[None] for name, value in finals[0].items()}
+    right = stack.logits(images[None])[0].argmax(1) == labels
+    for group, classes in enumerate(GROUPS):
+        members = torch.tensor([int(label) in classes for label in labels])
+        (found,) = rows(metrics, "accuracy", stage=2, group=group)
+        assert found == pytest.approx(float(right[members].float().mean()))
+    assert rows(metrics, "overall_accuracy", stage=2) == [pytest.approx(float(right.float().mean()))]
+
+
+# ---- after all groups ------------------------------------------------------------------------------------------------
+
+
+def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
+    metrics, finals, history = learn("finetune", models=1)
+    again = Metrics()
+    monkeypatch.setattr(training, "train", lambda network, count, images, labels, recipe, *, start, **rest: start)
+    continual.afterwards(again, NETWORK, finals, history, data(3, 5), data(4, 2), GROUPS, RECIPE, **SHARED)
+    before = [row for row in metrics.rows if row["measure"] != "forgetting"]
+    assert again.rows[: len(before)] == before
+    assert rows(again, "accuracy", stage=3) == [pytest.approx(value) for value in (0.8, 0.7, 0.6)]
+    assert rows(again, "average_accuracy", stage=3) == [pytest.approx(0.7)]
+    # Of the old groups 0 and 1: the best before the memory set minus what is left after it.
+    assert rows(again, "forgetting") == [pytest.approx(((0.9 - 0.8) + (0.8 - 0.7)) / 2)]
+
+
+def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():
+    _, finals, history = learn("finetune", models=2)
+    kept = [{name: value.clone() for name, value in values.items()} for values in finals]
+    memory, tests = data(3, 5), data(4, 2)
+
+    def after(recipe):
+        metrics = Metrics()
+        continual.afterwards(metrics, NETWORK, finals, history, memory, tests, GROUPS, recipe, **SHARED)
+        return metrics
+
+    still = after(Recipe(epochs=1, lr=0.0, batch=64))
+    for model in range(2):
+        for group in range(3):
+            values = [rows(still, "accuracy", stage=stage, group=group, model=model) for stage in (2, 3)]
+            assert values[0] == values[1]
+        assert rows(still, "overall_accuracy", stage=3, model=model) == [history[model][2][0]]
+    # The last group drowned the others; a set of all classes brings them back.
+    better = after(Recipe(epochs=20, lr=0.1, batch=64))
+    for model in range(2):
+        assert rows(better, "overall_accuracy", stage=3, model=model)[0] > history[model][2][0] + 0.2
+        assert all(torch.equal(finals[model][name], kept[model][name]) for name in kept[model])
+
+
+def test_finetuned_networks_survive_the_disk(tmp_path):
+    network = {**NETWORK, "options": {**NETWORK["options"], "norm": "batch"}}
+    finals, history = continual.learn(Metrics(), "finetune", network, *data(), data(4, 2), GROUPS, RECIPE, models=2, **SHARED)
+    artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
+    again, back = continual.finetuned(*artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone"))
+    assert back == history and len(again) == 2
+    for model in range(2):
+        assert again[model].keys() == finals[model].keys() and "features.1.running_mean" in again[model]
+        assert all(torch.equal(again[model][name], value) for name, value in finals[model].items())
+    assert not torch.equal(finals[0]["classifier.weight"], finals[1]["classifier.weight"])
+
+
+def test_finetuning_forgets_and_replay_forgets_less():
+    def noisy(a_class, seed):
+        images, labels = data(a_class, seed)
+        images[:, 0, 0, 0] = 0
+        return images + 3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)), labels
+
+    found = {}
+    for strategy in ("finetune", "replay", "joint"):
+        metrics, groups = Metrics(), [[0, 1], [2, 3]]
+        arguments = {"memory": noisy(12, 5), "replay_batch": 16} if strategy == "replay" else {}
+        learned, tests, recipe = noisy(12, 1), noisy(25, 2), Recipe(epochs=20, lr=0.1, batch=8)
+        continual.learn(metrics, strategy, NETWORK, *learned, tests, groups, recipe, models=1, **arguments, **SHARED)
+        found[strategy] = rows(metrics, "forgetting")[0], rows(metrics, "overall_accuracy", stage=1)[0]
+        assert rows(metrics, "accuracy", stage=0, group=0)[0] > 0.8, "the first group is learned"
+    assert found["finetune"][0] > 0.5 and found["finetune"][1] < 0.7
+    assert found["replay"][0] < 0.5 * found["finetune"][0] and found["replay"][1] > found["finetune"][1] + 0.1
+    assert found["joint"][1] > 0.8
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "replay"])
+def test_the_same_seed_gives_the_same_rows(strategy):
+    arguments = {"memory": data(3, 5), "replay_batch": 5} if strategy == "replay" else {}
+    first, again = (learn(strategy, **arguments) for _ in range(2))
+    assert first[0].rows == again[0].rows
+    assert all(torch.equal(first[1][0][name], again[1][0][name]) for name in first[1][0])
+
+
+# ---- groups without images -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", [{3}, {0, 2}, {1}, {0, 2, 3}, {0, 1, 2}])
+def test_a_group_without_test_images_counts_nowhere_and_nothing_is_nan(gone, tmp_path):
+    images, labels = data(4, 2)
+    kept = torch.tensor([int(label) not in gone for label in labels])
+    metrics = Metrics()
+    tests = images[kept], labels[kept]
+    finals, history = continual.learn(metrics, "finetune", NETWORK, *data(), tests, GROUPS, RECIPE, models=1, **SHARED)
+    # The finetuned networks travel by disk, in JSON, which has no NaN.
+    artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
+    finals, history = continual.finetuned(*artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone"))
+    again = Metrics()
+    continual.afterwards(again, NETWORK, finals, history, data(3, 5), tests, GROUPS, RECIPE, **SHARED)
+    tested = [number for number, group in enumerate(GROUPS) if not set(group) <= gone]
+    for found in (metrics, again):
+        assert all(math.isfinite(row["value"]) for row in found.rows)
+        assert {row["group"] for row in found.rows if "group" in row} == set(tested)
+        for stage in range(len(GROUPS)):
+            seen = [rows(found, "accuracy", stage=stage, group=g)[0] for g in tested if g <= stage]
+            average = [pytest.approx(sum(seen) / len(seen))] if seen else []
+            assert rows(found, "average_accuracy", stage=stage) == average
+        assert len(rows(found, "forgetting")) == (1 if set(tested) & {0, 1} else 0)
+
+
+def test_a_group_with_nothing_to_learn_or_nothing_to_test_is_refused_in_one_line():
+    images, labels = data()
+    kept = labels != 3
+    arguments = (GROUPS, RECIPE)
+    with pytest.raises(UserError, match=r"group 2 \(classes 3\) has no training image; .*continual\.groups"):
+        continual.learn(Metrics(), "finetune", NETWORK, images[kept], labels[kept], data(4, 2), *arguments, models=1, **SHARED)
+    nothing = images[:0], labels[:0]
+    with pytest.raises(UserError, match="there is no test image"):
+        continual.learn(Metrics(), "finetune", NETWORK, images, labels, nothing, *arguments, models=1, **SHARED)

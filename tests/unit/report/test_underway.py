@@ -1,0 +1,132 @@
+"""What is said of a study that is not finished."""
+
+import copy
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from distillery.errors import UserError
+from distillery.report import underway
+from distillery.run import job as running
+from distillery.store.layout import filled
+from distillery.study.jobs import digest, recorded
+from tests.unit.report import test_asked
+
+jobs_of, made = test_asked.jobs_of, test_asked.made
+DC, MTT = ({"dataset": "digits", "method": method, "init": "real", "ipc": "1", "seed": "0"} for method in ("dc", "mtt"))
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """A study of which all is done but MTT's set and what follows from it."""
+    monkeypatch.chdir(tmp_path)
+    jobs = jobs_of()
+    jobs.write_asked()
+    jobs.write_study()
+    for job in jobs.all:
+        if dict(job.wildcards).get("method") != "mtt":
+            made(jobs, job)
+    return jobs
+
+
+def log_of(jobs, rule, wildcards, *lines):
+    path = Path(filled(jobs.layout.log(rule), wildcards))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"12:00:0{i} {line}\n" for i, line in enumerate(lines)), encoding="utf-8")
+    return path
+
+
+def found(jobs, rule="distill", wildcards=MTT):
+    (state,) = [state for state in underway.states(jobs) if state.job.rule == rule and wildcards.items() <= dict(state.job.wildcards).items()]
+    return state.state, state.why
+
+
+BEGAN = "began 2026-11-27T12:00:00+0000"
+
+
+def test_a_job_that_failed_is_named_with_its_last_error_and_what_waits_for_it_with_it(jobs):
+    log_of(jobs, "distill", MTT, BEGAN, "on a processor with 1 threads", "error: mtt diverged in iteration 3: try lr_images 5")
+    assert found(jobs) == ("failed", "mtt diverged in iteration 3: try lr_images 5")
+    assert found(jobs, "evaluate_synthetic") == ("waiting", "for distill: digits, mtt, real, ipc 1, seed 0, which failed")
+    assert found(jobs, wildcards=DC) == ("done", "")
+
+
+def test_a_job_that_ended_by_a_traceback_is_named_with_its_last_line(jobs):
+    path = log_of(jobs, "distill", MTT, BEGAN, "Traceback (most recent call last):")
+    path.write_text(path.read_text() + '  File "x.py", line 1, in f\nKeyError: 3\n\n')
+    assert found(jobs) == ("failed", "KeyError: 3")
+
+
+def test_a_job_is_running_while_its_process_holds_the_log_and_was_stopped_when_none_does(jobs):
+    path = log_of(jobs, "distill", MTT, BEGAN, "distillation: 3 of 100 iterations")
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        assert found(jobs) == ("running", "since 2026-11-27 12:00:00+0000")
+    state, why = found(jobs)
+    assert state == "stopped" and "2026-11-27 12:00:00+0000" in why
+
+
+def test_a_job_s_own_log_says_the_same(jobs):
+    path = log_of(jobs, "distill", MTT)
+    seen = []
+    with pytest.raises(SystemExit), running.run(str(path)):
+        seen.append(found(jobs)[0])
+        raise UserError("too large: give less")
+    assert seen == ["running"] and found(jobs) == ("failed", "too large: give less")
+    with running.run(str(path)):
+        pass
+    assert found(jobs) == ("waiting", "for its turn")  # it was done, and its files are gone
+
+
+def asked_of(jobs, rule, wildcards):
+    return digest(recorded(rule, wildcards, jobs.asked(rule, wildcards)))
+
+
+@pytest.mark.parametrize("error", ["error: diverged", "distillation: 3 of 100 iterations"])
+def test_what_ended_before_its_job_was_changed_waits_whenever_the_files_were_written(jobs, error):
+    path = log_of(jobs, "distill", MTT, f"{BEGAN}, asked {asked_of(jobs, 'distill', MTT)}", error)
+    other = jobs_of(methods={"mtt": {**test_asked.CONFIG["methods"]["mtt"], "iterations": 4}})
+    alike = jobs_of(methods={**test_asked.CONFIG["methods"], "dc": {"iterations": 4}})
+    for time in (1, 2**32):  # a copy of the results has times of its own
+        os.utime(path, (time, time))
+        ended = ("failed", "diverged") if "error" in error else ("stopped", found(jobs)[1])
+        assert found(jobs) == found(alike) == ended
+        assert found(other) == ("waiting", f"for the next run: the study has changed since it {'failed' if 'error' in error else 'began'}")
+
+
+def test_what_is_not_what_the_study_asks_for_is_missing_and_so_is_what_was_made_from_it(jobs):
+    other = jobs_of(methods={**test_asked.CONFIG["methods"], "dc": {"iterations": 4}})
+    assert found(other, wildcards=DC) == (underway.STALE, f"{test_asked.DC}: settings.iterations: has 1000, the study asks 4")
+    assert found(other, "evaluate_synthetic", DC)[0] == underway.STALE
+    about = underway.told(other, underway.states(other))
+    assert (about["sets"], about["of"], about["jobs"], about["of_jobs"]) == (2, 2, 4, 8)
+
+
+def test_a_finished_study_misses_nothing(jobs):
+    for job in jobs.all:
+        if not Path(job.record).exists():
+            made(jobs, job)
+    states = underway.states(jobs)
+    assert underway.told(jobs, states) is None and underway.lines(jobs, states, "page.html") == ["all 8 jobs are done", "page.html"]
+
+
+def test_a_study_is_read_from_its_results_wherever_one_stands(jobs, tmp_path, monkeypatch):
+    wanted = copy.deepcopy(jobs.study.config)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert underway.read_study("../out").study.config == wanted and Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"config": {}}'])
+def test_a_folder_without_a_study_is_refused_in_one_line(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^none: is no folder; give the results folder"):
+        underway.read_study("none")
+    Path("out").mkdir()
+    if content is not None:
+        Path("out/study.json").write_text(content)
+    with pytest.raises(UserError, match=r"^out/study.json: .*; .*run.* snakemake|^out/study.json: .*run that once$") as caught:
+        underway.read_study("out")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,134 @@
+"""A job runs the code that it stamps: in a checkout of its own, as Snakemake runs a script."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from distillery.study import fingerprint
+from distillery.study.jobs import digest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+SCRIPT = '''"""Write the title of a method that is imported by its name, late."""
+
+import importlib
+import os
+from pathlib import Path
+
+from distillery.run import job
+
+
+def make(name, output):
+    if "EDIT" in os.environ:
+        Path(os.environ["EDIT"]).write_text("TITLE = 'edited'")
+    title = importlib.import_module(f"distillery.methods.{name}").TITLE
+    Path(output).write_text(title, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with job.run("job.log", asked={"code": snakemake.params.code}):
+        make(snakemake.params.name, "made.txt")
+'''
+# As Snakemake begins its copy of a script: it appends to the path and names the original.
+PREAMBLE = """from types import SimpleNamespace
+snakemake = SimpleNamespace(params=SimpleNamespace(code={code!r}, name={name!r}))
+__real_file__ = __file__; __file__ = {script!r}
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the library with one script, and the code of its job when the run was planned."""
+    root = tmp_path / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "distillery", root / "distillery", ignore=ignored)
+    script = root / "workflow/scripts/make.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(SCRIPT, encoding="utf-8")
+    fingerprint.forget()
+    code = fingerprint.fingerprint("make.py", "methods/random.py", root=root)
+    method = root / "distillery/methods/random.py"
+    return SimpleNamespace(root=root, script=script, code=code, method=method, folder=tmp_path)
+
+
+def ran(checkout, *ahead, text=SCRIPT, name="random", **environment):
+    """The job: its status, what it said, and what it made (``None``: nothing)."""
+    preamble = PREAMBLE.format(code=checkout.code, name=name, script=str(checkout.script))
+    (checkout.folder / "job.py").write_text(preamble + text, encoding="utf-8")
+    path = os.pathsep.join(map(str, [*ahead, checkout.root]))
+    done = subprocess.run(
+        [sys.executable, "job.py"],
+        cwd=checkout.folder,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+    )
+    made = checkout.folder / "made.txt"
+    said = done.stderr.splitlines()
+    return done.returncode, said, made.read_text() if made.exists() else None
+
+
+def refused(found):
+    status, said, made = found
+    assert status == 1 and made is None and len(said) == 1, said
+    return said[0]
+
+
+def test_a_job_whose_code_is_as_planned_runs_whatever_else_was_edited(checkout):
+    """Words of an error, a comment, what only runs a job, and a plug-in that it does not name."""
+    method = checkout.method.read_text(encoding="utf-8")
+    checkout.method.write_text(f"# Another comment.\n{method}", encoding="utf-8")
+    for name, line in (
+        ("run/progress", "LOG_EVERY_SECONDS = 5.0"),
+        ("errors", "ANOTHER = 1"),
+        ("methods/dc", "ANOTHER = 1"),
+        ("networks/another", "SPEC = {}"),
+    ):
+        path = checkout.root / f"distillery/{name}.py"
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(f"{before}\n{line}\n", encoding="utf-8")
+    assert ran(checkout) == (0, [], "Random")
+    log = (checkout.folder / "job.log").read_text(encoding="utf-8").splitlines()
+    assert log[0].endswith(f", asked {digest({'code': checkout.code})}") and log[-1].endswith(" done")
+
+
+def test_another_copy_of_the_package_ahead_on_the_path_is_refused(checkout):
+    """As `pip install .` leaves one that is older than the checkout."""
+    installed = checkout.folder / "site-packages"
+    shutil.copytree(checkout.root / "distillery", installed / "distillery")
+    told = refused(ran(checkout, installed))
+    assert told.startswith(f"error: this job imported {installed / 'distillery'}")
+    assert f"instead of the workflow's own {checkout.root / 'distillery'}: uninstall" in told
+
+
+@pytest.mark.parametrize("name", ["distillery/methods/random.py", "workflow/scripts/make.py"])
+def test_an_edit_between_the_plan_and_the_job_is_refused(checkout, name):
+    path = checkout.root / name
+    path.write_text(path.read_text(encoding="utf-8") + "\n\nANOTHER = 1\n", encoding="utf-8")
+    told = refused(ran(checkout))
+    assert (
+        "the code of this job changed since the run began" in told and "run snakemake again" in told
+    )
+
+
+def test_a_script_that_was_edited_and_is_as_before_again_is_refused(checkout):
+    """Snakemake took a copy of the edited one."""
+    edited = SCRIPT.replace("_text(title", "_text('edited'")
+    assert "changed since the run began" in refused(ran(checkout, text=edited))
+
+
+def test_an_edit_during_the_job_does_not_reach_it(checkout):
+    """It is imported late, after the edit; the job makes what it stamps all the same."""
+    assert ran(checkout, EDIT=str(checkout.method)) == (0, [], "Random")
+    assert checkout.method.read_text(encoding="utf-8") == "TITLE = 'edited'"
+
+
+def test_a_plug_in_that_the_code_does_not_name_is_told(checkout):
+    status, said, _ = ran(checkout, name="herding")
+    assert status == 1 and len(said) == 1
+    assert "this job ran distillery/methods/herding.py, which is no part of its code" in said[0]

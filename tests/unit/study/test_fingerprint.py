@@ -1,0 +1,354 @@
+"""The identity of code: what a job runs decides, and nothing else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distillery import plugins
+from distillery.errors import UserError
+from distillery.study.fingerprint import ROOT, closure, fingerprint
+
+SCRIPTS = sorted(path.name for path in (ROOT / "workflow/scripts").glob("*.py"))
+
+TOY = {
+    "workflow/scripts/make.py": '"""Make."""\n\nfrom distillery import tools\n\nif __name__ == "__main__":\n    tools.make()\n',
+    "distillery/__init__.py": '"""Toy."""\n\n__version__ = "1.0"\n',
+    "distillery/tools.py": '"""Tools."""\n\nimport os\n\nfrom distillery.deep.inner import value\n\n\ndef make():\n    """Make it."""\n    return value\n',
+    "distillery/deep/__init__.py": "",
+    "distillery/deep/inner.py": "value = 1\n",
+    "distillery/methods/__init__.py": "",
+    "distillery/methods/a.py": "def distill():\n    import distillery.late\n",
+    "distillery/methods/b.py": "RATE = 0.5\n",
+    "distillery/late.py": "LATE = True\n",
+    "distillery/unused.py": "UNUSED = 1\n",
+    "distillery/errors.py": "class UserError(Exception):\n    pass\n",
+    "distillery/store/files.py": "from distillery.errors import UserError\n\n\ndef write():\n    raise UserError('full, sadly')\n",
+    "distillery/run/__init__.py": "",
+    "distillery/run/job.py": "from distillery import only_run\n\nEVERY = 20\n",
+    "distillery/only_run.py": "ONLY = 1\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path_factory):
+    """Makes a project with some of its files changed, each in a folder of its own: what was read of a file is remembered."""
+
+    def make(changes=None):
+        root = tmp_path_factory.mktemp("toy")
+        for name, text in (TOY | (changes or {})).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        return root
+
+    return make
+
+
+def names(start, root):
+    return [path.relative_to(root).as_posix() for path in closure([root / path for path in start], root)]
+
+
+# ---- what counts ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_closure_follows_imports_of_the_project_and_the_packages_on_the_way(toy):
+    root = toy()
+    assert names(["workflow/scripts/make.py"], root) == [
+        "distillery/__init__.py",
+        "distillery/deep/__init__.py",
+        "distillery/deep/inner.py",
+        "distillery/tools.py",
+        "workflow/scripts/make.py",
+    ]
+
+
+def test_a_late_import_and_a_circular_one_count_too(toy):
+    root = toy({"distillery/late.py": "from distillery.methods import a\n"})
+    found = names(["distillery/methods/a.py"], root)
+    assert found == ["distillery/__init__.py", "distillery/late.py", "distillery/methods/__init__.py", "distillery/methods/a.py"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["import distillery.late", "import os, distillery.late as other", "from distillery import late", "from distillery.late import LATE"]
+)
+def test_every_form_of_import_is_seen(toy, statement):
+    root = toy({"distillery/tools.py": f"def make():\n    {statement}\n"})
+    assert "distillery/late.py" in names(["workflow/scripts/make.py"], root)
+
+
+@pytest.mark.parametrize("statement", ["from . import late", "from .late import LATE", "from ..x import y"])
+def test_a_relative_import_is_refused_because_it_would_escape(toy, statement):
+    root = toy({"distillery/tools.py": f"x = 1\n{statement}\n"})
+    with pytest.raises(UserError, match=r"tools\.py: relative import on line 2"):
+        fingerprint("make.py", root=root)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace("return value", "return -value")),
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace("def make():", "def make(value=None):")),
+        ("distillery/deep/inner.py", "value = True\n"),
+        ("distillery/deep/inner.py", "value = 1.0\n"),
+        ("distillery/deep/inner.py", "value = '1'\n"),
+        ("distillery/deep/inner.py", "value = 1\n'no docstring'\n"),
+        ("distillery/__init__.py", "import os\n"),
+        ("workflow/scripts/make.py", TOY["workflow/scripts/make.py"] + "print()\n"),
+    ],
+)
+def test_an_edit_of_anything_that_runs_changes_the_digest(toy, path, text):
+    assert fingerprint("make.py", root=toy({path: text})) != fingerprint("make.py", root=toy())
+
+
+def test_moving_code_to_another_file_changes_the_digest(toy):
+    tools = {"distillery/tools.py": "from distillery import late, unused\n"}
+    before = toy(tools | {"distillery/late.py": "x = 1\n", "distillery/unused.py": "y = 1\n"})
+    after = toy(tools | {"distillery/late.py": "y = 1\n", "distillery/unused.py": "x = 1\n"})
+    assert fingerprint("make.py", root=before) != fingerprint("make.py", root=after)
+
+
+# ---- what does not -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("distillery/tools.py", "# A comment.\n" + TOY["distillery/tools.py"].replace("Make it.", "In other words.")),
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace('    """Make it."""\n', "")),
+        ("distillery/tools.py", TOY["distillery/tools.py"].replace("return value", "return (\n        value\n    )\n\n")),
+        ("distillery/__init__.py", '__version__ = "2.0"\n'),
+        ("distillery/unused.py", "UNUSED = 2\n"),
+        ("distillery/methods/a.py", "A = 2\n"),
+    ],
+    ids=["comment", "docstring", "layout", "version", "module not imported", "method not named"],
+)
+def test_what_changes_no_result_changes_no_digest(toy, path, text):
+    assert TOY[path] != text
+    assert fingerprint("make.py", root=toy({path: text})) == fingerprint("make.py", root=toy())
+
+
+def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_process_asks(toy, tmp_path):
+    digests = {fingerprint("make.py", "methods/a.py", root=toy()), fingerprint("make.py", "methods/a.py", root=toy())}
+    assert len(digests) == 1
+    real = fingerprint("distill.py", "methods/dc.py")
+    code = "from distillery.study.fingerprint import fingerprint as f; print(f('distill.py', 'methods/dc.py'))"
+    for seed in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
+        assert done.stdout.strip() == real, done.stderr
+    digest, *named = real.split(" ")
+    assert len(digest) == 16 and int(digest, 16) and named == ["methods/dc"]
+
+
+RUNS = {
+    "workflow/scripts/make.py": TOY["workflow/scripts/make.py"].replace(
+        "import tools", "import files, tools\nfrom distillery.run import job"
+    )
+}
+
+
+@pytest.mark.parametrize("name", ["run/job", "run/__init__", "errors", "files", "only_run"])
+def test_what_only_runs_a_job_and_what_that_imports_does_not_count(toy, name):
+    path = f"distillery/{name}.py"
+    root, other = toy(RUNS), toy(RUNS | {path: "ANOTHER = 1\n"})
+    assert fingerprint("make.py", root=root) == fingerprint("make.py", root=other)
+    assert path not in names(["workflow/scripts/make.py"], root) and "distillery/tools.py" in names(
+        ["workflow/scripts/make.py"], root
+    )
+
+
+@pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
+    head = "import typing\nfrom typing import TYPE_CHECKING\n"
+    root = toy({"distillery/tools.py": f"{head}x = 1\n"})
+    guarded = toy(
+        {"distillery/tools.py": f"{head}if {test}:\n    from distillery import late\n\nx = 1\n"}
+    )
+    assert fingerprint("make.py", root=root) == fingerprint("make.py", root=guarded)
+    other = toy(
+        {
+            "distillery/tools.py": f"{head}if {test}:\n    pass\nelse:\n    from distillery import late\n\nx = 1\n"
+        }
+    )
+    assert "distillery/late.py" in names(["workflow/scripts/make.py"], other)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("raise ValueError('a')", "raise ValueError('a, b')", True),
+        (
+            "raise ValueError(f'a {x}')",
+            "raise ValueError(f'b {y}' + ('s' if x else '') + 'c')",
+            True,
+        ),
+        ("raise ValueError('a') from error", "raise ValueError('b') from error", True),
+        ("return ValueError('a')", "return ValueError('b' if x else f'c {y}')", True),
+        ("return errors.UserError('a')", "return errors.UserError('b')", True),
+        ("return ValueError('a')", "return TypeError('a')", False),
+        ("return show('a')", "return show('b')", False),
+        ("raise ValueError('a')", "raise TypeError('a')", False),
+        ("raise ValueError('a')", "pass", False),
+        ("raise Stop('a', 1)", "raise Stop('a', 2)", False),
+        ("print('a')", "print('b')", False),
+    ],
+)
+def test_the_words_of_an_error_do_not_count_but_that_it_is_raised_does(toy, before, after, same):
+    one, other = (
+        toy({"distillery/tools.py": f"def make(x, y, error=None):\n    {line}\n"})
+        for line in (before, after)
+    )
+    assert (fingerprint("make.py", root=one) == fingerprint("make.py", root=other)) == same
+
+
+def test_the_words_for_a_damaged_file_are_no_part_of_the_code(toy):
+    """Every job reads artefacts, so that their words would make all results stale."""
+    text = (ROOT / "distillery/store/artefact.py").read_text(encoding="utf-8")
+    assert text.count('"is missing; "') == 1
+    one, other = (
+        toy({"distillery/tools.py": said}) for said in (text, text.replace("is missing; ", "is gone; "))
+    )
+    assert fingerprint("make.py", root=one) == fingerprint("make.py", root=other)
+
+
+# ---- plug-ins ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plug_in_counts_where_it_is_named_and_nowhere_else(toy):
+    root, other = toy(), toy({"distillery/methods/b.py": "RATE = 0.25\n"})
+    assert fingerprint("make.py", "methods/a.py", root=root) == fingerprint("make.py", "methods/a.py", root=other)
+    assert fingerprint("make.py", "methods/b.py", root=root) != fingerprint("make.py", "methods/b.py", root=other)
+    assert fingerprint("make.py", "methods/a.py", root=root) != fingerprint("make.py", root=root)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_script_imports_a_plug_in_by_itself(script):
+    """Else every method's sets would be stale with one method's edit."""
+    found = names([f"workflow/scripts/{script}"], ROOT)
+    folders = (
+        "distillery/methods/",
+        "distillery/datasets/",
+        "distillery/networks/",
+        "distillery/augmentations/",
+    )
+    assert {path for path in found if path.startswith(folders) and "/_" not in path} <= {
+        "distillery/methods/base.py"
+    }
+
+
+@pytest.mark.parametrize("method", plugins.methods())
+def test_a_method_brings_itself_and_no_other_method(method):
+    found = names(["workflow/scripts/distill.py", f"distillery/methods/{method}.py"], ROOT)
+    methods = {Path(path).stem for path in found if path.startswith("distillery/methods/")}
+    assert {name for name in methods if not name.startswith("_")} == {"base", method}
+
+
+METHODS = set(plugins.methods())
+
+
+COMPUTING = METHODS | {
+    "train_experts",
+    "evaluate_synthetic",
+    "evaluate_robust",
+    "train_vanilla",
+    "continual",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "stale"),
+    [
+        ("methods/dc.py", {"dc"}),
+        ("methods/_gradient_matching.py", {"dc", "dsa"}),
+        ("methods/_distribution_matching.py", {"dm", "ncfm"}),
+        ("methods/_trajectory_matching.py", {"mtt", "tesla"}),
+        ("methods/mtt.py", {"mtt"}),
+        ("methods/_gradient_distance.py", {"dc", "dsa"}),
+        ("methods/_unroll.py", {"mtt", "tesla"}),
+        ("methods/base.py", METHODS),
+        (
+            "sets/synthetic.py",
+            METHODS | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual"},
+        ),
+        (
+            "images/whitening.py",
+            METHODS
+            | {
+                "whiten",
+                "train_experts",
+                "evaluate_synthetic",
+                "evaluate_robust",
+                "import_synthetic",
+                "continual",
+                "report",
+            },
+        ),
+        ("training/experts.py", {"train_experts"}),
+        ("evaluation/evaluate.py", {"evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
+        ("evaluation/robust.py", {"evaluate_robust"}),
+        ("evaluation/scores.py", {"report"}),
+        ("evaluation/continual.py", {"continual"}),
+        ("report/page.py", {"report"}),
+        ("report/charts.py", {"report"}),
+        ("sets/released.py", {"import_synthetic"}),
+        ("study/study.py", {"collect", "report"}),
+        ("study/fingerprint.py", {"collect", "report"}),
+        ("study/jobs.py", {"collect", "report"}),
+        ("run/job.py", set()),
+        ("run/progress.py", set()),
+        ("run/meter.py", set()),
+        ("run/provenance.py", set()),
+        ("errors.py", set()),
+        ("store/files.py", set()),
+        ("compute/winograd.py", COMPUTING),
+        ("networks/_layers.py", COMPUTING),
+        ("networks/_build.py", COMPUTING),
+        ("networks/_residual.py", set()),
+        ("networks/convnet.py", COMPUTING - {"train_vanilla"}),
+        ("networks/mlp.py", {"train_vanilla"}),
+        ("augmentations/_base.py", COMPUTING),
+        ("augmentations/_operations.py", {"dsa", "dm", "ncfm", "continual"}),
+        ("augmentations/dsa.py", {"dsa", "dm", "ncfm"}),
+        ("augmentations/dc_mnist.py", {"continual"}),
+        (
+            "augmentations/none.py",
+            {
+                "dc",
+                "mtt",
+                "tesla",
+                "train_experts",
+                "evaluate_synthetic",
+                "evaluate_robust",
+                "train_vanilla",
+            },
+        ),
+        ("store/metrics.py", COMPUTING | {"collect", "report"}),
+        ("datasets/mnist.py", {"MNIST"}),
+    ],
+)
+def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
+    jobs = {}
+    for name, method in plugins.methods().items():
+        settings = {key: schema["default"] for key, schema in method["settings"].items()}
+        jobs[name] = (
+            "distill.py",
+            f"methods/{name}.py",
+            *plugins.used("ConvNet", settings, {"augment": method["augment"]}),
+        )
+    jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
+    jobs |= {Path(script).stem: (script,) for script in SCRIPTS if script not in ("distill.py", "download.py")}
+    for name in (
+        "train_experts",
+        "evaluate_synthetic",
+        "evaluate_robust",
+        "train_vanilla",
+        "continual",
+    ):
+        network, augment = (
+            ("MLP" if name == "train_vanilla" else "ConvNet"),
+            ("dc_mnist" if name == "continual" else "none"),
+        )
+        jobs[name] += tuple(plugins.used(network, {"augment": augment}))
+    files = {job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)] for job, (script, *plugins) in jobs.items()}
+    assert {job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)} == stale
