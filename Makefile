@@ -47,11 +47,13 @@ bench: .venv/.done ## Compare speed and memory with the textbook, under 15 minut
 
 lint: .venv/.done ## Check style: ruff, snakefmt and Snakemake's own linter
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --lint
 
 format: .venv/.done ## Format the code
 	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 	$(BIN)/python -m snakefmt Snakefile workflow
 
 lock: .venv/.done ## Resolve the versions anew and write requirements.lock

@@ -1,1 +1,2 @@
-"""Speed and memory of Distillery beside the obvious implementation of the same mathematics: ``python -m benchmarks``."""
+"""Speed and memory of Distillery beside the obvious implementation of the same mathematics:
+``python -m benchmarks``."""

@@ -1,7 +1,9 @@
-"""Distillery's side: the functions that the workflow's scripts call, set up as ``job.run`` sets a job up.
+"""Distillery's side: the functions that the workflow's scripts call, set up as ``job.run`` sets a
+job up.
 
-Nothing here computes. The measured steps are told apart by the hooks that the library calls anyway (``checkpoint.due`` after
-each step of a distillation, ``after_epoch``, ``progress``), so the benchmark cannot drift from what is shipped.
+Nothing here computes. The measured steps are told apart by the hooks that the library calls anyway
+(``checkpoint.due`` after each step of a distillation, ``after_epoch``, ``progress``), so the
+benchmark cannot drift from what is shipped.
 """
 
 from typing import Any
@@ -9,7 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cases import CLASSES, DC_LR_IMAGES, EVALUATION, LR_NETWORK, MODELS, MTT_LR_IMAGES, MTT_STEP_SIZE, Case, Material, stream
+from benchmarks.cases import (
+    CLASSES,
+    DC_LR_IMAGES,
+    EVALUATION,
+    LR_NETWORK,
+    MODELS,
+    MTT_LR_IMAGES,
+    MTT_STEP_SIZE,
+    Case,
+    Material,
+    stream,
+)
 from distillery import networks
 from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
@@ -22,7 +35,8 @@ from distillery.training import train as training
 
 
 class _Hook:
-    """A checkpoint that keeps nothing. It is asked after every step; the first time it accepts, to see the first gradient."""
+    """A checkpoint that keeps nothing. It is asked after every step; the first time it accepts, to
+    see the first gradient."""
 
     def __init__(self, gate):
         self._gate, self._seen = gate, False
@@ -65,7 +79,8 @@ class _Experts:
 
 
 class _WarmingUnroll(Unroll):
-    """The first run has two steps: it compiles the same functions as a long one, and is the one compared with the textbook's."""
+    """The first run has two steps: it compiles the same functions as a long one, and is the one
+    compared with the textbook's."""
 
     _first = True
 
@@ -76,10 +91,14 @@ class _WarmingUnroll(Unroll):
 
 def run(case: Case, material: Material, gate, device: torch.device, compute: Compute) -> None:
     """Run a case until the gate stops it."""
-    {"dc": _dc, "mtt": _mtt, "experts": _experts, "evaluate": _evaluate, "test": _test}[case.kind](case, material, gate, device, compute)
+    {"dc": _dc, "mtt": _mtt, "experts": _experts, "evaluate": _evaluate, "test": _test}[case.kind](
+        case, material, gate, device, compute
+    )
 
 
-def _distil(method, case: Case, material: Material, gate, compute: Compute, experts=None, **settings: Any) -> None:
+def _distil(
+    method, case: Case, material: Material, gate, compute: Compute, experts=None, **settings: Any
+) -> None:
     defaults = {name: value["default"] for name, value in method.SETTINGS.items()}
     task = Task(
         images=material.images,
@@ -99,13 +118,30 @@ def _distil(method, case: Case, material: Material, gate, compute: Compute, expe
 
 
 def _dc(case: Case, material: Material, gate, device, compute) -> None:
-    # The published length, so that what is compiled is what the published run compiles; the gate ends it after a few steps.
-    _distil(dc, case, material, gate, compute, iterations=1000, batch_real=case.batch, inner=case.inner or "auto", lr_images=DC_LR_IMAGES)
+    # The published length, so that what is compiled is what the published run compiles; the gate
+    # ends it after a few steps.
+    _distil(
+        dc,
+        case,
+        material,
+        gate,
+        compute,
+        iterations=1000,
+        batch_real=case.batch,
+        inner=case.inner or "auto",
+        lr_images=DC_LR_IMAGES,
+    )
 
 
 def _mtt(case: Case, material: Material, gate, device, compute) -> None:
     _trajectory_matching.Unroll = _WarmingUnroll
-    settings = {"iterations": 5000, "syn_steps": case.steps, "max_start_epoch": 1, "expert_epochs": 2, "augment": "none"}
+    settings = {
+        "iterations": 5000,
+        "syn_steps": case.steps,
+        "max_start_epoch": 1,
+        "expert_epochs": 2,
+        "augment": "none",
+    }
     settings |= {"lr_images": MTT_LR_IMAGES, "step_size": MTT_STEP_SIZE, "lr_step_size": 0.0}
     _distil(mtt, case, material, gate, compute, _Experts(material.start, material.goal), **settings)
 
@@ -113,7 +149,15 @@ def _mtt(case: Case, material: Material, gate, device, compute) -> None:
 def _experts(case: Case, material: Material, gate, device, compute) -> None:
     few = slice(0, case.batch)
     recipe = training.Recipe(epochs=1, lr=LR_NETWORK, batch=case.batch)
-    pair = experts.train_experts(case.network, [0], material.images[few], material.labels[few], recipe, stream=stream, compute=compute)
+    pair = experts.train_experts(
+        case.network,
+        [0],
+        material.images[few],
+        material.labels[few],
+        recipe,
+        stream=stream,
+        compute=compute,
+    )
     gate.restart()
     seen = [pair[0, 1] - pair[0, 0]]
     experts.train_experts(
@@ -124,21 +168,33 @@ def _experts(case: Case, material: Material, gate, device, compute) -> None:
         training.Recipe(epochs=50, lr=LR_NETWORK, batch=case.batch),
         stream=stream,
         compute=compute,
-        after_epoch=lambda number, epoch, summary: gate(units=len(summary["loss"]), gradient=seen.pop() if seen else None),
+        after_epoch=lambda number, epoch, summary: gate(
+            units=len(summary["loss"]), gradient=seen.pop() if seen else None
+        ),
     )
 
 
 def _evaluate(case: Case, material: Material, gate, device, compute) -> None:
     recipe = training.Recipe(epochs=1, **EVALUATION)
-    stack = training.train(case.network, 1, material.initial, material.targets, recipe, stream=stream, compute=compute)
+    stack = training.train(
+        case.network, 1, material.initial, material.targets, recipe, stream=stream, compute=compute
+    )
     seen = [stack.flat()[0] - networks.flatten(material.params)]
     gate.restart()
     recipe = training.Recipe(epochs=300, **EVALUATION)
-    _measure(case, material, recipe, compute, Metrics(), lambda count: gate(units=count, gradient=seen.pop() if seen else None))
+    _measure(
+        case,
+        material,
+        recipe,
+        compute,
+        Metrics(),
+        lambda count: gate(units=count, gradient=seen.pop() if seen else None),
+    )
 
 
 def _test(case: Case, material: Material, gate, device, compute) -> None:
-    """The part of an evaluation between the end of a training and the record of its result, again and again."""
+    """The part of an evaluation between the end of a training and the record of its result, again
+    and again."""
     count = 0
 
     def trained(number: int) -> None:
@@ -148,14 +204,27 @@ def _test(case: Case, material: Material, gate, device, compute) -> None:
 
     class Recorded(Metrics):
         def extend(self, rows: Metrics) -> None:
-            loss = next(row["value"] for row in rows.rows if row["measure"] == "loss" and row["split"] == "test")
+            loss = next(
+                row["value"]
+                for row in rows.rows
+                if row["measure"] == "loss" and row["split"] == "test"
+            )
             gate(units=count, gradient=torch.tensor([loss]))
 
     while True:
-        _measure(case, material, training.Recipe(epochs=1, **EVALUATION), compute, Recorded(), trained)
+        _measure(
+            case, material, training.Recipe(epochs=1, **EVALUATION), compute, Recorded(), trained
+        )
 
 
-def _measure(case: Case, material: Material, recipe: training.Recipe, compute: Compute, metrics: Metrics, progress) -> None:
+def _measure(
+    case: Case,
+    material: Material,
+    recipe: training.Recipe,
+    compute: Compute,
+    metrics: Metrics,
+    progress,
+) -> None:
     evaluate.measure(
         metrics,
         case.network,

@@ -1,12 +1,15 @@
-"""Published implementations beside ours, from a checkout that the user has; none of their code is here.
+"""Published implementations beside ours, from a checkout that the user has; none of their code is
+here.
 
 The steps below are our own loops around these names of theirs:
 
-- VICO-UoE/DatasetCondensation: ``utils.get_network(model, channel, num_classes, im_size)``, ``utils.match_loss(gw_syn, gw_real,
-  args)`` with ``args.dis_metric`` and ``args.device``, ``utils.epoch(mode, loader, net, optimizer, criterion, args, aug)`` and
+- VICO-UoE/DatasetCondensation: ``utils.get_network(model, channel, num_classes, im_size)``,
+  ``utils.match_loss(gw_syn, gw_real, args)`` with ``args.dis_metric`` and ``args.device``,
+  ``utils.epoch(mode, loader, net, optimizer, criterion, args, aug)`` and
   ``utils.TensorDataset(images, labels)``.
-- GeorgeCazenavette/mtt-distillation: ``networks.ConvNet(channel, num_classes, net_width, net_depth, net_act, net_norm,
-  net_pooling, im_size)`` and ``reparam_module.ReparamModule(module)``, called with ``flat_param=``.
+- GeorgeCazenavette/mtt-distillation: ``networks.ConvNet(channel, num_classes, net_width, net_depth,
+  net_act, net_norm, net_pooling, im_size)`` and ``reparam_module.ReparamModule(module)``, called
+  with ``flat_param=``.
 """
 
 import importlib
@@ -42,12 +45,18 @@ def _module(folder: str, name: str, needed: tuple[str, ...]) -> ModuleType:
     return module
 
 
-def prepare(folder: str, case: Case, inputs: Material, gate, device: torch.device) -> Callable[[], None]:
-    """The peer's side of a case: a function that runs until the gate stops it. Ends the process with one line where ``folder`` lacks a name."""
+def prepare(
+    folder: str, case: Case, inputs: Material, gate, device: torch.device
+) -> Callable[[], None]:
+    """The peer's side of a case: a function that runs until the gate stops it. Ends the process
+    with one line where ``folder`` lacks a name."""
     if case.kind == "dc":
         utils = _module(folder, "utils", ("get_network", "match_loss", "epoch", "TensorDataset"))
         return lambda: _dc(utils, case, inputs, gate, device)
-    theirs = _module(folder, "networks", ("ConvNet",)), _module(folder, "reparam_module", ("ReparamModule",))
+    theirs = (
+        _module(folder, "networks", ("ConvNet",)),
+        _module(folder, "reparam_module", ("ReparamModule",)),
+    )
     return lambda: _mtt(*theirs, case, inputs, gate, device)
 
 
@@ -61,7 +70,9 @@ def _dc(utils, case: Case, inputs: Material, gate, device) -> None:
     taken = 0
     while True:
         if taken % outer == 0:
-            model = utils.get_network("ConvNet", inputs.images.shape[1], CLASSES, tuple(inputs.images.shape[2:]))
+            model = utils.get_network(
+                "ConvNet", inputs.images.shape[1], CLASSES, tuple(inputs.images.shape[2:])
+            )
             if taken == 0:
                 textbook.load(model, inputs.params)
             trainer = torch.optim.SGD(model.parameters(), lr=LR_NETWORK)
@@ -69,9 +80,20 @@ def _dc(utils, case: Case, inputs: Material, gate, device) -> None:
         loss = torch.zeros((), device=device)
         for label, rows in enumerate(members):
             real = inputs.images[rows[torch.randperm(len(rows), device=device)][: case.batch]]
-            target = [g.detach() for g in textbook.loss_gradient(model, real, torch.full((len(real),), label, device=device))]
+            target = [
+                g.detach()
+                for g in textbook.loss_gradient(
+                    model, real, torch.full((len(real),), label, device=device)
+                )
+            ]
             mine = inputs.targets == label
-            loss = loss + utils.match_loss(textbook.loss_gradient(model, synthetic[mine], inputs.targets[mine], create_graph=True), target, arguments)
+            loss = loss + utils.match_loss(
+                textbook.loss_gradient(
+                    model, synthetic[mine], inputs.targets[mine], create_graph=True
+                ),
+                target,
+                arguments,
+            )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -87,7 +109,16 @@ def _mtt(networks, reparam, case: Case, inputs: Material, gate, device) -> None:
     steps = min(case.steps, 2)
     while True:
         size = tuple(inputs.initial.shape[2:])
-        student = networks.ConvNet(inputs.initial.shape[1], CLASSES, case.width, case.network["options"]["depth"], "relu", "instancenorm", "avgpooling", size)
+        student = networks.ConvNet(
+            inputs.initial.shape[1],
+            CLASSES,
+            case.width,
+            case.network["options"]["depth"],
+            "relu",
+            "instancenorm",
+            "avgpooling",
+            size,
+        )
         student = reparam.ReparamModule(student.to(device))
         images = inputs.initial.clone().requires_grad_()
         alpha = torch.tensor(MTT_STEP_SIZE, device=device, requires_grad=True)
@@ -96,6 +127,8 @@ def _mtt(networks, reparam, case: Case, inputs: Material, gate, device) -> None:
             loss = functional.cross_entropy(student(images, flat_param=theta), inputs.targets)
             (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
             theta = theta - alpha * gradient
-        ((theta - inputs.goal).square().sum() / (inputs.start - inputs.goal).square().sum()).backward()
+        (
+            (theta - inputs.goal).square().sum() / (inputs.start - inputs.goal).square().sum()
+        ).backward()
         gate(gradient=images.grad)
         steps = case.steps

@@ -32,7 +32,9 @@ class Process:
     def __init__(self, order: dict[str, Any]):
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `stop`)
         command = [sys.executable, "-m", "benchmarks.worker", json.dumps(order)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        )
 
     def ready(self) -> dict[str, Any]:
         """Wait until it is set up."""

@@ -1,7 +1,9 @@
-"""The same mathematics, written the obvious way: what a careful reader of the papers would write, eager and in float32.
+"""The same mathematics, written the obvious way: what a careful reader of the papers would write,
+eager and in float32.
 
-The loops have the shape that the published implementations have (a Python loop over classes, ``torch.autograd.grad`` with
-``create_graph``, a ``DataLoader`` in the training loop, the whole unrolled graph kept); the code is our own.
+The loops have the shape that the published implementations have (a Python loop over classes,
+``torch.autograd.grad`` with ``create_graph``, a ``DataLoader`` in the training loop, the whole
+unrolled graph kept); the code is our own.
 """
 
 import copy
@@ -16,14 +18,17 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 class ConvNet(nn.Module):
-    """Blocks of 3 x 3 convolution, instance normalisation, ReLU and average pooling, then a linear layer."""
+    """Blocks of 3 x 3 convolution, instance normalisation, ReLU and average pooling, then a linear
+    layer."""
 
     def __init__(self, channels: int, size: int, classes: int, width: int = 128, depth: int = 3):
         super().__init__()
         padding, side = (3, 32) if size == 28 else (1, size)
         blocks: list[nn.Module] = []
         for block in range(depth):
-            blocks.append(nn.Conv2d(width if block else channels, width, 3, padding=1 if block else padding))
+            blocks.append(
+                nn.Conv2d(width if block else channels, width, 3, padding=1 if block else padding)
+            )
             blocks += [nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2)]
             side //= 2
         self.features = nn.Sequential(*blocks)
@@ -35,7 +40,10 @@ class ConvNet(nn.Module):
 
 def shape(network: Mapping[str, Any]) -> dict[str, int]:
     """The arguments of :class:`ConvNet` for a network as the library describes one."""
-    return {**{name: network[name] for name in ("channels", "size", "classes")}, **network["options"]}
+    return {
+        **{name: network[name] for name in ("channels", "size", "classes")},
+        **network["options"],
+    }
 
 
 def parameters(network: Mapping[str, Any]) -> int:
@@ -51,7 +59,9 @@ def load(model: nn.Module, params: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
-def loss_gradient(model: nn.Module, images: Tensor, labels: Tensor, create_graph: bool = False) -> Sequence[Tensor]:
+def loss_gradient(
+    model: nn.Module, images: Tensor, labels: Tensor, create_graph: bool = False
+) -> Sequence[Tensor]:
     """The gradient of the mean cross-entropy in the model's parameters."""
     loss = functional.cross_entropy(model(images), labels)
     return torch.autograd.grad(loss, list(model.parameters()), create_graph=create_graph)
@@ -68,7 +78,8 @@ def distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
 
 
 def match(model: nn.Module, synthetic: Tensor, labels: Tensor, target: Sequence[Tensor]) -> Tensor:
-    """The distance of the gradient on ``synthetic`` from ``target``, to be differentiated in ``synthetic``."""
+    """The distance of the gradient on ``synthetic`` from ``target``, to be differentiated in
+    ``synthetic``."""
     return distance(loss_gradient(model, synthetic, labels, create_graph=True), target)
 
 
@@ -82,7 +93,17 @@ class GradientMatching:
     """
 
     def __init__(
-        self, network: Mapping[str, int], images: Tensor, labels: Tensor, initial: Tensor, targets: Tensor, *, outer: int, inner: int, batch: int, lr: float
+        self,
+        network: Mapping[str, int],
+        images: Tensor,
+        labels: Tensor,
+        initial: Tensor,
+        targets: Tensor,
+        *,
+        outer: int,
+        inner: int,
+        batch: int,
+        lr: float,
     ):
         self._network, self._images, self._batch = dict(network), images, batch
         self._targets, self._outer, self._inner, self._lr = targets, outer, inner, lr
@@ -104,7 +125,8 @@ class GradientMatching:
         return self._images[np.random.permutation(self._members[label])[: self._batch]]
 
     def step(self) -> Tensor:
-        """Match every class, move the images, train the network; returns the gradient in the images."""
+        """Match every class, move the images, train the network; returns the gradient in the
+        images."""
         if self.model is None or self._taken == self._outer:
             self.fresh()
         self._taken += 1
@@ -112,7 +134,9 @@ class GradientMatching:
         for label in range(len(self._members)):
             real = self._real(label)
             labels = torch.full((len(real),), label, device=real.device)
-            target = [gradient.detach().clone() for gradient in loss_gradient(self.model, real, labels)]
+            target = [
+                gradient.detach().clone() for gradient in loss_gradient(self.model, real, labels)
+            ]
             mine = self._targets == label
             loss = loss + match(self.model, self.synthetic[mine], self._targets[mine], target)
         self._optimiser.zero_grad()
@@ -120,7 +144,9 @@ class GradientMatching:
         self._optimiser.step()
         loss.item()
         if self._inner:
-            dataset = TensorDataset(copy.deepcopy(self.synthetic.detach()), copy.deepcopy(self._targets))
+            dataset = TensorDataset(
+                copy.deepcopy(self.synthetic.detach()), copy.deepcopy(self._targets)
+            )
             loader = DataLoader(dataset, batch_size=256, shuffle=True)
             optimiser = torch.optim.SGD(self.model.parameters(), lr=self._lr)
             for _ in range(self._inner):
@@ -128,7 +154,9 @@ class GradientMatching:
         return self.synthetic.grad.detach().clone()
 
 
-def train_epoch(model: nn.Module, loader: DataLoader, optimiser: torch.optim.Optimizer) -> tuple[float, float]:
+def train_epoch(
+    model: nn.Module, loader: DataLoader, optimiser: torch.optim.Optimizer
+) -> tuple[float, float]:
     """One pass over ``loader``; returns mean loss and accuracy."""
     model.train()
     device = next(model.parameters()).device
@@ -162,21 +190,38 @@ def test_epoch(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
 
 
 def unrolled(
-    model: nn.Module, start: Tensor, goal: Tensor, images: Tensor, labels: Tensor, step_size: Tensor, *, steps: int
+    model: nn.Module,
+    start: Tensor,
+    goal: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    step_size: Tensor,
+    *,
+    steps: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Trajectory matching with the graph of all steps kept: the loss, and its gradients in the images and the step size."""
+    """Trajectory matching with the graph of all steps kept: the loss, and its gradients in the
+    images and the step size."""
     named = dict(model.named_parameters())
     sizes = [value.numel() for value in named.values()]
 
     def logits(theta: Tensor) -> Tensor:
         parts = theta.split(sizes)
-        return torch.func.functional_call(model, {name: part.view(value.shape) for (name, value), part in zip(named.items(), parts, strict=True)}, (images,))
+        return torch.func.functional_call(
+            model,
+            {
+                name: part.view(value.shape)
+                for (name, value), part in zip(named.items(), parts, strict=True)
+            },
+            (images,),
+        )
 
     images = images.clone().requires_grad_()
     step_size = step_size.clone().requires_grad_()
     theta = start.clone().requires_grad_()
     for _ in range(steps):
-        (gradient,) = torch.autograd.grad(functional.cross_entropy(logits(theta), labels), theta, create_graph=True)
+        (gradient,) = torch.autograd.grad(
+            functional.cross_entropy(logits(theta), labels), theta, create_graph=True
+        )
         theta = theta - step_size * gradient
     loss = (theta - goal).square().sum() / (start - goal).square().sum()
     loss.backward()

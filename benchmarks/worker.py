@@ -1,6 +1,8 @@
-"""One side of one case in a process of its own, so that its peak memory means something: ``python -m benchmarks.worker JSON``.
+"""One side of one case in a process of its own, so that its peak memory means something: ``python
+-m benchmarks.worker JSON``.
 
-It speaks JSON lines on its standard output and does one step for each line ``go`` on its standard input.
+It speaks JSON lines on its standard output and does one step for each line ``go`` on its standard
+input.
 """
 
 import contextlib
@@ -15,7 +17,15 @@ from pathlib import Path
 import torch
 
 from benchmarks import ours, peers, textbook
-from benchmarks.cases import EVALUATION, LR_NETWORK, MTT_STEP_SIZE, REPEATED, Case, Material, material
+from benchmarks.cases import (
+    EVALUATION,
+    LR_NETWORK,
+    MTT_STEP_SIZE,
+    REPEATED,
+    Case,
+    Material,
+    material,
+)
 from distillery.compute.device import full_float32
 from distillery.methods import _gradient_matching
 from distillery.run import job, meter
@@ -26,13 +36,15 @@ class Stop(BaseException):
 
 
 class Memory:
-    """The most memory used since the last reset: what tensors held on a CUDA device, else the resident set of the process."""
+    """The most memory used since the last reset: what tensors held on a CUDA device, else the
+    resident set of the process."""
 
     def __init__(self, device: torch.device):
         self._device = device
 
     def reset(self) -> None:
-        """Start again from zero (where the system lets a process do so, else the peak is that of its whole life)."""
+        """Start again from zero (where the system lets a process do so, else the peak is that of
+        its whole life)."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return
@@ -50,7 +62,11 @@ class Memory:
 
     def now(self) -> int:
         """In bytes."""
-        return torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else _status("VmRSS") or 0
+        return (
+            torch.cuda.memory_allocated(self._device)
+            if self._device.type == "cuda"
+            else _status("VmRSS") or 0
+        )
 
 
 def _status(name: str) -> int | None:
@@ -58,7 +74,9 @@ def _status(name: str) -> int | None:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":")), None)
+    return next(
+        (int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":")), None
+    )
 
 
 class Gate:
@@ -85,11 +103,18 @@ class Gate:
 
         Args:
             units: how many of what is counted the step held; a part of one is a fraction.
-            gradient: what the step found, to be compared between the sides; noted for the first step only.
+            gradient: what the step found, to be compared between the sides; noted for the first
+                step only.
         """
         self._synchronise()
         seconds, cpu = time.perf_counter() - self._started, time.process_time() - self._started_cpu
-        message = {"event": "step", "seconds": seconds / units, "cpu_seconds": cpu / units, "units": units, "peak": self._memory.peak()}
+        message = {
+            "event": "step",
+            "seconds": seconds / units,
+            "cpu_seconds": cpu / units,
+            "units": units,
+            "peak": self._memory.peak(),
+        }
         if self._steps == 0:
             path = self._folder / f"gradient-{os.getpid()}.pt"
             torch.save(gradient.detach().flatten().cpu(), path)
@@ -99,9 +124,20 @@ class Gate:
         if self._profiler is not None:
             self._profiler.__exit__(None, None, None)
             sort = "self_cuda_time_total" if self._device.type == "cuda" else "self_cpu_time_total"
-            tables = [self._profiler.key_averages().table(sort_by=sort, row_limit=15, max_name_column_width=60)]
+            tables = [
+                self._profiler.key_averages().table(
+                    sort_by=sort, row_limit=15, max_name_column_width=60
+                )
+            ]
             by_shape = self._profiler.key_averages(group_by_input_shape=True)
-            tables.append(by_shape.table(sort_by=sort, row_limit=15, max_name_column_width=30, max_shapes_column_width=110))
+            tables.append(
+                by_shape.table(
+                    sort_by=sort,
+                    row_limit=15,
+                    max_name_column_width=30,
+                    max_shapes_column_width=110,
+                )
+            )
             message["profile"] = "\n".join(tables)
             self._profiler = None
         self._steps += 1
@@ -133,7 +169,15 @@ def run_textbook(case: Case, inputs: Material, gate: Gate, device: torch.device)
     if case.kind == "dc":
         outer, _ = _gradient_matching.loops(case.ipc)
         options = {"outer": outer, "batch": case.batch, "lr": LR_NETWORK}
-        matching = textbook.GradientMatching(network, inputs.images, inputs.labels, inputs.initial, inputs.targets, inner=case.inner, **options)
+        matching = textbook.GradientMatching(
+            network,
+            inputs.images,
+            inputs.labels,
+            inputs.initial,
+            inputs.targets,
+            inner=case.inner,
+            **options,
+        )
         textbook.load(matching.fresh(), inputs.params)
         while True:
             gate(gradient=matching.step())
@@ -141,26 +185,37 @@ def run_textbook(case: Case, inputs: Material, gate: Gate, device: torch.device)
         images, alpha = inputs.initial.clone(), torch.tensor(MTT_STEP_SIZE, device=device)
         steps = min(case.steps, 2)
         while True:
-            _, gradient, _ = textbook.unrolled(model, inputs.start, inputs.goal, images, inputs.targets, alpha, steps=steps)
+            _, gradient, _ = textbook.unrolled(
+                model, inputs.start, inputs.goal, images, inputs.targets, alpha, steps=steps
+            )
             gate(gradient=gradient)
             steps = case.steps
     if case.kind in ("evaluate", "test"):
         images, labels, batch = inputs.initial, inputs.targets, EVALUATION["batch"]
-        optimiser = torch.optim.SGD(model.parameters(), **{name: EVALUATION[name] for name in ("lr", "momentum", "weight_decay")})
+        optimiser = torch.optim.SGD(
+            model.parameters(),
+            **{name: EVALUATION[name] for name in ("lr", "momentum", "weight_decay")},
+        )
     else:
         images, labels, batch = inputs.images.cpu(), inputs.labels.cpu(), case.batch
         optimiser = torch.optim.SGD(model.parameters(), lr=LR_NETWORK)
-    # One step on the first batch, whose order does not matter, is what the two sides are compared by.
+    # One step on the first batch, whose order does not matter, is what the two sides are compared
+    # by.
     before = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
     textbook.train_epoch(model, [(images[:batch], labels[:batch])], optimiser)
     update = torch.nn.utils.parameters_to_vector(model.parameters()).detach() - before
     gate.restart()
     if case.kind == "test":
         part = len(inputs.images) // REPEATED
-        loader = textbook.DataLoader(textbook.TensorDataset(inputs.images[:part].cpu(), inputs.labels[:part].cpu()), batch_size=256)
+        loader = textbook.DataLoader(
+            textbook.TensorDataset(inputs.images[:part].cpu(), inputs.labels[:part].cpu()),
+            batch_size=256,
+        )
         while True:
             gate(units=1 / REPEATED, gradient=torch.tensor([textbook.test_epoch(model, loader)[0]]))
-    loader = textbook.DataLoader(textbook.TensorDataset(images, labels), batch_size=batch, shuffle=True)
+    loader = textbook.DataLoader(
+        textbook.TensorDataset(images, labels), batch_size=batch, shuffle=True
+    )
     while True:
         textbook.train_epoch(model, loader, optimiser)
         gate(gradient=update)
@@ -203,14 +258,23 @@ def main() -> None:
     case = Case(**order["case"])
     with tempfile.TemporaryDirectory() as folder:
         if side == "ours":
-            with job.run(str(Path(folder) / "log"), {"precision": order["precision"], "compile": order["compile"], "threads": threads}) as run:
-                gate, inputs = Gate(channel, run.device, Path(folder), order["profile"]), material(case, run.device)
+            with job.run(
+                str(Path(folder) / "log"),
+                {"precision": order["precision"], "compile": order["compile"], "threads": threads},
+            ) as run:
+                gate, inputs = (
+                    Gate(channel, run.device, Path(folder), order["profile"]),
+                    material(case, run.device),
+                )
                 _until_stopped(gate, lambda: ours.run(case, inputs, gate, run.device, run.compute))
         else:
             torch.set_num_threads(threads)
             full_float32()  # as on our side
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            gate, inputs = Gate(channel, device, Path(folder), order["profile"]), material(case, device)
+            gate, inputs = (
+                Gate(channel, device, Path(folder), order["profile"]),
+                material(case, device),
+            )
             if side == "textbook":
                 _until_stopped(gate, lambda: run_textbook(case, inputs, gate, device))
             else:

@@ -1,4 +1,5 @@
-"""The command line: ``python -m distillery COMMAND``. The study itself is Snakemake's; here are tools for single files."""
+"""The command line: ``python -m distillery COMMAND``. The study itself is Snakemake's; here are
+tools for single files."""
 
 import argparse
 import sys
@@ -25,7 +26,9 @@ class Command(NamedTuple):
 
 
 def _declare_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors, or what others released")
+    parser.add_argument(
+        "set", metavar="SET", help="a synthetic.safetensors, or what others released"
+    )
     parser.add_argument("--labels", metavar="FILE", help="the labels_*.pt beside an images_*.pt")
 
 
@@ -47,8 +50,19 @@ def _info(given: argparse.Namespace) -> None:
 def _declare_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
     parser.add_argument("folder", metavar="FOLDER", help="a new or an empty folder")
-    parser.add_argument("--as", dest="form", choices=["images", "hub"], required=True, help="pictures and labels, or what a dataset hub takes")
-    parser.add_argument("--metrics", nargs="+", metavar="FILE", help="the study's summary.csv, or metrics.csv of evaluations: figures for the card")
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=["images", "hub"],
+        required=True,
+        help="pictures and labels, or what a dataset hub takes",
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="FILE",
+        help="the study's summary.csv, or metrics.csv of evaluations: figures for the card",
+    )
 
 
 def _export(given: argparse.Namespace) -> None:
@@ -60,8 +74,12 @@ def _export(given: argparse.Namespace) -> None:
 
 
 def _declare_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", metavar="RESULTS", help="the results folder of a study, finished or not")
-    parser.add_argument("--output", metavar="FILE", help="the page (default: report-so-far.html in RESULTS)")
+    parser.add_argument(
+        "results", metavar="RESULTS", help="the results folder of a study, finished or not"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", help="the page (default: report-so-far.html in RESULTS)"
+    )
 
 
 def _report(given: argparse.Namespace) -> None:
@@ -84,15 +102,27 @@ def _reproduction(given: argparse.Namespace) -> None:
 
 COMMANDS = {
     "info": Command("say what a synthetic set is, of ours or of others", _declare_info, _info),
-    "export": Command("write a synthetic set as pictures and labels, or for a dataset hub", _declare_export, _export),
-    "report": Command("say what a study that is under way has done, and write its report so far", _declare_report, _report),
-    "reproduction": Command("record what was run, beside the published figures", _declare_reproduction, _reproduction),
+    "export": Command(
+        "write a synthetic set as pictures and labels, or for a dataset hub",
+        _declare_export,
+        _export,
+    ),
+    "report": Command(
+        "say what a study that is under way has done, and write its report so far",
+        _declare_report,
+        _report,
+    ),
+    "reproduction": Command(
+        "record what was run, beside the published figures", _declare_reproduction, _reproduction
+    ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, or 1 after one line on standard error."""
-    name = "distillery" if Path(sys.argv[0]).stem == "distillery" else "python -m distillery"  # as it was called
+    name = (
+        "distillery" if Path(sys.argv[0]).stem == "distillery" else "python -m distillery"
+    )  # as it was called
     parser = argparse.ArgumentParser(prog=name, description="Tools for synthetic sets and studies.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

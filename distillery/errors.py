@@ -10,7 +10,8 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def named(whose: str | None) -> Iterator[None]:
-    """Say of an error in the block whose it is, where what fails does not know: a method knows not the name of its variant."""
+    """Say of an error in the block whose it is, where what fails does not know: a method knows not
+    the name of its variant."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,5 @@
-"""What a network's options ask of each other and of the images, from its ``SPEC``: checked where a config is read, and where one is built."""
+"""What a network's options ask of each other and of the images, from its ``SPEC``: checked where a
+config is read, and where one is built."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,8 @@ def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
     """What is wrong with options taken together; ``None`` where nothing is.
 
     Args:
-        spec: a network's ``SPEC``; ``multiples`` lists the options that must be a multiple ``of`` a number, and ``when``.
+        spec: a network's ``SPEC``; ``multiples`` lists the options that must be a multiple ``of`` a
+            number, and ``when``.
         options: a value for each option.
     """
     for rule in spec.get("multiples", ()):
@@ -20,7 +22,10 @@ def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
             below = options[name] // number * number
             near = " or ".join(str(value) for value in (below, below + number) if value)
             said = ", ".join(f"{key} {options[key]}" for key in rule.get("when", {}))
-            return f"with {said} the {name} must be a multiple of {number}, such as {near}, not {options[name]}"
+            return (
+                f"with {said} the {name} must be a multiple of {number}, such as {near}, not "
+                f"{options[name]}"
+            )
     return None
 
 
@@ -28,8 +33,8 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
     """Why images are too small for a network, as ``needs …``; ``None`` where they are not.
 
     Args:
-        spec: a network's ``SPEC``: ``minimum_size``, and ``halvings``, how often an image is halved: a number, or the ``option`` that says
-            it, ``unless`` others have certain values.
+        spec: a network's ``SPEC``: ``minimum_size``, and ``halvings``, how often an image is
+            halved: a number, or the ``option`` that says it, ``unless`` others have certain values.
         options: a value for each option.
         size: the images' pixels a side.
     """
@@ -45,9 +50,17 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
     if side >= 2**halvings:
         return None
     if name is None:
-        padded = " or ".join(str(small) for small, large in PADDED.items() if large >= 2**halvings > small)
-        return f"needs images of {padded + ' or ' if padded else ''}at least {2**halvings} pixels a side"
-    return f"with {name} {halvings} needs images of at least {2**halvings} pixels a side; {name} {side.bit_length() - 1} is the most for these"
+        padded = " or ".join(
+            str(small) for small, large in PADDED.items() if large >= 2**halvings > small
+        )
+        return (
+            f"needs images of {padded + ' or ' if padded else ''}at least {2**halvings} pixels a "
+            "side"
+        )
+    return (
+        f"with {name} {halvings} needs images of at least {2**halvings} pixels a side; {name} "
+        f"{side.bit_length() - 1} is the most for these"
+    )
 
 
 def _holds(when: Mapping[str, Any], options: Mapping[str, Any]) -> bool:

@@ -1,4 +1,5 @@
-"""What the library offers, read from its source without importing it: a parse of the workflow needs no torch."""
+"""What the library offers, read from its source without importing it: a parse of the workflow needs
+no torch."""
 
 import ast
 import functools
@@ -22,7 +23,8 @@ def _tree(relative: str) -> ast.Module:
 def literal(relative: str, name: str) -> Any:
     """The literal bound to ``name`` at the top level of a module of this library.
 
-    It may be, or at its top spread out (``**``), the literal ``module.NAME`` of another module of this library.
+    It may be, or at its top spread out (``**``), the literal ``module.NAME`` of another module of
+    this library.
 
     Args:
         relative: the module's file, relative to the library's folder, such as ``methods/dc.py``.
@@ -34,7 +36,9 @@ def literal(relative: str, name: str) -> Any:
     """
     tree = _tree(relative)
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in node.targets
+        ):
             return _value(tree, node.value)
     raise KeyError(f"{relative} binds no {name}")
 
@@ -45,7 +49,11 @@ def _value(tree: ast.Module, node: ast.expr) -> Any:
     if isinstance(node, ast.Dict) and None in node.keys:
         found: dict = {}
         for key, value in zip(node.keys, node.values, strict=True):
-            found |= _value(tree, value) if key is None else {ast.literal_eval(key): ast.literal_eval(value)}
+            found |= (
+                _value(tree, value)
+                if key is None
+                else {ast.literal_eval(key): ast.literal_eval(value)}
+            )
         return found
     return ast.literal_eval(node)
 
@@ -67,14 +75,17 @@ def _optional(relative: str, name: str) -> Any:
 
 
 def _modules(folder: str) -> list[str]:
-    return sorted(path.stem for path in (LIBRARY / folder).glob("*.py") if not path.stem.startswith("_"))
+    return sorted(
+        path.stem for path in (LIBRARY / folder).glob("*.py") if not path.stem.startswith("_")
+    )
 
 
 @functools.cache
 def methods() -> dict[str, dict[str, Any]]:
     """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``,
     ``settings`` (name to JSON-schema property), ``protocol`` (how networks are trained on its sets,
-    as published; with ``overrides``), ``augment``, where it always takes the same one, and ``needs_network`` (unless it says no).
+    as published; with ``overrides``), ``augment``, where it always takes the same one, and
+    ``needs_network`` (unless it says no).
 
     A setting called ``augment`` names an augmentation: any, unless the method says which."""
     return {
@@ -119,7 +130,8 @@ def networks() -> dict[str, dict[str, Any]]:
         if spec["name"].lower() != module:
             right = f"{spec['name'].lower()}.py"
             raise UserError(
-                f"distillery/networks/{module}.py: holds the network {spec['name']}, so it must be called {right}"
+                f"distillery/networks/{module}.py: holds the network {spec['name']}, so it must be "
+                f"called {right}"
             )
         found[spec["name"]] = {**spec, "module": module}
     return found

@@ -1,4 +1,5 @@
-"""How a network is trained: the recipe that a synthetic set is made for, and by which sets are compared."""
+"""How a network is trained: the recipe that a synthetic set is made for, and by which sets are
+compared."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,18 +9,20 @@ UNLEARNED = 0.01  # the learning rate where a set's own is asked for and its met
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: stochastic gradient descent on the cross-entropy, soft or hard labels alike.
+    """How a network is trained: stochastic gradient descent on the cross-entropy, soft or hard
+    labels alike.
 
     Attributes:
         epochs: passes over the images, as a protocol counts them; ``trained_epochs`` are made.
         lr: learning rate.
         momentum, weight_decay: of the optimiser.
         batch: images a step (the last batch of an epoch is smaller).
-        decay: ``none``: a constant rate. ``half``: the rate is multiplied by 0.1 after epoch ``epochs // 2 + 1``, and
-            the momentum starts at zero. ``published``: what the gradient-matching authors' code does with ``epochs``,
-            which trajectory matching took over (``evaluate_synset``): its loop counts from 0 to ``epochs`` inclusive
-            and drops the rate at the end of number ``epochs // 2 + 1``. It so trains one epoch more, and
-            ``epochs // 2 + 2`` of them at the first rate.
+        decay: ``none``: a constant rate. ``half``: the rate is multiplied by 0.1 after epoch
+            ``epochs // 2 + 1``, and the momentum starts at zero. ``published``: what the
+            gradient-matching authors' code does with ``epochs``, which trajectory matching took
+            over (``evaluate_synset``): its loop counts from 0 to ``epochs`` inclusive and drops the
+            rate at the end of number ``epochs // 2 + 1``. It so trains one epoch more, and ``epochs
+            // 2 + 2`` of them at the first rate.
         augment: name of an augmentation strategy, or ``none``.
     """
 
@@ -56,7 +59,8 @@ class Recipe:
         """The recipe of a study's settings of an evaluation, which may hold more.
 
         Args:
-            settings: a value for each attribute; an ``lr`` of ``learned`` is the set's own step size, or 0.01 where it has none.
+            settings: a value for each attribute; an ``lr`` of ``learned`` is the set's own step
+                size, or 0.01 where it has none.
             step_size: the learning rate that a set learned.
 
         Raises:

@@ -1,11 +1,13 @@
-"""Random changes to a batch of images: drawn once, applied as a pure function, so that they can be shared and replayed.
+"""Random changes to a batch of images: drawn once, applied as a pure function, so that they can be
+shared and replayed.
 
-``draw`` takes every random number from a generator; ``apply`` takes none. The same draws can therefore change real and
-synthetic images alike (Siamese augmentation), be vectorised, be differentiated in the images, and be replayed in a
-backward pass. Images are in normalised space, and nothing is clamped; what an operation uncovers becomes 0, the data's
-mean colour.
+``draw`` takes every random number from a generator; ``apply`` takes none. The same draws can
+therefore change real and synthetic images alike (Siamese augmentation), be vectorised, be
+differentiated in the images, and be replayed in a backward pass. Images are in normalised space,
+and nothing is clamped; what an operation uncovers becomes 0, the data's mean colour.
 
-Inside a compiled loop keep ``apply`` outside the compiled function: each operation would be another compilation.
+Inside a compiled loop keep ``apply`` outside the compiled function: each operation would be another
+compilation.
 
 A module without an underscore is one augmentation, under the name of its file. It has
 

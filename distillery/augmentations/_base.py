@@ -26,13 +26,14 @@ def draw(
     Args:
         strategy: the name of a plug-in.
         count: images in the batch, N.
-        generator: where every random number comes from. One on the CPU avoids a wait for the device and draws the same
-            numbers everywhere.
+        generator: where every random number comes from. One on the CPU avoids a wait for the device
+            and draws the same numbers everywhere.
         shape: (C, H, W) of one image.
         device: where the draws will lie.
-        flip_allowed: whether a mirrored image keeps its class; without it ``dsa`` has five operations.
-        per: ``sample`` for one strength an image, ``batch`` for one strength for all (Siamese): the draws then have a
-            leading length of 1 and fit any number of images.
+        flip_allowed: whether a mirrored image keeps its class; without it ``dsa`` has five
+            operations.
+        per: ``sample`` for one strength an image, ``batch`` for one strength for all (Siamese): the
+            draws then have a leading length of 1 and fit any number of images.
 
     Returns:
         ``(operation, draws)``, to be given to ``apply``: a pure function, and float32, int64 or

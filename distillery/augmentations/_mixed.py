@@ -12,7 +12,8 @@ from distillery.augmentations._operations import affine, crop, integers, matrix,
 def draw(
     n: int, generator: torch.Generator, shape, strength: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """One operation an image: the draws of those not chosen are the identity's, so that all can be applied to all."""
+    """One operation an image: the draws of those not chosen are the identity's, so that all can be
+    applied to all."""
     choice = integers(len(strength), (n,), generator)
     draws = {}
     for index, (name, size) in enumerate(strength.items()):
@@ -36,7 +37,8 @@ def mixed(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
     if "factor" in draws or "angle" in draws:
         factor, angle = draws.get("factor"), draws.get("angle")
         changed = affine(images, matrix(images, factor=factor, angle=angle))
-        # Interpolating at the pixels themselves returns them up to rounding only: what was not chosen stays as it is.
+        # Interpolating at the pixels themselves returns them up to rounding only: what was not
+        # chosen stays as it is.
         chosen = torch.zeros((), dtype=torch.bool, device=images.device)
         chosen = chosen if factor is None else chosen | (factor != 1).any(1)
         chosen = chosen if angle is None else chosen | (angle != 0)

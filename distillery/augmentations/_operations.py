@@ -24,7 +24,8 @@ def column(value: Tensor, images: Tensor) -> Tensor:
 
 
 def crop(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-    """Pixel (i, j) becomes pixel (i + shift of rows, j + shift of columns), or 0 where that is outside."""
+    """Pixel (i, j) becomes pixel (i + shift of rows, j + shift of columns), or 0 where that is
+    outside."""
     n, channels, height, width = images.shape
     shift = draws["shift"].expand(n, 2)
     rows = torch.arange(height, device=images.device) + shift[:, :1]
@@ -67,9 +68,9 @@ def matrix(images: Tensor, factor: Tensor | None = None, angle: Tensor | None = 
 def affine(images: Tensor, matrix: Tensor) -> Tensor:
     """Bilinear interpolation at ``matrix`` (n, 2, 2) times each pixel's place, 0 outside.
 
-    ``align_corners=True``: -1 and 1 are the centres of the outermost pixels, as in the trajectory-matching authors'
-    code (Cazenavette et al., CVPR 2022). The older gradient-matching code leaves it to the torch version, which changed
-    its mind.
+    ``align_corners=True``: -1 and 1 are the centres of the outermost pixels, as in the
+    trajectory-matching authors' code (Cazenavette et al., CVPR 2022). The older gradient-matching
+    code leaves it to the torch version, which changed its mind.
     """
     height, width = images.shape[2:]
     x = torch.linspace(-1, 1, width, dtype=images.dtype, device=images.device).expand(height, width)

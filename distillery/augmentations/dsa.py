@@ -47,7 +47,8 @@ def _strengths(operation: str, n: int, generator: torch.Generator, shape) -> dic
             "shift": torch.stack([integers(r + 1, (n,), generator, start=-r) for r in reach], dim=1)
         }
     if operation == "cutout":
-        # An even square has its centre between two pixels, so that one more place keeps its reach symmetric.
+        # An even square has its centre between two pixels, so that one more place keeps its reach
+        # symmetric.
         places = [side + 1 - _square(side) % 2 for side in shape[1:]]
         return {"centre": torch.stack([integers(p, (n,), generator) for p in places], dim=1)}
     if operation == "flip":
@@ -64,7 +65,8 @@ def _square(side: int) -> int:
 
 
 def color(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-    """Brightness added, saturation about the grey image, contrast about the mean of the image, in this order."""
+    """Brightness added, saturation about the grey image, contrast about the mean of the image, in
+    this order."""
     images = images + column(draws["brightness"], images)
     grey = images.mean(1, keepdim=True)
     images = (images - grey) * column(draws["saturation"], images) + grey

@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 
 from distillery.compute import winograd
 
-# torch.compile of a step costs 10 to 60 s on a CPU the first time on a machine, 2 s later (`keep_compiled`); a job that would run for
-# less than this stays eager.
+# torch.compile of a step costs 10 to 60 s on a CPU the first time on a machine, 2 s later
+# (`keep_compiled`); a job that would run for less than this stays eager.
 WORTH_COMPILING_SECONDS = 20.0
 
 
@@ -27,7 +27,8 @@ class Compute:
     """How a job may compute.
 
     Attributes:
-        precision: ``auto`` (bfloat16 where only a direction or a forward pass is wanted and the device is fast at it) or ``float32``.
+        precision: ``auto`` (bfloat16 where only a direction or a forward pass is wanted and the
+            device is fast at it) or ``float32``.
         compile: ``auto`` (``torch.compile`` where a job is long enough to earn it back) or ``off``.
     """
 
@@ -35,19 +36,28 @@ class Compute:
     compile: str = "auto"
 
     def compiles(self, device: torch.device | str, expected_seconds: float) -> bool:
-        """Whether work that would take ``expected_seconds`` eagerly is compiled: if that is allowed, possible and worth it.
+        """Whether work that would take ``expected_seconds`` eagerly is compiled: if that is
+        allowed, possible and worth it.
 
         Args:
-            expected_seconds: an estimate from the work (``nominal_seconds``), never a measurement, because the choice changes the last
-                bits of a result.
+            expected_seconds: an estimate from the work (``nominal_seconds``), never a measurement,
+                because the choice changes the last bits of a result.
         """
-        return self.compile != "off" and expected_seconds >= WORTH_COMPILING_SECONDS and can_compile(torch.device(device).type)
+        return (
+            self.compile != "off"
+            and expected_seconds >= WORTH_COMPILING_SECONDS
+            and can_compile(torch.device(device).type)
+        )
 
-    def low_precision(self, device: torch.device | str, expected_seconds: float) -> torch.dtype | None:
-        """``torch.bfloat16`` where ``precision`` is ``auto`` and ``device`` has bfloat16 arithmetic in hardware, else ``None``.
+    def low_precision(
+        self, device: torch.device | str, expected_seconds: float
+    ) -> torch.dtype | None:
+        """``torch.bfloat16`` where ``precision`` is ``auto`` and ``device`` has bfloat16 arithmetic
+        in hardware, else ``None``.
 
-        On a CPU only for work that is compiled: eager bfloat16 converts so much that it is no faster than float32 (gradient of the ConvNet
-        on 256 CIFAR-10 images, one core: 0.71 and 0.87 s; on 130 images of 8 x 8: 25 and 11 ms).
+        On a CPU only for work that is compiled: eager bfloat16 converts so much that it is no
+        faster than float32 (gradient of the ConvNet on 256 CIFAR-10 images, one core: 0.71 and 0.87
+        s; on 130 images of 8 x 8: 25 and 11 ms).
         """
         device = torch.device(device)
         if self.precision != "auto":
@@ -55,13 +65,21 @@ class Compute:
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else None
         if device.type == "cpu":
-            return torch.bfloat16 if _cpu_has_bfloat16() and self.compiles(device, expected_seconds) else None
+            return (
+                torch.bfloat16
+                if _cpu_has_bfloat16() and self.compiles(device, expected_seconds)
+                else None
+            )
         return None
 
-    def compiled(self, function: Callable, *, device: torch.device | str, expected_seconds: float) -> Callable:
-        """``function``, whose results are not differentiated further, compiled by ``torch.compile`` where :meth:`compiles` says so, else itself.
+    def compiled(
+        self, function: Callable, *, device: torch.device | str, expected_seconds: float
+    ) -> Callable:
+        """``function``, whose results are not differentiated further, compiled by ``torch.compile``
+        where :meth:`compiles` says so, else itself.
 
-        On CUDA it is also captured as a graph, which a small network needs: its kernels are shorter than their launches.
+        On CUDA it is also captured as a graph, which a small network needs: its kernels are shorter
+        than their launches.
         """
         device = torch.device(device)
         if not self.compiles(device, expected_seconds):
@@ -72,9 +90,11 @@ class Compute:
 
 
 class _Captured:
-    """A compiled function that runs as a CUDA graph. Each call's results are copied out of the graph's memory, which the next call reuses.
+    """A compiled function that runs as a CUDA graph. Each call's results are copied out of the
+    graph's memory, which the next call reuses.
 
-    Where capturing fails (a driver or library that does not support it), it warns and goes on compiled without a graph.
+    Where capturing fails (a driver or library that does not support it), it warns and goes on
+    compiled without a graph.
     """
 
     def __init__(self, function: Callable):
@@ -85,11 +105,16 @@ class _Captured:
         if self._captured is not None:
             try:
                 torch.compiler.cudagraph_mark_step_begin()
-                return torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, self._captured(*arguments))
+                return torch.utils._pytree.tree_map_only(
+                    torch.Tensor, torch.clone, self._captured(*arguments)
+                )
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
-                warnings.warn(f"capturing a CUDA graph failed, running without: {str(error).splitlines()[0]}", stacklevel=2)
+                warnings.warn(
+                    f"capturing a CUDA graph failed, running without: {str(error).splitlines()[0]}",
+                    stacklevel=2,
+                )
                 self._captured = None
         return self._plain(*arguments)
 
@@ -97,8 +122,8 @@ class _Captured:
 def keep_compiled() -> None:
     """Let compiled code outlive the process, so that a machine compiles each function once.
 
-    It is kept in ``TORCHINDUCTOR_CACHE_DIR`` where that is set, else in the user's cache folder. If that cannot be written to, torch keeps
-    its own temporary place.
+    It is kept in ``TORCHINDUCTOR_CACHE_DIR`` where that is set, else in the user's cache folder. If
+    that cannot be written to, torch keeps its own temporary place.
     """
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -114,20 +139,27 @@ def keep_compiled() -> None:
 
 @functools.cache
 def can_compile(device_type: str) -> bool:
-    """Whether ``torch.compile`` has what it needs here: a C++ compiler that works for the CPU, Triton for CUDA. Warns once if not."""
+    """Whether ``torch.compile`` has what it needs here: a C++ compiler that works for the CPU,
+    Triton for CUDA. Warns once if not."""
     if device_type == "cpu":
         found = winograd.compiler()
         if found:
             # torch looks for g++ alone where it is not told of another.
             os.environ["CXX"] = found
             return True
-        warnings.warn("no C++ compiler that works was found: running without torch.compile, which is slower", stacklevel=2)
+        warnings.warn(
+            "no C++ compiler that works was found: running without torch.compile, which is slower",
+            stacklevel=2,
+        )
         return False
     if device_type == "cuda":
         try:
             import triton  # noqa: F401
         except ImportError:
-            warnings.warn("Triton is not installed: running without torch.compile, which is slower", stacklevel=2)
+            warnings.warn(
+                "Triton is not installed: running without torch.compile, which is slower",
+                stacklevel=2,
+            )
             return False
         return True
     return False
@@ -146,21 +178,25 @@ def _cpu_has_bfloat16() -> bool:
     return False
 
 
-# Multiply-adds (2 operations each) a second that eager float32 code of this kind reaches: two AVX-512 cores, and a recent GPU.
+# Multiply-adds (2 operations each) a second that eager float32 code of this kind reaches: two
+# AVX-512 cores, and a recent GPU.
 _NOMINAL_FLOPS = {"cpu": 9e10, "cuda": 5e12}
 
 
 def nominal_seconds(flops: float, device: torch.device | str) -> float:
-    """About how long ``flops`` floating-point operations of a small network take eagerly on ``device``; the same on every run."""
+    """About how long ``flops`` floating-point operations of a small network take eagerly on
+    ``device``; the same on every run."""
     return flops / _NOMINAL_FLOPS.get(torch.device(device).type, 9e10)
 
 
 @contextlib.contextmanager
 def claim(waiting: Callable[[str], None] = lambda line: None) -> Iterator[torch.device]:
-    """The device of this process: a CUDA device that no other job of this host has claimed, or the CPU.
+    """The device of this process: a CUDA device that no other job of this host has claimed, or the
+    CPU.
 
-    Snakemake counts GPUs but hands out no numbers, so jobs side by side settle among themselves who computes where: each locks one.
-    Where only one device is visible, as under a scheduler that assigns devices, that one is taken without a lock.
+    Snakemake counts GPUs but hands out no numbers, so jobs side by side settle among themselves who
+    computes where: each locks one. Where only one device is visible, as under a scheduler that
+    assigns devices, that one is taken without a lock.
 
     Args:
         waiting: called, once, if all devices are taken.
@@ -172,16 +208,22 @@ def claim(waiting: Callable[[str], None] = lambda line: None) -> Iterator[torch.
     elif count == 1:
         yield torch.device("cuda", 0)
     else:
-        # Jobs may number the same devices differently (CUDA_VISIBLE_DEVICES): only the identifier is common to them.
+        # Jobs may number the same devices differently (CUDA_VISIBLE_DEVICES): only the identifier
+        # is common to them.
         names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(count)]
-        with claim_one(names, Path(tempfile.gettempdir()) / f"distillery-devices-{os.getuid()}", waiting) as index:
+        with claim_one(
+            names, Path(tempfile.gettempdir()) / f"distillery-devices-{os.getuid()}", waiting
+        ) as index:
             torch.cuda.set_device(index)
             yield torch.device("cuda", index)
 
 
 @contextlib.contextmanager
-def claim_one(names: Sequence[str], folder: Path, waiting: Callable[[str], None], poll_seconds: float = 0.5) -> Iterator[int]:
-    """Lock one of ``names`` for as long as the block runs, waiting until one is free; gives its index.
+def claim_one(
+    names: Sequence[str], folder: Path, waiting: Callable[[str], None], poll_seconds: float = 0.5
+) -> Iterator[int]:
+    """Lock one of ``names`` for as long as the block runs, waiting until one is free; gives its
+    index.
 
     The locks are the operating system's: they end with the process, however it ends.
 
@@ -210,12 +252,15 @@ def claim_one(names: Sequence[str], folder: Path, waiting: Callable[[str], None]
 
 
 def full_float32() -> None:
-    """Have float32 mean float32 on a GPU: by default torch lets cuDNN round what it convolves to TF32, to ten bits of mantissa.
+    """Have float32 mean float32 on a GPU: by default torch lets cuDNN round what it convolves to
+    TF32, to ten bits of mantissa.
 
-    Where less is enough, ``Compute.low_precision`` says so. Products of matrices are in full precision by torch's own default.
+    Where less is enough, ``Compute.low_precision`` says so. Products of matrices are in full
+    precision by torch's own default.
     """
-    # By the older of torch's two names, which the newer one follows. Set by the newer (`conv.fp32_precision`), everything
-    # that still asks by the older, `torch.backends.cudnn.flags` among it, fails with a RuntimeError (torch 2.14).
+    # By the older of torch's two names, which the newer one follows. Set by the newer
+    # (`conv.fp32_precision`), everything that still asks by the older, `torch.backends.cudnn.flags`
+    # among it, fails with a RuntimeError (torch 2.14).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some versions call the older name deprecated
         torch.backends.cudnn.allow_tf32 = False
@@ -225,10 +270,10 @@ def full_float32() -> None:
 def keep_host_memory() -> None:
     """Let glibc keep freed memory instead of giving large blocks back to the kernel at once.
 
-    A step allocates and frees the same large activations again and again; by default each is mapped, zeroed page by
-    page and unmapped.
-    Measured on 256 MNIST images, gradient of the ConvNet: eager float32 1.50 s to 0.72 s, compiled bfloat16 0.33 s to 0.25 s.
-    It changes no result. Elsewhere than on Linux with glibc it does nothing.
+    A step allocates and frees the same large activations again and again; by default each is
+    mapped, zeroed page by page and unmapped. Measured on 256 MNIST images, gradient of the ConvNet:
+    eager float32 1.50 s to 0.72 s, compiled bfloat16 0.33 s to 0.25 s. It changes no result.
+    Elsewhere than on Linux with glibc it does nothing.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,22 +1,26 @@
-"""3 x 3 convolutions in float32 on a CPU with a quarter of the multiplications (Winograd 1980; Lavin and Gray, CVPR 2016,
-arXiv 1509.09308, F(4 x 4, 3 x 3)).
+"""3 x 3 convolutions in float32 on a CPU with a quarter of the multiplications (Winograd 1980;
+Lavin and Gray, CVPR 2016, arXiv 1509.09308, F(4 x 4, 3 x 3)).
 
-An output tile y of 4 x 4 pixels depends on an input tile d of 6 x 6 and the kernel g; with the matrices below
+An output tile y of 4 x 4 pixels depends on an input tile d of 6 x 6 and the kernel g; with the
+matrices below
 
     y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A,
 
-summed over input channels inside the brackets: 36 products of matrices (tiles, C) (C, O) instead of 144. The gradient in
-the images is the same convolution with the kernel turned; that in the kernel is Gᵀ [Σ_tiles (Bᵀ d B) ⊗ (A ∂y Aᵀ)] G. It
-is the same sum in another order: float32 results agree with the direct form to about 1e-5 of their norm.
+summed over input channels inside the brackets: 36 products of matrices (tiles, C) (C, O) instead of
+144. The gradient in the images is the same convolution with the kernel turned; that in the kernel
+is Gᵀ [Σ_tiles (Bᵀ d B) ⊗ (A ∂y Aᵀ)] G. It is the same sum in another order: float32 results agree
+with the direct form to about 1e-5 of their norm.
 
-Nothing is written differently for it. A function that is compiled is first differentiated, as often as it asks for, and
-what is left are plain convolutions in its graph; ``options`` has the compiler put these in their place. So it serves
-gradients of gradients, and where it cannot be had (no C++ compiler, another device, bfloat16) nothing changes.
+Nothing is written differently for it. A function that is compiled is first differentiated, as often
+as it asks for, and what is left are plain convolutions in its graph; ``options`` has the compiler
+put these in their place. So it serves gradients of gradients, and where it cannot be had (no C++
+compiler, another device, bfloat16) nothing changes.
 
-Measured on one AVX2 core (ConvNet of width 128 on 28 x 28, compiled, in seconds, before and after; a second job kept the
-other core busy): gradient on 256 images 1.95 and 1.00, on 100 images 0.67 and 0.48; forward pass of 256 images 0.57 and
-0.39; image gradient of DC at 1 image per class 0.25 and 0.18; five unrolled steps on 10 images 1.49 and 0.93. On AVX-512 the
-same code works on twice as wide registers; it has not been measured there.
+Measured on one AVX2 core (ConvNet of width 128 on 28 x 28, compiled, in seconds, before and after;
+a second job kept the other core busy): gradient on 256 images 1.95 and 1.00, on 100 images 0.67 and
+0.48; forward pass of 256 images 0.57 and 0.39; image gradient of DC at 1 image per class 0.25 and
+0.18; five unrolled steps on 10 images 1.49 and 0.93. On AVX-512 the same code works on twice as
+wide registers; it has not been measured there.
 """
 
 import contextlib
@@ -250,71 +254,131 @@ log = logging.getLogger("distillery")
 aten = torch.ops.aten
 
 
-# What the code that torch's compiler writes asks of a C++ compiler: its library, OpenMP and Python's headers.
-_TRIAL = "#include <cmath>\n#include <Python.h>\n#ifdef _OPENMP\n#include <omp.h>\n#endif\ndouble trial(double x) { return std::tanh(x); }\n"
+# What the code that torch's compiler writes asks of a C++ compiler: its library, OpenMP and
+# Python's headers.
+_TRIAL = (
+    "#include <cmath>\n#include <Python.h>\n#ifdef _OPENMP\n#include <omp.h>\n#endif\ndouble "
+    "trial(double x) { return std::tanh(x); }\n"
+)
 
 
 def compiler() -> str | None:
-    """The first C++ compiler that is found and works: ``CXX`` where that is set, then the usual ones; ``None`` if there is none."""
+    """The first C++ compiler that is found and works: ``CXX`` where that is set, then the usual
+    ones; ``None`` if there is none."""
     names = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
     return next((found for found in map(shutil.which, names) if found and _works(found)), None)
 
 
 @functools.cache
 def _works(program: str) -> bool:
-    """Whether a compiler makes a library of a few lines. One that is there may be a stub, or lack its headers."""
+    """Whether a compiler makes a library of a few lines. One that is there may be a stub, or lack
+    its headers."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "-x", "c++", "-std=c++17", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
+        command = [
+            program,
+            "-x",
+            "c++",
+            "-std=c++17",
+            "-shared",
+            "-fPIC",
+            f"-I{sysconfig.get_path('include')}",
+        ]
         command += ["-fopenmp"] if sys.platform == "linux" else ["-undefined", "dynamic_lookup"]
         try:
-            done = subprocess.run([*command, "-", "-o", f"{folder}/trial.so"], input=_TRIAL, capture_output=True, text=True)
+            done = subprocess.run(
+                [*command, "-", "-o", f"{folder}/trial.so"],
+                input=_TRIAL,
+                capture_output=True,
+                text=True,
+            )
         except OSError as error:
             log.info("the compiler %s does not run: %s", program, error)
             return False
         works = done.returncode == 0 and Path(folder, "trial.so").is_file()
     if not works:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        log.info("the compiler %s does not work: %s", program, said[0].strip() if said else f"status {done.returncode}")
+        log.info(
+            "the compiler %s does not work: %s",
+            program,
+            said[0].strip() if said else f"status {done.returncode}",
+        )
     return works
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, compiled for this processor; once a machine where ``TORCHINDUCTOR_CACHE_DIR`` is kept. ``None`` where that is not possible."""
+    """The kernels, compiled for this processor; once a machine where ``TORCHINDUCTOR_CACHE_DIR`` is
+    kept. ``None`` where that is not possible."""
     program = compiler()
     # Other processors have other registers, for which the block sizes are wrong.
     if program is None or not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
         return None
-    command = [program, "-x", "c++", "-std=c++17", "-O3", "-march=native", "-pthread", "-shared", "-fPIC", "-"]
+    command = [
+        program,
+        "-x",
+        "c++",
+        "-std=c++17",
+        "-O3",
+        "-march=native",
+        "-pthread",
+        "-shared",
+        "-fPIC",
+        "-",
+    ]
     try:
         # A cache that several kinds of machine share, as on a cluster, needs a name for each.
-        known = subprocess.run([program, "-march=native", "-E", "-v", "-x", "c++", os.devnull], capture_output=True, check=True, text=True).stderr
-        target = "".join(line for line in known.splitlines() if "cc1plus" in line or "target-cpu" in line or "version" in line)
+        known = subprocess.run(
+            [program, "-march=native", "-E", "-v", "-x", "c++", os.devnull],
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stderr
+        target = "".join(
+            line
+            for line in known.splitlines()
+            if "cc1plus" in line or "target-cpu" in line or "version" in line
+        )
         name = hashlib.sha256("\0".join([SOURCE, *command, target]).encode()).hexdigest()[:16]
         with contextlib.ExitStack() as stack:
             # Without a cache the file may go as soon as it is loaded.
-            folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = Path(
+                os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+                or stack.enter_context(tempfile.TemporaryDirectory())
+            )
             path = folder / f"winograd-{name}.so"
             if not _whole(path):
                 folder.mkdir(parents=True, exist_ok=True)
-                made = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "made.so"
-                subprocess.run([*command, "-o", str(made)], input=SOURCE, capture_output=True, check=True, text=True)
+                made = (
+                    Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "made.so"
+                )
+                subprocess.run(
+                    [*command, "-o", str(made)],
+                    input=SOURCE,
+                    capture_output=True,
+                    check=True,
+                    text=True,
+                )
                 content = made.read_bytes()
                 made.write_bytes(content + hashlib.sha256(content).digest())
                 made.replace(path)
             loaded = ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        log.info("the fast 3 x 3 convolutions cannot be had here, the usual ones serve: %s", reason[-1] if reason else error)
+        log.info(
+            "the fast 3 x 3 convolutions cannot be had here, the usual ones serve: %s",
+            reason[-1] if reason else error,
+        )
         return None
     loaded.scratch.restype = ctypes.c_long
     return loaded
 
 
 def _whole(path: Path) -> bool:
-    """Whether a library is there and is what was written: its last 32 bytes are the digest of the others.
+    """Whether a library is there and is what was written: its last 32 bytes are the digest of the
+    others.
 
-    To load one that was cut short ends the process (SIGBUS); a loader reads none of what stands behind the sections.
+    To load one that was cut short ends the process (SIGBUS); a loader reads none of what stands
+    behind the sections.
     """
     try:
         content = path.read_bytes()
@@ -324,7 +388,8 @@ def _whole(path: Path) -> bool:
 
 
 def fits(images: Tensor, inputs: int, outputs: int) -> bool:
-    """Whether the kernels can convolve ``images`` (N, C, H, W) from ``inputs`` to ``outputs`` channels (of a group) and are faster at it."""
+    """Whether the kernels can convolve ``images`` (N, C, H, W) from ``inputs`` to ``outputs``
+    channels (of a group) and are faster at it."""
     if images.device.type != "cpu" or images.dtype != torch.float32 or images.ndim != 4:
         return False
     count, _, height, width = images.shape
@@ -336,7 +401,11 @@ def fits(images: Tensor, inputs: int, outputs: int) -> bool:
 
 
 def _call(function, *tensors: Tensor, sizes: tuple[int, ...], flags: tuple[int, ...]) -> None:
-    function(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *map(ctypes.c_long, sizes), *map(ctypes.c_int, flags))
+    function(
+        *(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors),
+        *map(ctypes.c_long, sizes),
+        *map(ctypes.c_int, flags),
+    )
 
 
 def _split(tensor: Tensor, groups: int) -> list[Tensor]:
@@ -345,12 +414,14 @@ def _split(tensor: Tensor, groups: int) -> list[Tensor]:
 
 @torch.library.custom_op("distillery::convolve", mutates_args=(), device_types="cpu")
 def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor:
-    """The convolution of ``images`` (N, G·C, H, W) with ``kernels`` (G·O, C, 3, 3), padding 1: (N, G·O, H, W) in channels-last layout.
+    """The convolution of ``images`` (N, G·C, H, W) with ``kernels`` (G·O, C, 3, 3), padding 1: (N,
+    G·O, H, W) in channels-last layout.
 
     Both float32; ``fits`` must hold. It has no derivative of its own.
 
     Args:
-        back: the transpose of the convolution with ``kernels`` (G·C, O, 3, 3), which carries a derivative in its result back to its images.
+        back: the transpose of the convolution with ``kernels`` (G·C, O, 3, 3), which carries a
+            derivative in its result back to its images.
         groups: G; each has its own channels and kernels.
     """
     made, threads = library(), torch.get_num_threads()
@@ -359,33 +430,66 @@ def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor
     for x, g in zip(_split(images, groups), kernels.chunk(groups), strict=True):
         channels, outputs = g.shape[:2] if back else g.shape[1::-1]
         transformed = torch.empty(36, channels * outputs)
-        _call(made.transform, g.contiguous(), transformed, sizes=(channels, outputs), flags=(back, threads))
+        _call(
+            made.transform,
+            g.contiguous(),
+            transformed,
+            sizes=(channels, outputs),
+            flags=(back, threads),
+        )
         result = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
         space = torch.empty(threads, made.scratch(channels, outputs))
-        _call(made.convolve, x, transformed, result, space, sizes=(count, height, width, channels, outputs), flags=(threads,))
+        _call(
+            made.convolve,
+            x,
+            transformed,
+            result,
+            space,
+            sizes=(count, height, width, channels, outputs),
+            flags=(threads,),
+        )
         results.append(result)
-    return results[0] if groups == 1 else torch.cat(results, 1).contiguous(memory_format=torch.channels_last)
+    return (
+        results[0]
+        if groups == 1
+        else torch.cat(results, 1).contiguous(memory_format=torch.channels_last)
+    )
 
 
 @convolve.register_fake
 def _(images, kernels, back, groups):
     outputs = groups * kernels.shape[1] if back else kernels.shape[0]
     shape = (images.shape[0], outputs, *images.shape[2:])
-    return torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last)
+    return torch.empty(
+        shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last
+    )
 
 
 @torch.library.custom_op("distillery::correlate", mutates_args=(), device_types="cpu")
 def correlate(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
-    """The derivative (G·O, C, 3, 3) in the kernels of a convolution of ``images`` (N, G·C, H, W), padding 1, from that in its result (N, G·O, H, W)."""
+    """The derivative (G·O, C, 3, 3) in the kernels of a convolution of ``images`` (N, G·C, H, W),
+    padding 1, from that in its result (N, G·O, H, W)."""
     made, threads = library(), torch.get_num_threads()
     count, _, height, width = images.shape
     results = torch.empty(derivative.shape[1], images.shape[1] // groups, 3, 3)
-    for x, g, result in zip(_split(images, groups), _split(derivative, groups), results.chunk(groups), strict=True):
+    for x, g, result in zip(
+        _split(images, groups), _split(derivative, groups), results.chunk(groups), strict=True
+    ):
         channels, outputs = x.shape[1], g.shape[1]
         sums = torch.zeros(threads, 36, channels * outputs)
         space = torch.empty(threads, made.scratch(channels, outputs))
-        _call(made.correlate, x, g, sums, space, sizes=(count, height, width, channels, outputs), flags=(threads,))
-        _call(made.transform_back, sums, result, sizes=(channels, outputs), flags=(threads, threads))
+        _call(
+            made.correlate,
+            x,
+            g,
+            sums,
+            space,
+            sizes=(count, height, width, channels, outputs),
+            flags=(threads,),
+        )
+        _call(
+            made.transform_back, sums, result, sizes=(channels, outputs), flags=(threads, threads)
+        )
     return results
 
 
@@ -395,7 +499,8 @@ def _(images, derivative, groups):
 
 
 def rewrite(graph: torch.fx.Graph) -> int:
-    """Replace the convolutions of a graph of ATen operations that ``fits`` allows, and their derivatives; gives how many."""
+    """Replace the convolutions of a graph of ATen operations that ``fits`` allows, and their
+    derivatives; gives how many."""
     replaced = 0
     for node in list(graph.nodes):
         if node.op != "call_function":
@@ -410,7 +515,9 @@ def rewrite(graph: torch.fx.Graph) -> int:
 
 
 def _plain(stride, padding, dilation, output_padding) -> bool:
-    return [list(value) for value in (stride, padding, dilation)] == [[1, 1]] * 3 and not any(output_padding)
+    return [list(value) for value in (stride, padding, dilation)] == [[1, 1]] * 3 and not any(
+        output_padding
+    )
 
 
 def _shape(node: torch.fx.Node) -> tuple[int, ...]:
@@ -420,21 +527,36 @@ def _shape(node: torch.fx.Node) -> tuple[int, ...]:
 def _emit(graph: torch.fx.Graph, target, *arguments, **more) -> torch.fx.Node:
     """A node with the fake value that later passes ask for."""
     node = graph.call_function(target, arguments, more)
-    node.meta["val"] = target(*torch.fx.map_arg(arguments, lambda argument: argument.meta["val"]), **more)
+    node.meta["val"] = target(
+        *torch.fx.map_arg(arguments, lambda argument: argument.meta["val"]), **more
+    )
     return node
 
 
 def _last(graph: torch.fx.Graph, node: torch.fx.Node) -> torch.fx.Node:
-    """``node`` in channels-last layout; this is fused into what makes the tensor, which then comes out so."""
+    """``node`` in channels-last layout; this is fused into what makes the tensor, which then comes
+    out so."""
     return _emit(graph, aten.clone.default, node, memory_format=torch.channels_last)
 
 
-def _convolved(graph: torch.fx.Graph, images: torch.fx.Node, kernels: torch.fx.Node, *, back: bool, groups: int) -> torch.fx.Node:
-    return _emit(graph, torch.ops.distillery.convolve.default, _last(graph, images), kernels, back, groups)
+def _convolved(
+    graph: torch.fx.Graph, images: torch.fx.Node, kernels: torch.fx.Node, *, back: bool, groups: int
+) -> torch.fx.Node:
+    return _emit(
+        graph, torch.ops.distillery.convolve.default, _last(graph, images), kernels, back, groups
+    )
 
 
-def _correlated(graph: torch.fx.Graph, images: torch.fx.Node, derivative: torch.fx.Node, *, groups: int) -> torch.fx.Node:
-    return _emit(graph, torch.ops.distillery.correlate.default, _last(graph, images), _last(graph, derivative), groups)
+def _correlated(
+    graph: torch.fx.Graph, images: torch.fx.Node, derivative: torch.fx.Node, *, groups: int
+) -> torch.fx.Node:
+    return _emit(
+        graph,
+        torch.ops.distillery.correlate.default,
+        _last(graph, images),
+        _last(graph, derivative),
+        groups,
+    )
 
 
 def _swapped(graph: torch.fx.Graph, node: torch.fx.Node) -> torch.fx.Node:
@@ -449,22 +571,50 @@ def _forward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
     with graph.inserting_before(node):
         if size == [3, 3] and fits(seen, first // groups, second):
             result = _convolved(graph, images, kernels, back=transposed, groups=groups)
-        elif size == list(seen.shape[2:]) and groups == 1 and not transposed and fits(seen.transpose(0, 1), seen.shape[0], first):
-            # A derivative in kernels, as it comes out of a second differentiation: images (C, N, H, W), kernels (O, N, H, W), 3 x 3 shifts.
-            result = _swapped(graph, _correlated(graph, _swapped(graph, images), _swapped(graph, kernels), groups=1))
+        elif (
+            size == list(seen.shape[2:])
+            and groups == 1
+            and not transposed
+            and fits(seen.transpose(0, 1), seen.shape[0], first)
+        ):
+            # A derivative in kernels, as it comes out of a second differentiation: images (C, N, H,
+            # W), kernels (O, N, H, W), 3 x 3 shifts.
+            result = _swapped(
+                graph,
+                _correlated(graph, _swapped(graph, images), _swapped(graph, kernels), groups=1),
+            )
         else:
             return False
         if bias is not None:
-            result = _emit(graph, aten.add.Tensor, result, _emit(graph, aten.view.default, bias, [-1, 1, 1]))
+            result = _emit(
+                graph, aten.add.Tensor, result, _emit(graph, aten.view.default, bias, [-1, 1, 1])
+            )
     node.replace_all_uses_with(result)
     graph.erase_node(node)
     return True
 
 
 def _backward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
-    derivative, images, kernels, _, stride, padding, dilation, transposed, output_padding, groups, _ = node.args
+    (
+        derivative,
+        images,
+        kernels,
+        _,
+        stride,
+        padding,
+        dilation,
+        transposed,
+        output_padding,
+        groups,
+        _,
+    ) = node.args
     outputs, inputs, *size = _shape(kernels)
-    if transposed or size != [3, 3] or not _plain(stride, padding, dilation, output_padding) or not fits(images.meta["val"], inputs, outputs // groups):
+    if (
+        transposed
+        or size != [3, 3]
+        or not _plain(stride, padding, dilation, output_padding)
+        or not fits(images.meta["val"], inputs, outputs // groups)
+    ):
         return False
     with graph.inserting_before(node):
         for part in list(node.users):
@@ -481,7 +631,8 @@ def _backward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
 
 
 def options() -> dict[str, Any]:
-    """What ``torch.compile`` is to be given so that compiled functions use these convolutions: its ``options``, empty where they cannot be had."""
+    """What ``torch.compile`` is to be given so that compiled functions use these convolutions: its
+    ``options``, empty where they cannot be had."""
     if library() is None:
         return {}
     # Late: importing the compiler takes seconds, which a job that compiles nothing should not pay.

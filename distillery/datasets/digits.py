@@ -1,4 +1,5 @@
-"""digits: 1,797 handwritten digits, 8 by 8, grey (Alpaydin and Kaynak, 1998), as scikit-learn's wheel carries them."""
+"""digits: 1,797 handwritten digits, 8 by 8, grey (Alpaydin and Kaynak, 1998), as scikit-learn's
+wheel carries them."""
 
 from pathlib import Path
 
@@ -32,7 +33,8 @@ FILES = ()
 
 
 def _embedded(folder: Path) -> sources.Raw:
-    """Grey levels 0 to 16 become 0 to 255. Every fifth image of a class is for testing: no random numbers."""
+    """Grey levels 0 to 16 become 0 to 255. Every fifth image of a class is for testing: no random
+    numbers."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

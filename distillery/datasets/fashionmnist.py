@@ -51,7 +51,9 @@ def _torchvision(folder: Path) -> sources.Raw:
 def _registry(folder: Path) -> sources.Raw:
     package = sources.apt_download("dataset-fashion-mnist", folder)
     names = [f"{name}.gz" for name in sources.IDX_FILES]
-    return sources.read_idx(sources.in_deb(package, "usr/share/datasets/fashion-mnist", names), SPEC)
+    return sources.read_idx(
+        sources.in_deb(package, "usr/share/datasets/fashion-mnist", names), SPEC
+    )
 
 
 SOURCES = {"local": _local, "torchvision": _torchvision, "registry": _registry}

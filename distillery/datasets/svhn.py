@@ -1,4 +1,5 @@
-"""SVHN: house numbers cropped to 32 by 32, colour (Netzer and others, 2011), without the extra split."""
+"""SVHN: house numbers cropped to 32 by 32, colour (Netzer and others, 2011), without the extra
+split."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""What a set is worth: fresh networks trained on it, and tested on images that nothing was selected by."""
+"""What a set is worth: fresh networks trained on it, and tested on images that nothing was selected
+by."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +18,8 @@ log = logging.getLogger("distillery")
 
 
 def curve_epochs(epochs: int, points: int = 20) -> set[int]:
-    """The epochs after which a learning curve is measured: at most ``points``, evenly spaced, the last among them."""
+    """The epochs after which a learning curve is measured: at most ``points``, evenly spaced, the
+    last among them."""
     return {round(epochs * (i + 1) / min(points, epochs)) for i in range(min(points, epochs))}
 
 
@@ -37,14 +39,16 @@ def measure(
     flip_allowed: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[float]:
-    """Train ``models`` networks on a set and record how they do: ``accuracy``, ``loss`` and ``class_accuracy`` on the
-    test images after the last epoch (selection ``last``), and learning curves (``epoch`` set) of training and test.
+    """Train ``models`` networks on a set and record how they do: ``accuracy``, ``loss`` and
+    ``class_accuracy`` on the test images after the last epoch (selection ``last``), and learning
+    curves (``epoch`` set) of training and test.
 
     Args:
         images: (N, C, H, W) float32 normalised; labels: (N,) int64 or (N, K) float32: the set.
         test_images, test_labels: what is tested on; hard labels.
-        curve: at about how many epochs to record the learning curves (0: none): of training for every network, of test
-            for the first alone, because on small sets testing costs more than training.
+        curve: at about how many epochs to record the learning curves (0: none): of training for
+            every network, of test for the first alone, because on small sets testing costs more
+            than training.
         progress: called with the number of epochs done since the last call.
 
     A class without test images has no ``class_accuracy``.
@@ -56,12 +60,18 @@ def measure(
         UserError: there is no test image.
     """
     if not len(test_images):
-        raise UserError("evaluation: there is no test image; a network cannot be judged without one")
+        raise UserError(
+            "evaluation: there is no test image; a network cannot be judged without one"
+        )
     accuracies: list[float] = []
     size = stack_size(network, models, images.device, min(recipe.batch, len(images)))
     on_the_way = curve_epochs(recipe.trained_epochs, curve) if curve else set()
     # The first network is tested along its way, the others at their end.
-    testing = {"classes": network["classes"], "compute": compute, "passes": models + len(on_the_way)}
+    testing = {
+        "classes": network["classes"],
+        "compute": compute,
+        "passes": models + len(on_the_way),
+    }
 
     def run(begin: int, count: int) -> None:
         rows = Metrics()
@@ -95,12 +105,23 @@ def measure(
         for e in range(count):
             _note(rows, last, e, model=begin + e, split="test")
             if not torch.isfinite(last["loss"][e]):
-                log.warning("network %d diverged on these images: its accuracy is that of what is left of it", begin + e)
+                log.warning(
+                    "network %d diverged on these images: its accuracy is that of what is left of "
+                    "it",
+                    begin + e,
+                )
                 rows.add("diverged", 1, model=begin + e, selection="last", split="test")
             for c, value in enumerate(last["class_accuracy"][e]):
                 if torch.isnan(value):
                     continue  # the class has no test image: there is nothing to record
-                rows.add("class_accuracy", value, model=begin + e, selection="last", split="test", class_=c)
+                rows.add(
+                    "class_accuracy",
+                    value,
+                    model=begin + e,
+                    selection="last",
+                    split="test",
+                    class_=c,
+                )
             accuracies.append(float(last["accuracy"][e]))
         metrics.extend(rows)
 
@@ -109,7 +130,8 @@ def measure(
 
 
 def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) -> None:
-    """The loss and accuracy of network ``e`` of a stack. A network that diverged has no loss to speak of."""
+    """The loss and accuracy of network ``e`` of a stack. A network that diverged has no loss to
+    speak of."""
     for name in ("loss", "accuracy"):
         if torch.isfinite(summary[name][e]):
             metrics.add(name, summary[name][e], selection="last", **columns)
@@ -132,15 +154,17 @@ def select(
 ) -> None:
     """Judge every saved snapshot of a distillation, and name the best by two rules.
 
-    ``best_validation`` is the iteration with the highest mean accuracy on the validation images, which were held out of
-    the training images; ``best_test`` picks by the test images themselves, as the trajectory-matching papers report,
-    and is therefore optimistic. Both rows hold test accuracy. Ties go to the earlier iteration.
+    ``best_validation`` is the iteration with the highest mean accuracy on the validation images,
+    which were held out of the training images; ``best_test`` picks by the test images themselves,
+    as the trajectory-matching papers report, and is therefore optimistic. Both rows hold test
+    accuracy. Ties go to the earlier iteration.
 
     Args:
         frames: (iteration, images, labels, step size) of each snapshot, on the device.
         recipe_of: the evaluation recipe for a snapshot's step size.
-        test_all: test every snapshot. Otherwise the test images are seen by no snapshot but the best on the validation
-            images, and there is no ``best_test``: what a search among settings should look at, at half the time.
+        test_all: test every snapshot. Otherwise the test images are seen by no snapshot but the
+            best on the validation images, and there is no ``best_test``: what a search among
+            settings should look at, at half the time.
     """
     splits = {"validation": validation, "test": tested} if test_all else {"validation": validation}
     scores: dict[str, list[float]] = {split: [] for split in splits}
@@ -154,7 +178,13 @@ def select(
         stacks: list[Stack] = []
 
         def run(
-            begin: int, count: int, images=images, labels=labels, recipe=recipe, per_split=per_split, stacks=stacks
+            begin: int,
+            count: int,
+            images=images,
+            labels=labels,
+            recipe=recipe,
+            per_split=per_split,
+            stacks=stacks,
         ) -> None:
             stack = train(
                 network,
@@ -179,7 +209,14 @@ def select(
         in_stacks(models, size, run)
         for split, values in per_split.items():
             for model, value in enumerate(values):
-                metrics.add("accuracy", value, model=model, selection="snapshot", split=split, iteration=iteration)
+                metrics.add(
+                    "accuracy",
+                    value,
+                    model=model,
+                    selection="snapshot",
+                    split=split,
+                    iteration=iteration,
+                )
             scores[split].append(sum(values) / len(values))
         if test_all:
             finals.append(per_split["test"])
@@ -187,7 +224,20 @@ def select(
             best_stacks = stacks
     for split in splits:
         name = f"best_{split}"
-        best = max(range(len(frames)), key=lambda index, split=split: (scores[split][index], -index))
-        found = finals[best] if test_all else [a for s in best_stacks for a in test(s, *tested, **passes)["accuracy"].tolist()]
+        best = max(
+            range(len(frames)), key=lambda index, split=split: (scores[split][index], -index)
+        )
+        found = (
+            finals[best]
+            if test_all
+            else [a for s in best_stacks for a in test(s, *tested, **passes)["accuracy"].tolist()]
+        )
         for model, value in enumerate(found):
-            metrics.add("accuracy", value, model=model, selection=name, split="test", iteration=frames[best][0])
+            metrics.add(
+                "accuracy",
+                value,
+                model=model,
+                selection=name,
+                split="test",
+                iteration=frames[best][0],
+            )

@@ -1,4 +1,5 @@
-"""What the label- and augmentation-robust scores are made of: the set and random real images, under each other's conditions."""
+"""What the label- and augmentation-robust scores are made of: the set and random real images, under
+each other's conditions."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,13 +16,16 @@ from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
 
 
-def random_images(images: Tensor, labels: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
+def random_images(
+    images: Tensor, labels: Tensor, wanted: Tensor, generator: torch.Generator
+) -> Tensor:
     """For each label of a set one random real image of that class, without replacement.
 
     Args:
         images: (N, …); labels: (N,) int64: what is drawn from.
         wanted: (M,) int64, the classes of the set's images, in their order.
-        generator: on the CPU. A class's draws do not depend on how many are wanted of it or of others.
+        generator: on the CPU. A class's draws do not depend on how many are wanted of it or of
+            others.
 
     Returns:
         (M, …), on the device of ``images``.
@@ -35,13 +39,17 @@ def random_images(images: Tensor, labels: Tensor, wanted: Tensor, generator: tor
         rows, places = (labels == label).nonzero().flatten(), (wanted == label).nonzero().flatten()
         order = torch.randperm(len(rows), generator=generator)
         if len(places) > len(rows):
-            raise UserError(f"the set has {len(places)} images of class {label}, of which there are only {len(rows)} real images to draw")
+            raise UserError(
+                f"the set has {len(places)} images of class {label}, of which there are only "
+                f"{len(rows)} real images to draw"
+            )
         chosen[places] = rows[order[: len(places)]]
     return images[chosen.to(home)]
 
 
 def trainings(recipe: Recipe, augment: str, soft: bool) -> dict[str, tuple[str, str, str]]:
-    """What each measure trains on: images (``set`` or ``random``), labels (``own`` or ``hard``) and augmentation. Equal ones are one training.
+    """What each measure trains on: images (``set`` or ``random``), labels (``own`` or ``hard``) and
+    augmentation. Equal ones are one training.
 
     Args:
         recipe: of the set's evaluation.
@@ -74,19 +82,23 @@ def measure(
     flip_allowed: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Record the test accuracies, after the last epoch, that DD-Ranking's scores (arXiv 2505.13300) are computed from, network by network.
+    """Record the test accuracies, after the last epoch, that DD-Ranking's scores (arXiv 2505.13300)
+    are computed from, network by network.
 
-    All use the set's evaluation recipe, its learning rate included; that paper tunes the rate of random images, and labels them by a teacher
-    where here they take the labels of the set itself. As there, each network has random images of its own: what one draw is worth varies a lot. Network
-    m starts and goes on as network m of the set's evaluation in each measure.
+    All use the set's evaluation recipe, its learning rate included; that paper tunes the rate of
+    random images, and labels them by a teacher where here they take the labels of the set itself.
+    As there, each network has random images of its own: what one draw is worth varies a lot.
+    Network m starts and goes on as network m of the set's evaluation in each measure.
 
     Args:
         images: (N, C, H, W) float32 normalised: the set.
-        random: as many random images, class for class in the set's order, for each network: as many networks a measure as there are draws.
+        random: as many random images, class for class in the set's order, for each network: as many
+            networks a measure as there are draws.
         labels: ``own``, (N,) int64 or (N, K) float32, and ``hard``, (N,) int64.
         tested: test images and their hard labels.
         augment: the augmentation of the measures with one.
-        progress: called with the number of epochs done since the last call, of the draws × the epochs of each training that differs.
+        progress: called with the number of epochs done since the last call, of the draws × the
+            epochs of each training that differs.
     """
     shared = {"compute": compute, "curve": 0, "flip_allowed": flip_allowed, "progress": progress}
     found: dict[tuple[str, str, str], list[float]] = {}
@@ -94,11 +106,15 @@ def measure(
     def train(which: str, labelled: str, augmentation: str) -> list[float]:
         rest = (labels[labelled], *tested, replace(recipe, augment=augmentation))
         if which == "set":
-            return evaluate.measure(Metrics(), network, images, *rest, models=len(random), stream=stream, **shared)
+            return evaluate.measure(
+                Metrics(), network, images, *rest, models=len(random), stream=stream, **shared
+            )
         accuracies = []
         for model, drawn in enumerate(random):
             numbered = functools.partial(_numbered, stream, model)
-            accuracies += evaluate.measure(Metrics(), network, drawn, *rest, models=1, stream=numbered, **shared)
+            accuracies += evaluate.measure(
+                Metrics(), network, drawn, *rest, models=1, stream=numbered, **shared
+            )
         return accuracies
 
     for name, training in trainings(recipe, augment, labels["own"].ndim == 2).items():
@@ -108,6 +124,8 @@ def measure(
             metrics.add(name, accuracy, model=model, selection="last", split="test")
 
 
-def _numbered(stream: Callable[..., torch.Generator], model: int, purpose: str, _: int, *more: Any) -> torch.Generator:
+def _numbered(
+    stream: Callable[..., torch.Generator], model: int, purpose: str, _: int, *more: Any
+) -> torch.Generator:
     """The streams of network ``model`` for one that is trained alone, as number 0."""
     return stream(purpose, model, *more)

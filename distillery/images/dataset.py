@@ -45,12 +45,14 @@ class Dataset:
         images, test_images: (N, C, H, W) uint8.
         labels, test_labels: (N,) int64.
         classes: the names of the classes.
-        mean, std: of each channel, of pixels in [0, 1]; the constants that the literature normalises with.
+        mean, std: of each channel, of pixels in [0, 1]; the constants that the literature
+            normalises with.
         licence, home: the dataset's terms and its page.
         source: what served it.
         horizontal_flip: a mirror image keeps its class, so augmentation may flip.
         digests: SHA-256 of the raw bytes of each array, as it was decoded.
-        whitening: the ``whitening.Whitening`` whose space the networks see, or ``None``: channel by channel.
+        whitening: the ``whitening.Whitening`` whose space the networks see, or ``None``: channel by
+            channel.
     """
 
     name: str
@@ -66,7 +68,9 @@ class Dataset:
     horizontal_flip: bool
     home: str = ""
     digests: dict[str, str] | None = None
-    whitening: Any = None  # untyped: whoever whitens nothing must not be stale when `whitening` changes
+    whitening: Any = (
+        None  # untyped: whoever whitens nothing must not be stale when `whitening` changes
+    )
 
     @property
     def normalization(self) -> dict[str, Any]:
@@ -76,7 +80,8 @@ class Dataset:
         return {"kind": "channel", "mean": list(self.mean), "std": list(self.std)}
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by channel, or whitened."""
+        """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by
+        channel, or whitened."""
         return normalization.normalise(images, self.normalization, self.whitening)
 
     def denormalise(self, images: torch.Tensor) -> torch.Tensor:
@@ -98,25 +103,37 @@ class Split:
 
 
 def write(arrays: Arrays, path: str | os.PathLike) -> None:
-    """Write the one file of a dataset, atomically. The same arrays and source give the same bytes."""
-    tensors = {name: torch.from_numpy(np.require(getattr(arrays, name), requirements=["C", "W"])) for name in TENSORS}
-    artefact.save(path, tensors, {"spec": arrays.spec, "source": arrays.source, "digests": arrays.digests})
+    """Write the one file of a dataset, atomically. The same arrays and source give the same
+    bytes."""
+    tensors = {
+        name: torch.from_numpy(np.require(getattr(arrays, name), requirements=["C", "W"]))
+        for name in TENSORS
+    }
+    artefact.save(
+        path, tensors, {"spec": arrays.spec, "source": arrays.source, "digests": arrays.digests}
+    )
 
 
-def load(path: str | os.PathLike, device: str | torch.device = "cpu", whitening: Any = None) -> Dataset:
+def load(
+    path: str | os.PathLike, device: str | torch.device = "cpu", whitening: Any = None
+) -> Dataset:
     """Read what :func:`write` wrote, check it, and move it to ``device``.
 
     Args:
-        whitening: the ``whitening.Whitening`` by which the networks shall see the images; ``None``: channel by channel.
+        whitening: the ``whitening.Whitening`` by which the networks shall see the images; ``None``:
+            channel by channel.
 
     Raises:
-        UserError: the file is missing, cut short, changed, or no dataset; it names the rule that makes the file again.
+        UserError: the file is missing, cut short, changed, or no dataset; it names the rule that
+            makes the file again.
     """
     tensors, header = artefact.load(path, rule=RULE)
     try:
         spec, source, digests = header["spec"], header["source"], header["digests"]
         if tensors.keys() != set(TENSORS):
-            raise ValueError(f"it holds {', '.join(sorted(tensors)) or 'nothing'}, not {', '.join(TENSORS)}")
+            raise ValueError(
+                f"it holds {', '.join(sorted(tensors)) or 'nothing'}, not {', '.join(TENSORS)}"
+            )
         check(spec, {name: tensor.numpy() for name, tensor in tensors.items()})
         return Dataset(
             name=spec["name"],
@@ -139,7 +156,8 @@ def load(path: str | os.PathLike, device: str | torch.device = "cpu", whitening:
     except (TypeError, ValueError) as error:
         reason = str(error)
     raise UserError(
-        f"{path}: is not a dataset ({reason}); delete it and run snakemake again: the rule {RULE} re-creates it"
+        f"{path}: is not a dataset ({reason}); delete it and run snakemake again: the rule {RULE} "
+        "re-creates it"
     )
 
 
@@ -151,24 +169,33 @@ def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """
     image = (spec["channels"], spec["size"], spec["size"])
     for part in ("train", "test"):
-        for name, shape in ((f"{part}_images", (spec[part], *image)), (f"{part}_labels", (spec[part],))):
+        for name, shape in (
+            (f"{part}_images", (spec[part], *image)),
+            (f"{part}_labels", (spec[part],)),
+        ):
             array = arrays[name]
             if array.dtype != np.uint8 or array.shape != shape:
-                raise ValueError(f"{name} are {array.dtype} of shape {array.shape}; uint8 of shape {shape} is needed")
+                raise ValueError(
+                    f"{name} are {array.dtype} of shape {array.shape}; uint8 of shape {shape} is "
+                    "needed"
+                )
         highest = int(arrays[f"{part}_labels"].max())
         if highest >= len(spec["classes"]):
             raise ValueError(
-                f"{part}_labels go up to {highest}; {spec['name']} has classes 0 to {len(spec['classes']) - 1}"
+                f"{part}_labels go up to {highest}; {spec['name']} has classes 0 to "
+                f"{len(spec['classes']) - 1}"
             )
     smallest = int(np.bincount(arrays["train_labels"], minlength=len(spec["classes"])).min())
     if smallest != spec["smallest_class"]:
         raise ValueError(
-            f"the smallest class has {smallest} training images; {spec['name']} has {spec['smallest_class']}"
+            f"the smallest class has {smallest} training images; {spec['name']} has "
+            f"{spec['smallest_class']}"
         )
 
 
 def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
-    """Hold out ``fraction`` of each class, rounded down, for validation. The same arguments give the same split.
+    """Hold out ``fraction`` of each class, rounded down, for validation. The same arguments give
+    the same split.
 
     Args:
         dataset: a dataset, or its labels, (N,) int64.

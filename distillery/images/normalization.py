@@ -1,7 +1,9 @@
-"""Between pixels and the space that networks see: every conversion, as a header's ``normalization`` says.
+"""Between pixels and the space that networks see: every conversion, as a header's ``normalization``
+says.
 
-``{"kind": "channel", "mean": [...], "std": [...]}``: each channel of pixels in [0, 1] less its mean, over its standard deviation.
-``{"kind": "zca", "eps": ..., "whitening": ...}``: whitened by the ``whitening.Whitening`` of that digest, which is handed over with it.
+``{"kind": "channel", "mean": [...], "std": [...]}``: each channel of pixels in [0, 1] less its
+mean, over its standard deviation. ``{"kind": "zca", "eps": ..., "whitening": ...}``: whitened by
+the ``whitening.Whitening`` of that digest, which is handed over with it.
 """
 
 from typing import Any
@@ -15,10 +17,12 @@ KINDS = ("channel", "zca")
 
 
 def normalise(images: Tensor, normalization: dict[str, Any], whitening=None) -> Tensor:
-    """(N, C, H, W) uint8 to float32 of the same shape in normalised space, on the images' device; the images are not changed.
+    """(N, C, H, W) uint8 to float32 of the same shape in normalised space, on the images' device;
+    the images are not changed.
 
     Raises:
-        UserError: the kind of ``normalization`` is unknown, or it is ``zca`` and there is no whitening.
+        UserError: the kind of ``normalization`` is unknown, or it is ``zca`` and there is no
+            whitening.
     """
     if _kind(normalization, whitening) == "zca":
         return whitening.apply(images)
@@ -27,7 +31,8 @@ def normalise(images: Tensor, normalization: dict[str, Any], whitening=None) -> 
 
 
 def pixels(images: Tensor, normalization: dict[str, Any], whitening=None) -> Tensor:
-    """(..., C, H, W) float in normalised space to pixels of the same shape, where [0, 1] is what can be shown; not clipped.
+    """(..., C, H, W) float in normalised space to pixels of the same shape, where [0, 1] is what
+    can be shown; not clipped.
 
     Raises:
         UserError: as :func:`normalise`.
@@ -48,10 +53,16 @@ def _kind(normalization: dict[str, Any], whitening) -> str:
     if kind not in KINDS:
         raise UserError(f"normalization: unknown kind {kind!r}; known are {', '.join(KINDS)}")
     if kind == "zca" and whitening is None:
-        raise UserError("normalization: these images are whitened (zca) and the whitening is not there; take it from the synthetic set's own file")
+        raise UserError(
+            "normalization: these images are whitened (zca) and the whitening is not there; take "
+            "it from the synthetic set's own file"
+        )
     return kind
 
 
 def _channels(normalization: dict[str, Any], like: Tensor) -> list[Tensor]:
     dtype = like.dtype if like.is_floating_point() else torch.float32
-    return [torch.tensor(normalization[name], dtype=dtype, device=like.device).view(-1, 1, 1) for name in ("mean", "std")]
+    return [
+        torch.tensor(normalization[name], dtype=dtype, device=like.device).view(-1, 1, 1)
+        for name in ("mean", "std")
+    ]

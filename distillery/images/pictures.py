@@ -26,7 +26,8 @@ def picture(pixels: Tensor) -> Image.Image:
 
 
 def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
-    """Write a PNG with one row a class (at most ``SHOWN`` images of it), enlarged to about 64 pixels an image, atomically.
+    """Write a PNG with one row a class (at most ``SHOWN`` images of it), enlarged to about 64
+    pixels an image, atomically.
 
     Args:
         pixels: (N, C, H, W) uint8, as ``SyntheticSet.pixels`` gives them; labels: (N,) int64.
@@ -38,7 +39,15 @@ def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
     columns = min(SHOWN, max(int((labels == c).sum()) for c in classes))
     channels, height, width = pixels.shape[1:]
     factor = max(1, 64 // height)
-    sheet = torch.full((channels, len(classes) * (height * factor + GAP) - GAP, columns * (width * factor + GAP) - GAP), 255, dtype=torch.uint8)
+    sheet = torch.full(
+        (
+            channels,
+            len(classes) * (height * factor + GAP) - GAP,
+            columns * (width * factor + GAP) - GAP,
+        ),
+        255,
+        dtype=torch.uint8,
+    )
     for row, c in enumerate(classes):
         for column, image in enumerate(pixels[labels == c][:columns]):
             top, left = row * (height * factor + GAP), column * (width * factor + GAP)

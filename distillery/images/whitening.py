@@ -1,9 +1,12 @@
-"""ZCA whitening: images whose pixels are decorrelated and that still look like images (Bell and Sejnowski, Vision Research 1997).
+"""ZCA whitening: images whose pixels are decorrelated and that still look like images (Bell and
+Sejnowski, Vision Research 1997).
 
-The trajectory-matching authors distil CIFAR-10 at 1 and 10 images per class in this space, by kornia's ``ZCAWhitening(eps=0.1)`` fitted on the
-training images. With pixels x in [0, 1] flattened to D numbers, their mean μ and covariance S = U diag(s) Uᵀ (unbiased, over n − 1), an image
-becomes (x − μ) W with W = U diag(1 / √(s + eps)) Uᵀ, and comes back by U diag(√(s + eps)) Uᵀ. Whitened images have the covariance
-U diag(s / (s + eps)) Uᵀ. W does not depend on the signs of the eigenvectors, nor on a basis within equal eigenvalues.
+The trajectory-matching authors distil CIFAR-10 at 1 and 10 images per class in this space, by
+kornia's ``ZCAWhitening(eps=0.1)`` fitted on the training images. With pixels x in [0, 1] flattened
+to D numbers, their mean μ and covariance S = U diag(s) Uᵀ (unbiased, over n − 1), an image becomes
+(x − μ) W with W = U diag(1 / √(s + eps)) Uᵀ, and comes back by U diag(√(s + eps)) Uᵀ. Whitened
+images have the covariance U diag(s / (s + eps)) Uᵀ. W does not depend on the signs of the
+eigenvectors, nor on a basis within equal eigenvalues.
 """
 
 import functools
@@ -43,10 +46,17 @@ class Whitening:
 
     def __post_init__(self):
         size = self.mean.numel()
-        for name, shape in {"mean": self.mean.shape, "vectors": (size, size), "values": (size,)}.items():
+        for name, shape in {
+            "mean": self.mean.shape,
+            "vectors": (size, size),
+            "values": (size,),
+        }.items():
             found = getattr(self, name)
             if self.mean.ndim != 3 or found.shape != shape or found.dtype != torch.float32:
-                raise UserError(f"whitening: {name} are {found.dtype} of shape {tuple(found.shape)}; float32 (C, H, W) and its square are needed")
+                raise UserError(
+                    f"whitening: {name} are {found.dtype} of shape {tuple(found.shape)}; float32 "
+                    "(C, H, W) and its square are needed"
+                )
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -59,7 +69,8 @@ class Whitening:
 
     @functools.cached_property
     def normalization(self) -> dict[str, Any]:
-        """What a header says of images in this space: ``whitening`` is the content digest, that of the whitening's own file too."""
+        """What a header says of images in this space: ``whitening`` is the content digest, that of
+        the whitening's own file too."""
         return {"kind": "zca", "eps": self.eps, "whitening": artefact.digest(self.tensors)}
 
     @functools.cached_property
@@ -85,7 +96,11 @@ class Whitening:
         found = torch.empty(images.shape, dtype=torch.float32, device=images.device)
         for block, out in zip(images.split(_BLOCK), found.split(_BLOCK), strict=True):
             rows = block.flatten(1).float()
-            torch.mm((rows if images.is_floating_point() else rows / 255) - mean, matrix, out=out.view(len(out), -1))
+            torch.mm(
+                (rows if images.is_floating_point() else rows / 255) - mean,
+                matrix,
+                out=out.view(len(out), -1),
+            )
         return found
 
     def invert(self, images: Tensor) -> Tensor:
@@ -95,7 +110,8 @@ class Whitening:
             images: (N, C, H, W) float.
 
         Returns:
-            (N, C, H, W) float32 on the images' device: pixels, where [0, 1] is what can be shown; not clipped.
+            (N, C, H, W) float32 on the images' device: pixels, where [0, 1] is what can be shown;
+            not clipped.
 
         Raises:
             UserError: as :meth:`apply`.
@@ -104,23 +120,31 @@ class Whitening:
         vectors, mean = self.vectors.to(images.device), self.mean.to(images.device)
         scales = (self.values + self.eps).sqrt().to(images.device)
         # By the factors: the few images of a set do not earn the inverse matrix back.
-        blocks = [((block.flatten(1).float() @ vectors) * scales) @ vectors.T for block in images.split(_BLOCK)]
+        blocks = [
+            ((block.flatten(1).float() @ vectors) * scales) @ vectors.T
+            for block in images.split(_BLOCK)
+        ]
         return torch.cat(blocks).view(images.shape).add_(mean)
 
     def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
-        """Write the whitening as safetensors, atomically; the same whitening and header give the same bytes."""
+        """Write the whitening as safetensors, atomically; the same whitening and header give the
+        same bytes."""
         artefact.save(path, self.tensors, {**header, "eps": self.eps})
 
     def _check(self, images: Tensor) -> None:
         if images.shape[1:] != self.mean.shape:
-            raise UserError(f"whitening: was fitted on images of shape {tuple(self.mean.shape)}, and these are {tuple(images.shape)}")
+            raise UserError(
+                f"whitening: was fitted on images of shape {tuple(self.mean.shape)}, and these are "
+                f"{tuple(images.shape)}"
+            )
 
 
 def fit(images: Tensor, eps: float = EPS) -> Whitening:
     """The whitening of a set of images.
 
-    Sums of products of whole numbers are exact in float64 (up to 370,000 images), so the covariance does not depend on the order of the images,
-    on blocks or on threads; its eigendecomposition, in float64 on the images' device, is all that rounds before the result becomes float32.
+    Sums of products of whole numbers are exact in float64 (up to 370,000 images), so the covariance
+    does not depend on the order of the images, on blocks or on threads; its eigendecomposition, in
+    float64 on the images' device, is all that rounds before the result becomes float32.
 
     Args:
         images: (N, C, H, W) uint8.
@@ -130,9 +154,15 @@ def fit(images: Tensor, eps: float = EPS) -> Whitening:
         UserError: the images are none that can be whitened.
     """
     if images.ndim != 4 or images.dtype != torch.uint8 or len(images) < 2:
-        raise UserError(f"whitening: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, C, H, W) with N > 1 is needed")
+        raise UserError(
+            f"whitening: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, C, H, "
+            "W) with N > 1 is needed"
+        )
     if not eps > 0:
-        raise UserError(f"whitening: eps must be above 0, not {eps}: pixels that never vary would be divided by nothing")
+        raise UserError(
+            f"whitening: eps must be above 0, not {eps}: pixels that never vary would be divided "
+            "by nothing"
+        )
     count, size = len(images), images[0].numel()
     sums = torch.zeros(size, dtype=torch.float64, device=images.device)
     products = torch.zeros(size, size, dtype=torch.float64, device=images.device)
@@ -140,11 +170,15 @@ def fit(images: Tensor, eps: float = EPS) -> Whitening:
         rows = block.flatten(1).double()
         sums += rows.sum(0)
         products.addmm_(rows.T, rows)
-    covariance = products.mul_(count).sub_(torch.outer(sums, sums)).div_(count * (count - 1) * 255**2)
+    covariance = (
+        products.mul_(count).sub_(torch.outer(sums, sums)).div_(count * (count - 1) * 255**2)
+    )
     values, vectors = torch.linalg.eigh(covariance)
     mean = (sums / (count * 255)).view(images.shape[1:])
     # Rounding may leave an eigenvalue of zero a little below it.
-    return Whitening(mean.float(), vectors.float().contiguous(), values.clamp(min=0).float(), float(eps))
+    return Whitening(
+        mean.float(), vectors.float().contiguous(), values.clamp(min=0).float(), float(eps)
+    )
 
 
 def load(path: str | os.PathLike) -> Whitening:
@@ -155,16 +189,25 @@ def load(path: str | os.PathLike) -> Whitening:
     """
     tensors, header = artefact.load(path, rule=RULE)
     if tensors.keys() != set(TENSORS) or "eps" not in header:
-        raise UserError(f"{path}: is not a whitening; delete it and run snakemake again: the rule {RULE} re-creates it")
+        raise UserError(
+            f"{path}: is not a whitening; delete it and run snakemake again: the rule {RULE} "
+            "re-creates it"
+        )
     return Whitening(**tensors, eps=header["eps"])
 
 
 def carried(tensors: dict[str, Tensor], header: dict[str, Any]) -> Whitening | None:
-    """The whitening that the file of a set carries, from its tensors and header; ``None`` where it carries none."""
+    """The whitening that the file of a set carries, from its tensors and header; ``None`` where it
+    carries none."""
     found = {name: tensors[CARRIED + name] for name in TENSORS if CARRIED + name in tensors}
-    return Whitening(**found, eps=header["normalization"]["eps"]) if len(found) == len(TENSORS) else None
+    return (
+        Whitening(**found, eps=header["normalization"]["eps"])
+        if len(found) == len(TENSORS)
+        else None
+    )
 
 
 def given(paths: Sequence[str | os.PathLike]) -> Whitening | None:
-    """The whitening of a job that may be given one: that of the only path, or ``None`` where there is none."""
+    """The whitening of a job that may be given one: that of the only path, or ``None`` where there
+    is none."""
     return load(*paths) if paths else None

@@ -1,8 +1,9 @@
-"""Gradient matching: the distance between two gradients, and the derivative of that distance in the synthetic images.
+"""Gradient matching: the distance between two gradients, and the derivative of that distance in the
+synthetic images.
 
-Zhao, Mopuri and Bilen, *Dataset Condensation with Gradient Matching*, ICLR 2021 (arXiv 2006.05929), section 3.3 and
-equation 10.
-Everything here is a pure function of tensors: it may be differentiated, ``vmap``ped and compiled.
+Zhao, Mopuri and Bilen, *Dataset Condensation with Gradient Matching*, ICLR 2021 (arXiv 2006.05929),
+section 3.3 and equation 10. Everything here is a pure function of tensors: it may be
+differentiated, ``vmap``ped and compiled.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +28,8 @@ def rows(tensor: Tensor) -> Tensor:
 def distance(first: Gradient, second: Gradient) -> Tensor:
     """The layer-wise distance of two gradients, a scalar in the dtype of the gradients.
 
-    For each tensor of two or more dimensions, each output row (an output channel with all that feeds it, or an output
+    For each tensor of two or more dimensions, each output row (an output channel with all that
+    feeds it, or an output
     unit) adds ``1 - <a, b> / (|a| |b| + 1e-6)``. Tensors of one dimension (biases, scales and shifts) add nothing.
     The terms are summed, not averaged.
 
@@ -46,7 +48,8 @@ def distance(first: Gradient, second: Gradient) -> Tensor:
 
 
 def _norm(a: Tensor) -> Tensor:
-    # The derivative of a norm at exactly zero is NaN; a dead unit (a row of zeros) must give zero instead.
+    # The derivative of a norm at exactly zero is NaN; a dead unit (a row of zeros) must give zero
+    # instead.
     squared = (a * a).sum(-1)
     dead = squared == 0
     return torch.where(dead, 0.0, torch.where(dead, 1.0, squared).sqrt())
@@ -55,36 +58,42 @@ def _norm(a: Tensor) -> Tensor:
 def class_gradient(
     apply: Apply, low: torch.dtype | None = None
 ) -> Callable[[Gradient, Tensor, Tensor, Tensor], dict[str, Tensor]]:
-    """The gradient of the weighted cross-entropy in the parameters, first order and without a graph.
+    """The gradient of the weighted cross-entropy in the parameters, first order and without a
+    graph.
 
     Args:
         apply: ``apply(params, images) -> logits``.
-        low: convolutions and matrix products are computed in this dtype (``torch.autocast``); the loss stays float32.
+        low: convolutions and matrix products are computed in this dtype (``torch.autocast``); the
+            loss stays float32.
 
     Returns:
-        ``gradient(params, images (B, C, H, W), labels (B,) int64, weights (B,) float32)``, a dict like ``params`` in
-        the parameters' own dtype. Weights of 1/B give the mean; a weight of 0 takes an image out without changing a
-        shape.
+        ``gradient(params, images (B, C, H, W), labels (B,) int64, weights (B,) float32)``, a dict
+        like ``params`` in the parameters' own dtype. Weights of 1/B give the mean; a weight of 0
+        takes an image out without changing a shape.
     """
     answer = networks.cast(apply, low)
 
     def loss(params, images, labels, weights):
-        return (functional.cross_entropy(answer(params, images), labels, reduction="none") * weights).sum()
+        return (
+            functional.cross_entropy(answer(params, images), labels, reduction="none") * weights
+        ).sum()
 
     return torch.func.grad(loss)
 
 
-def image_gradient(apply: Apply) -> Callable[[Gradient, Tensor, Tensor, Gradient], tuple[Tensor, Tensor]]:
-    """The derivative of the distances in the synthetic images, for several classes in one function (``vmap`` over
-    classes).
+def image_gradient(
+    apply: Apply,
+) -> Callable[[Gradient, Tensor, Tensor, Gradient], tuple[Tensor, Tensor]]:
+    """The derivative of the distances in the synthetic images, for several classes in one function
+    (``vmap`` over classes).
 
     Args:
         apply: ``apply(params, images) -> logits``.
 
     Returns:
-        ``f(params, images (K, I, C, H, W), labels (K, I) int64, real)`` with ``real`` a dict of (K, ...) gradients,
-        one a class. It returns (K, I, C, H, W), the derivative of each class's distance (equally, of their sum) in
-        its images, and the distances (K,).
+        ``f(params, images (K, I, C, H, W), labels (K, I) int64, real)`` with ``real`` a dict of (K,
+        ...) gradients, one a class. It returns (K, I, C, H, W), the derivative of each class's
+        distance (equally, of their sum) in its images, and the distances (K,).
     """
 
     def one(images, labels, params, real):

@@ -1,13 +1,16 @@
-"""The loop of trajectory matching, which MTT and TESLA share (Cazenavette et al., CVPR 2022, arXiv 2203.11932, algorithm 1).
+"""The loop of trajectory matching, which MTT and TESLA share (Cazenavette et al., CVPR 2022, arXiv
+2203.11932, algorithm 1).
 
-An iteration takes an expert's parameters at a random epoch, trains a student from there on the synthetic set for N
-steps, and compares where it ends with where the expert was M epochs later. The images and the student's step size α
-learn from the gradient through the whole run (``unroll``: exact, in the memory of one step). Everything is float32:
-the loss is a ratio of small differences of parameters.
+An iteration takes an expert's parameters at a random epoch, trains a student from there on the
+synthetic set for N steps, and compares where it ends with where the expert was M epochs later. The
+images and the student's step size α learn from the gradient through the whole run (``unroll``:
+exact, in the memory of one step). Everything is float32: the loss is a ratio of small differences
+of parameters.
 
-DEVIATES: α stays positive by construction. With v the momentum-accumulated derivative in α, the update is α ← α
-exp(−clamp(lr v / α, −1, 1)), which equals plain gradient descent α − lr v to first order and cannot pass zero, where
-the published update can and then fails. A mini-batch order is drawn in each iteration, as published.
+DEVIATES: α stays positive by construction. With v the momentum-accumulated derivative in α, the
+update is α ← α exp(−clamp(lr v / α, −1, 1)), which equals plain gradient descent α − lr v to first
+order and cannot pass zero, where the published update can and then fails. A mini-batch order is
+drawn in each iteration, as published.
 """
 
 import math
@@ -89,8 +92,8 @@ SETTINGS = {
 }
 
 
-# A step size that grew or fell by so much has left any range in which a network learns. One that falls is a trap: a student that does not
-# move has the loss 1 and moves no image either.
+# A step size that grew or fell by so much has left any range in which a network learns. One that
+# falls is a trap: a student that does not move has the loss 1 and moves no image either.
 EXPLODED, COLLAPSED = 1e4, 1e-6
 
 
@@ -102,30 +105,39 @@ def distill(
 ) -> base.Result:
     """Distil a set by trajectory matching.
 
-    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The real images are not used, the experts have seen them; the
-    network is the experts' architecture, and the precision float32 whatever ``task.compute`` says. The state is kept between two iterations.
+    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The real images are
+    not used, the experts have seen them; the network is the experts' architecture, and the
+    precision float32 whatever ``task.compute`` says. The state is kept between two iterations.
 
     Args:
         name: the method's, for messages.
-        assign: ``assign(apply, like)`` gives the logits (K·I, K) of the soft labels at the start, from the network as a pure function and
-            its parameters by name; hard labels without it. Soft labels learn at the setting ``lr_labels``.
+        assign: ``assign(apply, like)`` gives the logits (K·I, K) of the soft labels at the start,
+            from the network as a pure function and its parameters by name; hard labels without it.
+            Soft labels learn at the setting ``lr_labels``.
 
     Returns:
         The images after the last iteration, the labels, and the learned step size.
 
     Raises:
-        UserError: there are no experts, or they are too short or of another network; or the run diverges.
+        UserError: there are no experts, or they are too short or of another network; or the run
+            diverges.
     """
     settings, experts, initial, device = task.settings, task.experts, task.initial, task.device
-    steps, ahead, latest = settings["syn_steps"], settings["expert_epochs"], settings["max_start_epoch"]
+    steps, ahead, latest = (
+        settings["syn_steps"],
+        settings["expert_epochs"],
+        settings["max_start_epoch"],
+    )
     module = base.network(task.network, device)
     apply, _ = networks.functional(module)
     like = base.fresh_parameters(module, task.stream("count"))
     base.fitting(name, experts, like, task.network)
     if latest + ahead > experts.epochs + 1:
         raise UserError(
-            f"{name}: max_start_epoch {latest} and expert_epochs {ahead} reach to epoch {latest - 1 + ahead}, "
-            f"but the experts were trained for {experts.epochs}; train them longer or lower one of the two"
+            f"{name}: max_start_epoch {latest} and expert_epochs {ahead} reach to epoch "
+            f"{latest - 1 + ahead}, "
+            f"but the experts were trained for {experts.epochs}; train them longer or lower one of "
+            "the two"
         )
 
     count = len(initial)
@@ -157,14 +169,26 @@ def distill(
     finite, first = None, 1
     saved = task.checkpoint.load()
     if saved is None:
-        task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic, step_size=step_size, labels=_probabilities(logits))
+        task.recorder.iteration(
+            0,
+            loss=torch.tensor(float("nan")),
+            images=synthetic,
+            step_size=step_size,
+            labels=_probabilities(logits),
+        )
     else:
         tensors, values = saved
         task.recorder.restore(checkpoints.part("evolution", tensors))
-        state = [tensors[name].to(device) for name in ("images", "velocity", "step_size", "step_velocity")]
+        state = [
+            tensors[name].to(device)
+            for name in ("images", "velocity", "step_size", "step_velocity")
+        ]
         synthetic, velocity, step_size, step_velocity = state
         if logits is not None:
-            logits, label_velocity = tensors["logits"].to(device), tensors["label_velocity"].to(device)
+            logits, label_velocity = (
+                tensors["logits"].to(device),
+                tensors["label_velocity"].to(device),
+            )
         finite, first = values["finite"], values["iteration"] + 1
 
     for iteration in range(first, settings["iterations"] + 1):
@@ -173,7 +197,9 @@ def distill(
         start = int(torch.randint(latest, (), generator=choice))
         theta, goal = experts.pair(expert, start, start + ahead)
         batches = (
-            None if batch == count else _batches(count, batch, steps, task.stream("iteration", iteration, "order"), device)
+            None
+            if batch == count
+            else _batches(count, batch, steps, task.stream("iteration", iteration, "order"), device)
         )
         draws = None
         if strategy != "none":
@@ -191,7 +217,9 @@ def distill(
             ]
         soft = _probabilities(logits)
         targets = hard if soft is None else soft
-        result = unroll(theta, goal, synthetic, targets, step_size, steps=steps, batches=batches, draws=draws)
+        result = unroll(
+            theta, goal, synthetic, targets, step_size, steps=steps, batches=batches, draws=draws
+        )
         velocity = settings["momentum"] * velocity + result.images
         synthetic = synthetic - settings["lr_images"] * velocity
         step_velocity = settings["momentum"] * step_velocity + result.step_size
@@ -203,20 +231,50 @@ def distill(
             logits = logits - settings["lr_labels"] * label_velocity
         value = float(result.loss)
         # The derivatives can overflow where the loss does not.
-        if not (math.isfinite(value) and all(torch.isfinite(part).all() for part in (synthetic, step_size, logits) if part is not None)):
+        if not (
+            math.isfinite(value)
+            and all(
+                torch.isfinite(part).all()
+                for part in (synthetic, step_size, logits)
+                if part is not None
+            )
+        ):
             raise UserError(_diverged(name, iteration, finite, settings))
         if not COLLAPSED < float(step_size) / settings["step_size"] < EXPLODED:
             what = "grew" if float(step_size) > settings["step_size"] else "fell"
-            raise UserError(_diverged(name, iteration, finite, settings, f"the step size {what} to {float(step_size):.3g}: "))
+            raise UserError(
+                _diverged(
+                    name,
+                    iteration,
+                    finite,
+                    settings,
+                    f"the step size {what} to {float(step_size):.3g}: ",
+                )
+            )
         finite = (value, float(step_size))
-        task.recorder.iteration(iteration, loss=result.loss, images=synthetic, step_size=step_size, labels=_probabilities(logits))
+        task.recorder.iteration(
+            iteration,
+            loss=result.loss,
+            images=synthetic,
+            step_size=step_size,
+            labels=_probabilities(logits),
+        )
         if task.checkpoint.due():
-            state = {"images": synthetic, "velocity": velocity, "step_size": step_size, "step_velocity": step_velocity}
+            state = {
+                "images": synthetic,
+                "velocity": velocity,
+                "step_size": step_size,
+                "step_velocity": step_velocity,
+            }
             if logits is not None:
                 state |= {"logits": logits, "label_velocity": label_velocity}
             state |= checkpoints.prefixed("evolution", task.recorder.state())
-            task.checkpoint.save(state, {"finite": finite, "iteration": iteration}, f"iteration {iteration}")
-    return base.Result(synthetic, hard if logits is None else _probabilities(logits), float(step_size))
+            task.checkpoint.save(
+                state, {"finite": finite, "iteration": iteration}, f"iteration {iteration}"
+            )
+    return base.Result(
+        synthetic, hard if logits is None else _probabilities(logits), float(step_size)
+    )
 
 
 def _probabilities(logits: Tensor | None) -> Tensor | None:
@@ -224,26 +282,37 @@ def _probabilities(logits: Tensor | None) -> Tensor | None:
 
 
 def positive_step(step_size: Tensor, change: Tensor) -> Tensor:
-    """α exp(−clamp(change / α, −1, 1)): α − change to first order, and positive for any change; a factor e at most."""
+    """α exp(−clamp(change / α, −1, 1)): α − change to first order, and positive for any change; a
+    factor e at most."""
     return step_size * torch.exp(-torch.clamp(change / step_size, -1, 1))
 
 
-def _batches(count: int, batch: int, steps: int, order: torch.Generator, device: torch.device) -> list[Tensor]:
-    """One index tensor a step: pass after pass over the shuffled set, each split into parts of ``batch`` (the last
-    may be smaller)."""
+def _batches(
+    count: int, batch: int, steps: int, order: torch.Generator, device: torch.device
+) -> list[Tensor]:
+    """One index tensor a step: pass after pass over the shuffled set, each split into parts of
+    ``batch`` (the last may be smaller)."""
     batches: list[Tensor] = []
     while len(batches) < steps:
         batches += torch.randperm(count, generator=order).to(device).split(batch)
     return batches[:steps]
 
 
-def _diverged(name: str, iteration: int, finite: tuple[float, float] | None, settings: dict[str, Any], why: str = "") -> str:
+def _diverged(
+    name: str,
+    iteration: int,
+    finite: tuple[float, float] | None,
+    settings: dict[str, Any],
+    why: str = "",
+) -> str:
     seen = (
         f"the last finite loss was {finite[0]:.4g} at step size {finite[1]:.4g}"
         if finite
         else "no iteration was finite"
     )
     return (
-        f"{name} diverged in iteration {iteration}: {why}{seen}; try lr_images {settings['lr_images'] / 2:g}, then step_size "
-        f"{settings['step_size'] / 2:g}, lr_step_size {settings['lr_step_size'] / 10:g} or fewer syn_steps"
+        f"{name} diverged in iteration {iteration}: {why}{seen}; try lr_images "
+        f"{settings['lr_images'] / 2:g}, then step_size "
+        f"{settings['step_size'] / 2:g}, lr_step_size {settings['lr_step_size'] / 10:g} or fewer "
+        "syn_steps"
     )

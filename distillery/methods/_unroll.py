@@ -1,15 +1,14 @@
 """The gradient through an unrolled training run, exact and in constant memory.
 
-A student starts at θ₀, an expert's parameters, and takes N plain gradient steps on synthetic images, θ₍ᵢ₊₁₎ = θᵢ − α
-g(θᵢ, xᵢ, yᵢ) with g the gradient of the mean cross-entropy. Trajectory matching (Cazenavette et al., arXiv
-2203.11932, equation 2) minimises
+A student starts at θ₀, an expert's parameters, and takes N plain gradient steps on synthetic
+images, θ₍ᵢ₊₁₎ = θᵢ − α g(θᵢ, xᵢ, yᵢ) with g the gradient of the mean cross-entropy. Trajectory
+matching (Cazenavette et al., arXiv 2203.11932, equation 2) minimises
 
     L = ‖θ_N − θ*‖² / ‖θ₀ − θ*‖²
 
-in the images and in α. Unrolling by automatic differentiation keeps the graphs of all N steps. Here the N parameter
-vectors are kept instead and
-the adjoint runs backwards over one step at a time: with λ_N = 2 (θ_N − θ*) / ‖θ₀ − θ*‖² and h(θ, x, y) = ⟨g(θ, x, y),
-λ⟩, for i = N−1 … 0
+in the images and in α. Unrolling by automatic differentiation keeps the graphs of all N steps. Here
+the N parameter vectors are kept instead and the adjoint runs backwards over one step at a time:
+with λ_N = 2 (θ_N − θ*) / ‖θ₀ − θ*‖² and h(θ, x, y) = ⟨g(θ, x, y), λ⟩, for i = N−1 … 0
 
     ∂L/∂xᵢ = −α ∂h/∂x,   ∂L/∂yᵢ = −α ∂h/∂y,   ∂L/∂α ← ∂L/∂α − h,   λ ← λ − α ∂h/∂θ.
 
@@ -56,9 +55,11 @@ class Unroll:
     Args:
         apply: ``apply(params, images) -> logits``.
         like: name to tensor; gives the order and shapes of the flat parameter vectors.
-        transform: ``transform(images, draw) -> images``, differentiable in the images: the augmentation of a step,
-            given what was drawn for it. The same draw is used in the backward run.
-        compute: how to compute, with ``expected_seconds`` (all calls together, eagerly) for ``Compute.compiled``.
+        transform: ``transform(images, draw) -> images``, differentiable in the images: the
+            augmentation of a step, given what was drawn for it. The same draw is used in the
+            backward run.
+        compute: how to compute, with ``expected_seconds`` (all calls together, eagerly) for
+            ``Compute.compiled``.
     """
 
     def __init__(
@@ -87,8 +88,12 @@ class Unroll:
         compute = compute or Compute("float32", "off")
         options = {"device": device, "expected_seconds": expected_seconds}
         self._step = compute.compiled(step, **options)
-        self._back = compute.compiled(torch.func.grad_and_value(projected, argnums=(0, 1)), **options)
-        self._back_soft = compute.compiled(torch.func.grad_and_value(projected, argnums=(0, 1, 2)), **options)
+        self._back = compute.compiled(
+            torch.func.grad_and_value(projected, argnums=(0, 1)), **options
+        )
+        self._back_soft = compute.compiled(
+            torch.func.grad_and_value(projected, argnums=(0, 1, 2)), **options
+        )
         self._transform = transform
 
     @torch.no_grad()
@@ -109,10 +114,12 @@ class Unroll:
         Args:
             start, target: θ₀ and θ*, (P,) of the images' dtype.
             images: (N, C, H, W) floating.
-            labels: (N,) int64, or (N, K) soft labels of the images' dtype, for which the gradient is taken too.
+            labels: (N,) int64, or (N, K) soft labels of the images' dtype, for which the gradient
+                is taken too.
             step_size: α, a scalar tensor.
             steps: how many.
-            batches: one int64 index tensor (B,) a step into the images; ``None`` takes all of them at every step.
+            batches: one int64 index tensor (B,) a step into the images; ``None`` takes all of them
+                at every step.
             draws: what the augmentation drew, one a step.
 
         Raises:
@@ -121,17 +128,20 @@ class Unroll:
         scale = (start - target).square().sum()
         if float(scale) == 0.0:
             raise UserError(
-                "an expert's start and target parameters are equal, so there is no trajectory to match: "
+                "an expert's start and target parameters are equal, so there is no trajectory to "
+                "match: "
                 "are its snapshots copies, and did it train between the two epochs?"
             )
         soft = labels.is_floating_point()
 
         def inputs(i: int) -> tuple[Tensor, Tensor, Callable | None]:
-            """The images and labels of a step, and what carries a derivative back through its augmentation."""
+            """The images and labels of a step, and what carries a derivative back through its
+            augmentation."""
             x, y = (images, labels) if batches is None else (images[batches[i]], labels[batches[i]])
             if self._transform is None:
                 return x, y, None
-            # Outside the compiled functions: an augmentation has as many shapes as it has operations.
+            # Outside the compiled functions: an augmentation has as many shapes as it has
+            # operations.
             x, pull = torch.func.vjp(lambda v: self._transform(v, draws[i]), x)
             return x, y, lambda derivative: pull(derivative)[0]
 
@@ -148,8 +158,12 @@ class Unroll:
         d_step = torch.zeros_like(step_size)
         for i in reversed(range(steps)):
             x, y, pull = inputs(i)
-            (d_theta, d_x, *d_y), value = (self._back_soft if soft else self._back)(thetas.pop(), x, y, adjoint)
-            for total, part in zip((d_images, d_labels), (d_x if pull is None else pull(d_x), *d_y), strict=False):
+            (d_theta, d_x, *d_y), value = (self._back_soft if soft else self._back)(
+                thetas.pop(), x, y, adjoint
+            )
+            for total, part in zip(
+                (d_images, d_labels), (d_x if pull is None else pull(d_x), *d_y), strict=False
+            ):
                 if batches is None:
                     total.sub_(step_size * part)
                 else:

@@ -1,5 +1,5 @@
-"""What methods share: what they are given, their result, their starting images, their view of the real images by class, and their
-network."""
+"""What methods share: what they are given, their result, their starting images, their view of the
+real images by class, and their network."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,29 @@ from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.store import checkpoint as checkpoints
 
-# How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and theirs where images are augmented. The
-# decay is their code's, which trains one epoch more than it says.
-PROTOCOL = {"models": 20, "epochs": 300, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "published", "augment": "none"}
-AUGMENTED = {"models": 20, "epochs": 1000, "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "batch": 256, "decay": "published", "augment": "dsa"}
+# How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and
+# theirs where images are augmented. The decay is their code's, which trains one epoch more than it
+# says.
+PROTOCOL = {
+    "models": 20,
+    "epochs": 300,
+    "lr": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "batch": 256,
+    "decay": "published",
+    "augment": "none",
+}
+AUGMENTED = {
+    "models": 20,
+    "epochs": 1000,
+    "lr": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "batch": 256,
+    "decay": "published",
+    "augment": "dsa",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,19 +43,22 @@ class Task:
     """What a method makes a set from, and by which means.
 
     Attributes:
-        images: (N, C, H, W) float32, normalised, on the device that computes: the real training images; labels: (N,) int64.
-        initial: (K·I, C, H, W) float32, class-ordered: what the synthetic images start from; it is not changed.
+        images: (N, C, H, W) float32, normalised, on the device that computes: the real training
+            images; labels: (N,) int64.
+        initial: (K·I, C, H, W) float32, class-ordered: what the synthetic images start from; it is
+            not changed.
         classes, ipc: K and I.
         network: of the distillation: ``name``, ``channels``, ``size``, ``classes``, ``options``.
         settings: a value for each key of the method's ``SETTINGS``.
         stream: ``stream(purpose, …)`` gives this job's generator (CPU) for a purpose.
-        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no loss yet: NaN) and after each iteration, with
-            the matching loss as a 0-d tensor, and ``step_size=`` and ``labels=`` where the method learns them. What it was told goes into
+        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no
+            loss yet: NaN) and after each iteration, with the matching loss as a 0-d tensor, and
+            ``step_size=`` and ``labels=`` where the method learns them. What it was told goes into
             checkpoints: ``state()`` and ``restore(tensors)``.
         compute: how to compute.
         flip_allowed: whether an augmentation may mirror.
-        experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two parameter vectors (P,) float32 on the device;
-            ``None`` for methods that learn from none.
+        experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two
+            parameter vectors (P,) float32 on the device; ``None`` for methods that learn from none.
         checkpoint: where the state is kept between two steps, and taken up again.
     """
 
@@ -102,21 +124,23 @@ class ClassIndex:
         for c, count in enumerate(self.counts):
             if count == 0:
                 raise UserError(
-                    f"class {c} has no training image; every one of the {classes} classes needs at least one"
+                    f"class {c} has no training image; every one of the {classes} classes needs at "
+                    "least one"
                 )
         self._host = list(order.split(self.counts))
         self.members = [part.to(labels.device) for part in self._host]
 
     def draw(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """For each class ``number`` of its images at random without replacement, all of them where it has fewer.
+        """For each class ``number`` of its images at random without replacement, all of them where
+        it has fewer.
 
         Args:
             generator: on the CPU.
 
         Returns:
-            index (K, B) int64 and weights (K, B) float32 with B the largest number drawn for a class. Weights are
-            1/(images drawn); places beyond a class's images repeat its first one with weight 0, so a weighted sum
-            over B is the mean over the images drawn.
+            index (K, B) int64 and weights (K, B) float32 with B the largest number drawn for a
+            class. Weights are 1/(images drawn); places beyond a class's images repeat its first one
+            with weight 0, so a weighted sum over B is the mean over the images drawn.
         """
         width = min(number, max(self.counts))
         index = torch.empty(len(self.counts), width, dtype=torch.int64)
@@ -130,8 +154,8 @@ class ClassIndex:
 
 
 class Siamese:
-    """One augmentation a class, drawn once and applied alike to the class's real and synthetic images (Zhao and Bilen, arXiv 2102.08259,
-    section 3.2).
+    """One augmentation a class, drawn once and applied alike to the class's real and synthetic
+    images (Zhao and Bilen, arXiv 2102.08259, section 3.2).
 
     Args:
         strategy: an augmentation's name; ``none`` changes nothing and draws nothing.
@@ -139,7 +163,14 @@ class Siamese:
         like: images (N, C, H, W), for their shape and device.
     """
 
-    def __init__(self, strategy: str, classes: int, generator: torch.Generator, like: Tensor, flip_allowed: bool):
+    def __init__(
+        self,
+        strategy: str,
+        classes: int,
+        generator: torch.Generator,
+        like: Tensor,
+        flip_allowed: bool,
+    ):
         shape, device = tuple(like.shape[1:]), like.device
         self._none = strategy == "none"
         options = {"shape": shape, "device": device, "flip_allowed": flip_allowed, "per": "batch"}
@@ -153,7 +184,8 @@ class Siamese:
         return augmentations.apply(operation, images, draws)
 
     def synthetic(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """The synthetic images (K, I, C, H, W), augmented class by class, and what carries a derivative in them back to the images."""
+        """The synthetic images (K, I, C, H, W), augmented class by class, and what carries a
+        derivative in them back to the images."""
         if self._none:
             return images, lambda derivative: derivative
 
@@ -177,11 +209,12 @@ def synthetic_labels(classes: int, ipc: int, device: torch.device | str = "cpu")
 def initial_images(
     init: str, images: Tensor, labels: Tensor, classes: int, ipc: int, generator: torch.Generator
 ) -> Tensor:
-    """What the synthetic images start from: (K·I, C, H, W) float32, class-ordered, on the images' device.
+    """What the synthetic images start from: (K·I, C, H, W) float32, class-ordered, on the images'
+    device.
 
     Args:
-        init: ``real``: random training images of the class, without replacement; ``noise``: standard Gaussian in
-            normalised space.
+        init: ``real``: random training images of the class, without replacement; ``noise``:
+            standard Gaussian in normalised space.
         images: (N, C, H, W) float32, normalised; labels: (N,) int64.
         generator: on the CPU.
 
@@ -203,7 +236,8 @@ def enough(index: ClassIndex, ipc: int) -> None:
     for c, count in enumerate(index.counts):
         if count < ipc:
             raise UserError(
-                f"ipc {ipc} asks for {ipc} real images of class {c}, which has only {count} training images; "
+                f"ipc {ipc} asks for {ipc} real images of class {c}, which has only {count} "
+                "training images; "
                 f"take an ipc of {count} or less"
             )
 
@@ -212,7 +246,9 @@ def enough(index: ClassIndex, ipc: int) -> None:
 CHECK_EVERY = 10
 
 
-def finite(name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None, remedy: str) -> float:
+def finite(
+    name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None, remedy: str
+) -> float:
     """The loss of ``iteration`` as a number, if it and the images are finite.
 
     Args:
@@ -224,34 +260,47 @@ def finite(name: str, iteration: int, loss: Tensor, images: Tensor, last: float 
         UserError: it diverged.
     """
     if not (torch.isfinite(loss) and torch.isfinite(images).all()):
-        seen = f"the last finite matching loss seen was {last:.4g}" if last is not None else "no finite matching loss was seen before"
-        raise UserError(f"{name} diverged by iteration {iteration}: the images or the loss are not finite ({seen}); try a smaller {remedy}")
+        seen = (
+            f"the last finite matching loss seen was {last:.4g}"
+            if last is not None
+            else "no finite matching loss was seen before"
+        )
+        raise UserError(
+            f"{name} diverged by iteration {iteration}: the images or the loss are not finite "
+            f"({seen}); try a smaller {remedy}"
+        )
     return float(loss)
 
 
 def fitting(name: str, experts, like: Mapping[str, Tensor], spec: Mapping[str, Any]) -> None:
-    """Raise ``UserError`` where there are no experts, or they have not the parameters ``like`` of the network ``spec``."""
+    """Raise ``UserError`` where there are no experts, or they have not the parameters ``like`` of
+    the network ``spec``."""
     if experts is None or experts.number < 1:
         raise UserError(f"{name} learns from expert trajectories, and none were given")
     length, found = sum(value.numel() for value in like.values()), experts.pair(0, 0, 0)[0].numel()
     if found != length:
-        raise UserError(f"{name}: the experts have {found} parameters and {spec['name']} has {length}; they must be of the same network and dataset")
+        raise UserError(
+            f"{name}: the experts have {found} parameters and {spec['name']} has {length}; they "
+            "must be of the same network and dataset"
+        )
 
 
 def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:
     """The network that a method distils with, uninitialised, on ``device``.
 
     Args:
-        spec: ``name``, ``channels``, ``size``, ``classes`` and ``options`` as for ``networks.build``.
+        spec: ``name``, ``channels``, ``size``, ``classes`` and ``options`` as for
+            ``networks.build``.
 
     Raises:
-        UserError: it has batch normalisation, whose statistics would mix the images of a batch and have no meaning
-            for one class.
+        UserError: it has batch normalisation, whose statistics would mix the images of a batch and
+            have no meaning for one class.
     """
     module = networks.from_spec(spec)
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()):
         raise UserError(
-            f"network {spec['name']} has batch normalisation, which cannot distil: take ConvNet with norm instance, "
+            f"network {spec['name']} has batch normalisation, which cannot distil: take ConvNet "
+            "with norm instance, "
             "and use the other for evaluation"
         )
     return networks.for_device(module, device)

@@ -1,9 +1,12 @@
-"""DC: dataset condensation with gradient matching (Zhao, Mopuri and Bilen, ICLR 2021, arXiv 2006.05929, algorithm 1).
+"""DC: dataset condensation with gradient matching (Zhao, Mopuri and Bilen, ICLR 2021, arXiv
+2006.05929, algorithm 1).
 
-With D the distance of two gradients, layer by layer and output row by output row 1 - cosine (``matching.distance``), T the real and S the
-synthetic images, and L_c the mean cross-entropy on the images of class c, the images S descend
+With D the distance of two gradients, layer by layer and output row by output row 1 - cosine
+(``matching.distance``), T the real and S the synthetic images, and L_c the mean cross-entropy on
+the images of class c, the images S descend
 
-    sum over c of D(grad L_c(S, theta_t), grad L_c(T, theta_t)),    theta_0 a random network, theta_t+1 trained on S from theta_t.
+    sum over c of D(grad L_c(S, theta_t), grad L_c(T, theta_t)),    theta_0 a random network,
+    theta_t+1 trained on S from theta_t.
 
 The loop is ``_gradient_matching``'s.
 """
@@ -16,9 +19,13 @@ NEEDS_EXPERTS = False
 AUGMENT = "none"
 SETTINGS = _gradient_matching.SETTINGS
 # Published: 300 epochs; 1000 where images are augmented, which they are on MNIST alone.
-PROTOCOL = {**base.PROTOCOL, "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}]}
+PROTOCOL = {
+    **base.PROTOCOL,
+    "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}],
+}
 
 
 def distill(task: base.Task) -> base.Result:
-    """Distil a set by gradient matching without augmentation; errors are those of ``_gradient_matching.distill``."""
+    """Distil a set by gradient matching without augmentation; errors are those of
+    ``_gradient_matching.distill``."""
     return _gradient_matching.distill("dc", task, strategy=AUGMENT)

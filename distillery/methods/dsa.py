@@ -1,11 +1,14 @@
-"""DSA: gradient matching with differentiable Siamese augmentation (Zhao and Bilen, ICML 2021, arXiv 2102.08259, algorithm 1).
+"""DSA: gradient matching with differentiable Siamese augmentation (Zhao and Bilen, ICML 2021, arXiv
+2102.08259, algorithm 1).
 
-DC's objective (``dc``), with one random augmentation A_w a class and step, the same for the real and the synthetic images:
+DC's objective (``dc``), with one random augmentation A_w a class and step, the same for the real
+and the synthetic images:
 
     sum over c of D(grad L_c(A_w(S), theta_t), grad L_c(A_w(T), theta_t)).
 
-The derivative passes through A_w to the images. A_w is one of colour, crop, cutout, flip, scale and rotation with one strength for all
-images (``augmentations.dsa``); the network trains between two steps on images augmented one by one.
+The derivative passes through A_w to the images. A_w is one of colour, crop, cutout, flip, scale and
+rotation with one strength for all images (``augmentations.dsa``); the network trains between two
+steps on images augmented one by one.
 """
 
 from distillery.methods import _gradient_matching, base
@@ -19,5 +22,6 @@ PROTOCOL = base.AUGMENTED
 
 
 def distill(task: base.Task) -> base.Result:
-    """Distil a set by gradient matching under Siamese augmentation; errors are those of ``_gradient_matching.distill``."""
+    """Distil a set by gradient matching under Siamese augmentation; errors are those of
+    ``_gradient_matching.distill``."""
     return _gradient_matching.distill("dsa", task, strategy=AUGMENT)

@@ -1,10 +1,11 @@
-"""Herding: real images whose mean feature follows the class's (Welling, ICML 2009; used on classes as in iCaRL,
-Rebuffi et al., CVPR 2017).
+"""Herding: real images whose mean feature follows the class's (Welling, ICML 2009; used on classes
+as in iCaRL, Rebuffi et al., CVPR 2017).
 
-For a class with features f₁ … f_n and mean μ, image t + 1 is the one not yet chosen that minimises ‖μ − (f_chosen₁ +
-… + f_chosen_t + f) / (t + 1)‖. The features are the pixels, or the embeddings of several randomly initialised
-networks side by side (their squared distances add up). The literature's figures use a network trained on the whole
-dataset, which costs more than everything else here: expect a little less of this one.
+For a class with features f₁ … f_n and mean μ, image t + 1 is the one not yet chosen that minimises
+‖μ − (f_chosen₁ + … + f_chosen_t + f) / (t + 1)‖. The features are the pixels, or the embeddings of
+several randomly initialised networks side by side (their squared distances add up). The
+literature's figures use a network trained on the whole dataset, which costs more than everything
+else here: expect a little less of this one.
 """
 
 from collections.abc import Callable
@@ -26,15 +27,21 @@ SETTINGS = {
         "default": "random_network",
         "description": "What images are compared by: embeddings of random networks, or pixels.",
     },
-    "networks": {"type": "integer", "minimum": 1, "default": 2, "description": "Random networks to embed with."},
+    "networks": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 2,
+        "description": "Random networks to embed with.",
+    },
 }
 
 _BATCH = 256
 
 
 def distill(task: base.Task) -> base.Result:
-    """Choose ``ipc`` training images of each class by herding, in the order chosen; the start is not used.
-    ``stream("network", n)`` draws random network n, and the recorder gets the images once, as iteration 0.
+    """Choose ``ipc`` training images of each class by herding, in the order chosen; the start is
+    not used. ``stream("network", n)`` draws random network n, and the recorder gets the images
+    once, as iteration 0.
 
     Raises:
         UserError: a class has fewer than ``ipc`` images, or the network has batch normalisation.
@@ -46,12 +53,17 @@ def distill(task: base.Task) -> base.Result:
     if settings["features"] == "random_network":
         module = base.network(task.network, task.device)
         embed = networks.functional_embed(module)
-        members = [base.fresh_parameters(module, task.stream("network", n)) for n in range(settings["networks"])]
+        members = [
+            base.fresh_parameters(module, task.stream("network", n))
+            for n in range(settings["networks"])
+        ]
         embeddings = [lambda x, params=params: embed(params, x) for params in members]
     chosen = []
     for members in index.members:
         # One class at a time: the features of a whole dataset would not fit a small machine.
-        features = _features(images, members, embeddings) if embeddings else images[members].flatten(1)
+        features = (
+            _features(images, members, embeddings) if embeddings else images[members].flatten(1)
+        )
         chosen.append(members[herd(features, task.ipc)])
     picked = images[torch.cat(chosen)]
     task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=picked)
@@ -59,8 +71,8 @@ def distill(task: base.Task) -> base.Result:
 
 
 def herd(features: Tensor, number: int) -> Tensor:
-    """The greedy herding order: (number,) int64 of ``features`` (n, D), without replacement; the first of equals
-    wins."""
+    """The greedy herding order: (number,) int64 of ``features`` (n, D), without replacement; the
+    first of equals wins."""
     mean = features.mean(0)
     squares = features.square().sum(1)
     residual = torch.zeros_like(mean)
@@ -78,7 +90,12 @@ def herd(features: Tensor, number: int) -> Tensor:
 
 
 @torch.no_grad()
-def _features(images: Tensor, members: Tensor, embeddings: list[Callable[[Tensor], Tensor]]) -> Tensor:
+def _features(
+    images: Tensor, members: Tensor, embeddings: list[Callable[[Tensor], Tensor]]
+) -> Tensor:
     """(n, D) of the images numbered ``members``, the embeddings side by side."""
-    parts = [torch.cat([embed(images[part]) for embed in embeddings], dim=1) for part in members.split(_BATCH)]
+    parts = [
+        torch.cat([embed(images[part]) for embed in embeddings], dim=1)
+        for part in members.split(_BATCH)
+    ]
     return torch.cat(parts)

@@ -1,7 +1,9 @@
-"""MTT: matching training trajectories (Cazenavette et al., CVPR 2022, arXiv 2203.11932, algorithm 1 and equation 2).
+"""MTT: matching training trajectories (Cazenavette et al., CVPR 2022, arXiv 2203.11932, algorithm 1
+and equation 2).
 
-From an expert's parameters theta*_t a student takes N gradient steps of learned size alpha on the synthetic set; where it ends,
-theta_t+N, is compared with where the expert was M epochs later. Images and alpha descend
+From an expert's parameters theta*_t a student takes N gradient steps of learned size alpha on the
+synthetic set; where it ends, theta_t+N, is compared with where the expert was M epochs later.
+Images and alpha descend
 
     ||theta_t+N - theta*_t+M||^2 / ||theta*_t - theta*_t+M||^2.
 

@@ -1,15 +1,18 @@
-"""TESLA: trajectory matching with soft labels (Cui, Wang, Si and Hsieh, ICML 2023, arXiv 2211.10586, section 4.2).
+"""TESLA: trajectory matching with soft labels (Cui, Wang, Si and Hsieh, ICML 2023, arXiv
+2211.10586, section 4.2).
 
 MTT's objective (``mtt``), with labels that a teacher gives the images before the first iteration:
 
     y_i = softmax(f_theta*(x_i)),
 
-theta* the experts after their last epoch (their logits are averaged). An image that the teacher takes for another class than its own, as
-noise is, gets the mean logits of its class's real images instead: a label must not contradict the class that it stands for.
+theta* the experts after their last epoch (their logits are averaged). An image that the teacher
+takes for another class than its own, as noise is, gets the mean logits of its class's real images
+instead: a label must not contradict the class that it stands for.
 
-DEVIATES, twice. The paper's other half, a gradient in constant memory, is not used: it leaves out how an image's step changes later
-gradients, and ``unroll`` is exact in the same memory. And the labels may go on to learn (``lr_labels`` above 0, in the logits so that they stay
-probabilities), as Guo et al. (DATM, ICLR 2024, arXiv 2310.05773, section 3.3) do; 0 keeps the teacher's.
+DEVIATES, twice. The paper's other half, a gradient in constant memory, is not used: it leaves out
+how an image's step changes later gradients, and ``unroll`` is exact in the same memory. And the
+labels may go on to learn (``lr_labels`` above 0, in the logits so that they stay probabilities), as
+Guo et al. (DATM, ICLR 2024, arXiv 2310.05773, section 3.3) do; 0 keeps the teacher's.
 """
 
 import functools
@@ -27,8 +30,18 @@ KIND = "distillation"
 NEEDS_EXPERTS = True
 SETTINGS = {
     **_trajectory_matching.SETTINGS,
-    "lr_labels": {"type": "number", "minimum": 0, "default": 0, "description": "Learning rate of the labels' logits; 0 keeps the teacher's."},
-    "teachers": {"type": "integer", "minimum": 1, "default": 5, "description": "Experts whose logits are averaged; all, if there are fewer."},
+    "lr_labels": {
+        "type": "number",
+        "minimum": 0,
+        "default": 0,
+        "description": "Learning rate of the labels' logits; 0 keeps the teacher's.",
+    },
+    "teachers": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 5,
+        "description": "Experts whose logits are averaged; all, if there are fewer.",
+    },
 }
 PROTOCOL = _trajectory_matching.PROTOCOL
 
@@ -38,42 +51,59 @@ _MOST = 1024
 
 
 def distill(task: base.Task) -> base.Result:
-    """Distil a set by trajectory matching under a teacher's labels; errors are those of ``_trajectory_matching.distill``.
+    """Distil a set by trajectory matching under a teacher's labels; errors are those of
+    ``_trajectory_matching.distill``.
 
     Returns:
-        The images after the last iteration, soft labels (K·I, K) float32, and the learned step size.
+        The images after the last iteration, soft labels (K·I, K) float32, and the learned step
+        size.
     """
 
     return _trajectory_matching.distill("tesla", task, assign=functools.partial(teach, task))
 
 
 @torch.no_grad()
-def teach(task: base.Task, apply: Callable[[Mapping[str, Tensor], Tensor], Tensor], like: Mapping[str, Tensor]) -> Tensor:
+def teach(
+    task: base.Task,
+    apply: Callable[[Mapping[str, Tensor], Tensor], Tensor],
+    like: Mapping[str, Tensor],
+) -> Tensor:
     """The teacher's logits (K·I, K) for the images that the set starts from.
 
-    Of the real images at most 1024 a class stand for the class, drawn by ``task.stream("teacher")``.
+    Of the real images at most 1024 a class stand for the class, drawn by
+    ``task.stream("teacher")``.
 
     Args:
         apply, like: the network as a pure function, and its parameters by name.
 
     Raises:
-        UserError: even the mean of a class's real images is another class's: the experts have not learned enough to label anything.
+        UserError: even the mean of a class's real images is another class's: the experts have not
+            learned enough to label anything.
     """
     experts, images = task.experts, task.images
     count = min(task.settings["teachers"], experts.number)
-    parameters = [unflatten(experts.pair(e, experts.epochs, experts.epochs)[0], like) for e in range(count)]
+    parameters = [
+        unflatten(experts.pair(e, experts.epochs, experts.epochs)[0], like) for e in range(count)
+    ]
 
     def logits(x: Tensor) -> Tensor:
-        return torch.cat([torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)])
+        return torch.cat(
+            [torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)]
+        )
 
     given, own = logits(task.initial), task.targets
     wrong = given.argmax(1) != own
     if wrong.any():
-        index, weights = base.ClassIndex(task.labels, task.classes).draw(_MOST, task.stream("teacher"))
+        index, weights = base.ClassIndex(task.labels, task.classes).draw(
+            _MOST, task.stream("teacher")
+        )
         for c in own[wrong].unique().tolist():
             mean = (logits(images[index[c]]) * weights[c][:, None]).sum(0)
             if int(mean.argmax()) != c:
                 other = int(mean.argmax())
-                raise UserError(f"tesla: the experts take the images of class {c} for class {other}: train them longer before they label a set")
+                raise UserError(
+                    f"tesla: the experts take the images of class {c} for class {other}: train "
+                    "them longer before they label a set"
+                )
             given[wrong & (own == c)] = mean
     return given

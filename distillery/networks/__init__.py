@@ -1,8 +1,10 @@
-"""The networks: small image classifiers as pure functions, twice differentiable, vectorised over parameters, compiled.
+"""The networks: small image classifiers as pure functions, twice differentiable, vectorised over
+parameters, compiled.
 
-The architectures are those of the dataset-distillation literature (Zhao, Mopuri and Bilen, *Dataset Condensation with
-Gradient Matching*, ICLR 2021, section 4.1; Gidaris and Komodakis, CVPR 2018, for the three-block ConvNet), so that
-parameter counts agree with the published studies: the ConvNet has 320,010 on CIFAR-10 and 317,706 on MNIST.
+The architectures are those of the dataset-distillation literature (Zhao, Mopuri and Bilen, *Dataset
+Condensation with Gradient Matching*, ICLR 2021, section 4.1; Gidaris and Komodakis, CVPR 2018, for
+the three-block ConvNet), so that parameter counts agree with the published studies: the ConvNet has
+320,010 on CIFAR-10 and 317,706 on MNIST.
 
 A module without an underscore is one network, named as its file in its own capitals. It binds
 
@@ -10,8 +12,8 @@ A module without an underscore is one network, named as its file in its own capi
     a literal, read without an import: ``name``, ``minimum_size`` (pixels a side), ``options`` (name
     to JSON-schema property with a ``default``; an integer has a ``minimum`` and a ``maximum``) and,
     where its normalisation mixes the images of a batch, so that nothing can be distilled with it,
-    ``batch_norm: True``.
-    ``halvings`` and ``multiples`` say what the options ask of the images and of each other (:mod:`distillery.limits`).
+    ``batch_norm: True``. ``halvings`` and ``multiples`` say what the options ask of the images and
+    of each other (:mod:`distillery.limits`).
 ``build(channels, size, classes, **options)``
     the network as a ``Network``, or any module with ``embed(images)`` and ``classifier``.
     Convolutions, linear layers and normalisations start as :func:`initialise` says; another layer

@@ -13,7 +13,8 @@ from distillery.networks import _build
 if TYPE_CHECKING:
     from distillery.store.metrics import Metrics
 
-# One forward pass and a backward pass of twice its cost (gradients of the activations and of the parameters).
+# One forward pass and a backward pass of twice its cost (gradients of the activations and of the
+# parameters).
 _PASSES_OF_A_TRAINING_STEP = 3
 _FLOPS_OF_A_MAC = 2
 
@@ -21,13 +22,14 @@ _FLOPS_OF_A_MAC = 2
 def macs(network: Mapping) -> int:
     """Multiply-accumulates of one forward pass of one image, counted by fvcore.
 
-    Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for instance, group and
-    layer norm, less for batch norm) and adaptive pooling. Not counted: activations, fixed pooling, additions
-    (residuals, biases).
-    The count does not change with the machine, the precision or compilation.
+    Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for
+    instance, group and layer norm, less for batch norm) and adaptive pooling. Not counted:
+    activations, fixed pooling, additions (residuals, biases). The count does not change with the
+    machine, the precision or compilation.
 
     Args:
-        network: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for ``networks.build``.
+        network: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for
+            ``networks.build``.
 
     Raises:
         UserError: the network cannot be built.
@@ -53,10 +55,11 @@ def macs(network: Mapping) -> int:
 
 
 def training_flops(macs: int, images_seen: int) -> int:
-    """Floating-point operations of training on ``images_seen`` images (with repetition), forward and backward.
+    """Floating-point operations of training on ``images_seen`` images (with repetition), forward
+    and backward.
 
-    2 x 3 x ``macs`` x ``images_seen``: a multiply-accumulate is two operations, and a backward pass costs two forward
-    passes.
+    2 x 3 x ``macs`` x ``images_seen``: a multiply-accumulate is two operations, and a backward pass
+    costs two forward passes.
     """
     return _FLOPS_OF_A_MAC * _PASSES_OF_A_TRAINING_STEP * int(macs) * int(images_seen)
 
@@ -64,8 +67,8 @@ def training_flops(macs: int, images_seen: int) -> int:
 def record_training(metrics: "Metrics", network: Mapping, images: int, epochs: int) -> None:
     """Note what training one network on ``images`` images for ``epochs`` epochs takes.
 
-    ``macs_per_image`` (multiply-accumulates, forward), ``parameters``, ``images_seen`` and ``training_flops``
-    (floating-point operations).
+    ``macs_per_image`` (multiply-accumulates, forward), ``parameters``, ``images_seen`` and
+    ``training_flops`` (floating-point operations).
     """
     per_image = macs(network)
     module = _build.from_spec(network)
@@ -79,8 +82,9 @@ def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
     """What one image (C, H, W) costs a network: ``(flops, activations)``.
 
     Returns:
-        Floating-point operations of its convolutions and linear layers, forward, two a multiply-add (torch's ``FlopCounterMode`` counts the
-        same but takes seconds to load); and how many numbers the layers put out, which a training step has to remember.
+        Floating-point operations of its convolutions and linear layers, forward, two a multiply-add
+        (torch's ``FlopCounterMode`` counts the same but takes seconds to load); and how many
+        numbers the layers put out, which a training step has to remember.
     """
     flops, activations = 0, 0
 

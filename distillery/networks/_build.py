@@ -14,7 +14,8 @@ from distillery.networks import _layers
 
 
 def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn.Module:
-    """The network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes`` classes: float32, on the CPU.
+    """The network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes`` classes:
+    float32, on the CPU.
 
     Parameters are zero until ``initialise`` draws them; no random number is drawn here.
 
@@ -39,21 +40,25 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
         raise UserError(f"network {name}: {clash}")
     if small:
         raise UserError(f"network {name} {small}, not {size}")
-    # Made on the meta device: torch's layers would otherwise draw their start values from the global generator.
+    # Made on the meta device: torch's layers would otherwise draw their start values from the
+    # global generator.
     with torch.device("meta"):
         module = plugin.build(channels, size, classes, **settings)
     if not (isinstance(module, nn.Module) and callable(getattr(module, "embed", None))):
         raise UserError(
-            f"network {name}: build gives no module with a method `embed`; return a Network(features, embedding, classes)"
+            f"network {name}: build gives no module with a method `embed`; return a "
+            "Network(features, embedding, classes)"
         )
     made: dict[nn.Parameter, nn.Parameter] = {}  # one that several layers share stays one
     for path, layer in module.named_modules():
         problem = _layers.problem(layer)
         if problem:
             raise UserError(
-                f"network {name}: the layer {path or 'at the top'} ({type(layer).__name__}) {problem}"
+                f"network {name}: the layer {path or 'at the top'} ({type(layer).__name__}) "
+                f"{problem}"
             )
-        # `to_empty` would do, but imports sympy to lay out what was on the meta device: half a second of every job.
+        # `to_empty` would do, but imports sympy to lay out what was on the meta device: half a
+        # second of every job.
         for key, parameter in list(layer.named_parameters(recurse=False)):
             setattr(
                 layer,
@@ -72,7 +77,8 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
 
 
 def from_spec(spec: Mapping) -> nn.Module:
-    """The network that ``spec`` describes: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for :func:`build`."""
+    """The network that ``spec`` describes: ``name``, ``channels``, ``size``, ``classes`` and
+    optionally ``options``, as for :func:`build`."""
     return build(
         spec["name"],
         **{key: spec[key] for key in ("channels", "size", "classes")},
@@ -106,17 +112,20 @@ def _try(name: str, module: nn.Module, images: torch.Tensor, classes: int) -> No
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "")
         raise UserError(
-            f"network {name} fails on images of {tuple(images.shape[1:])}: {type(error).__name__}: {reason}"
+            f"network {name} fails on images of {tuple(images.shape[1:])}: {type(error).__name__}: "
+            f"{reason}"
         ) from error
     drew = not torch.equal(torch.get_rng_state(), state)
     torch.set_rng_state(state)
     if drew:
         raise UserError(
-            f"network {name} draws random numbers in its forward pass, so the same seed would give other figures; leave that out"
+            f"network {name} draws random numbers in its forward pass, so the same seed would give "
+            "other figures; leave that out"
         )
     if tuple(logits.shape) != (len(images), classes):
         raise UserError(
-            f"network {name} answers {len(images)} images with {tuple(logits.shape)}, not with logits {(len(images), classes)}"
+            f"network {name} answers {len(images)} images with {tuple(logits.shape)}, not with "
+            f"logits {(len(images), classes)}"
         )
 
 
@@ -128,13 +137,15 @@ def _resolve(name: str, known: Mapping, options: Mapping) -> dict:
         schema = known[option]
         if "enum" in schema and value not in schema["enum"]:
             raise UserError(
-                f"network {name}: option {option} must be one of {', '.join(schema['enum'])}, not {value!r}"
+                f"network {name}: option {option} must be one of {', '.join(schema['enum'])}, not "
+                f"{value!r}"
             )
         if schema["type"] == "integer":
             low, high = schema["minimum"], schema["maximum"]
             if not (_is_integer(value) and low <= value <= high):
                 raise UserError(
-                    f"network {name}: option {option} must be an integer from {low} to {high}, not {value!r}"
+                    f"network {name}: option {option} must be an integer from {low} to {high}, not "
+                    f"{value!r}"
                 )
     return {option: options.get(option, schema["default"]) for option, schema in known.items()}
 

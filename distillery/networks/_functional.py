@@ -15,11 +15,12 @@ def functional(
     """``module`` as a pure function of its parameters.
 
     Returns:
-        ``(apply, names)``: ``apply(params, images)`` gives the logits (N, K) of ``images`` (N, C, H, W) under
-        ``params``, a dict from each of ``names`` (in the module's order) to a tensor. It may be differentiated twice,
-        ``vmap``ped over stacked parameters and compiled. A network with running statistics (batch normalisation in
-        training mode) updates in place those in ``params``, if they are there under their buffers' names, else the
-        module's own; to ``vmap`` it, stack and pass them.
+        ``(apply, names)``: ``apply(params, images)`` gives the logits (N, K) of ``images`` (N, C,
+        H, W) under ``params``, a dict from each of ``names`` (in the module's order) to a tensor.
+        It may be differentiated twice, ``vmap``ped over stacked parameters and compiled. A network
+        with running statistics (batch normalisation in training mode) updates in place those in
+        ``params``, if they are there under their buffers' names, else the module's own; to ``vmap``
+        it, stack and pass them.
     """
 
     def apply(params: Mapping[str, Tensor], images: Tensor) -> Tensor:
@@ -31,7 +32,8 @@ def functional(
 def cast(
     apply: Callable[..., Tensor], low: torch.dtype | None, *, alone: bool = True
 ) -> Callable[..., Tensor]:
-    """``apply(params, images)`` with convolutions and matrix products in ``low`` (``torch.autocast``) and a float32 result; as it is for ``None``.
+    """``apply(params, images)`` with convolutions and matrix products in ``low``
+    (``torch.autocast``) and a float32 result; as it is for ``None``.
 
     Args:
         alone: not under ``vmap`` over parameters: channels-last is then the faster layout.
@@ -54,7 +56,8 @@ def cast(
 
 
 def functional_embed(module: Network) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """``module.embed`` as a pure function: ``apply(params, images)`` gives the features (N, D). See ``functional``."""
+    """``module.embed`` as a pure function: ``apply(params, images)`` gives the features (N, D). See
+    ``functional``."""
     wrapper = _Embed(module)
 
     def apply(params: Mapping[str, Tensor], images: Tensor) -> Tensor:

@@ -11,18 +11,18 @@ from distillery.errors import UserError
 
 
 class _ConvolutionForCPU(nn.Conv2d):
-    """The same convolution where the usual kernels are slow: padding wider than half the kernel, and a single input
-    channel.
+    """The same convolution where the usual kernels are slow: padding wider than half the kernel,
+    and a single input channel.
 
-    Measured on 256 MNIST images (two AVX-512 cores, compiled bfloat16 gradient of the ConvNet): 0.40 s as written,
-    0.235 s so.
+    Measured on 256 MNIST images (two AVX-512 cores, compiled bfloat16 gradient of the ConvNet):
+    0.40 s as written, 0.235 s so.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         usual = self.kernel_size[0] // 2
         extra = self.padding[0] - usual
-        # A second, empty channel: with one, channels-last and channels-first strides coincide and the compiler picks
-        # the slow one.
+        # A second, empty channel: with one, channels-last and channels-first strides coincide and
+        # the compiler picks the slow one.
         more = 1 if self.in_channels == 1 else 0
         x = nn_functional.pad(x, (extra, extra, extra, extra, 0, more))
         weight = nn_functional.pad(self.weight, (0, 0, 0, 0, 0, more)) if more else self.weight
@@ -30,10 +30,12 @@ class _ConvolutionForCPU(nn.Conv2d):
 
 
 class InstanceNorm(nn.Module):
-    """Normalises each (image, channel) plane to mean 0 and variance 1, then applies one scale and shift a channel.
+    """Normalises each (image, channel) plane to mean 0 and variance 1, then applies one scale and
+    shift a channel.
 
-    Equal to ``GroupNorm(channels, channels)``: no running statistics, so it is the same function in training and
-    evaluation and vectorises over parameters. Ulyanov, Vedaldi and Lempitsky, *Instance Normalization*, 2016.
+    Equal to ``GroupNorm(channels, channels)``: no running statistics, so it is the same function in
+    training and evaluation and vectorises over parameters. Ulyanov, Vedaldi and Lempitsky,
+    *Instance Normalization*, 2016.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5):
@@ -44,10 +46,10 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        # Two forms of one function. Compiled, the explicit form fuses with its neighbours; eager, the single kernel
-        # wins. ConvNet on 64 CIFAR-10 images, one CPU core, gradient of the loss: compiled 251 ms explicit, 296 ms
-        # group_norm; eager 529 ms explicit, 413 ms group_norm. Gradient of a product with that gradient: 787 and 822;
-        # 2455 and 2232.
+        # Two forms of one function. Compiled, the explicit form fuses with its neighbours; eager,
+        # the single kernel wins. ConvNet on 64 CIFAR-10 images, one CPU core, gradient of the loss:
+        # compiled 251 ms explicit, 296 ms group_norm; eager 529 ms explicit, 413 ms group_norm.
+        # Gradient of a product with that gradient: 787 and 822; 2455 and 2232.
         if not torch.compiler.is_compiling():
             return torch.nn.functional.group_norm(x, x.shape[-3], self.weight, self.bias, self.eps)
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
@@ -92,7 +94,10 @@ def problem(layer: nn.Module) -> str | None:
     """What keeps a network with this layer from being repeated, and what to do; ``None``: nothing
     that its kind tells."""
     if isinstance(layer, _RANDOM) and getattr(layer, "p", 1):
-        return "draws random numbers in its forward pass, so the same seed would give other figures; leave it out"
+        return (
+            "draws random numbers in its forward pass, so the same seed would give other figures; "
+            "leave it out"
+        )
     if (
         _own(layer)
         and not callable(getattr(layer, "reset", None))
@@ -120,14 +125,16 @@ def reset_normalisation(layer: nn.Module) -> bool:
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draw all parameters of ``module`` again, in place, with the distributions of torch's own layers.
+    """Draw all parameters of ``module`` again, in place, with the distributions of torch's own
+    layers.
 
-    Weights and biases of convolutions and linear layers are uniform on ±1/√fan_in (He et al. 2015 with a = √5, torch's
-    default); normalisations get scale 1 and shift 0, and their running statistics start over; any
-    other layer is asked by ``reset(generator)``.
+    Weights and biases of convolutions and linear layers are uniform on ±1/√fan_in (He et al. 2015
+    with a = √5, torch's default); normalisations get scale 1 and shift 0, and their running
+    statistics start over; any other layer is asked by ``reset(generator)``.
 
     Args:
-        generator: on the CPU. Draws are made there whatever the module's device: a seed means the same everywhere.
+        generator: on the CPU. Draws are made there whatever the module's device: a seed means the
+            same everywhere.
 
     Returns:
         ``module``.
@@ -169,7 +176,8 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def padding(size: int, usual: int) -> int:
-    """The first convolution's padding: two more on each side of a 28 x 28 image, so that it leaves as 32 x 32."""
+    """The first convolution's padding: two more on each side of a 28 x 28 image, so that it leaves
+    as 32 x 32."""
     return usual + 2 if size == 28 else usual
 
 

@@ -1,7 +1,8 @@
 """Published figures, beside which a study's own stand: ``figures.csv`` and the budgets behind it.
 
-Every figure has its source and how it was seen (``evidence``): ``C`` read in code or logs, ``R`` in a repository's
-README, ``P`` in a paper's table, ``I`` in an issue thread, ``M`` from memory, not confirmed by a stored copy.
+Every figure has its source and how it was seen (``evidence``): ``C`` read in code or logs, ``R`` in
+a repository's README, ``P`` in a paper's table, ``I`` in an issue thread, ``M`` from memory, not
+confirmed by a stored copy.
 """
 
 from functools import cache
@@ -44,25 +45,34 @@ def _table(path: str) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype=text, keep_default_na=False)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{path}: the table of published figures cannot be read ({error}); it is part of the repository"
+            f"{path}: the table of published figures cannot be read ({error}); it is part of the "
+            "repository"
         ) from error
     if tuple(frame.columns) != COLUMNS:
-        raise UserError(f"{path}: columns are {', '.join(frame.columns)}; they should be {', '.join(COLUMNS)}")
+        raise UserError(
+            f"{path}: columns are {', '.join(frame.columns)}; they should be {', '.join(COLUMNS)}"
+        )
     # As printed ("44.9", "2.0"): a number alone would lose the digits that the source gives.
-    frame["printed"] = frame["value"].where(frame["std"] == "", frame["value"] + " ± " + frame["std"])
+    frame["printed"] = frame["value"].where(
+        frame["std"] == "", frame["value"] + " ± " + frame["std"]
+    )
     for name in ("ipc", "value", "std"):
-        frame[name] = pd.to_numeric(frame[name].where(frame[name] != ""), errors="coerce").astype(float)
+        frame[name] = pd.to_numeric(frame[name].where(frame[name] != ""), errors="coerce").astype(
+            float
+        )
     return frame
 
 
 def table(path: str | Path = FILE) -> pd.DataFrame:
-    """All published figures, one a row, in the file's order (a method's main table before its other tables).
+    """All published figures, one a row, in the file's order (a method's main table before its other
+    tables).
 
-    Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float, NaN: the full training set),
-    ``network``, ``strategy`` (continual learning only), ``protocol`` (``published`` or ``course project``), ``value``
-    and ``std`` (percent; NaN where none is given), ``source``, ``evidence`` (one letter, see ``EVIDENCE``), ``note``,
-    ``not_comparable`` (why no figure of a study may be set against it, empty where one may), ``printed``
-    (``"44.9 ± 0.5"``, the source's digits).
+    Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float,
+    NaN: the full training set), ``network``, ``strategy`` (continual learning only), ``protocol``
+    (``published`` or ``course project``), ``value`` and ``std`` (percent; NaN where none is given),
+    ``source``, ``evidence`` (one letter, see ``EVIDENCE``), ``note``, ``not_comparable`` (why no
+    figure of a study may be set against it, empty where one may), ``printed`` (``"44.9 ± 0.5"``,
+    the source's digits).
 
     Raises:
         UserError: the file is missing or has other columns.
@@ -84,10 +94,11 @@ def lookup(
     """The published rows that a figure of ours can stand beside, best match first.
 
     Args:
-        ipc: images per class; ``None`` for figures without a set (the whole data, continual learning without a memory).
-        init: the start images. Rows with the same start come first, then rows that do not state theirs, then (only
-            for the protocol ``published``, whose tables give one start a method) rows with another start. ``None``:
-            any, in the file's order.
+        ipc: images per class; ``None`` for figures without a set (the whole data, continual
+            learning without a memory).
+        init: the start images. Rows with the same start come first, then rows that do not state
+            theirs, then (only for the protocol ``published``, whose tables give one start a method)
+            rows with another start. ``None``: any, in the file's order.
         protocol: one of ``PROTOCOLS``, or ``None`` for both.
 
     Returns:
@@ -98,7 +109,14 @@ def lookup(
 
 @cache  # a report looks up the same figures for table after table
 def _rows(
-    path: str, dataset: str, method: str, ipc: int | None, init: str | None, network: str, protocol: str | None, strategy: str
+    path: str,
+    dataset: str,
+    method: str,
+    ipc: int | None,
+    init: str | None,
+    network: str,
+    protocol: str | None,
+    strategy: str,
 ) -> pd.DataFrame:
     frame = _table(path)
     keep = (
@@ -112,7 +130,11 @@ def _rows(
         keep &= frame["protocol"] == protocol
     frame = frame[keep]
     if init is not None:
-        rank = frame["init"].map(lambda stated: 0 if stated == init else 1 if stated == "" else 2).astype(int)
+        rank = (
+            frame["init"]
+            .map(lambda stated: 0 if stated == init else 1 if stated == "" else 2)
+            .astype(int)
+        )
         possible = (rank < 2) | (frame["protocol"] == "published")
         frame = frame[possible].loc[rank[possible].sort_values(kind="stable").index]
     return frame
@@ -121,12 +143,15 @@ def _rows(
 _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 
 
-def budget(method: str, dataset: str, ipc: int | None, protocol: str = "published") -> dict[str, int | str]:
-    """What a protocol spent: ``iterations``, ``outer`` and ``inner`` loops, ``experts``, ``epochs`` (evaluation),
-    ``networks`` (a set), ``sets``.
+def budget(
+    method: str, dataset: str, ipc: int | None, protocol: str = "published"
+) -> dict[str, int | str]:
+    """What a protocol spent: ``iterations``, ``outer`` and ``inner`` loops, ``experts``, ``epochs``
+    (evaluation), ``networks`` (a set), ``sets``.
 
-    Keys that the method has no use for, or that were not found, are absent; an empty dict means nothing is known.
-    From the authors' code for DC, DSA, DM and MTT (TESLA's is built on MTT's and keeps its defaults), and from the course project's.
+    Keys that the method has no use for, or that were not found, are absent; an empty dict means
+    nothing is known. From the authors' code for DC, DSA, DM and MTT (TESLA's is built on MTT's and
+    keeps its defaults), and from the course project's.
     """
     if protocol == "course project":
         if method == "whole":

@@ -1,8 +1,9 @@
 """What each artefact says it was made from, compared with what the study asks of its job now.
 
-A job leaves a record: under ``asked`` the params and wildcards that it was given, under ``inputs`` the content digests of the files
-that it read, and under ``outputs`` those of what it made. It stands in the job's ``cost.json``; a job without one has it in the header
-of its artefact. Snakemake compares params as well, but what it knows is in ``.snakemake``, which may be lost, or left behind.
+A job leaves a record: under ``asked`` the params and wildcards that it was given, under ``inputs``
+the content digests of the files that it read, and under ``outputs`` those of what it made. It
+stands in the job's ``cost.json``; a job without one has it in the header of its artefact. Snakemake
+compares params as well, but what it knows is in ``.snakemake``, which may be lost, or left behind.
 """
 
 import functools
@@ -37,7 +38,9 @@ def jobs_of(config: Mapping[str, Any]) -> Jobs:
     try:
         schema = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); it is part of the repository") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); it is part of the repository"
+        ) from error
     study = Study(dict(config), schema)
     return Jobs(study, Layout(study.config["results"]))
 
@@ -58,7 +61,9 @@ class Difference:
     asks: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.key}: has {_short(self.has)}, the study asks {_short(self.asks)}"
+        return (
+            f"{self.path}: {self.key}: has {_short(self.has)}, the study asks {_short(self.asks)}"
+        )
 
 
 def _short(value: Any) -> str:
@@ -102,25 +107,45 @@ class Records:
         """
         wildcards, own = dict(job.wildcards), Path(job.record).name == COST
         if job.rule == "download":
-            # Its digests are published ones; where the same pixels came from, and by which code, is no part of what they are.
+            # Its digests are published ones; where the same pixels came from, and by which code, is
+            # no part of what they are.
             spec = artefact.header(job.record, rule=job.rule).get("spec") or {}
             dataset = self.jobs.study.datasets[wildcards["dataset"]]
-            asked = json.loads(json.dumps({key: value for key, value in dataset.items() if key != "module"}))
+            asked = json.loads(
+                json.dumps({key: value for key, value in dataset.items() if key != "module"})
+            )
             return list(compared(job.record, spec, asked, "spec"))
         place = str(Path(job.record).parent) if own else job.record
         found = metrics.read_cost(job.record) if own else artefact.header(job.record, rule=job.rule)
         if not {"asked", "inputs"} <= found.keys():
-            return [Difference(place, "its record", "nothing: it is of an earlier version", "what it was made from")]
-        differences = list(compared(place, found["asked"], recorded(job.rule, wildcards, self.jobs.asked(job.rule, wildcards))))
+            return [
+                Difference(
+                    place,
+                    "its record",
+                    "nothing: it is of an earlier version",
+                    "what it was made from",
+                )
+            ]
+        differences = list(
+            compared(
+                place,
+                found["asked"],
+                recorded(job.rule, wildcards, self.jobs.asked(job.rule, wildcards)),
+            )
+        )
         inputs = self.jobs.inputs(job.rule, wildcards)
         read = {name: digests for name, digests in found["inputs"].items() if digests}
-        wanted = {name: [self.content(path) for path in paths] for name, paths in inputs.items() if paths}
+        wanted = {
+            name: [self.content(path) for path in paths] for name, paths in inputs.items() if paths
+        }
         differences += compared(place, read, wanted, "inputs")
         for name, digest in sorted(found.get("outputs", {}).items()):
             path = f"{place}/{name}"
             if self.content(path) != digest:
                 there = (self.content(path) or "nothing")[:12]
-                differences.append(Difference(path, "its content", there, f"{digest[:12]}, of which {COST} speaks"))
+                differences.append(
+                    Difference(path, "its content", there, f"{digest[:12]}, of which {COST} speaks")
+                )
         return differences
 
 
@@ -133,8 +158,8 @@ def check(jobs: Jobs) -> None:
     """Compare every artefact of a study with what the study asks of its job now.
 
     Raises:
-        UserError: one is something else. It names artefacts, keys, both values, and what re-creates them; the files to re-create stand in the
-            results folder's ``stale.txt``.
+        UserError: one is something else. It names artefacts, keys, both values, and what re-creates
+            them; the files to re-create stand in the results folder's ``stale.txt``.
     """
     records = Records(jobs)
     stale = [(job, found) for job in jobs.all if (found := records.differences(job))]
@@ -144,13 +169,18 @@ def check(jobs: Jobs) -> None:
         return
     files = [job.record for job, _ in stale]
     write_text(listed, "".join(f"{path}\n" for path in files))
-    told = [str(found[0]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "") for _, found in stale]
+    told = [
+        str(found[0]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+        for _, found in stale
+    ]
     more = f"; and {len(told) - TOLD} more artefacts, all in {listed}" if len(told) > TOLD else ""
     # As a shell takes them, wherever the command is given: the list has no quotes within it.
     quoted = [shlex.quote(path) for path in files]
     short = len(files) <= NAMED or quoted != files
     names = " ".join(quoted) if short else f"$(cat {shlex.quote(os.path.abspath(listed))})"
     raise UserError(
-        f"{len(stale)} of {len(jobs.all)} artefacts are not what the study asks for, and are neither summed up nor shown: "
-        f"{'; '.join(told[:TOLD])}{more}. Re-create them: run the same snakemake command with `--forcerun {names}` at its end"
+        f"{len(stale)} of {len(jobs.all)} artefacts are not what the study asks for, and are "
+        "neither summed up nor shown: "
+        f"{'; '.join(told[:TOLD])}{more}. Re-create them: run the same snakemake command with "
+        f"`--forcerun {names}` at its end"
     )

@@ -1,8 +1,8 @@
 """Charts and image strips for the report: inline SVG in the page's colours, and PNG data addresses.
 
-Charts are drawn by hand rather than by matplotlib: a chart of 360 units keeps readable type on a phone, follows the
-page's light or dark colours (CSS variables), has no ids that could clash with another chart's, and the same numbers
-give the same bytes.
+Charts are drawn by hand rather than by matplotlib: a chart of 360 units keeps readable type on a
+phone, follows the page's light or dark colours (CSS variables), has no ids that could clash with
+another chart's, and the same numbers give the same bytes.
 """
 
 import base64
@@ -24,8 +24,8 @@ DASHES = {"solid": "", "dashed": "6 3.5", "dotted": "1.6 3", "dashdot": "7 3 1.6
 class Series:
     """One line: ``x`` and ``y`` of the same length, an optional band between ``low`` and ``high``.
 
-    ``colour`` is a number of the page's series colours (``--s0`` …), ``dash`` a key of ``DASHES``; ``thin`` draws a
-    secondary line.
+    ``colour`` is a number of the page's series colours (``--s0`` …), ``dash`` a key of ``DASHES``;
+    ``thin`` draws a secondary line.
     """
 
     label: str
@@ -39,7 +39,8 @@ class Series:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) inside ``[low, high]``, about ``count`` of them."""
+    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) inside ``[low, high]``, about
+    ``count`` of them."""
     if not math.isfinite(low) or not math.isfinite(high) or high <= low:
         return [low] if math.isfinite(low) else []
     raw = (high - low) / max(count - 1, 1)
@@ -95,11 +96,19 @@ def line_chart(
         keep = np.isfinite(x) & np.isfinite(y)
         if keep.any():
             lines.append(
-                (one, x[keep], y[keep], None if low is None else low[keep], None if high is None else high[keep])
+                (
+                    one,
+                    x[keep],
+                    y[keep],
+                    None if low is None else low[keep],
+                    None if high is None else high[keep],
+                )
             )
     if not lines:
         return ""
-    bounds = [(text, value * scale, colour) for text, value, colour in bounds if math.isfinite(value)]
+    bounds = [
+        (text, value * scale, colour) for text, value, colour in bounds if math.isfinite(value)
+    ]
     every_x = np.concatenate([line[1] for line in lines])
     every_y = np.concatenate(
         [part for line in lines for part in line[2:] if part is not None] + [[b[1] for b in bounds]]
@@ -139,36 +148,62 @@ def line_chart(
     if log:
         powers = range(math.floor(y0), math.ceil(y1) + 1)
         marks = [
-            10.0**p * m for p in powers for m in ((1,) if y1 - y0 > 2 else (1, 2, 5)) if y0 <= p + math.log10(m) <= y1
+            10.0**p * m
+            for p in powers
+            for m in ((1,) if y1 - y0 > 2 else (1, 2, 5))
+            if y0 <= p + math.log10(m) <= y1
         ]
     else:
         marks = ticks(y0, y1)
     for mark in marks:
         y = float(py(mark))
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 7}" y="{y + 3.8:.1f}" text-anchor="end">{number(mark)}</text>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 7}" y="{y + 3.8:.1f}" '
+            f'text-anchor="end">{number(mark)}</text>'
+        )
     whole = sorted({round(v) for v in every_x}) if integer_x else []
     for mark in whole if whole and len(whole) <= 12 else ticks(x0, x1, 5):
         x = float(px(mark))
         parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{number(mark)}</text>'
+            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" '
+            f'text-anchor="middle">{number(mark)}</text>'
         )
     parts.append(f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 5}" text-anchor="middle">{escape(x_label)}</text>')
+    parts.append(
+        f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 5}" '
+        f'text-anchor="middle">{escape(x_label)}</text>'
+    )
     for text, value, colour in bounds:
         y = float(py(value))
-        parts.append(f'<path class="bound" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" style="stroke:var(--s{colour})"/>')
-        parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" text-anchor="end">{escape(text)}</text>')
+        parts.append(
+            f'<path class="bound" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" '
+            f'style="stroke:var(--s{colour})"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" '
+            f'text-anchor="end">{escape(text)}</text>'
+        )
     for one, x, _, low, high in lines:
-        if low is None or high is None or len(x) < 2 or one.thin or not np.isfinite([low, high]).all():
+        if (
+            low is None
+            or high is None
+            or len(x) < 2
+            or one.thin
+            or not np.isfinite([low, high]).all()
+        ):
             continue
         top = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px(x), py(high)))
         bottom = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px(x)[::-1], py(low)[::-1]))
-        parts.append(f'<polygon class="band" points="{top} {bottom}" style="fill:var(--s{one.colour})"/>')
+        parts.append(
+            f'<polygon class="band" points="{top} {bottom}" style="fill:var(--s{one.colour})"/>'
+        )
     for one, x, y, _, _ in lines:
         across, down = px(x), py(y)
-        style = f"stroke:var(--s{one.colour})" + (f";stroke-dasharray:{DASHES[one.dash]}" if DASHES[one.dash] else "")
+        style = f"stroke:var(--s{one.colour})" + (
+            f";stroke-dasharray:{DASHES[one.dash]}" if DASHES[one.dash] else ""
+        )
         kind = "line thin" if one.thin else "line"
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down))
         if len(x) > 1:
@@ -176,7 +211,8 @@ def line_chart(
         if len(x) == 1 or (len(x) <= 12 and not one.thin):
             for a, b in zip(across, down):
                 parts.append(
-                    f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.4" style="fill:var(--s{one.colour})"/>'
+                    f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.4" '
+                    f'style="fill:var(--s{one.colour})"/>'
                 )
     parts.append("</svg>")
     return "".join(parts)
@@ -184,13 +220,17 @@ def line_chart(
 
 def swatch(colour: int, dash: str = "solid", thin: bool = False) -> str:
     """The short line that stands in a legend."""
-    style = f"stroke:var(--s{colour})" + (f";stroke-dasharray:{DASHES[dash]}" if DASHES[dash] else "")
+    style = f"stroke:var(--s{colour})" + (
+        f";stroke-dasharray:{DASHES[dash]}" if DASHES[dash] else ""
+    )
     kind = "line thin" if thin else "line"
     path = f'<path class="{kind}" d="M1 4H25" style="{style}"/>'
     return f'<svg class="swatch" viewBox="0 0 26 8" aria-hidden="true">{path}</svg>'
 
 
-def shorten(x: np.ndarray, *columns: np.ndarray, points: int = 160) -> tuple[int, np.ndarray, list[np.ndarray]]:
+def shorten(
+    x: np.ndarray, *columns: np.ndarray, points: int = 160
+) -> tuple[int, np.ndarray, list[np.ndarray]]:
     """Means over equal bins, so that a line of thousands of points stays small.
 
     Returns:
@@ -201,7 +241,9 @@ def shorten(x: np.ndarray, *columns: np.ndarray, points: int = 160) -> tuple[int
         return 1, np.asarray(x, float), [np.asarray(c, float) for c in columns]
     edges = np.arange(0, len(x), size)
     counts = np.diff([*edges, len(x)])
-    x, *columns = [np.add.reduceat(np.asarray(column, float), edges) / counts for column in (x, *columns)]
+    x, *columns = [
+        np.add.reduceat(np.asarray(column, float), edges) / counts for column in (x, *columns)
+    ]
     return size, x, columns
 
 
@@ -209,8 +251,8 @@ def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarra
     """Normalised images (…, C, H, W) float to pixel space [0, 1], clipped.
 
     Returns:
-        (pixels, exact): ``exact`` is False where the header knows no channel mean and std (whitened images, say) and
-        each image's own range was stretched to [0, 1] instead.
+        (pixels, exact): ``exact`` is False where the header knows no channel mean and std (whitened
+        images, say) and each image's own range was stretched to [0, 1] instead.
     """
     images = np.asarray(images, np.float32)
     known = normalization or {}
@@ -223,7 +265,9 @@ def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarra
         and "zca" not in str(known.get("kind", "")).lower()
     ):
         shape = (-1, 1, 1)
-        pixels = images * np.asarray(std, np.float32).reshape(shape) + np.asarray(mean, np.float32).reshape(shape)
+        pixels = images * np.asarray(std, np.float32).reshape(shape) + np.asarray(
+            mean, np.float32
+        ).reshape(shape)
         return np.clip(pixels, 0, 1), True
     low = images.min(axis=(-3, -2, -1), keepdims=True)
     high = images.max(axis=(-3, -2, -1), keepdims=True)
@@ -231,7 +275,8 @@ def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarra
 
 
 def strip(pixels: np.ndarray) -> dict:
-    """Images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a clear line between, as a PNG data address.
+    """Images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a clear line between, as a PNG
+    data address.
 
     Returns:
         ``{"src": "data:image/png;base64,…", "width": …, "height": …, "count": N}``.
@@ -246,11 +291,14 @@ def strip(pixels: np.ndarray) -> dict:
         sheet[:, at : at + width, :channels] = image.transpose(1, 2, 0)
         sheet[:, at : at + width, channels] = 255
     if count == 1:
-        picture = Image.fromarray(sheet[..., 0]) if channels == 1 else Image.fromarray(sheet[..., :3])
+        picture = (
+            Image.fromarray(sheet[..., 0]) if channels == 1 else Image.fromarray(sheet[..., :3])
+        )
     else:
         # Bands are merged because Pillow reads no grey-with-alpha array by itself.
         picture = Image.merge(
-            "LA" if channels == 1 else "RGBA", [Image.fromarray(sheet[..., i]) for i in range(channels + 1)]
+            "LA" if channels == 1 else "RGBA",
+            [Image.fromarray(sheet[..., i]) for i in range(channels + 1)],
         )
     file = io.BytesIO()
     picture.save(file, format="PNG", optimize=True)

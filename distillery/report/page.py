@@ -1,4 +1,5 @@
-"""The study's report: one self-contained HTML file, every figure of which is computed here from the artefacts."""
+"""The study's report: one self-contained HTML file, every figure of which is computed here from the
+artefacts."""
 
 import itertools
 import json
@@ -37,7 +38,12 @@ METHOD_ORDER = ("whole", "dc", "dsa", "dm", "mtt", "tesla", "ncfm")
 INIT_ORDER = ("", "real", "noise", "imported")
 DATASET_ORDER = ("digits", "MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
 TITLES = {"whole": "Full training set", "random": "Random", "herding": "Herding", "ncfm": "NCFM"}
-DATASET_TITLES = {"CIFAR10": "CIFAR-10", "CIFAR100": "CIFAR-100", "digits": "Digits", "FashionMNIST": "Fashion-MNIST"}
+DATASET_TITLES = {
+    "CIFAR10": "CIFAR-10",
+    "CIFAR100": "CIFAR-100",
+    "digits": "Digits",
+    "FashionMNIST": "Fashion-MNIST",
+}
 INIT_TITLES = {"real": "real images", "noise": "Gaussian noise", "imported": "imported"}
 COLOURS = {"whole": 0, "dc": 1, "mtt": 2, "dsa": 3, "dm": 4, "herding": 5, "ncfm": 6, "random": 7}
 INIT_DASHES = {"": "solid", "real": "solid", "noise": "dashed", "imported": "dotted"}
@@ -45,15 +51,16 @@ SET_RULE = "distill or import_synthetic"
 SHOWN_CLASSES, SHOWN_IMAGES, EVOLUTION_CLASSES, EVOLUTION_FRAMES = 10, 10, 5, 8
 
 
-# --- Reading --------------------------------------------------------------------------------------------------------
+# --- Reading --------------------------------------------------------------------------------------
 
 
 def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> pd.DataFrame:
-    """Tidy metrics as one frame: text columns with "" for nothing, number columns as float with NaN for nothing.
+    """Tidy metrics as one frame: text columns with "" for nothing, number columns as float with NaN
+    for nothing.
 
     Args:
-        metrics: a frame, a CSV file, or several CSV files (concatenated), with the columns ``COLUMNS``; further ones
-            are kept.
+        metrics: a frame, a CSV file, or several CSV files (concatenated), with the columns
+            ``COLUMNS``; further ones are kept.
 
     Raises:
         UserError: a file is missing or is no such table, or a number is none.
@@ -62,20 +69,26 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
         frame, where = metrics.copy(), "metrics"
     else:
         paths = [metrics] if isinstance(metrics, str | Path) else list(metrics)
-        where, parts = ", ".join(str(path) for path in paths[:2]) + (", …" if len(paths) > 2 else ""), []
+        where, parts = (
+            ", ".join(str(path) for path in paths[:2]) + (", …" if len(paths) > 2 else ""),
+            [],
+        )
         for path in paths:
             try:
                 parts.append(pd.read_csv(path, dtype=str, keep_default_na=False, comment="#"))
             except (OSError, ValueError) as error:
                 raise UserError(
-                    f"{path}: the metrics cannot be read ({_short(error)}); delete the file: the rule that wrote it "
-                    "(distill, evaluate_synthetic, train_vanilla, continual or the collecting rule) re-creates it"
+                    f"{path}: the metrics cannot be read ({_short(error)}); delete the file: the "
+                    "rule that wrote it "
+                    "(distill, evaluate_synthetic, train_vanilla, continual or the collecting "
+                    "rule) re-creates it"
                 ) from error
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
         raise UserError(
-            f"{where}: the metrics have no column {', '.join(missing)}; the tidy columns are {', '.join(COLUMNS)}"
+            f"{where}: the metrics have no column {', '.join(missing)}; the tidy columns are "
+            f"{', '.join(COLUMNS)}"
         )
     for name in COLUMNS:
         if name in NUMBERS:
@@ -84,19 +97,23 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
             bad = numbers.isna() & ~blank & (frame[name].astype(str).str.lower() != "nan")
             if bad.any():
                 raise UserError(
-                    f"{where}: the column {name} holds {frame[name][bad].iloc[0]!r} in row {bad.idxmax()}; "
+                    f"{where}: the column {name} holds {frame[name][bad].iloc[0]!r} in row "
+                    f"{bad.idxmax()}; "
                     "a number is needed"
                 )
             frame[name] = numbers
         else:
-            frame[name] = [("" if value is None or value != value else str(value)) for value in frame[name]]
+            frame[name] = [
+                ("" if value is None or value != value else str(value)) for value in frame[name]
+            ]
     return frame.reset_index(drop=True)
 
 
 def finished(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``metrics`` (as :func:`read_metrics` gives) that hold accuracies of finished training: no curves, no classes, no
-    continual learning. All are test accuracies but those of selection ``held_out``: what ``best_validation`` was chosen by, the accuracy of
-    that snapshot on the images held out for it. Settings are to be compared by these."""
+    """The rows of ``metrics`` (as :func:`read_metrics` gives) that hold accuracies of finished
+    training: no curves, no classes, no continual learning. All are test accuracies but those of
+    selection ``held_out``: what ``best_validation`` was chosen by, the accuracy of that snapshot on
+    the images held out for it. Settings are to be compared by these."""
     rows = metrics[
         (metrics["measure"] == "accuracy")
         & (metrics["strategy"] == "")
@@ -113,14 +130,16 @@ def finished(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies of finished training (:func:`finished`), averaged over sets (seeds) and networks trained on each.
+    """Accuracies of finished training (:func:`finished`), averaged over sets (seeds) and networks
+    trained on each.
 
     Args:
         metrics: as :func:`read_metrics` gives.
 
     Returns:
-        One row a dataset, network, ipc (NaN: the full training set), method, init and selection, with ``mean``, ``std``
-        (population, ddof 0, over all accuracies, as the papers do; fractions), ``count``, ``sets`` and ``models`` (most networks a set).
+        One row a dataset, network, ipc (NaN: the full training set), method, init and selection,
+        with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers do;
+        fractions), ``count``, ``sets`` and ``models`` (most networks a set).
     """
     rows = finished(metrics)
     keys = ["dataset", "network", "ipc", "method", "init", "selection"]
@@ -142,19 +161,25 @@ def _read_costs(costs) -> list[dict]:
                 content = json.loads(Path(part).read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise UserError(
-                    f"{part}: the costs cannot be read ({_short(error)}); delete the file: the rule that wrote it "
+                    f"{part}: the costs cannot be read ({_short(error)}); delete the file: the "
+                    "rule that wrote it "
                     "(collect, for the whole study's) re-creates it"
                 ) from error
             found.extend(content if isinstance(content, list) else [content])
         else:
             found.append(part)
     if not all(isinstance(cost, dict) for cost in found):
-        raise UserError("costs: each is one JSON object a job (rule, dataset, seconds, …); found something else")
+        raise UserError(
+            "costs: each is one JSON object a job (rule, dataset, seconds, …); found something else"
+        )
     return found
 
 
-def _read_tensors(paths: Sequence[str | Path], needed: Sequence[str], whitenings: dict) -> list[tuple[dict, dict]]:
-    """Arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their digest: sets of a dataset share one."""
+def _read_tensors(
+    paths: Sequence[str | Path], needed: Sequence[str], whitenings: dict
+) -> list[tuple[dict, dict]]:
+    """Arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their digest:
+    sets of a dataset share one."""
     found = []
     for path in paths:
         tensors, header = artefact.load(path, rule=SET_RULE)
@@ -167,12 +192,16 @@ def _read_tensors(paths: Sequence[str | Path], needed: Sequence[str], whitenings
         own = whitening.carried(tensors, header)
         if own is not None:
             whitenings.setdefault(header["normalization"]["whitening"], own)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(whitening.CARRIED)}
+        arrays = {
+            name: tensor.numpy()
+            for name, tensor in tensors.items()
+            if not name.startswith(whitening.CARRIED)
+        }
         found.append((arrays, header))
     return sorted(found, key=lambda item: (_cell_order(item[1]), item[1].get("seed") or 0))
 
 
-# --- Words and numbers ----------------------------------------------------------------------------------------------
+# --- Words and numbers ----------------------------------------------------------------------------
 
 
 def _short(error: Exception) -> str:
@@ -189,7 +218,11 @@ def _plugin_titles() -> dict[str, str]:
 
 def _method(name: str, titles: dict[str, str]) -> str:
     name = str(name)
-    return TITLES.get(name) or titles.get(name) or (name.upper() if len(name) <= 4 and name.islower() else name)
+    return (
+        TITLES.get(name)
+        or titles.get(name)
+        or (name.upper() if len(name) <= 4 and name.islower() else name)
+    )
 
 
 def _dataset(name: str) -> str:
@@ -301,7 +334,8 @@ class _Study:
 
     def __init__(self, metrics, costs, sets, evolutions, data, config, provenance):
         self.metrics = read_metrics(metrics)
-        # Results of earlier versions have rows without a number, such as a class without test images: they say nothing.
+        # Results of earlier versions have rows without a number, such as a class without test
+        # images: they say nothing.
         known = self.metrics["value"].notna()
         self.numberless = finished(self.metrics[~known])
         self.metrics = self.metrics[known].reset_index(drop=True)
@@ -314,9 +348,15 @@ class _Study:
         self.provenance = provenance or {}
         self.summary = summarise(self.metrics)
         self.titles = _plugin_titles()
-        names = {name for name in self.metrics["dataset"] if name} | {str(h.get("dataset", "")) for _, h in self.sets}
-        self.datasets = sorted((name for name in names if name), key=lambda name: _rank(DATASET_ORDER, name))
-        methods = {name for name in self.metrics["method"] if name} | {str(h.get("method", "")) for _, h in self.sets}
+        names = {name for name in self.metrics["dataset"] if name} | {
+            str(h.get("dataset", "")) for _, h in self.sets
+        }
+        self.datasets = sorted(
+            (name for name in names if name), key=lambda name: _rank(DATASET_ORDER, name)
+        )
+        methods = {name for name in self.metrics["method"] if name} | {
+            str(h.get("method", "")) for _, h in self.sets
+        }
         self.methods = sorted((name for name in methods if name), key=_method_rank)
         others = [name for name in self.methods if name not in COLOURS]
         self.colours = COLOURS | {name: 8 + i % 4 for i, name in enumerate(others)}
@@ -337,12 +377,15 @@ class _Study:
         )
 
     def pixels(self, images: np.ndarray, header: dict) -> tuple[np.ndarray, bool]:
-        """As ``figures.to_pixels``, but that whitened images come back by the whitening that their set carries."""
+        """As ``figures.to_pixels``, but that whitened images come back by the whitening that their
+        set carries."""
         said = header.get("normalization")
         own = self.whitenings.get((said or {}).get("whitening"))
         if own is None:
             return figures.to_pixels(images, said)
-        return normalization.pixels(torch.from_numpy(np.ascontiguousarray(images)), said, own).clamp(0, 1).numpy(), True
+        return normalization.pixels(
+            torch.from_numpy(np.ascontiguousarray(images)), said, own
+        ).clamp(0, 1).numpy(), True
 
     def name(self, method: str, init: str) -> str:
         start = _start(method, init)
@@ -364,14 +407,20 @@ class _Study:
 
     def result(self, dataset, network, ipc, method, init=None, selection="last"):
         rows = self.summary
-        rows = rows[(rows["dataset"] == dataset) & (rows["network"] == network) & (rows["method"] == method)]
-        rows = rows[(rows["ipc"].isna() if _blank(ipc) else rows["ipc"] == ipc) & (rows["selection"] == selection)]
+        rows = rows[
+            (rows["dataset"] == dataset) & (rows["network"] == network) & (rows["method"] == method)
+        ]
+        rows = rows[
+            (rows["ipc"].isna() if _blank(ipc) else rows["ipc"] == ipc)
+            & (rows["selection"] == selection)
+        ]
         if init is not None:
             rows = rows[rows["init"] == init]
         return None if rows.empty else rows.iloc[0]
 
     def compared(self, dataset: str, network: str, ipc: float) -> "_Comparison":
-        """Every pair of the cells (method, initialisation) of a dataset and size, by what their final images train."""
+        """Every pair of the cells (method, initialisation) of a dataset and size, by what their
+        final images train."""
         key = (dataset, network, int(ipc))
         if key not in self._compared:
             rows = finished(self.metrics)
@@ -386,9 +435,11 @@ class _Study:
         """What training on the full training set reaches, and whether others may be measured by it.
 
         Returns:
-            ``mean``, ``std`` and ``count`` of the networks; ``state``, as ``scores.convergence`` tells by the learning curve
-            of the first of them; ``better``: the cells (method, initialisation, ipc, mean) that reach more than it;
-            ``caveats``: sentences that belong beside every share of it, none where it may stand alone.
+            ``mean``, ``std`` and ``count`` of the networks; ``state``, as ``scores.convergence``
+            tells by the learning curve of the first of them; ``better``: the cells (method,
+            initialisation, ipc, mean) that reach more than it;
+            ``caveats``: sentences that belong beside every share of it, none where it may stand
+                alone.
         """
         key = (dataset, network)
         if key not in self._full:
@@ -421,22 +472,29 @@ class _Study:
         caveats = []
         if state.state == "moving":
             caveats.append(
-                f"{network} on the full training set was still improving when its training ended: its test accuracy was "
-                f"{_percent(state.before, 1)} % after epoch {state.half:.0f} and {_percent(state.after, 1)} % over the last quarter of "
-                f"{state.epochs:.0f} epochs (one network). It would reach more, so every share of it is too high."
+                f"{network} on the full training set was still improving when its training ended: "
+                "its test accuracy was "
+                f"{_percent(state.before, 1)} % after epoch {state.half:.0f} and "
+                f"{_percent(state.after, 1)} % over the last quarter of "
+                f"{state.epochs:.0f} epochs (one network). It would reach more, so every share of "
+                "it is too high."
             )
         elif state.state == "unknown":
             caveats.append(
-                f"Whether {network} on the full training set had converged is not known: its learning curve has no point in "
+                f"Whether {network} on the full training set had converged is not known: its "
+                "learning curve has no point in "
                 "the first half of its training. A share of it may be too high."
             )
         if better:
             method, init, ipc, mean = better[0]
             others = f" and {_count(len(better) - 1, 'other set')}" if len(better) > 1 else ""
             caveats.append(
-                f"{self.name(method, init)}, {_ipc(ipc)}{others} reached more than {network} on the full training set "
-                f"({_percent(mean, 1)} % against {_percent(row['mean'], 1)} %), from which the set was made: that network was "
-                "trained too little, or by a recipe that suits it less, and no share of it means anything."
+                f"{self.name(method, init)}, {_ipc(ipc)}{others} reached more than {network} on "
+                "the full training set "
+                f"({_percent(mean, 1)} % against {_percent(row['mean'], 1)} %), from which the set "
+                "was made: that network was "
+                "trained too little, or by a recipe that suits it less, and no share of it means "
+                "anything."
             )
         found = {name: row[name] for name in ("mean", "std", "count", "sets", "models")}
         return found | {"state": state.state, "better": better, "caveats": caveats}
@@ -465,13 +523,15 @@ class _Study:
 def _read_data(paths: Sequence[str | Path]) -> dict[str, Any]:
     if not paths:
         return {}
-    from distillery.images import dataset as datasets  # late: a report of metrics alone needs no dataset code
+    from distillery.images import (
+        dataset as datasets,
+    )  # late: a report of metrics alone needs no dataset code
 
     loaded = [datasets.load(path) for path in paths]
     return {dataset.name: dataset for dataset in loaded}
 
 
-# --- Comparing ------------------------------------------------------------------------------------------------------
+# --- Comparing ------------------------------------------------------------------------------------
 
 SIGNIFICANT = 0.05
 
@@ -479,7 +539,8 @@ SIGNIFICANT = 0.05
 def _by_network(
     study: _Study, rows: pd.DataFrame
 ) -> dict[tuple[str, str], dict[tuple[int, int], float]]:
-    """Values by (method, init), and therein by (seed, number of the network): what is compared in pairs."""
+    """Values by (method, init), and therein by (seed, number of the network): what is compared in
+    pairs."""
     rows = rows[rows[["ipc", "seed", "model"]].notna().all(axis=1)]
     return {
         (cell["method"], cell["init"]): {
@@ -491,13 +552,15 @@ def _by_network(
 
 
 class _Comparison:
-    """All pairs of the cells of one dataset, network and ipc: differences network by network, and what of them is significant.
+    """All pairs of the cells of one dataset, network and ipc: differences network by network, and
+    what of them is significant.
 
     Attributes:
         cells: values by (method, init), and therein by (seed, number of the network).
-        tested: how many pairs could be tested; p is adjusted for so many, by Holm. All pairs are the family, not those shown:
-            the best cell is picked after looking.
-        unit: what was tested over: ``set``, ``network``, or both where cells differ; empty where nothing was.
+        tested: how many pairs could be tested; p is adjusted for so many, by Holm. All pairs are
+            the family, not those shown: the best cell is picked after looking.
+        unit: what was tested over: ``set``, ``network``, or both where cells differ; empty where
+            nothing was.
     """
 
     def __init__(self, cells: dict[tuple[str, str], dict[tuple[int, int], float]]):
@@ -526,7 +589,8 @@ class _Comparison:
         )
 
     def verdicts(self, best: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
-        """The other cells by what is known of ``best`` against them: ``better``, ``worse``, ``not significant``, ``untested``."""
+        """The other cells by what is known of ``best`` against them: ``better``, ``worse``, ``not
+        significant``, ``untested``."""
         found: dict[str, list] = {"better": [], "worse": [], "not significant": [], "untested": []}
         for other in self.cells:
             if other != best:
@@ -548,7 +612,7 @@ class _Comparison:
         return f"paired t {units}, Holm for {_count(self.tested, 'pair')}"
 
 
-# --- 1. At a glance -------------------------------------------------------------------------------------------------
+# --- 1. At a glance -------------------------------------------------------------------------------
 
 
 def _headlines(study: _Study) -> list[dict]:
@@ -596,9 +660,16 @@ def _headlines(study: _Study) -> list[dict]:
             )
         tiles = []
         if best_cell is not None:
-            smallest = next((h for h in study.sets if study.key(h[1])[:3] == (dataset, *best_cell[:2])), None)
+            smallest = next(
+                (h for h in study.sets if study.key(h[1])[:3] == (dataset, *best_cell[:2])), None
+            )
             chosen = next(
-                (s for s in study.sets if study.key(s[1]) == (dataset, *best_cell[:2], int(best_cell[2]))), smallest
+                (
+                    s
+                    for s in study.sets
+                    if study.key(s[1]) == (dataset, *best_cell[:2], int(best_cell[2]))
+                ),
+                smallest,
             )
             if chosen is not None:
                 tiles = _tiles(study, chosen, one=True)
@@ -617,7 +688,10 @@ def _headlines(study: _Study) -> list[dict]:
                     "tiles": tiles,
                     "tiles_of": ""
                     if not tiles
-                    else f"{'one of the best sets' if ties else 'the best set'}: {study.name(*best_cell[:2])}, {_ipc(best_cell[2])}",
+                    else (
+                        f"{'one of the best sets' if ties else 'the best set'}: "
+                        f"{study.name(*best_cell[:2])}, {_ipc(best_cell[2])}"
+                    ),
                 }
             )
     return found
@@ -650,15 +724,17 @@ def _numberless_notes(study: _Study, dataset: str, network: str) -> list[str]:
     """The cells that have accuracies without a number, which no mean holds."""
     rows = study.numberless
     rows = rows[
-        (rows["dataset"] == dataset)
-        & (rows["network"] == network)
-        & (rows["selection"] == "last")
+        (rows["dataset"] == dataset) & (rows["network"] == network) & (rows["selection"] == "last")
     ]
     notes = [
         f"{len(found)} of {study.name(cell['method'], cell['init'])}, {_ipc(cell['ipc'])}"
         for cell, found in study.cell_rows(rows)
     ]
-    return [f"Test accuracies that are no number, and count nowhere: {_listed(notes)}."] if notes else []
+    return (
+        [f"Test accuracies that are no number, and count nowhere: {_listed(notes)}."]
+        if notes
+        else []
+    )
 
 
 def _best_of(
@@ -670,7 +746,8 @@ def _best_of(
     ties: Sequence[tuple[str, str]],
     count: int,
 ) -> str:
-    """That the headline's cell was picked by its test accuracy, among how many, which others reached the same, and which it is not shown to be above."""
+    """That the headline's cell was picked by its test accuracy, among how many, which others
+    reached the same, and which it is not shown to be above."""
     comparison = study.compared(dataset, network, ipc)
     found = (
         comparison.verdicts(best)
@@ -718,8 +795,14 @@ def _above_random(
         side = "from"
     interval = ""
     if math.isfinite(found.low):
-        interval = f" (95 % interval {_signed(100 * found.low, 1)} to {_signed(100 * found.high, 1)}, {_pairs_in_words(found)})"
-    return f"{abs(100 * found.difference):.1f} points {side} random images of the same size{interval or ' (one pair of networks)'}"
+        interval = (
+            f" (95 % interval {_signed(100 * found.low, 1)} to {_signed(100 * found.high, 1)}, "
+            f"{_pairs_in_words(found)})"
+        )
+    return (
+        f"{abs(100 * found.difference):.1f} points {side} random images of the same "
+        f"size{interval or ' (one pair of networks)'}"
+    )
 
 
 def _pairs_in_words(found: scores.PairedDifference) -> str:
@@ -727,7 +810,8 @@ def _pairs_in_words(found: scores.PairedDifference) -> str:
 
 
 def _fewer(ratio: float, what: str, less: str) -> str:
-    """How many times less (or more) of something a set needs; ``ratio``: the full training set's over the set's."""
+    """How many times less (or more) of something a set needs; ``ratio``: the full training set's
+    over the set's."""
     if 0.95 < ratio < 1.05:
         return f"as {'many' if less == 'fewer' else 'much'} {what}"
     return (
@@ -740,7 +824,8 @@ def _fewer(ratio: float, what: str, less: str) -> str:
 def _training_fact(
     study: _Study, dataset: str, network: str, method: str, init: str, ipc: float
 ) -> str:
-    """What training on the set takes instead of training on the full training set, whichever way it falls."""
+    """What training on the set takes instead of training on the full training set, whichever way it
+    falls."""
     ours, whole = (
         _flops(study, dataset, network, method, init, ipc),
         _flops(study, dataset, network, "whole", "", None),
@@ -748,17 +833,22 @@ def _training_fact(
     said = []
     if ours and whole:
         said.append(
-            f"{_fewer(whole / ours, 'FLOPs', 'fewer')} ({_si(ours, 'FLOP')} instead of {_si(whole, 'FLOP')})"
+            f"{_fewer(whole / ours, 'FLOPs', 'fewer')} ({_si(ours, 'FLOP')} instead of "
+            f"{_si(whole, 'FLOP')})"
         )
     mine, theirs = (
         _spent(study, dataset, network, [(method, init, int(ipc))]),
         _spent(study, dataset, network, None),
     )
     if mine["seconds"] and theirs["seconds"]:
-        counts = f"mean of {_count(mine['networks'], 'network')} and of {theirs['networks']}, tests included"
+        counts = (
+            f"mean of {_count(mine['networks'], 'network')} and of {theirs['networks']}, tests "
+            "included"
+        )
         said.append(
             f"{_fewer(theirs['seconds'] / mine['seconds'], 'time', 'less')} "
-            f"({_seconds(mine['seconds'])} instead of {_seconds(theirs['seconds'])} a network; {counts})"
+            f"({_seconds(mine['seconds'])} instead of {_seconds(theirs['seconds'])} a network; "
+            f"{counts})"
         )
     elif said:
         said.append("a time that was not measured")
@@ -769,7 +859,11 @@ def _counted_in_words(row) -> str:
     if row["count"] == 1:
         return "one set, one network"
     equal = row["count"] == row["sets"] * row["models"]
-    networks = f"{_count(row['models'], 'network')}{' each' if row['sets'] > 1 else ''}" if equal else f"{row['count']} networks in all"
+    networks = (
+        f"{_count(row['models'], 'network')}{' each' if row['sets'] > 1 else ''}"
+        if equal
+        else f"{row['count']} networks in all"
+    )
     return f"mean ± standard deviation over {_count(row['sets'], 'set')}, {networks}"
 
 
@@ -787,22 +881,38 @@ def _glance(study: _Study) -> list[dict]:
     runs = study.measured("accuracy", selection="last", split="test")
     runs = runs[runs[["epoch", "stage", "class"]].isna().all(axis=1)]
     seconds = [float(cost["seconds"]) for cost in study.costs if not _blank(cost.get("seconds"))]
-    devices = sorted({str(cost.get("device_name") or cost.get("device") or "") for cost in study.costs} - {""})
+    devices = sorted(
+        {str(cost.get("device_name") or cost.get("device") or "") for cost in study.costs} - {""}
+    )
     if not devices and study.provenance.get("device"):
         devices = [str(study.provenance["device"])]
     facts = [
         ("Datasets", len(study.datasets), ", ".join(_dataset(name) for name in study.datasets)),
         ("Methods", len(methods), ", ".join(methods)),
-        ("Synthetic sets", len(study.sets), ", ".join(_ipc(i) for i in sorted({k[3] for k in study.headers if k[3]}))),
+        (
+            "Synthetic sets",
+            len(study.sets),
+            ", ".join(_ipc(i) for i in sorted({k[3] for k in study.headers if k[3]})),
+        ),
         ("Networks", len(networks), ", ".join(networks)),
-        ("Networks trained", len(runs), "for the accuracy tables, each tested on all test images" if len(runs) else ""),
-        ("Compute time", _seconds(sum(seconds)) if seconds else "", f"{len(seconds)} jobs" if seconds else ""),
+        (
+            "Networks trained",
+            len(runs),
+            "for the accuracy tables, each tested on all test images" if len(runs) else "",
+        ),
+        (
+            "Compute time",
+            _seconds(sum(seconds)) if seconds else "",
+            f"{len(seconds)} jobs" if seconds else "",
+        ),
         ("Device", "", "; ".join(devices)),
     ]
-    return [{"name": n, "value": v, "note": t} for n, v, t in facts if ((v or v == 0) and v != 0) or t]
+    return [
+        {"name": n, "value": v, "note": t} for n, v, t in facts if ((v or v == 0) and v != 0) or t
+    ]
 
 
-# --- 2. Accuracy ----------------------------------------------------------------------------------------------------
+# --- 2. Accuracy ----------------------------------------------------------------------------------
 
 
 class _Sources:
@@ -830,7 +940,12 @@ class _Sources:
 
     def list(self) -> list[dict]:
         return [
-            {"number": number, "text": source, "evidence": published.EVIDENCE.get(tag, tag), "unconfirmed": tag == "M"}
+            {
+                "number": number,
+                "text": source,
+                "evidence": published.EVIDENCE.get(tag, tag),
+                "unconfirmed": tag == "M",
+            }
             for (source, tag), number in self.rows.items()
         ]
 
@@ -841,8 +956,14 @@ def _accuracy(study: _Study) -> dict:
         rows = study.summary[study.summary["dataset"] == dataset]
         if rows.empty:
             continue
-        tables = [_accuracy_table(study, sources, dataset, network) for network in study.networks(dataset)]
-        ladders = [ladder for ipc in study.ipcs(dataset) if (ladder := _ladder(study, sources, dataset, ipc))]
+        tables = [
+            _accuracy_table(study, sources, dataset, network) for network in study.networks(dataset)
+        ]
+        ladders = [
+            ladder
+            for ipc in study.ipcs(dataset)
+            if (ladder := _ladder(study, sources, dataset, ipc))
+        ]
         blocks.append(
             {
                 "dataset": _dataset(dataset),
@@ -860,7 +981,9 @@ def _accuracy(study: _Study) -> dict:
 
 
 def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str) -> dict:
-    rows = study.summary[(study.summary["dataset"] == dataset) & (study.summary["network"] == network)]
+    rows = study.summary[
+        (study.summary["dataset"] == dataset) & (study.summary["network"] == network)
+    ]
     selections = [name for name in SELECTIONS if (rows["selection"] == name).any()]
     full = study.full(dataset, network)
     groups = []
@@ -872,16 +995,28 @@ def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str
         )
         random = None if ipc is None else study.result(dataset, network, ipc, "random")
         best = max(
-            (r["mean"] for _, r in part[(part["selection"] == "last")].iterrows() if ipc is not None), default=None
+            (
+                r["mean"]
+                for _, r in part[(part["selection"] == "last")].iterrows()
+                if ipc is not None
+            ),
+            default=None,
         )
         lines = []
         for method, init in cells:
-            results = {name: study.result(dataset, network, ipc, method, init, name) for name in selections}
+            results = {
+                name: study.result(dataset, network, ipc, method, init, name) for name in selections
+            }
             main = results.get("last")
-            counted = main if main is not None else next(r for r in results.values() if r is not None)
+            counted = (
+                main if main is not None else next(r for r in results.values() if r is not None)
+            )
             looked = [
                 sources.cell(
-                    published.lookup(dataset, method, ipc=ipc, init=init, network=network, protocol=protocol), init
+                    published.lookup(
+                        dataset, method, ipc=ipc, init=init, network=network, protocol=protocol
+                    ),
+                    init,
                 )
                 for protocol in published.PROTOCOLS
             ]
@@ -922,7 +1057,12 @@ def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str
                 }
             )
         if lines:
-            groups.append({"title": "All training images" if ipc is None else _ipc(ipc).capitalize(), "rows": lines})
+            groups.append(
+                {
+                    "title": "All training images" if ipc is None else _ipc(ipc).capitalize(),
+                    "rows": lines,
+                }
+            )
     every = [line for group in groups for line in group["rows"]]
     heads = []
     for position, name in enumerate(selections):
@@ -948,7 +1088,8 @@ def _accuracy_table(study: _Study, sources: _Sources, dataset: str, network: str
 
 
 def _is_final(study: _Study, row) -> bool:
-    """The snapshots that a selection chose are all the final images: its accuracy is then of the same sets, by its own networks."""
+    """The snapshots that a selection chose are all the final images: its accuracy is then of the
+    same sets, by its own networks."""
     if row["selection"] not in ("best_validation", "best_test"):
         return False
     rows = study.measured(
@@ -966,16 +1107,25 @@ def _counted(row) -> str:
 
 def _sets_and_networks(sets: int, most: int, every: int) -> str:
     """``most`` networks a set at most, ``every`` in all."""
-    return f"{sets} × {most}" if every == sets * most else f"{_count(sets, 'set')}, {_count(every, 'network')}"
+    return (
+        f"{sets} × {most}"
+        if every == sets * most
+        else f"{_count(sets, 'set')}, {_count(every, 'network')}"
+    )
 
 
 def _result_text(row, usual) -> dict:
     count = _counted(row) if row["count"] != usual["count"] else ""
-    return {"mean": _percent(row["mean"]), "std": _percent(row["std"]) if row["count"] > 1 else "", "count": count}
+    return {
+        "mean": _percent(row["mean"]),
+        "std": _percent(row["std"]) if row["count"] > 1 else "",
+        "count": count,
+    }
 
 
 def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict | None:
-    """Where each method stands on one axis, the published figures beside, on the dataset's first network."""
+    """Where each method stands on one axis, the published figures beside, on the dataset's first
+    network."""
     network = study.networks(dataset)[0]
     rows = study.summary
     rows = rows[
@@ -990,7 +1140,14 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
     for _, row in rows.iterrows():
         looked = [
             sources.cell(
-                published.lookup(dataset, row["method"], ipc=int(ipc), init=row["init"], protocol=p, network=network)
+                published.lookup(
+                    dataset,
+                    row["method"],
+                    ipc=int(ipc),
+                    init=row["init"],
+                    protocol=p,
+                    network=network,
+                )
             )
             for p in published.PROTOCOLS
         ]
@@ -999,11 +1156,17 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
     whole = study.full(dataset, network)
     values = [100 * (r["mean"] + s * r["std"]) for r, _, _ in lines for s in (-1, 1)]
     # What was measured under another protocol has no place on the axis.
-    lines = [(row, *(cell if cell and not cell["not_comparable"] else None for cell in looked)) for row, *looked in lines]
+    lines = [
+        (row, *(cell if cell and not cell["not_comparable"] else None for cell in looked))
+        for row, *looked in lines
+    ]
     values += [c["value"] for _, p, q in lines for c in (p, q) if c] + (
         [100 * whole["mean"]] if whole is not None else []
     )
-    low, high = max(0.0, 10 * math.floor((min(values) - 3) / 10)), min(100.0, 10 * math.ceil((max(values) + 1) / 10))
+    low, high = (
+        max(0.0, 10 * math.floor((min(values) - 3) / 10)),
+        min(100.0, 10 * math.ceil((max(values) + 1) / 10)),
+    )
 
     def place(value):
         return round(100 * (value - low) / (high - low), 2)
@@ -1041,10 +1204,13 @@ def _ladder(study: _Study, sources: _Sources, dataset: str, ipc: float) -> dict 
 
 
 def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> dict:
-    """With what a method's sets of a size were made and evaluated: the settings in the sets' headers and in the records of the evaluations."""
+    """With what a method's sets of a size were made and evaluated: the settings in the sets'
+    headers and in the records of the evaluations."""
     budget: dict[str, Any] = {}
     headers = [
-        h for k, h in study.headers.items() if k[0] == dataset and k[1] == method and k[2] != "imported" and k[3] == ipc
+        h
+        for k, h in study.headers.items()
+        if k[0] == dataset and k[1] == method and k[2] != "imported" and k[3] == ipc
     ]
     if headers:
         header = headers[0]
@@ -1054,14 +1220,17 @@ def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> 
             ("inner", ("inner_loops", "inner_epochs")),
         ):
             value = _setting(
-                {"settings": header.get("settings"), "iterations": header.get("iterations")}, name, *others
+                {"settings": header.get("settings"), "iterations": header.get("iterations")},
+                name,
+                *others,
             )
             if value is not None and method not in CORESETS:
                 budget[name] = value
         experts = _experts(header)
         if experts is not None and method not in CORESETS:
             budget["experts"] = experts
-    # As the protocol counts them, not as many as were trained: the published code trains one more than it says.
+    # As the protocol counts them, not as many as were trained: the published code trains one more
+    # than it says.
     epochs = {
         (cost.get("settings") or {}).get("epochs")
         for cost in study.costs
@@ -1071,10 +1240,15 @@ def _our_budget(study: _Study, dataset: str, method: str, ipc: float | None) -> 
     } - {None}
     if epochs:
         budget["epochs"] = " or ".join(map(str, sorted(epochs)))  # networks may have others
-    summary = study.summary[(study.summary["dataset"] == dataset) & (study.summary["method"] == method)]
+    summary = study.summary[
+        (study.summary["dataset"] == dataset) & (study.summary["method"] == method)
+    ]
     summary = summary[summary["ipc"].isna() if ipc is None else summary["ipc"] == ipc]
     if len(summary):
-        budget["networks"], budget["sets"] = int(summary["models"].max()), int(summary["sets"].max())
+        budget["networks"], budget["sets"] = (
+            int(summary["models"].max()),
+            int(summary["sets"].max()),
+        )
     return budget
 
 
@@ -1098,7 +1272,9 @@ def _budgets(study: _Study, dataset: str) -> dict | None:
     rows = study.summary[study.summary["dataset"] == dataset]
     pairs = {(m, None if _blank(i) else int(i)) for m, i in zip(rows["method"], rows["ipc"])}
     lines = []
-    for method, ipc in sorted(pairs, key=lambda p: (math.inf if p[1] is None else p[1], _method_rank(p[0]))):
+    for method, ipc in sorted(
+        pairs, key=lambda p: (math.inf if p[1] is None else p[1], _method_rank(p[0]))
+    ):
         ours = _our_budget(study, dataset, method, ipc)
         theirs = published.budget(method, dataset, ipc)
         course = {}
@@ -1110,15 +1286,25 @@ def _budgets(study: _Study, dataset: str) -> dict | None:
                 {
                     "title": title,
                     "size": _ipc(ipc),
-                    "budgets": [("this study", ours), ("published", theirs), ("course project", course)],
+                    "budgets": [
+                        ("this study", ours),
+                        ("published", theirs),
+                        ("course project", course),
+                    ],
                 }
             )
     if not lines:
         return None
-    columns = [name for name in BUDGET_COLUMNS if any(name in b for line in lines for _, b in line["budgets"])]
+    columns = [
+        name
+        for name in BUDGET_COLUMNS
+        if any(name in b for line in lines for _, b in line["budgets"])
+    ]
     for line in lines:
         line["rows"] = [
-            {"who": who, "values_": [b.get(name, "") for name in columns]} for who, b in line["budgets"] if b
+            {"who": who, "values_": [b.get(name, "") for name in columns]}
+            for who, b in line["budgets"]
+            if b
         ]
     return {"columns": [BUDGET_COLUMNS[name] for name in columns], "lines": lines}
 
@@ -1131,15 +1317,20 @@ def _expert_notes(study: _Study, dataset: str) -> list[str]:
         if name != dataset or init == "imported" or ipc is None or "experts" not in theirs:
             continue
         ours = _our_budget(study, dataset, method, ipc)
-        pairs = tuple((ours[word], theirs[word], word) for word in ("experts", "iterations") if word in ours)
-        if any(own < full for own, full, _ in pairs) and ipc not in found.setdefault((method, pairs), []):
+        pairs = tuple(
+            (ours[word], theirs[word], word) for word in ("experts", "iterations") if word in ours
+        )
+        if any(own < full for own, full, _ in pairs) and ipc not in found.setdefault(
+            (method, pairs), []
+        ):
             found[method, pairs].append(ipc)
     notes = []
     for (method, pairs), ipcs in found.items():
         sizes = " and ".join(str(ipc) for ipc in sorted(ipcs)) if len(ipcs) > 1 else ""
         size = f"{sizes} images per class" if sizes else _ipc(ipcs[0])
         notes.append(
-            f"{_method(method, study.titles)} at {size} ran with {' and '.join(f'{own} {word}' for own, _, word in pairs)}; "
+            f"{_method(method, study.titles)} at {size} ran with "
+            f"{' and '.join(f'{own} {word}' for own, _, word in pairs)}; "
             f"published: {' and '.join(f'{full} {word}' for _, full, word in pairs)}."
         )
     return notes
@@ -1158,22 +1349,28 @@ def _untested_notes(study: _Study, dataset: str) -> list[str]:
         f" and {len(empty) - SHOWN_CLASSES} more" if len(empty) > SHOWN_CLASSES else ""
     )
     return [
-        f"There is no test image of {'class' if len(empty) == 1 else 'the classes'} {shown}: every accuracy is over the "
+        f"There is no test image of {'class' if len(empty) == 1 else 'the classes'} {shown}: every "
+        "accuracy is over the "
         f"{len(data.classes) - len(empty)} other classes of {len(data.classes)}."
     ]
 
 
 def _astray_notes(study: _Study, dataset: str) -> list[str]:
-    """Where trajectory matching (what learns a step size) had a loss above 1 over its last tenth: its students end
-    farther from the target than they began, and the set can be worse than its start."""
-    learned = {study.key(cell) for cell, _ in study.cell_rows(study.measured("step_size", dataset=dataset))}
+    """Where trajectory matching (what learns a step size) had a loss above 1 over its last tenth:
+    its students end farther from the target than they began, and the set can be worse than its
+    start."""
+    learned = {
+        study.key(cell) for cell, _ in study.cell_rows(study.measured("step_size", dataset=dataset))
+    }
     notes = []
     for cell, rows in study.cell_rows(study.measured("matching_loss", dataset=dataset)):
         late = float(rows[rows["iteration"] > 0.9 * rows["iteration"].max()]["value"].mean())
         if study.key(cell) in learned and late > 1:
             notes.append(
-                f"{study.name(cell['method'], cell['init'])}, {_ipc(cell['ipc'])}: the matching loss ended at {late:.2f}. Above 1 the "
-                "student ends farther from the expert than it began, and the set may be worse than its start; lower step_size, "
+                f"{study.name(cell['method'], cell['init'])}, {_ipc(cell['ipc'])}: the matching "
+                f"loss ended at {late:.2f}. Above 1 the "
+                "student ends farther from the expert than it began, and the set may be worse than "
+                "its start; lower step_size, "
                 "lr_images or max_start_epoch."
             )
     return notes
@@ -1183,7 +1380,9 @@ def _others(study: _Study, sources: _Sources, dataset: str) -> dict | None:
     """Published figures of every method at the study's set sizes, on ConvNet."""
     table = published.table()
     ipcs = [int(ipc) for ipc in study.ipcs(dataset)]
-    table = table[(table["dataset"] == dataset) & (table["network"] == "ConvNet") & (table["strategy"] == "")]
+    table = table[
+        (table["dataset"] == dataset) & (table["network"] == "ConvNet") & (table["strategy"] == "")
+    ]
     table = table[(table["protocol"] == "published") & table["ipc"].isin(ipcs)]
     if table.empty:
         return None
@@ -1194,16 +1393,24 @@ def _others(study: _Study, sources: _Sources, dataset: str) -> dict | None:
         cells = [sources.cell(part[part["ipc"] == ipc]) for ipc in ipcs]
         if any(cells):
             order = next(cell["value"] for cell in cells if cell)
-            lines.append({"method": _method(method, study.titles), "note": note, "cells": cells, "order": order})
+            lines.append(
+                {
+                    "method": _method(method, study.titles),
+                    "note": note,
+                    "cells": cells,
+                    "order": order,
+                }
+            )
     lines.sort(key=lambda line: -line["order"])
     return {"ipcs": [_ipc(ipc) for ipc in ipcs], "rows": lines}
 
 
-# --- Compared in pairs ----------------------------------------------------------------------------------------------
+# --- Compared in pairs ----------------------------------------------------------------------------
 
 
 def _pairs(study: _Study) -> list[dict]:
-    """Differences between methods, network by network: the best against each other, distilled against random, real start against noise."""
+    """Differences between methods, network by network: the best against each other, distilled
+    against random, real start against noise."""
     blocks = []
     for dataset in study.datasets:
         tables = []
@@ -1235,24 +1442,34 @@ def _pairs(study: _Study) -> list[dict]:
     return blocks
 
 
-def _recipes(study: _Study, dataset: str, network: str, ipc: float, method: str, init: str) -> set[str]:
-    """How networks were trained on the sets of a cell, as the jobs tell it; empty where they do not."""
+def _recipes(
+    study: _Study, dataset: str, network: str, ipc: float, method: str, init: str
+) -> set[str]:
+    """How networks were trained on the sets of a cell, as the jobs tell it; empty where they do
+    not."""
     told = ("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment")
     wanted = ("evaluate_synthetic", dataset, network, method, init, ipc)
     return {
         repr([(cost.get("settings") or {}).get(name) for name in told])
         for cost in study.costs
-        if tuple(cost.get(name) for name in ("rule", "dataset", "network", "method", "init", "ipc")) == wanted
+        if tuple(cost.get(name) for name in ("rule", "dataset", "network", "method", "init", "ipc"))
+        == wanted
     }
 
 
-def _chosen_pairs(cells: dict[tuple[str, str], dict]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+def _chosen_pairs(
+    cells: dict[tuple[str, str], dict],
+) -> list[tuple[tuple[str, str], tuple[str, str]]]:
     """The pairs worth a line, each once. ``cells``: accuracies by (method, init)."""
     best = max(cells, key=lambda cell: np.mean(list(cells[cell].values())))
     pairs = [(best, other) for other in cells if other != best]
     randoms = [cell for cell in cells if cell[0] == "random"]
     pairs += [(cell, random) for random in randoms for cell in cells if cell[0] not in CORESETS]
-    pairs += [((method, "real"), (method, "noise")) for method, init in cells if init == "noise" and (method, "real") in cells]
+    pairs += [
+        ((method, "real"), (method, "noise"))
+        for method, init in cells
+        if init == "noise" and (method, "real") in cells
+    ]
     once: dict[frozenset, tuple] = {}
     for pair in pairs:
         once.setdefault(frozenset(pair), pair)
@@ -1312,15 +1529,20 @@ def _p(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-# --- Robustness -----------------------------------------------------------------------------------------------------
+# --- Robustness -----------------------------------------------------------------------------------
 
 LABEL_MEASURES = ("accuracy_own_labels", "accuracy_random_same_labels", "accuracy_hard_labels")
-AUGMENT_MEASURES = ("accuracy_augmented", "accuracy_random_augmented", "accuracy_plain", "accuracy_random_plain")
+AUGMENT_MEASURES = (
+    "accuracy_augmented",
+    "accuracy_random_augmented",
+    "accuracy_plain",
+    "accuracy_random_plain",
+)
 
 
 def _robustness(study: _Study) -> list[dict]:
-    """Label- and augmentation-robust scores: one a set, of the means over its networks; shown as mean and deviation over sets, with one set
-    over its networks' own scores."""
+    """Label- and augmentation-robust scores: one a set, of the means over its networks; shown as
+    mean and deviation over sets, with one set over its networks' own scores."""
     rows = study.metrics[study.metrics["measure"].isin([*LABEL_MEASURES, *AUGMENT_MEASURES])]
     blocks = []
     for dataset in study.datasets:
@@ -1331,7 +1553,8 @@ def _robustness(study: _Study) -> list[dict]:
             augments = {
                 str(_setting((cost.get("settings") or {}).get("robust"), "augment") or "")
                 for cost in study.costs
-                if (cost.get("rule"), cost.get("dataset"), cost.get("network")) == ("evaluate_robust", dataset, network)
+                if (cost.get("rule"), cost.get("dataset"), cost.get("network"))
+                == ("evaluate_robust", dataset, network)
             }
             if lines:
                 blocks.append(
@@ -1356,7 +1579,8 @@ def _score(kind: str, found: pd.Series, full: dict | None) -> float:
 
 
 def _robust_scores(kind: str, rows: pd.DataFrame, full: dict | None) -> tuple[pd.Series, pd.Series]:
-    """The score of each set, of the means over its networks, by seed; and that of each network alone, by (seed, model)."""
+    """The score of each set, of the means over its networks, by seed; and that of each network
+    alone, by (seed, model)."""
     if kind == "label" and full is None:
         return pd.Series(dtype=float), pd.Series(dtype=float)
     measures = list(LABEL_MEASURES if kind == "label" else AUGMENT_MEASURES)
@@ -1378,36 +1602,52 @@ def _robust_scores(kind: str, rows: pd.DataFrame, full: dict | None) -> tuple[pd
 
 
 def _robust_line(study: _Study, cell: dict, rows: pd.DataFrame, full: dict | None) -> dict:
-    sets = rows.groupby(["seed", "measure"])["value"].mean().unstack().reindex(columns=[*LABEL_MEASURES, *AUGMENT_MEASURES])
+    sets = (
+        rows.groupby(["seed", "measure"])["value"]
+        .mean()
+        .unstack()
+        .reindex(columns=[*LABEL_MEASURES, *AUGMENT_MEASURES])
+    )
     labels, augmented = sets[list(LABEL_MEASURES)].dropna(), sets[list(AUGMENT_MEASURES)].dropna()
     line = {
         "label": study.name(cell["method"], cell["init"]),
         "size": f"{int(cell['ipc'])}",
         "colour": study.colours.get(cell["method"], 0),
         "count": _sets_and_networks(
-            len(sets), int(rows.groupby(["seed", "measure"]).size().max()), int(rows.groupby("measure").size().max())
+            len(sets),
+            int(rows.groupby(["seed", "measure"]).size().max()),
+            int(rows.groupby("measure").size().max()),
         ),
     }
-    line |= dict.fromkeys(("lrs", "over_random", "over_whole", "ars", "over_augmented", "over_plain"), "")
+    line |= dict.fromkeys(
+        ("lrs", "over_random", "over_whole", "ars", "over_augmented", "over_plain"), ""
+    )
     for kind, name in (("label", "lrs"), ("augmentation", "ars")):
         of_sets, of_networks = _robust_scores(kind, rows, full)
         spread = of_sets if len(of_sets) > 1 else of_networks
         if len(of_sets):
             line[name] = _pm(of_sets.mean(), spread.std(ddof=0), len(spread))
     if len(labels):
-        line["over_random"] = _signed(100 * (labels["accuracy_own_labels"] - labels["accuracy_random_same_labels"]).mean())
+        line["over_random"] = _signed(
+            100 * (labels["accuracy_own_labels"] - labels["accuracy_random_same_labels"]).mean()
+        )
         if full is not None:
             line["over_whole"] = _signed(
                 100 * (labels["accuracy_hard_labels"] - full["mean"]).mean()
             )
     if len(augmented):
-        line["over_augmented"] = _signed(100 * (augmented["accuracy_augmented"] - augmented["accuracy_random_augmented"]).mean())
-        line["over_plain"] = _signed(100 * (augmented["accuracy_plain"] - augmented["accuracy_random_plain"]).mean())
+        line["over_augmented"] = _signed(
+            100 * (augmented["accuracy_augmented"] - augmented["accuracy_random_augmented"]).mean()
+        )
+        line["over_plain"] = _signed(
+            100 * (augmented["accuracy_plain"] - augmented["accuracy_random_plain"]).mean()
+        )
     return line
 
 
 def _robust_notes(study: _Study, rows: pd.DataFrame, full: dict | None) -> list[str]:
-    """What the scores can tell: for each size and score, which pairs of sets differ significantly, network by network."""
+    """What the scores can tell: for each size and score, which pairs of sets differ significantly,
+    network by network."""
     notes = []
     for ipc, part in rows.groupby("ipc"):
         for kind in ("label", "augmentation"):
@@ -1429,12 +1669,14 @@ def _robust_notes(study: _Study, rows: pd.DataFrame, full: dict | None) -> list[
             ]
             if not comparison.tested:
                 notes.append(
-                    f"{where} are of one network each: they have no spread, and nothing tells the sets apart."
+                    f"{where} are of one network each: they have no spread, and nothing tells the "
+                    "sets apart."
                 )
                 continue
             if not apart:
                 notes.append(
-                    f"{where} cannot tell the sets apart: none of {_count(comparison.tested, 'pair')} differs significantly "
+                    f"{where} cannot tell the sets apart: none of "
+                    f"{_count(comparison.tested, 'pair')} differs significantly "
                     f"({comparison.how()})."
                 )
                 continue
@@ -1447,13 +1689,14 @@ def _robust_notes(study: _Study, rows: pd.DataFrame, full: dict | None) -> list[
                 else "is significantly above all others"
             )
             notes.append(
-                f"{where} tell {len(apart)} of {_count(comparison.tested, 'pair')} apart ({comparison.how()}); "
+                f"{where} tell {len(apart)} of {_count(comparison.tested, 'pair')} apart "
+                f"({comparison.how()}); "
                 f"the highest, of {_short_name(study, *best)}, {highest}."
             )
     return notes
 
 
-# --- 3 and 4. Images ------------------------------------------------------------------------------------------------
+# --- 3 and 4. Images ------------------------------------------------------------------------------
 
 
 def _hard(labels: np.ndarray) -> np.ndarray:
@@ -1474,7 +1717,9 @@ def _tiles(study: _Study, item: tuple[dict, dict], *, one: bool = False) -> list
         pixels, _ = study.pixels(rows, header)
         name = _class_name(names, index)
         strip = figures.strip(pixels)
-        found.append(strip | {"name": name, "alt": f"{_count(strip['count'], 'image')} of the class {name}"})
+        found.append(
+            strip | {"name": name, "alt": f"{_count(strip['count'], 'image')} of the class {name}"}
+        )
     return found
 
 
@@ -1524,7 +1769,11 @@ def _images(study: _Study) -> list[dict]:
                 continue
             seen.add(key)
             groups.setdefault(key[3], []).append(_card(study, item))
-        real = _real_card(study, dataset, max((k for k in groups if k), default=SHOWN_IMAGES)) if groups else None
+        real = (
+            _real_card(study, dataset, max((k for k in groups if k), default=SHOWN_IMAGES))
+            if groups
+            else None
+        )
         found = [{"title": _ipc(ipc), "cards": cards} for ipc, cards in groups.items()]
         if found:
             blocks.append({"dataset": _dataset(dataset), "groups": found, "real": real})
@@ -1541,7 +1790,10 @@ def _real_card(study: _Study, dataset: str, count: int) -> dict | None:
         pixels = np.asarray(data.images[first.tolist()], np.float32) / 255
         name = _class_name(data.classes, index)
         strip = figures.strip(pixels)
-        rows.append(strip | {"name": name, "alt": f"{_count(strip['count'], 'real image')} of the class {name}"})
+        rows.append(
+            strip
+            | {"name": name, "alt": f"{_count(strip['count'], 'real image')} of the class {name}"}
+        )
     most = max(row["count"] for row in rows)
     return {
         "title": "For comparison: real training images",
@@ -1564,16 +1816,26 @@ def _evolution(study: _Study) -> list[dict]:
         frames, iterations = tensors["images"], tensors["iterations"].tolist()
         if len(iterations) < 2 or not frames.shape[1]:
             continue
-        at = sorted({round(i) for i in np.linspace(0, len(iterations) - 1, min(EVOLUTION_FRAMES, len(iterations)))})
+        at = sorted(
+            {
+                round(i)
+                for i in np.linspace(0, len(iterations) - 1, min(EVOLUTION_FRAMES, len(iterations)))
+            }
+        )
         names = header.get("classes") or []
         count, size = max(len(names), 1), frames.shape[1]
         labels = (
-            _hard(tensors["labels"][-1]) if tensors.get("labels") is not None and tensors["labels"].ndim == 3 else None
+            _hard(tensors["labels"][-1])
+            if tensors.get("labels") is not None and tensors["labels"].ndim == 3
+            else None
         )
         if labels is None:
             labels = np.arange(size) * count // size  # class-ordered, as many of each
         shown = sorted(set(labels.tolist()))
-        picked = [shown[round(i)] for i in np.linspace(0, len(shown) - 1, min(EVOLUTION_CLASSES, len(shown)))]
+        picked = [
+            shown[round(i)]
+            for i in np.linspace(0, len(shown) - 1, min(EVOLUTION_CLASSES, len(shown)))
+        ]
         rows = []
         for index in dict.fromkeys(picked):
             first = int(np.flatnonzero(labels == index)[0])
@@ -1581,7 +1843,10 @@ def _evolution(study: _Study) -> list[dict]:
             name = _class_name(names, index)
             rows.append(
                 figures.strip(pixels)
-                | {"name": name, "alt": f"the first image of the class {name} at {len(at)} iterations"}
+                | {
+                    "name": name,
+                    "alt": f"the first image of the class {name} at {len(at)} iterations",
+                }
             )
         method, init = str(header.get("method", "")), str(header.get("init") or "")
         card = {
@@ -1590,15 +1855,19 @@ def _evolution(study: _Study) -> list[dict]:
             "iterations": [iterations[i] for i in at],
             "rows": rows,
         }
-        block = blocks.setdefault((key[0], key[3]), {"title": f"{_dataset(key[0])}, {_ipc(key[3])}", "cards": []})
+        block = blocks.setdefault(
+            (key[0], key[3]), {"title": f"{_dataset(key[0])}, {_ipc(key[3])}", "cards": []}
+        )
         block["cards"].append(card)
     return list(blocks.values())
 
 
-# --- 5. Curves ------------------------------------------------------------------------------------------------------
+# --- 5. Curves ------------------------------------------------------------------------------------
 
 
-def _curve(rows: pd.DataFrame, x: str, label: str, style: dict, *, thin: bool = False) -> tuple[Series, int] | None:
+def _curve(
+    rows: pd.DataFrame, x: str, label: str, style: dict, *, thin: bool = False
+) -> tuple[Series, int] | None:
     if rows.empty:
         return None
     grouped = rows.groupby(x)["value"]
@@ -1606,7 +1875,13 @@ def _curve(rows: pd.DataFrame, x: str, label: str, style: dict, *, thin: bool = 
     size, at, (y, spread) = figures.shorten(mean.index.to_numpy(), mean.to_numpy(), std.to_numpy())
     band = bool(count.max() > 1)
     return Series(
-        label, at, y, **style, low=y - spread if band else None, high=y + spread if band else None, thin=thin
+        label,
+        at,
+        y,
+        **style,
+        low=y - spread if band else None,
+        high=y + spread if band else None,
+        thin=thin,
     ), size
 
 
@@ -1638,18 +1913,23 @@ def _chart(
 
 
 def _complete(rows: pd.DataFrame) -> pd.DataFrame:
-    """Only the networks that were measured at every point: a mean over others would jump where they come in."""
+    """Only the networks that were measured at every point: a mean over others would jump where they
+    come in."""
     if rows.empty:
         return rows
     points = rows.groupby([*CELL, "seed", "model"], dropna=False)["epoch"].transform("nunique")
-    return rows[points == points.groupby([rows[name] for name in CELL], dropna=False).transform("max")]
+    return rows[
+        points == points.groupby([rows[name] for name in CELL], dropna=False).transform("max")
+    ]
 
 
 def _line_notes(kinds: dict[str, pd.DataFrame]) -> str:
-    """What each kind of line is, and over how many networks: the test curve is that of one network of each set.
+    """What each kind of line is, and over how many networks: the test curve is that of one network
+    of each set.
 
-    On a small set testing along the way costs more than training: for one image per class of MNIST, 300 epochs and 5 points, testing four
-    more networks would take 200 000 forward passes, where all their training takes 45 000 (a step counted as three).
+    On a small set testing along the way costs more than training: for one image per class of MNIST,
+    300 epochs and 5 points, testing four more networks would take 200 000 forward passes, where all
+    their training takes 45 000 (a step counted as three).
     """
     said = []
     for name, rows in kinds.items():
@@ -1664,22 +1944,35 @@ def _line_notes(kinds: dict[str, pd.DataFrame]) -> str:
 
 def _legend(study: _Study, cells: list[tuple[str, str]]) -> list[dict]:
     pairs = sorted(set(cells), key=lambda c: (_method_rank(c[0]), _rank(INIT_ORDER, c[1])))
-    return [{"svg": Markup(figures.swatch(**study.style(*pair))), "label": study.name(*pair)} for pair in pairs]
+    return [
+        {"svg": Markup(figures.swatch(**study.style(*pair))), "label": study.name(*pair)}
+        for pair in pairs
+    ]
 
 
 def _curves(study: _Study) -> list[dict]:
     blocks = []
     for dataset in study.datasets:
         groups = []
-        for ipc in study.ipcs(dataset) or sorted(set(study.measured("matching_loss", dataset=dataset)["ipc"].dropna())):
+        for ipc in study.ipcs(dataset) or sorted(
+            set(study.measured("matching_loss", dataset=dataset)["ipc"].dropna())
+        ):
             charts, cells = [], []
             where = f"{_dataset(dataset)}, {_ipc(ipc)}"
-            for measure, word in (("matching_loss", "matching loss"), ("step_size", "learned step size")):
+            for measure, word in (
+                ("matching_loss", "matching loss"),
+                ("step_size", "learned step size"),
+            ):
                 rows = study.measured(measure, dataset=dataset, ipc=ipc)
                 for method in sorted(set(rows["method"]), key=_method_rank):
                     part = rows[(rows["method"] == method) & rows["iteration"].notna()]
                     chart = _chart(
-                        study, f"{_method(method, study.titles)}: {word}", part, "iteration", "iteration", where
+                        study,
+                        f"{_method(method, study.titles)}: {word}",
+                        part,
+                        "iteration",
+                        "iteration",
+                        where,
                     )
                     if chart:
                         charts.append(chart)
@@ -1705,7 +1998,11 @@ def _curves(study: _Study) -> list[dict]:
                     cells += list(zip(part["method"], part["init"]))
             if charts:
                 groups.append(
-                    {"title": f"Distillation, {_ipc(ipc)}", "charts": charts, "legend": _legend(study, cells)}
+                    {
+                        "title": f"Distillation, {_ipc(ipc)}",
+                        "charts": charts,
+                        "legend": _legend(study, cells),
+                    }
                 )
         for ipc in [*study.ipcs(dataset), None]:
             charts, cells = [], []
@@ -1715,10 +2012,15 @@ def _curves(study: _Study) -> list[dict]:
                     rows = study.measured(measure, dataset=dataset, network=network)
                     rows = rows[
                         (rows["method"] != "")  # experts have curves too, but are no result
-                        & rows["epoch"].notna() & (rows["strategy"] == "") & rows["stage"].isna() & rows["class"].isna()
+                        & rows["epoch"].notna()
+                        & (rows["strategy"] == "")
+                        & rows["stage"].isna()
+                        & rows["class"].isna()
                     ]
                     rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
-                    test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))
+                    test, train = (
+                        _complete(rows[rows["split"] == split]) for split in ("test", "train")
+                    )
                     chart = _chart(
                         study,
                         f"{network}: {word}",
@@ -1752,7 +2054,13 @@ def _heat(value: float | None, low: float, high: float, digits: int = 1) -> dict
     if _blank(value):
         return None
     share = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 1.0
-    return {"text": _percent(value, digits), "share": round(share, 3), "hot": share > 0.7, "std": "", "published": ""}
+    return {
+        "text": _percent(value, digits),
+        "share": round(share, 3),
+        "hot": share > 0.7,
+        "std": "",
+        "published": "",
+    }
 
 
 def _class_heat(study: _Study, dataset: str) -> list[dict]:
@@ -1770,7 +2078,11 @@ def _class_heat(study: _Study, dataset: str) -> list[dict]:
             by_class = own.groupby("class")["value"].mean()
             label = study.name(cell["method"], cell["init"])
             lines.append(
-                {"label": label, "size": "" if _blank(cell["ipc"]) else f"{int(cell['ipc'])}", "values": by_class}
+                {
+                    "label": label,
+                    "size": "" if _blank(cell["ipc"]) else f"{int(cell['ipc'])}",
+                    "values": by_class,
+                }
             )
         every = [v for line in lines for v in line["values"]]
         low, high = min(every), max(every)
@@ -1797,7 +2109,7 @@ def _class_heat(study: _Study, dataset: str) -> list[dict]:
     return found
 
 
-# --- 6. Cross-architecture ------------------------------------------------------------------------------------------
+# --- 6. Cross-architecture ------------------------------------------------------------------------
 
 
 def _cross(study: _Study) -> list[dict]:
@@ -1806,7 +2118,9 @@ def _cross(study: _Study) -> list[dict]:
         networks = study.networks(dataset)
         if len(networks) < 2:
             continue
-        rows = study.summary[(study.summary["dataset"] == dataset) & (study.summary["selection"] == "last")]
+        rows = study.summary[
+            (study.summary["dataset"] == dataset) & (study.summary["selection"] == "last")
+        ]
         low, high = rows["mean"].min(), rows["mean"].max()
         lines = []
         for cell, part in study.cell_rows(rows):
@@ -1827,16 +2141,20 @@ def _cross(study: _Study) -> list[dict]:
                 theirs = looked[looked["protocol"] == "published"]
                 heat = _heat(row["mean"], low, high)
                 heat["std"] = _percent(row["std"], 1) if row["count"] > 1 else ""
-                heat["published"] = None if theirs.empty else theirs.iloc[0]["printed"].split(" ")[0]
+                heat["published"] = (
+                    None if theirs.empty else theirs.iloc[0]["printed"].split(" ")[0]
+                )
                 heat["unconfirmed"] = not theirs.empty and theirs.iloc[0]["evidence"] == "M"
                 cells.append(heat)
             size = "all" if _blank(cell["ipc"]) else f"{int(cell['ipc'])}"
-            lines.append({"label": study.name(cell["method"], cell["init"]), "size": size, "cells": cells})
+            lines.append(
+                {"label": study.name(cell["method"], cell["init"]), "size": size, "cells": cells}
+            )
         blocks.append({"dataset": _dataset(dataset), "networks": networks, "rows": lines})
     return blocks
 
 
-# --- 7. Continual learning ------------------------------------------------------------------------------------------
+# --- 7. Continual learning ------------------------------------------------------------------------
 
 STRATEGIES = {
     "finetune": ("Fine-tuning", "one group after another, nothing kept"),
@@ -1880,9 +2198,15 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
     legend, matrices, bound = [], [], None
     for _, (strategy, method, init, ipc), part in runs:
         title, meaning = STRATEGIES.get(strategy, (strategy, ""))
-        memory = "" if not method else f"{study.name(method, init)}" + ("" if _blank(ipc) else f", {_ipc(ipc)}")
+        memory = (
+            ""
+            if not method
+            else f"{study.name(method, init)}" + ("" if _blank(ipc) else f", {_ipc(ipc)}")
+        )
         style = (
-            study.style(method, init) if method else {"colour": 0, "dash": "dotted" if strategy == "joint" else "solid"}
+            study.style(method, init)
+            if method
+            else {"colour": 0, "dash": "dotted" if strategy == "joint" else "solid"}
         )
         line = {
             "strategy": title,
@@ -1895,7 +2219,11 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
         for measure in charts:
             values = part[part["measure"] == measure]
             if len(values):
-                final = values[values["stage"] == values["stage"].max()] if values["stage"].notna().any() else values
+                final = (
+                    values[values["stage"] == values["stage"].max()]
+                    if values["stage"].notna().any()
+                    else values
+                )
                 numbers = final["value"].to_numpy()
                 line[measure] = _pm(numbers.mean(), numbers.std(), len(numbers))
                 sets, most = (
@@ -1909,12 +2237,19 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
                 )
                 staged = values[values["stage"].notna()]
                 if len(staged):
-                    made = _curve(staged.assign(stage=staged["stage"] + 1), "stage", f"{title} {memory}", style)
+                    made = _curve(
+                        staged.assign(stage=staged["stage"] + 1),
+                        "stage",
+                        f"{title} {memory}",
+                        style,
+                    )
                     charts[measure].append((strategy, made[0]))
                 if strategy == "joint" and measure == "overall_accuracy":
                     bound = float(numbers.mean())
         forgetting = part[(part["measure"] == "forgetting")]["value"].to_numpy()
-        line["forgetting"] = _pm(forgetting.mean(), forgetting.std(), len(forgetting)) if len(forgetting) else ""
+        line["forgetting"] = (
+            _pm(forgetting.mean(), forgetting.std(), len(forgetting)) if len(forgetting) else ""
+        )
         looked = published.lookup(
             dataset,
             method,
@@ -1925,16 +2260,28 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
         )
         line["course"] = "" if looked.empty else looked.iloc[0]["printed"]
         lines.append(line)
-        legend.append({"svg": Markup(figures.swatch(**style)), "label": f"{title}{': ' if memory else ''}{memory}"})
-        groups = part[(part["measure"] == "accuracy") & part["stage"].notna() & part["group"].notna()]
+        legend.append(
+            {
+                "svg": Markup(figures.swatch(**style)),
+                "label": f"{title}{': ' if memory else ''}{memory}",
+            }
+        )
+        groups = part[
+            (part["measure"] == "accuracy") & part["stage"].notna() & part["group"].notna()
+        ]
         if len(groups):
-            table = groups.pivot_table(index="stage", columns="group", values="value", aggfunc="mean")
+            table = groups.pivot_table(
+                index="stage", columns="group", values="value", aggfunc="mean"
+            )
             matrices.append(
                 {
                     "title": f"{title}{': ' if memory else ''}{memory}",
                     "groups": [int(g) + 1 for g in table.columns],
                     "rows": [
-                        {"stage": int(stage) + 1, "cells": [_heat(table.loc[stage, g], 0, 1) for g in table.columns]}
+                        {
+                            "stage": int(stage) + 1,
+                            "cells": [_heat(table.loc[stage, g], 0, 1) for g in table.columns],
+                        }
                         for stage in table.index
                     ],
                 }
@@ -1962,7 +2309,9 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
             x_label="after stage",
             percent=True,
             integer_x=True,
-            bounds=[("joint, all classes", bound, 0)] if bound is not None and measure == "overall_accuracy" else (),
+            bounds=[("joint, all classes", bound, 0)]
+            if bound is not None and measure == "overall_accuracy"
+            else (),
         )
         if svg:
             drawn.append({"title": words[measure], "svg": Markup(svg), "note": ""})
@@ -1980,7 +2329,7 @@ def _continual_block(study: _Study, dataset: str, network: str, rows: pd.DataFra
     }
 
 
-# --- 8. Cost --------------------------------------------------------------------------------------------------------
+# --- 8. Cost --------------------------------------------------------------------------------------
 
 
 def _cost(study: _Study) -> dict:
@@ -2014,7 +2363,10 @@ def _cost_rules(study: _Study) -> list[dict]:
                 "median": _seconds(float(np.median(seconds))) if len(seconds) else "",
                 "longest": _seconds(float(seconds.max())) if len(seconds) else "",
                 "memory": ", ".join(f"{_bytes(v)} {k}".strip() for k, v in sorted(memory.items())),
-                "energy": _si(sum(energy), "J") + f" ({len(energy)} of {len(jobs)} jobs)" * (len(energy) < len(jobs)) if energy else "not measured",
+                "energy": _si(sum(energy), "J")
+                + f" ({len(energy)} of {len(jobs)} jobs)" * (len(energy) < len(jobs))
+                if energy
+                else "not measured",
             }
         )
     total = max((line["total"] for line in lines), default=0)
@@ -2030,7 +2382,11 @@ def _cost_sets(study: _Study) -> list[dict]:
         header = study.headers.get(key, {})
         iterations = _setting(jobs[0].get("settings"), "iterations")
         iterations = header.get("iterations") if iterations is None else iterations
-        memory = [float(job["peak_memory_bytes"]) for job in jobs if not _blank(job.get("peak_memory_bytes"))]
+        memory = [
+            float(job["peak_memory_bytes"])
+            for job in jobs
+            if not _blank(job.get("peak_memory_bytes"))
+        ]
         each = isinstance(iterations, int | float) and iterations
         lines.append(
             {
@@ -2047,7 +2403,10 @@ def _cost_sets(study: _Study) -> list[dict]:
                 "together": "" if made["together"] is None else _seconds(made["together"]),
                 "memory": _bytes(max(memory)) if memory else "",
                 "device": ", ".join(
-                    sorted({str(job.get("device_name") or job.get("device") or "") for job in jobs} - {""})
+                    sorted(
+                        {str(job.get("device_name") or job.get("device") or "") for job in jobs}
+                        - {""}
+                    )
                 ),
             }
         )
@@ -2055,7 +2414,8 @@ def _cost_sets(study: _Study) -> list[dict]:
 
 
 def _makings(study: _Study) -> dict[tuple, list[dict]]:
-    """The records of the jobs that made each cell's sets, one a seed, by cell in the report's order."""
+    """The records of the jobs that made each cell's sets, one a seed, by cell in the report's
+    order."""
     groups: dict[tuple, list[dict]] = {}
     for cost in study.costs:
         if str(cost.get("rule", "")).startswith("distill") and not _blank(cost.get("seconds")):
@@ -2069,10 +2429,12 @@ def _making(study: _Study, key: tuple) -> dict | None:
     """What making a set of a cell took, in seconds; ``None`` where no job tells.
 
     Returns:
-        ``distilling``: mean over the cell's sets of the whole job, with its deviation ``spread``. ``experts``: the seconds of all
-        expert jobs of the recipe that the sets learned from, by their headers (0: of none; ``None``: not known); ``sharing``:
-        how many sets of the study learned from that recipe on that dataset; ``together``: distilling and the set's share of
-        the experts, equal for each; ``alone``: distilling and all of them, as a set made alone takes.
+        ``distilling``: mean over the cell's sets of the whole job, with its deviation ``spread``.
+        ``experts``: the seconds of all expert jobs of the recipe that the sets learned from, by
+        their headers (0: of none; ``None``: not known); ``sharing``: how many sets of the study
+        learned from that recipe on that dataset; ``together``: distilling and the set's share of
+        the experts, equal for each; ``alone``: distilling and all of them, as a set made alone
+        takes.
     """
     jobs = _makings(study).get(key)
     if not jobs:
@@ -2123,8 +2485,9 @@ def _expert_text(made: dict) -> str:
 
 
 def _pays(making: float | None, ours: float | None, full: float | None) -> int | str | None:
-    """After how many trainings on a set, instead of on the full training set, making it has paid: an integer, ``never`` where a training on
-    it is no faster, ``None`` where a time is not known."""
+    """After how many trainings on a set, instead of on the full training set, making it has paid:
+    an integer, ``never`` where a training on it is no faster, ``None`` where a time is not
+    known."""
     if making is None or not ours or not full:
         return None
     return max(1, math.ceil(making / (full - ours))) if ours < full else "never"
@@ -2137,7 +2500,8 @@ def _pays_text(pays: int | str | None) -> str:
 
 
 def _paid(study: _Study) -> list[dict]:
-    """For each cell and network the number of trainings after which making the set has paid, with the experts shared and not."""
+    """For each cell and network the number of trainings after which making the set has paid, with
+    the experts shared and not."""
     blocks = []
     for dataset in study.datasets:
         networks = [
@@ -2204,7 +2568,8 @@ def _paid_fact(
 def _spent(
     study: _Study, dataset: str, network: str, cells: Sequence[tuple] | None
 ) -> dict[str, Any]:
-    """What training and testing one network took, by the jobs' records: mean ``seconds`` over so many ``networks``, largest ``memory`` (bytes).
+    """What training and testing one network took, by the jobs' records: mean ``seconds`` over so
+    many ``networks``, largest ``memory`` (bytes).
 
     Args:
         cells: (method, init, ipc) of the sets; ``None`` for the full training set.
@@ -2249,7 +2614,9 @@ def _spent_texts(ours: dict[str, Any], whole: dict[str, Any] | None) -> dict[str
 def _cost_training(study: _Study) -> list[dict]:
     lines = []
     for dataset in study.datasets:
-        own = study.metrics[(study.metrics["dataset"] == dataset) & (study.metrics["strategy"] == "")]
+        own = study.metrics[
+            (study.metrics["dataset"] == dataset) & (study.metrics["strategy"] == "")
+        ]
         for network in sorted({n for n in own["network"] if n}, key=_network_rank):
             part = own[own["network"] == network]
 
@@ -2276,13 +2643,17 @@ def _cost_training(study: _Study) -> list[dict]:
                     {
                         "dataset": _dataset(dataset),
                         "network": network,
-                        "what": _ipc(ipc) + ("" if alone else f": {'; '.join(study.name(*c) for c in cells)}"),
+                        "what": _ipc(ipc)
+                        + ("" if alone else f": {'; '.join(study.name(*c) for c in cells)}"),
                         "macs": _si(mean("macs_per_image"), ""),
                         "parameters": _si(mean("parameters"), ""),
                         "seen": "" if seen is None else f"{seen:,.0f}".replace(",", " "),
                         "flops": _si(flops, "FLOP"),
                         "ratio": _one_to(base / flops) if base and flops else "",
-                        **_spent_texts(_spent(study, dataset, network, [(m, i, int(ipc)) for m, i in cells]), spent_whole),
+                        **_spent_texts(
+                            _spent(study, dataset, network, [(m, i, int(ipc)) for m, i in cells]),
+                            spent_whole,
+                        ),
                     }
                 )
             if base is not None:
@@ -2303,7 +2674,7 @@ def _cost_training(study: _Study) -> list[dict]:
     return lines
 
 
-# --- 9. Provenance --------------------------------------------------------------------------------------------------
+# --- 9. Provenance --------------------------------------------------------------------------------
 
 
 def _plain(value: Any) -> Any:
@@ -2311,7 +2682,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+        return [
+            _plain(v)
+            for v in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+        ]
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return str(value)
@@ -2319,7 +2693,11 @@ def _plain(value: Any) -> Any:
 
 def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return [pair for k, v in value.items() for pair in _flat(v, f"{prefix}{' · ' if prefix else ''}{k}")]
+        return [
+            pair
+            for k, v in value.items()
+            for pair in _flat(v, f"{prefix}{' · ' if prefix else ''}{k}")
+        ]
     if isinstance(value, list | tuple):
         return [(prefix, ", ".join(str(v) for v in value))]
     return [(prefix, "" if value is None else str(value))]
@@ -2328,7 +2706,13 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
 def _provenance(study: _Study) -> dict:
     jobs = []
     for cost in sorted(
-        study.costs, key=lambda c: (str(c.get("started") or ""), str(c.get("rule")), _cell_order(c), str(c.get("seed")))
+        study.costs,
+        key=lambda c: (
+            str(c.get("started") or ""),
+            str(c.get("rule")),
+            _cell_order(c),
+            str(c.get("seed")),
+        ),
     ):
         what = [_dataset(str(cost.get("dataset") or ""))]
         method, init = str(cost.get("method") or ""), str(cost.get("init") or "")
@@ -2368,18 +2752,31 @@ def _provenance(study: _Study) -> dict:
         key = study.key(header)
         sets.append(
             {
-                "what": f"{_dataset(key[0])}, {study.name(*key[1:3])}, {_ipc(key[3])}, seed {header.get('seed', '')}",
+                "what": (
+                    f"{_dataset(key[0])}, {study.name(*key[1:3])}, {_ipc(key[3])}, seed "
+                    f"{header.get('seed', '')}"
+                ),
                 "count": len(tensors["images"]),
                 "code": str(header.get("code") or "")[:12],
                 "content": str(header.get("sha256") or "")[:12],
-                "settings": ", ".join(f"{k} {v}" for k, v in _flat(_plain(header.get("settings") or {}))),
+                "settings": ", ".join(
+                    f"{k} {v}" for k, v in _flat(_plain(header.get("settings") or {}))
+                ),
             }
         )
     config = (
-        yaml.safe_dump(_plain(study.config), sort_keys=False, allow_unicode=True, width=100) if study.config else ""
+        yaml.safe_dump(_plain(study.config), sort_keys=False, allow_unicode=True, width=100)
+        if study.config
+        else ""
     )
     return {
-        "facts": [(k, v) for k, v in _flat(_plain({k: v for k, v in study.provenance.items() if k != "packages"})) if v != ""],
+        "facts": [
+            (k, v)
+            for k, v in _flat(
+                _plain({k: v for k, v in study.provenance.items() if k != "packages"})
+            )
+            if v != ""
+        ],
         "packages": study.provenance.get("packages", []),
         "versions": [(name, ", ".join(sorted(found))) for name, found in sorted(versions.items())],
         "config": config,
@@ -2389,7 +2786,7 @@ def _provenance(study: _Study) -> dict:
     }
 
 
-# --- The page -------------------------------------------------------------------------------------------------------
+# --- The page -------------------------------------------------------------------------------------
 
 
 def build(
@@ -2412,27 +2809,35 @@ def build(
         metrics: the study's tidy metrics: a frame, a CSV file or several. Accuracies are fractions.
         costs: one dictionary a job, or JSON files that hold one or a list of them.
         sets: synthetic sets (safetensors with ``images`` (N, C, H, W), ``labels`` and a header).
-        evolutions: their snapshots (``images`` (S, N, C, H, W), ``iterations`` (S,) and the same header).
+        evolutions: their snapshots (``images`` (S, N, C, H, W), ``iterations`` (S,) and the same
+            header).
         data: dataset files; may be empty.
-        config: the resolved study config, shown as YAML. ``config["study"]`` names the study, if there.
+        config: the resolved study config, shown as YAML. ``config["study"]`` names the study, if
+            there.
         template: the Jinja template (every text is escaped).
         output: the HTML file, written atomically.
-        provenance: what else tells where the figures come from (device, commit, date …), shown as it is; ``packages``
-            in it is the software bill, a list of ``name``, ``version`` and ``licence``.
-        sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one is found.
-        missing: what ``underway.told`` says of jobs that the page is without; ``None``: it is of a whole study.
+        provenance: what else tells where the figures come from (device, commit, date …), shown as
+            it is; ``packages`` in it is the software bill, a list of ``name``, ``version`` and
+            ``licence``.
+        sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one
+            is found.
+        missing: what ``underway.told`` says of jobs that the page is without; ``None``: it is of a
+            whole study.
 
-    What the study lacks (no continual learning, no whole-set training, no images) leaves its section out.
+    What the study lacks (no continual learning, no whole-set training, no images) leaves its
+    section out.
 
     Raises:
-        UserError: an artefact is missing or unreadable; the message names the file and the rule that makes it.
+        UserError: an artefact is missing or unreadable; the message names the file and the rule
+            that makes it.
     """
     template = Path(template)
     try:
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{template}: the report's template cannot be read ({_short(error)}); it is part of the repository"
+            f"{template}: the report's template cannot be read ({_short(error)}); it is part of "
+            "the repository"
         ) from error
     if sums is not None:
         files.check_sums(sums, [metrics, costs], rule="collect")
@@ -2462,5 +2867,7 @@ def build(
     try:
         page = environment.from_string(source).render(**view)
     except jinja2.TemplateError as error:
-        raise UserError(f"{template}: the report's template is not valid: {_short(error)}") from error
+        raise UserError(
+            f"{template}: the report's template is not valid: {_short(error)}"
+        ) from error
     files.write_text(output, page)

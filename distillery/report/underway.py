@@ -1,6 +1,7 @@
 """A study that is not finished: what each of its jobs is doing, and the report of what is there.
 
-Nothing is asked of Snakemake. A job's record says what it made, and its log, which it holds a lock on while it runs, how far it came.
+Nothing is asked of Snakemake. A job's record says what it made, and its log, which it holds a lock
+on while it runs, how far it came.
 """
 
 import json
@@ -21,7 +22,14 @@ from distillery.study.fingerprint import ROOT
 from distillery.study.jobs import Job, Jobs, digest, recorded
 
 TEMPLATE = ROOT / "workflow" / "report" / "report.html.jinja"
-DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = "done", "failed", "running", "stopped", "not what the study asks for", "waiting"
+DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = (
+    "done",
+    "failed",
+    "running",
+    "stopped",
+    "not what the study asks for",
+    "waiting",
+)
 STATES = (FAILED, STOPPED, STALE, RUNNING, WAITING)  # of jobs that are missing, as they are told
 
 
@@ -50,25 +58,38 @@ class State:
 
 
 def read_study(results: str | os.PathLike) -> Jobs:
-    """The jobs of the study that Snakemake last read for a results folder. Changes the working directory to that of the study.
+    """The jobs of the study that Snakemake last read for a results folder. Changes the working
+    directory to that of the study.
 
     Raises:
-        UserError: there is no such folder, no study was read for it, or it was moved without the folder that it belongs to.
+        UserError: there is no such folder, no study was read for it, or it was moved without the
+            folder that it belongs to.
     """
     path = Path(Layout(str(results)).study)
     if not Path(results).is_dir():
-        raise UserError(f"{results}: is no folder; give the results folder of a study, such as results/quickstart")
+        raise UserError(
+            f"{results}: is no folder; give the results folder of a study, such as "
+            "results/quickstart"
+        )
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         directory, config = told["directory"], told["config"]
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; it appears when snakemake reads the study, so run that once") from None
+        raise UserError(
+            f"{path}: is missing; it appears when snakemake reads the study, so run that once"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not what a study leaves ({error!r}); run snakemake once, which re-creates it") from error
+        raise UserError(
+            f"{path}: is not what a study leaves ({error!r}); run snakemake once, which re-creates "
+            "it"
+        ) from error
     there = (Path(results) / directory).resolve()
     results = Path(results).resolve()
     if not there.is_dir():
-        raise UserError(f"{there}: is missing, from which the study's paths start; run snakemake once where the results are now")
+        raise UserError(
+            f"{there}: is missing, from which the study's paths start; run snakemake once where "
+            "the results are now"
+        )
     os.chdir(there)
     return records.jobs_of({**config, "results": normalised(str(results))})
 
@@ -77,7 +98,9 @@ def states(jobs: Jobs) -> list[State]:
     """What every job of a study is doing, those that others wait for first."""
     seen = records.Records(jobs)
     makers: dict[str, Job] = {job.record: job for job in jobs.all}
-    makers |= {str(Path(job.record).parent): job for job in jobs.all if Path(job.record).name == COST}
+    makers |= {
+        str(Path(job.record).parent): job for job in jobs.all if Path(job.record).name == COST
+    }
     found: dict[Job, State] = {}
 
     def state(job: Job) -> State:
@@ -86,7 +109,10 @@ def states(jobs: Jobs) -> list[State]:
             log = filled(jobs.layout.log(job.rule), wildcards)
             inputs = [path for paths in jobs.inputs(job.rule, wildcards).values() for path in paths]
             needed = [makers.get(path) or makers.get(str(Path(path).parent)) for path in inputs]
-            missing = next((other for other in (state(one) for one in needed if one) if other.state != DONE), None)
+            missing = next(
+                (other for other in (state(one) for one in needed if one) if other.state != DONE),
+                None,
+            )
             found[job] = State(job, *_state(seen, job, log, missing), log)
         return found[job]
 
@@ -108,13 +134,23 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
             return STALE, f"it was made from what is {missing.state}: {missing.what}"
         return DONE, ""
     if missing:
-        return WAITING, f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}"
+        return (
+            WAITING,
+            f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}",
+        )
     if begun and not finished:
         if asked and asked != _asked(seen.jobs, job):
-            return WAITING, f"for the next run: the study has changed since it {'failed' if failed else 'began'}"
+            return (
+                WAITING,
+                "for the next run: the study has changed since it "
+                f"{'failed' if failed else 'began'}",
+            )
         if failed:
             return FAILED, failed
-        return STOPPED, f"it began {begun}, its log has no end, and no process on this machine holds it"
+        return (
+            STOPPED,
+            f"it began {begun}, its log has no end, and no process on this machine holds it",
+        )
     return WAITING, "for its turn"
 
 
@@ -125,8 +161,8 @@ def _asked(jobs: Jobs, job: Job) -> str:
 
 
 def _log(path: str) -> tuple[str, str, bool, str, bool]:
-    """Of a job's log: when it began ("": there is none), the digest of what it was asked, whether the job that writes it is running, the
-    error that ended it, and whether it came to its end."""
+    """Of a job's log: when it began ("": there is none), the digest of what it was asked, whether
+    the job that writes it is running, the error that ended it, and whether it came to its end."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines, held = [line for line in file.read().splitlines() if line.strip()], _held(file)
@@ -135,9 +171,17 @@ def _log(path: str) -> tuple[str, str, bool, str, bool]:
         return "", "", False, "", False
     if not lines:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(changed)), "", held, "", False
-    began = next((line.split(" began ", 1)[1] for line in lines[:3] if " began " in line), lines[0][:8])
+    began = next(
+        (line.split(" began ", 1)[1] for line in lines[:3] if " began " in line), lines[0][:8]
+    )
     began, _, asked = began.partition(", asked ")
-    return began.replace("T", " "), asked, held, outcome.error(lines) or "", lines[-1].endswith(" done")
+    return (
+        began.replace("T", " "),
+        asked,
+        held,
+        outcome.error(lines) or "",
+        lines[-1].endswith(" done"),
+    )
 
 
 def _held(file: Any) -> bool:
@@ -157,7 +201,10 @@ def told(jobs: Jobs, found: list[State]) -> dict[str, Any] | None:
     if not missing:
         return None
     cells = {state.job.cell for state in missing if state.job.cell} & set(jobs.study.cells)
-    groups = [{"state": name, "jobs": [state for state in missing if state.state == name]} for name in STATES]
+    groups = [
+        {"state": name, "jobs": [state for state in missing if state.state == name]}
+        for name in STATES
+    ]
     return {
         "sets": len(cells),
         "of": len(jobs.study.cells),
@@ -169,7 +216,8 @@ def told(jobs: Jobs, found: list[State]) -> dict[str, Any] | None:
 
 
 def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = None) -> list[State]:
-    """Write the report of what is finished and is what the study asks for; the page names every job that is missing, and why.
+    """Write the report of what is finished and is what the study asks for; the page names every job
+    that is missing, and why.
 
     Args:
         output: the HTML file, written atomically.
@@ -183,7 +231,11 @@ def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = Non
     """
     found = states(jobs) if found is None else found
     done = {state.job for state in found if state.state == DONE}
-    made = [f"{filled(jobs.layout.synthetic, job.cell.__dict__)}/" for job in jobs.all if job in done and job.rule in ("distill", "import_synthetic")]
+    made = [
+        f"{filled(jobs.layout.synthetic, job.cell.__dict__)}/"
+        for job in jobs.all
+        if job in done and job.rule in ("distill", "import_synthetic")
+    ]
     own = [folder for folder in made if Path(folder + EVOLUTION).exists()]
     with tempfile.TemporaryDirectory() as workspace:
         summary = Path(workspace) / "summary.csv"
@@ -204,14 +256,25 @@ def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = Non
 
 
 def lines(jobs: Jobs, found: list[State], page: str) -> list[str]:
-    """What the command says: the jobs that are missing, those that wait counted, and where the page is."""
+    """What the command says: the jobs that are missing, those that wait counted, and where the page
+    is."""
     about = told(jobs, found)
     if about is None:
         return [f"all {len(found)} jobs are done", page]
-    texts = [f"{state.state}: {state.what}: {state.why}" for group in about["groups"] if group["state"] != WAITING for state in group["jobs"]]
+    texts = [
+        f"{state.state}: {state.what}: {state.why}"
+        for group in about["groups"]
+        if group["state"] != WAITING
+        for state in group["jobs"]
+    ]
     waiting = sum(state.state == WAITING for state in found)
     texts += [f"waiting: {waiting} jobs"] if waiting else []
-    return [*texts, f"{about['jobs']} of {about['of_jobs']} jobs and {about['sets']} of {about['of']} sets are missing from", page]
+    return [
+        *texts,
+        f"{about['jobs']} of {about['of_jobs']} jobs and {about['sets']} of {about['of']} sets "
+        "are missing from",
+        page,
+    ]
 
 
 def show(results: str, output: str | None = None) -> list[str]:
@@ -220,6 +283,8 @@ def show(results: str, output: str | None = None) -> list[str]:
     Raises:
         UserError: as :func:`read_study` and :func:`build`.
     """
-    place = Path(output).resolve() if output else Path(results).resolve() / Path(Layout("").so_far).name
+    place = (
+        Path(output).resolve() if output else Path(results).resolve() / Path(Layout("").so_far).name
+    )
     jobs = read_study(results)
     return lines(jobs, build(jobs, place), str(place))

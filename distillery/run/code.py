@@ -32,13 +32,15 @@ def check(stamp: str) -> None:
         if path != script:
             importlib.import_module(_dotted(path, root))
     _own(root)
-    fingerprint.forget()  # else an edit since it was read, and before it was imported, would go unseen
+    # else an edit since it was read, and before it was imported, would go unseen
+    fingerprint.forget()
     found = fingerprint.fingerprint(script.name, *fingerprint.plugins(stamp), root=root)
     # Snakemake runs a copy of the script, with lines of its own before it.
     ran = Path(getattr(main, "__real_file__", script)).read_text(encoding="utf-8")
     if found != stamp or not ran.endswith(script.read_text(encoding="utf-8")):
         raise UserError(
-            f"the code of this job changed since the run began (planned as {_digest(stamp)}, found as "
+            f"the code of this job changed since the run began (planned as {_digest(stamp)}, found "
+            "as "
             f"{_digest(found)}): run snakemake again"
         )
 
@@ -56,7 +58,8 @@ def check_plugins(stamp: str) -> None:
         for path in sorted((root / fingerprint.PACKAGE / folder).glob("[!_]*.py")):
             if _dotted(path, root) in sys.modules and path not in named:
                 raise UserError(
-                    f"this job ran {path.relative_to(root)}, which is no part of its code ({stamp}): a setting "
+                    f"this job ran {path.relative_to(root)}, which is no part of its code "
+                    f"({stamp}): a setting "
                     "that names a plug-in is called `network` or `augment`"
                 )
 
@@ -68,7 +71,8 @@ def _own(root: Path) -> None:
             path = Path(module.__file__).resolve()
             if not path.is_relative_to(root / fingerprint.PACKAGE):
                 raise UserError(
-                    f"this job imported {path} instead of the workflow's own {root / fingerprint.PACKAGE}: "
+                    f"this job imported {path} instead of the workflow's own "
+                    f"{root / fingerprint.PACKAGE}: "
                     "uninstall that copy, or take its folder off PYTHONPATH"
                 )
 

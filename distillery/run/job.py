@@ -1,4 +1,5 @@
-"""What every computing job shares: its log, its threads and device, its progress, its cost, and how it fails."""
+"""What every computing job shares: its log, its threads and device, its progress, its cost, and how
+it fails."""
 
 import contextlib
 import errno
@@ -59,17 +60,29 @@ class Run:
             self._meter.__exit__()
 
     def save_cost(
-        self, path: str, *, rule: str, asked: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, Any], **identity: Any
+        self,
+        path: str,
+        *,
+        rule: str,
+        asked: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        **identity: Any,
     ) -> None:
-        """Write the job's record: what it took (seconds, peak memory, device, versions) and what it was made from. The one artefact that
-        holds times.
+        """Write the job's record: what it took (seconds, peak memory, device, versions) and what it
+        was made from. The one artefact that holds times.
 
         Args:
             asked: as :func:`asked` gives it.
-            inputs, outputs: paths by name, of files that are there; of what was made, tensors and tables are noted.
+            inputs, outputs: paths by name, of files that are there; of what was made, tensors and
+                tables are noted.
         """
         self.stop_clock()
-        made = [str(file) for _, file in outputs.items() if Path(file).suffix in (".safetensors", ".csv")]
+        made = [
+            str(file)
+            for _, file in outputs.items()
+            if Path(file).suffix in (".safetensors", ".csv")
+        ]
         record = {
             "rule": rule,
             **identity,
@@ -87,7 +100,8 @@ class Run:
 
 
 def asked(rule: str, params: Any, wildcards: Any) -> dict[str, Any]:
-    """What a job was asked, for its record: the params and wildcards of Snakemake as they are before anything runs."""
+    """What a job was asked, for its record: the params and wildcards of Snakemake as they are
+    before anything runs."""
     return recorded(rule, dict(wildcards.items()), dict(params.items()))
 
 
@@ -98,11 +112,13 @@ def run(
     *,
     asked: Mapping[str, Any] | None = None,
 ) -> Iterator[Run]:
-    """Set a job up and see it through: log to ``log_path``, claim a device, time it, and turn an error into one line and exit status 1.
+    """Set a job up and see it through: log to ``log_path``, claim a device, time it, and turn an
+    error into one line and exit status 1.
 
     Args:
-        compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does not compute. The number of threads is the
-            study's, whatever cores Snakemake has to give: another number changes the last bits of a result.
+        compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does
+            not compute. The number of threads is the study's, whatever cores Snakemake has to give:
+            another number changes the last bits of a result.
         asked: as :func:`asked` gives it. The log begins with its digest. Its ``code`` is what the
             script's job was planned to run (see ``fingerprint``); the job ends before it computes
             if it would run anything else. Nothing for what is no job of a study.
@@ -113,7 +129,9 @@ def run(
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.raiseExceptions = False  # a log that cannot be written to, on a full disk say, is no reason to fail
+    logging.raiseExceptions = (
+        False  # a log that cannot be written to, on a full disk say, is no reason to fail
+    )
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(handler)
     noisy = logging.getLogger("torch.utils.cpp_extension")
@@ -121,8 +139,9 @@ def run(
         noisy.addFilter(_NoNoise())
     began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     log.info("began %s", began if asked is None else f"{began}, asked {digest(asked)}")
-    # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that removes half-written files. Ctrl-C reaches
-    # a job of its terminal as SIGINT: the same, with whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
+    # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that
+    # removes half-written files. Ctrl-C reaches a job of its terminal as SIGINT: the same, with
+    # whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, lambda number, frame: signal.raise_signal(signal.SIGTERM))
     device.keep_host_memory()
@@ -132,7 +151,11 @@ def run(
     try:
         if asked is not None:
             stamped.check(asked["code"])
-        with device.claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
+        with (
+            device.claim(log.info)
+            if compute
+            else contextlib.nullcontext(torch.device("cpu")) as claimed
+        ):
             _repeatable(claimed.type == "cpu")
             state = Run(claimed, compute, _name(log_path))
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
@@ -151,7 +174,10 @@ def run(
             raise
         place = meter.device_name(state.device) if state else "the device"
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        _fail(f"out of memory on {place}: lower `batch`, `models` or `shard`, or take a device with more ({reason})")
+        _fail(
+            f"out of memory on {place}: lower `batch`, `models` or `shard`, or take a device with "
+            f"more ({reason})"
+        )
     finally:
         for bar in state._bars if state is not None else ():
             bar.close()
@@ -161,7 +187,8 @@ def run(
 
 
 def _hold(stream: IO[str]) -> None:
-    """Keep a lock on the log for as long as this process lives: a log without an end is then known for that of a running job, or not."""
+    """Keep a lock on the log for as long as this process lives: a log without an end is then known
+    for that of a running job, or not."""
     try:
         import fcntl
 
@@ -176,7 +203,8 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def _cannot_write(error: Exception) -> str | None:
-    """What to say where a disk is full or a folder may not be written to; ``None`` for any other error."""
+    """What to say where a disk is full or a folder may not be written to; ``None`` for any other
+    error."""
     if not isinstance(error, OSError):
         return None
     told = f"{error.filename or 'the results'}: cannot be written: {error.strerror}; "
@@ -189,13 +217,17 @@ def _cannot_write(error: Exception) -> str | None:
 
 def _out_of_memory(error: Exception) -> bool:
     # On the processor torch says it by a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
 
 
 def _repeatable(wanted: bool) -> None:
-    """The same bits again are promised on the CPU only; elsewhere the deterministic kernels cost too much.
+    """The same bits again are promised on the CPU only; elsewhere the deterministic kernels cost
+    too much.
 
-    ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may have nothing to compile.
+    ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may
+    have nothing to compile.
     """
     torch.set_deterministic_debug_mode("warn" if wanted else "default")
     torch.utils.deterministic.fill_uninitialized_memory = False
@@ -209,7 +241,8 @@ def _name(log_path: str) -> str:
 
 
 class _NoNoise(logging.Filter):
-    """Leaves out what torch says of a machine that has the CUDA toolkit and no GPU: it is no news, and no warning of ours."""
+    """Leaves out what torch says of a machine that has the CUDA toolkit and no GPU: it is no news,
+    and no warning of ours."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("No CUDA runtime is found, using CUDA_HOME")

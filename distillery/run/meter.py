@@ -11,17 +11,19 @@ import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "fvcore", "safetensors", "snakemake")
 
+
 class Meter:
-    """Measures what happens inside a ``with`` block on one device. Read the attributes after it, or ``record()``.
+    """Measures what happens inside a ``with`` block on one device. Read the attributes after it, or
+    ``record()``.
 
     Attributes:
         seconds: wall time, by ``time.perf_counter``; the device is waited for at both ends.
-        peak_memory_bytes: on CUDA the most memory that tensors held inside the block; else the most resident memory
-            that this process has had since it started (so measure one job a process); ``None`` where the system does
-            not say.
+        peak_memory_bytes: on CUDA the most memory that tensors held inside the block; else the most
+            resident memory that this process has had since it started (so measure one job a
+            process); ``None`` where the system does not say.
         memory_kind: ``device`` or ``host``.
-        energy_joules: what the GPU as a whole drew, other jobs on it included, by NVML; ``None`` where there is no
-            NVML.
+        energy_joules: what the GPU as a whole drew, other jobs on it included, by NVML; ``None``
+            where there is no NVML.
     """
 
     def __init__(self, device: torch.device | str):
@@ -52,7 +54,8 @@ class Meter:
             self.peak_memory_bytes = _peak_resident_bytes()
 
     def record(self) -> dict:
-        """The measurements and where they were made, ready for JSON: what a job's ``cost.json`` takes from here."""
+        """The measurements and where they were made, ready for JSON: what a job's ``cost.json``
+        takes from here."""
         return {
             "seconds": self.seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
@@ -71,7 +74,9 @@ def device_name(device: torch.device | str) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in (
+            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        ):
             key, _, value = line.partition(":")
             if key.strip().lower() == "model name" and value.strip():
                 return value.strip()
@@ -81,7 +86,8 @@ def device_name(device: torch.device | str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, of the packages that compute, and of CUDA where torch was built with it."""
+    """The versions of Python, of the packages that compute, and of CUDA where torch was built with
+    it."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -113,15 +119,16 @@ _nvml_lock = threading.Lock()
 
 
 def _energy_joules(device: torch.device) -> float | None:
-    """The GPU's energy counter, or ``None`` where there is none (no NVML, an old GPU, a slice of one)."""
+    """The GPU's energy counter, or ``None`` where there is none (no NVML, an old GPU, a slice of
+    one)."""
     if device.type != "cuda":
         return None
     try:
         import pynvml
     except ImportError:
         return None
-    # NVML numbers the machine's GPUs, torch those that this process may see: only the identifier is common to both. NVML
-    # wants it with a prefix, which torch leaves out.
+    # NVML numbers the machine's GPUs, torch those that this process may see: only the identifier is
+    # common to both. NVML wants it with a prefix, which torch leaves out.
     identifier = str(torch.cuda.get_device_properties(device).uuid)
     if not identifier.startswith(("GPU-", "MIG-")):
         identifier = f"GPU-{identifier}"

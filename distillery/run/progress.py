@@ -19,13 +19,15 @@ log = logging.getLogger("distillery")
 
 
 class Progress:
-    """A bar on a terminal; in a log, a plain line at most every ``LOG_EVERY_SECONDS`` and at the end.
+    """A bar on a terminal; in a log, a plain line at most every ``LOG_EVERY_SECONDS`` and at the
+    end.
 
-    Jobs side by side share a terminal, where two bars would overwrite each other: one has the bar, the others write
-    the lines of their logs (none, if they are done before the first), until the bar is free. Both name the job.
+    Jobs side by side share a terminal, where two bars would overwrite each other: one has the bar,
+    the others write the lines of their logs (none, if they are done before the first), until the
+    bar is free. Both name the job.
 
-    The time left is reckoned from what comes after the first unit of work, which may compile for longer than all
-    others take, and after what a resumed job had done before.
+    The time left is reckoned from what comes after the first unit of work, which may compile for
+    longer than all others take, and after what a resumed job had done before.
 
     Args:
         total: how many units of work there are.
@@ -37,7 +39,9 @@ class Progress:
     def __init__(self, total: int, label: str, unit: str, job: str = ""):
         self.total, self.done, self._label, self._unit = total, 0, label, unit
         self._started = self._logged = time.monotonic()
-        self._since: tuple[float, int] | None = None  # the moment after the first unit, and how many were done then
+        self._since: tuple[float, int] | None = (
+            None  # the moment after the first unit, and how many were done then
+        )
         self._title = f"{job} {label}".strip()
         self._screen = _Screen(sys.stderr)
         self._bar: tqdm | None = None
@@ -65,7 +69,8 @@ class Progress:
                 self._take_bar()
 
     def iteration(self, iteration: int, loss: Any) -> None:
-        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is read only when it is shown.
+        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is
+        read only when it is shown.
 
         A resumed job reports the last iteration that it had done before, without a loss.
         """
@@ -77,7 +82,11 @@ class Progress:
             if self._bar is not None:
                 self._bar.update(iteration - self._bar.n)
             return
-        due = time.monotonic() - self._logged >= LOG_EVERY_SECONDS or iteration == self.total or self._bar is not None
+        due = (
+            time.monotonic() - self._logged >= LOG_EVERY_SECONDS
+            or iteration == self.total
+            or self._bar is not None
+        )
         self(iteration - self.done, f"matching loss {float(loss):.4g}" if due else "")
 
     def close(self) -> None:
@@ -90,7 +99,9 @@ class Progress:
     def _take_bar(self) -> None:
         if self._screen.claim():
             options = {"initial": self.done, "leave": False, "dynamic_ncols": True}
-            self._bar = tqdm(total=self.total, desc=self._title, unit=self._unit, file=sys.stderr, **options)
+            self._bar = tqdm(
+                total=self.total, desc=self._title, unit=self._unit, file=sys.stderr, **options
+            )
 
     def _reckon_from(self, now: float) -> None:
         self._since = now, self.done
@@ -109,7 +120,8 @@ class Progress:
 
 
 class _Screen:
-    """The terminal that a stream is, if it is one, and who of the jobs on it may keep a line of it to itself."""
+    """The terminal that a stream is, if it is one, and who of the jobs on it may keep a line of it
+    to itself."""
 
     def __init__(self, stream):
         self._stream, self.live, self._lock = stream, stream.isatty(), None
@@ -121,7 +133,8 @@ class _Screen:
                 self._lock = FileLock(folder / f"{name}.lock")
 
     def claim(self) -> bool:
-        """Whether the line is this job's now. The operating system's lock ends with the process, however it ends."""
+        """Whether the line is this job's now. The operating system's lock ends with the process,
+        however it ends."""
         if self._lock is None:
             return False
         try:

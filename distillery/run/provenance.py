@@ -1,4 +1,5 @@
-"""Where the figures of a report come from: the commit, the machine, the packages and their licences."""
+"""Where the figures of a report come from: the commit, the machine, the packages and their
+licences."""
 
 import importlib.metadata
 import platform
@@ -12,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def gather() -> dict[str, Any]:
-    """What the report shows of its origin: ``distillery`` (version), ``commit``, ``changed files``, ``python`` and ``platform``.
+    """What the report shows of its origin: ``distillery`` (version), ``commit``, ``changed files``,
+    ``python`` and ``platform``.
 
     A folder that is no checkout, or a machine without git, leaves the commit out.
     """
@@ -27,29 +29,42 @@ def gather() -> dict[str, Any]:
 
 
 def checkout() -> dict[str, Any]:
-    """The ``commit`` that this code is of, and how many tracked files are ``changed`` since; empty outside a checkout or without git."""
+    """The ``commit`` that this code is of, and how many tracked files are ``changed`` since; empty
+    outside a checkout or without git."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return {}
-    return {"commit": commit, "changed": len((_git("status", "--porcelain", "--untracked-files=no") or "").splitlines())}
+    return {
+        "commit": commit,
+        "changed": len((_git("status", "--porcelain", "--untracked-files=no") or "").splitlines()),
+    }
 
 
 def packages() -> list[dict[str, str]]:
-    """Every installed distribution with its ``name``, ``version`` and ``licence``, by name: the software bill of the environment."""
+    """Every installed distribution with its ``name``, ``version`` and ``licence``, by name: the
+    software bill of the environment."""
     bill = {}
     for distribution in importlib.metadata.distributions():
         meta = distribution.metadata
         name = meta["Name"]
         if name:
-            # The first on the path is the one that is imported: setuptools puts its own copies of others at the path's end.
-            bill.setdefault(name.lower(), {"name": name, "version": distribution.version, "licence": _licence(meta)})
+            # The first on the path is the one that is imported: setuptools puts its own copies of
+            # others at the path's end.
+            bill.setdefault(
+                name.lower(),
+                {"name": name, "version": distribution.version, "licence": _licence(meta)},
+            )
     return [bill[name] for name in sorted(bill)]
 
 
 def _licence(meta) -> str:
     if meta.get("License-Expression"):
         return meta["License-Expression"]
-    classified = [line.rsplit(" :: ", 1)[1] for line in meta.get_all("Classifier") or [] if line.startswith("License :: ") and line.count(" :: ") > 1]
+    classified = [
+        line.rsplit(" :: ", 1)[1]
+        for line in meta.get_all("Classifier") or []
+        if line.startswith("License :: ") and line.count(" :: ") > 1
+    ]
     if classified:
         return ", ".join(classified)
     stated = (meta.get("License") or "").strip().splitlines()
@@ -58,7 +73,13 @@ def _licence(meta) -> str:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

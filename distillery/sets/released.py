@@ -1,9 +1,9 @@
 """Released synthetic sets of others, read so that they are measured like our own.
 
-:mod:`distillery.sets.foreign` reads the files. Here images and labels are found in them, brought into
-the form of a :class:`~distillery.sets.synthetic.SyntheticSet`, and compared with what the config says of
-them. Where a set is not what it is said to be, it is refused if that is sure, and told of if it is
-a guess; nothing is guessed in silence.
+:mod:`distillery.sets.foreign` reads the files. Here images and labels are found in them, brought
+into the form of a :class:`~distillery.sets.synthetic.SyntheticSet`, and compared with what the
+config says of them. Where a set is not what it is said to be, it is refused if that is sure, and
+told of if it is a guess; nothing is guessed in silence.
 """
 
 import math

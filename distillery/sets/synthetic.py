@@ -27,14 +27,18 @@ class SyntheticSet(Dataset):
     """A labelled set of synthetic images; a ``torch.utils.data.Dataset`` of (image, label) pairs.
 
     Attributes:
-        images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not clipped.
+        images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not
+            clipped.
         labels: (N,) int64 classes, or (N, K) float32 class probabilities.
         step_size: the learning rate that belongs to the set, where the method learns one.
-        header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what :class:`Whitening` says), ``classes``,
-            ``method``, ``init``, ``ipc``, ``seed``, ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are
-            trained on it where its method was published, see :meth:`recipe`; ``None``: not known), ``of`` (the method that it is a variant
-            of; ``None``: none), ``experts`` (what it learned from, as ``trajectories.about`` says; ``None``: nothing).
-        whitening: of a set in whitened space, whose file carries it: the test images must go the same way, and pictures back.
+        header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what
+            :class:`Whitening` says), ``classes``, ``method``, ``init``, ``ipc``, ``seed``,
+            ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are
+            trained on it where its method was published, see :meth:`recipe`; ``None``: not known),
+            ``of`` (the method that it is a variant of; ``None``: none), ``experts`` (what it
+            learned from, as ``trajectories.about`` says; ``None``: nothing).
+        whitening: of a set in whitened space, whose file carries it: the test images must go the
+            same way, and pictures back.
     """
 
     images: torch.Tensor
@@ -46,8 +50,13 @@ class SyntheticSet(Dataset):
     def __post_init__(self):
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
         said = self.header.get("normalization") or {}
-        if said.get("kind") == "zca" and (self.whitening is None or said != self.whitening.normalization):
-            raise UserError(f"synthetic set: its header says {said} and the whitening {'is not there' if self.whitening is None else 'is another one'}")
+        if said.get("kind") == "zca" and (
+            self.whitening is None or said != self.whitening.normalization
+        ):
+            raise UserError(
+                f"synthetic set: its header says {said} and the whitening "
+                f"{'is not there' if self.whitening is None else 'is another one'}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,7 +75,9 @@ class SyntheticSet(Dataset):
         Raises:
             UserError: the header does not say how the images were normalised.
         """
-        return normalization.to_bytes(normalization.pixels(self.images.detach().cpu(), self._space(), self.whitening))
+        return normalization.to_bytes(
+            normalization.pixels(self.images.detach().cpu(), self._space(), self.whitening)
+        )
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Other images, such as those to test on, brought into the space of this set.
@@ -78,12 +89,18 @@ class SyntheticSet(Dataset):
             float32 of the same shape, on the same device.
 
         Raises:
-            UserError: wrong dtype or number of channels, or the header does not say how the images were normalised.
+            UserError: wrong dtype or number of channels, or the header does not say how the images
+                were normalised.
         """
         space = self._space()
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != self.images.shape[1]:
+        if (
+            images.dtype != torch.uint8
+            or images.ndim != 4
+            or images.shape[1] != self.images.shape[1]
+        ):
             raise UserError(
-                f"normalise: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, {self.images.shape[1]}, H, W) is needed"
+                f"normalise: images are {images.dtype} of shape {tuple(images.shape)}; uint8 (N, "
+                f"{self.images.shape[1]}, H, W) is needed"
             )
         return normalization.normalise(images, space, self.whitening)
 
@@ -91,23 +108,36 @@ class SyntheticSet(Dataset):
         """How the images were normalised, as the header says it."""
         found = self.header.get("normalization") or {}
         kind = found.get("kind")
-        if kind not in normalization.KINDS or (kind == "channel" and not {"mean", "std"} <= found.keys()):
-            raise UserError(f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` with `mean` and `std`, or `kind: zca`, is needed")
+        if kind not in normalization.KINDS or (
+            kind == "channel" and not {"mean", "std"} <= found.keys()
+        ):
+            raise UserError(
+                f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` "
+                "with `mean` and `std`, or `kind: zca`, is needed"
+            )
         return found
 
     def recipe(self) -> Recipe:
-        """How a network is trained on this set: the evaluation protocol that belongs to it, with the learned step size in its place.
+        """How a network is trained on this set: the evaluation protocol that belongs to it, with
+        the learned step size in its place.
 
         Raises:
-            UserError: the set brings no protocol, as those that others released do not, or half of one.
+            UserError: the set brings no protocol, as those that others released do not, or half of
+                one.
         """
         protocol = self.header.get("protocol")
         if not protocol:
-            raise UserError("synthetic set: it brings no protocol; train on it by a recipe of your own (distillery.recipe.Recipe)")
+            raise UserError(
+                "synthetic set: it brings no protocol; train on it by a recipe of your own "
+                "(distillery.recipe.Recipe)"
+            )
         try:
             return Recipe.of(protocol, self.step_size)
         except KeyError as error:
-            raise UserError(f"synthetic set: its protocol lacks {error}; train on it by a recipe of your own (distillery.recipe.Recipe)") from error
+            raise UserError(
+                f"synthetic set: its protocol lacks {error}; train on it by a recipe of your own "
+                "(distillery.recipe.Recipe)"
+            ) from error
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What :meth:`save` writes beside the header."""
@@ -127,7 +157,8 @@ class SyntheticSet(Dataset):
         """Read a set that :meth:`save` wrote.
 
         Args:
-            rule: the rule that made the file, named when the file is damaged; ``None`` where no rule of a study made it.
+            rule: the rule that made the file, named when the file is damaged; ``None`` where no
+                rule of a study made it.
 
         Raises:
             UserError: the file is missing or damaged, or is no synthetic set.
@@ -135,10 +166,17 @@ class SyntheticSet(Dataset):
         tensors, header = artefact.load(path, rule=rule)
         if not {"images", "labels"} <= tensors.keys() or "classes" not in header:
             raise UserError(
-                f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a header with `classes`"
+                f"{path}: is not a synthetic set: it needs tensors `images` and `labels` and a "
+                "header with `classes`"
             )
         step = tensors.get("step_size")
-        return cls(tensors["images"], tensors["labels"], None if step is None else float(step), header, carried(tensors, header))
+        return cls(
+            tensors["images"],
+            tensors["labels"],
+            None if step is None else float(step),
+            header,
+            carried(tensors, header),
+        )
 
 
 def header(
@@ -158,7 +196,8 @@ def header(
     of: str | None = None,
     experts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a set says of itself: everything that is needed to use it and to trace it, as JSON types."""
+    """What a set says of itself: everything that is needed to use it and to trace it, as JSON
+    types."""
     return {
         "dataset": dataset,
         "classes": list(source.classes),
@@ -183,17 +222,19 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
     """Refuse what cannot be a synthetic set of ``classes`` classes.
 
     Raises:
-        UserError: wrong number of dimensions or dtype, lengths that differ, values that are not finite, labels out of
-            range, soft labels that are no probabilities.
+        UserError: wrong number of dimensions or dtype, lengths that differ, values that are not
+            finite, labels out of range, soft labels that are no probabilities.
     """
     if images.ndim != 4 or images.dtype != torch.float32 or len(images) == 0:
         raise UserError(
-            f"{where}: images are {images.dtype} of shape {tuple(images.shape)}; float32 (N, C, H, W) with N > 0 is "
+            f"{where}: images are {images.dtype} of shape {tuple(images.shape)}; float32 (N, C, H, "
+            "W) with N > 0 is "
             "needed"
         )
     if labels.ndim not in (1, 2) or len(labels) != len(images):
         raise UserError(
-            f"{where}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; (N,) or (N, K) is "
+            f"{where}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; "
+            "(N,) or (N, K) is "
             "needed"
         )
     if not torch.isfinite(images).all():
@@ -203,33 +244,44 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
             raise UserError(f"{where}: hard labels are {labels.dtype}; int64 is needed")
         if int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise UserError(
-                f"{where}: labels run from {int(labels.min())} to {int(labels.max())}; this dataset has classes 0 to "
+                f"{where}: labels run from {int(labels.min())} to {int(labels.max())}; this "
+                "dataset has classes 0 to "
                 f"{classes - 1}"
             )
-    elif labels.dtype != torch.float32 or labels.shape[1] != classes or not torch.isfinite(labels).all():
+    elif (
+        labels.dtype != torch.float32
+        or labels.shape[1] != classes
+        or not torch.isfinite(labels).all()
+    ):
         raise UserError(
-            f"{where}: soft labels are {labels.dtype} of shape {tuple(labels.shape)}; finite float32 (N, {classes}) is "
+            f"{where}: soft labels are {labels.dtype} of shape {tuple(labels.shape)}; finite "
+            f"float32 (N, {classes}) is "
             "needed"
         )
     elif wrong := improper(labels):
-        raise UserError(f"{where}: soft labels are no probabilities ({wrong}); the softmax of logits is needed")
+        raise UserError(
+            f"{where}: soft labels are no probabilities ({wrong}); the softmax of logits is needed"
+        )
 
 
 def improper(labels: torch.Tensor) -> str | None:
     """Say why soft labels, (N, K) finite floats, are no probabilities; ``None`` where they are.
 
-    Each row must sum to 1 but for what bfloat16 rounds off, and nothing may be below 0: what cross-entropy makes of
-    logits taken for probabilities still trains a network, a bad one.
+    Each row must sum to 1 but for what bfloat16 rounds off, and nothing may be below 0: what
+    cross-entropy makes of logits taken for probabilities still trains a network, a bad one.
     """
     values = labels.double()
     lowest, sums = float(values.min()), values.sum(1)
     if lowest >= 0 and float((sums - 1).abs().max()) <= TOLERANCE:
         return None
-    return f"lowest {lowest:.3g}, rows that sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}"
+    return (
+        f"lowest {lowest:.3g}, rows that sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}"
+    )
 
 
 class Evolution:
-    """What a distillation looked like on its way: snapshots at intervals and the loss of every iteration.
+    """What a distillation looked like on its way: snapshots at intervals and the loss of every
+    iteration.
 
     Methods call :meth:`iteration` once an iteration; which are kept is decided here.
 
@@ -247,11 +299,14 @@ class Evolution:
         self.frames: list[tuple[int, torch.Tensor, torch.Tensor | None, float | None]] = []
         self._progress = progress
 
-    def iteration(self, iteration: int, loss=None, images=None, *, step_size=None, labels=None) -> None:
+    def iteration(
+        self, iteration: int, loss=None, images=None, *, step_size=None, labels=None
+    ) -> None:
         """Note an iteration. Iteration 0 is the start, before any update (no loss).
 
         Args:
-            loss: the matching loss of this iteration (a number or a 0-d tensor, read only at the end).
+            loss: the matching loss of this iteration (a number or a 0-d tensor, read only at the
+                end).
             images: (N, C, H, W) after this iteration's update; copied if kept.
             step_size: the learned step size after this iteration.
             labels: (N, K) soft labels after this iteration.
@@ -277,7 +332,9 @@ class Evolution:
         found = {}
         for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
             found[f"{name}.iteration"] = torch.tensor([i for i, _ in pairs], dtype=torch.int64)
-            found[f"{name}.value"] = torch.tensor([float(value) for _, value in pairs], dtype=torch.float64)
+            found[f"{name}.value"] = torch.tensor(
+                [float(value) for _, value in pairs], dtype=torch.float64
+            )
         for iteration, images, labels, step_size in self.frames:
             found[f"frame.{iteration}.images"] = images
             if labels is not None:
@@ -290,7 +347,9 @@ class Evolution:
         """Go on from what :meth:`state` gave."""
         for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
             pairs[:] = zip(state[f"{name}.iteration"].tolist(), state[f"{name}.value"].tolist())
-        iterations = sorted({int(name.split(".")[1]) for name in state if name.startswith("frame.")})
+        iterations = sorted(
+            {int(name.split(".")[1]) for name in state if name.startswith("frame.")}
+        )
         self.frames = [
             (
                 i,
@@ -304,15 +363,16 @@ class Evolution:
             self._progress(self.losses[-1][0], None)
 
     def record(self, metrics: "Metrics") -> None:
-        """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is learned."""
+        """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is
+        learned."""
         for measure, values in (("matching_loss", self.losses), ("step_size", self.step_sizes)):
             for iteration, value in values:
                 if math.isfinite(float(value)):  # iteration 0 has no loss yet
                     metrics.add(measure, value, iteration=iteration)
 
     def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
-        """Write the snapshots: ``images`` (S, N, C, H, W) float32, ``iterations`` (S,) int64, and ``step_sizes`` (S,)
-        and ``labels`` if learned."""
+        """Write the snapshots: ``images`` (S, N, C, H, W) float32, ``iterations`` (S,) int64, and
+        ``step_sizes`` (S,) and ``labels`` if learned."""
         tensors = {
             "iterations": torch.tensor([frame[0] for frame in self.frames], dtype=torch.int64),
             "images": torch.stack([frame[1] for frame in self.frames]).float(),
@@ -320,14 +380,17 @@ class Evolution:
         if all(frame[2] is not None for frame in self.frames):
             tensors["labels"] = torch.stack([frame[2] for frame in self.frames])
         if all(frame[3] is not None for frame in self.frames):
-            tensors["step_sizes"] = torch.tensor([frame[3] for frame in self.frames], dtype=torch.float64)
+            tensors["step_sizes"] = torch.tensor(
+                [frame[3] for frame in self.frames], dtype=torch.float64
+            )
         artefact.save(path, tensors, header)
 
 
 def load_evolution(
     path: str | os.PathLike, labels: torch.Tensor, device: torch.device | str
 ) -> list[tuple[int, torch.Tensor, torch.Tensor, float | None]]:
-    """The snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step size) on ``device``.
+    """The snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step size) on
+    ``device``.
 
     Args:
         labels: of the finished set, for snapshots that learned none of their own.
@@ -337,15 +400,27 @@ def load_evolution(
     """
     tensors, _ = artefact.load(path, rule="distill")
     steps = tensors.get("step_sizes")
-    count = len(tensors["iterations"]) if "iterations" in tensors and tensors["iterations"].ndim == 1 else -1
-    parts = [tensors.get("images"), *(tensors[name] for name in ("labels", "step_sizes") if name in tensors)]
+    count = (
+        len(tensors["iterations"])
+        if "iterations" in tensors and tensors["iterations"].ndim == 1
+        else -1
+    )
+    parts = [
+        tensors.get("images"),
+        *(tensors[name] for name in ("labels", "step_sizes") if name in tensors),
+    ]
     if any(part is None or part.ndim == 0 or len(part) != count for part in parts):
-        raise UserError(f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the rule distill re-creates it")
+        raise UserError(
+            f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the "
+            "rule distill re-creates it"
+        )
     return [
         (
             int(iteration),
             tensors["images"][i].to(device),
-            tensors.get("labels", labels.expand(len(tensors["iterations"]), *labels.shape))[i].to(device),
+            tensors.get("labels", labels.expand(len(tensors["iterations"]), *labels.shape))[i].to(
+                device
+            ),
             None if steps is None else float(steps[i]),
         )
         for i, iteration in enumerate(tensors["iterations"])

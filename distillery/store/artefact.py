@@ -1,5 +1,5 @@
-"""Tensors and a header in one safetensors file: it appears whole, is the same for the same content, and is checked when
-read."""
+"""Tensors and a header in one safetensors file: it appears whole, is the same for the same content,
+and is checked when read."""
 
 import hashlib
 import json
@@ -54,8 +54,9 @@ def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
     """The header of an artefact, without its tensors.
 
     Raises:
-        UserError: the file is missing, not an artefact of ours, or cut short, or its header is not what was written;
-            ``rule`` is the rule that makes it again, ``None`` where no rule of a study made it.
+        UserError: the file is missing, not an artefact of ours, or cut short, or its header is not
+            what was written; ``rule`` is the rule that makes it again, ``None`` where no rule of a
+            study made it.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -77,11 +78,14 @@ def is_one(path: str | os.PathLike) -> bool:
         return False
 
 
-def load(path: str | os.PathLike, *, rule: str | None, check: bool = True) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load(
+    path: str | os.PathLike, *, rule: str | None, check: bool = True
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """All tensors (on the CPU) and the header of an artefact.
 
     Args:
-        rule: the rule that makes the file, named when the file is damaged; ``None`` where no rule of a study made it.
+        rule: the rule that makes the file, named when the file is damaged; ``None`` where no rule
+            of a study made it.
         check: compare the tensors with the digest in the header.
 
     Raises:
@@ -117,7 +121,8 @@ def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def content(path: str | os.PathLike) -> str:
-    """The digest of a file's content: what the header of an artefact states, and of any other file the SHA-256 (hex) of its bytes.
+    """The digest of a file's content: what the header of an artefact states, and of any other file
+    the SHA-256 (hex) of its bytes.
 
     Raises:
         OSError: it cannot be read.
@@ -133,7 +138,12 @@ def content(path: str | os.PathLike) -> str:
 
 def contents(named: Mapping[str, Any]) -> dict[str, list[str]]:
     """The digests of files by name: of one path, or of several."""
-    return {name: [content(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)] for name, paths in named.items()}
+    return {
+        name: [
+            content(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)
+        ]
+        for name, paths in named.items()
+    }
 
 
 def _damaged(path: str | os.PathLike, rule: str | None, reason: object) -> UserError:

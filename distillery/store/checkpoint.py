@@ -1,4 +1,5 @@
-"""Checkpoints of long jobs: the whole state at intervals, so that a job that was killed resumes to bit-identical results."""
+"""Checkpoints of long jobs: the whole state at intervals, so that a job that was killed resumes to
+bit-identical results."""
 
 import hashlib
 import json
@@ -28,12 +29,14 @@ class Checkpoint:
 
     Args:
         path: the file; no declared output, because Snakemake removes those before it tries again.
-        identity: everything that the job's result depends on (settings, seed, code, digests of the inputs), as JSON types. A checkpoint of
-            another identity is refused.
+        identity: everything that the job's result depends on (settings, seed, code, digests of the
+            inputs), as JSON types. A checkpoint of another identity is refused.
         every: seconds between two saves.
     """
 
-    def __init__(self, path: str | os.PathLike, identity: Mapping[str, Any], every: float = EVERY_SECONDS):
+    def __init__(
+        self, path: str | os.PathLike, identity: Mapping[str, Any], every: float = EVERY_SECONDS
+    ):
         self._path, self._every = Path(path), every
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         self._identity = hashlib.sha256(text.encode()).hexdigest()
@@ -41,9 +44,11 @@ class Checkpoint:
         self._stopping: int | None = None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last saved tensors (on the CPU) and values, or ``None`` where there are none that belong to this job.
+        """The last saved tensors (on the CPU) and values, or ``None`` where there are none that
+        belong to this job.
 
-        The tensors come in the order and the memory layout in which they were given to :meth:`save`.
+        The tensors come in the order and the memory layout in which they were given to
+        :meth:`save`.
         """
         if not self._path.exists():
             return None
@@ -53,21 +58,31 @@ class Checkpoint:
             log.info("the checkpoint is not used, the job starts anew: %s", error)
             return None
         if header.get("identity") != self._identity:
-            log.info("the checkpoint %s is of other settings, inputs or code: it is not used, the job starts anew", self._path)
+            log.info(
+                "the checkpoint %s is of other settings, inputs or code: it is not used, the job "
+                "starts anew",
+                self._path,
+            )
             return None
         log.info("going on from the checkpoint %s: %s", self._path, header["note"])
-        # The file sorts its tensors by name and lays them out in its own way. Sums run in the order of the names, and
-        # kernels in that of memory: another one changes the last bits of what comes next.
+        # The file sorts its tensors by name and lays them out in its own way. Sums run in the order
+        # of the names, and kernels in that of memory: another one changes the last bits of what
+        # comes next.
         formats = {"last": torch.channels_last, "first": torch.contiguous_format}
-        tensors = {name: tensors[name].contiguous(memory_format=formats[layout]) for name, layout in header["layout"]}
+        tensors = {
+            name: tensors[name].contiguous(memory_format=formats[layout])
+            for name, layout in header["layout"]
+        }
         return tensors, header["values"]
 
     def due(self) -> bool:
-        """Whether to save now: the interval has passed, or the job was asked to stop. Cheap enough for every step."""
+        """Whether to save now: the interval has passed, or the job was asked to stop. Cheap enough
+        for every step."""
         return self._stopping is not None or time.monotonic() - self._saved >= self._every
 
     def save(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], note: str) -> None:
-        """Write the state, atomically; then, if the job was asked to stop (SIGTERM), leave with the status of that signal.
+        """Write the state, atomically; then, if the job was asked to stop (SIGTERM), leave with the
+        status of that signal.
 
         Args:
             tensors: on any device; names are free.
@@ -75,7 +90,12 @@ class Checkpoint:
             note: where the job is, for the log.
         """
         layout = [[name, _layout(tensor)] for name, tensor in tensors.items()]
-        header = {"identity": self._identity, "values": dict(values), "note": note, "layout": layout}
+        header = {
+            "identity": self._identity,
+            "values": dict(values),
+            "note": note,
+            "layout": layout,
+        }
         artefact.save(self._path, dict(tensors), header)
         self._saved = time.monotonic()
         if self._stopping is not None:
@@ -83,9 +103,11 @@ class Checkpoint:
             sys.exit(128 + self._stopping)
 
     def stop_gently(self) -> None:
-        """From now on SIGTERM asks for a last save. One that comes ``AGAIN_SECONDS`` later ends the job at once.
+        """From now on SIGTERM asks for a last save. One that comes ``AGAIN_SECONDS`` later ends the
+        job at once.
 
-        Not an earlier one: at a time limit a scheduler signals every process of a job, more than once, and each Snakemake above passes it on.
+        Not an earlier one: at a time limit a scheduler signals every process of a job, more than
+            once, and each Snakemake above passes it on.
         """
         first = 0.0
 
@@ -139,7 +161,13 @@ def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 
 
-def part(prefix: str, tensors: Mapping[str, Tensor], to: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> dict[str, Tensor]:
+def part(
+    prefix: str,
+    tensors: Mapping[str, Tensor],
+    to: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+) -> dict[str, Tensor]:
     """The inverse of :func:`prefixed`; each tensor passes through ``to``."""
     start = prefix + "."
-    return {name[len(start) :]: to(value) for name, value in tensors.items() if name.startswith(start)}
+    return {
+        name[len(start) :]: to(value) for name, value in tensors.items() if name.startswith(start)
+    }

@@ -13,10 +13,11 @@ from distillery.errors import UserError
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; on success it is fsynced and renamed to ``path``, on failure
-    removed.
+    """Yield a temporary path in the folder of ``path``; on success it is fsynced and renamed to
+    ``path``, on failure removed.
 
-    Readers therefore see the old file, the new file or none, never a part. Missing parent folders are made.
+    Readers therefore see the old file, the new file or none, never a part. Missing parent folders
+    are made.
 
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
@@ -24,7 +25,9 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part" + path.suffix)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part" + path.suffix
+        )
     except OSError as error:
         error.filename = str(path)
         raise
@@ -38,13 +41,20 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, name):
-            error.filename = str(path)  # the reader knows the file's own name, not that of its beginnings
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and error.filename in (None, name)
+        ):
+            error.filename = str(
+                path
+            )  # the reader knows the file's own name, not that of its beginnings
         raise
 
 
 def _usual(mode: int) -> int:
-    """``mode`` under the usual mask. What ``tempfile`` makes is private, but a shared study is read by colleagues."""
+    """``mode`` under the usual mask. What ``tempfile`` makes is private, but a shared study is read
+    by colleagues."""
     mask = os.umask(0)
     os.umask(mask)
     return mode & ~mask
@@ -52,8 +62,8 @@ def _usual(mode: int) -> int:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; on success its files are fsynced and it is renamed to ``path``, on failure
-    removed. Missing parent folders are made.
+    """Yield a temporary folder beside ``path``; on success its files are fsynced and it is renamed
+    to ``path``, on failure removed. Missing parent folders are made.
 
     Raises:
         UserError: ``path`` exists and is no empty folder; nothing of it was touched.
@@ -92,7 +102,8 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> None:
-    """Write the SHA-256 of files that stand beside ``path``, one a line, as ``sha256sum`` writes and checks them."""
+    """Write the SHA-256 of files that stand beside ``path``, one a line, as ``sha256sum`` writes
+    and checks them."""
     write_text(path, "".join(map(_sum, files)))
 
 
@@ -103,7 +114,8 @@ def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, r
         rule: the rule that makes the files and ``path`` again, for the message.
 
     Raises:
-        UserError: a file or ``path`` cannot be read, or a file is not the one that ``path`` speaks of.
+        UserError: a file or ``path`` cannot be read, or a file is not the one that ``path`` speaks
+            of.
     """
     advice = f"delete it and run snakemake again: the rule {rule} re-creates it"
     try:

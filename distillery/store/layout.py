@@ -1,4 +1,5 @@
-"""The paths of a results folder, said once: rules, readers and tests take them from here. Imports no torch."""
+"""The paths of a results folder, said once: rules, readers and tests take them from here. Imports
+no torch."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +8,12 @@ from typing import Any
 
 CELL = "{dataset}/{method}/{init}/ipc{ipc}/seed{seed}"
 MEMORY = "{dataset}/{strategy}/{method}/{init}/ipc{ipc}/seed{seed}"
-SET, EVOLUTION, METRICS, COST = "synthetic.safetensors", "evolution.safetensors", "metrics.csv", "cost.json"
+SET, EVOLUTION, METRICS, COST = (
+    "synthetic.safetensors",
+    "evolution.safetensors",
+    "metrics.csv",
+    "cost.json",
+)
 # What stands for a job in the folders of logs and benchmarks.
 _NAMES = {
     "download": "download/{dataset}",
@@ -27,8 +33,9 @@ _NAMES = {
 
 
 def normalised(results: str) -> str:
-    """The one spelling of a results folder: without ``~``, ``./`` and a trailing slash, and relative where it lies below the
-    working directory. Snakemake knows files by their names, so each spelling would have jobs of its own."""
+    """The one spelling of a results folder: without ``~``, ``./`` and a trailing slash, and
+    relative where it lies below the working directory. Snakemake knows files by their names, so
+    each spelling would have jobs of its own."""
     path = os.path.normpath(os.path.expanduser(results))
     if os.path.isabs(path):
         for here in (os.getcwd(), os.path.realpath(os.getcwd())):
@@ -44,17 +51,19 @@ def filled(pattern: str, wildcards: Mapping[str, Any]) -> str:
 
 
 def standing(results: str | os.PathLike, stage: str, name: str) -> list[Path]:
-    """The files of a name below one stage of a results folder (``synthetic``, ``evaluate``, ``experts`` …), whatever study made them."""
+    """The files of a name below one stage of a results folder (``synthetic``, ``evaluate``,
+    ``experts`` …), whatever study made them."""
     return sorted((Path(results) / stage).rglob(name))
 
 
 class Layout:
-    """Where the files of a study lie. What stands in braces is a wildcard of Snakemake, and a field of ``str.format``.
+    """Where the files of a study lie. What stands in braces is a wildcard of Snakemake, and a field
+    of ``str.format``.
 
     Attributes:
         results: the results folder, as :func:`normalised` gives it.
-        data, whitening: the files of a dataset.
-        shard, synthetic, evaluated, robust, vanilla, continual, continual_whitened, remembered: the folders of one job each.
+        data, whitening: the files of a dataset. shard, synthetic, evaluated, robust, vanilla,
+        continual, continual_whitened, remembered: the folders of one job each.
         checkpoints: a folder; a job's checkpoint is no output.
         study, asked, stale, summary, costs, sums, report, so_far: what is there once.
     """

@@ -51,23 +51,31 @@ class Metrics:
         """Note one measurement; ``class_`` stands for the column ``class``."""
         if "class_" in columns:
             columns["class"] = columns.pop("class_")
-        self.rows.append({**self._common, **self._checked(columns), "measure": measure, "value": float(value)})
+        self.rows.append(
+            {**self._common, **self._checked(columns), "measure": measure, "value": float(value)}
+        )
 
     def extend(self, other: "Metrics") -> None:
         """Take over the rows of ``other``; what it does not say is as here."""
         self.rows.extend({**self._common, **row} for row in other.rows)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the rows as CSV, atomically; a float is written so that reading it gives the same float.
+        """Write the rows as CSV, atomically; a float is written so that reading it gives the same
+        float.
 
-        The last line is a comment with the SHA-256 of all before it, by which :func:`collect` finds a damaged file.
+        The last line is a comment with the SHA-256 of all before it, by which :func:`collect` finds
+        a damaged file.
         """
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         for row in self.rows:
             value = row["value"]
-            number = int(value) if math.isfinite(value) and value == int(value) and abs(value) < 2**53 else value
+            number = (
+                int(value)
+                if math.isfinite(value) and value == int(value) and abs(value) < 2**53
+                else value
+            )
             writer.writerow({**row, "value": repr(number)})
         write_text(path, text.getvalue() + _seal(text.getvalue()))
 
@@ -80,7 +88,8 @@ def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
     """Concatenate metrics files in the order given.
 
     Raises:
-        UserError: a file is not a metrics file, or not what was written (empty, cut short, changed, of other columns).
+        UserError: a file is not a metrics file, or not what was written (empty, cut short, changed,
+            of other columns).
     """
     header = ",".join(COLUMNS) + "\n"
     parts = [header]
@@ -89,13 +98,17 @@ def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
             with open(path, encoding="utf-8", newline="") as file:
                 text = file.read()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); delete it and run snakemake again") from error
+            raise UserError(
+                f"{path}: cannot be read ({error}); delete it and run snakemake again"
+            ) from error
         at = text.rfind("# sha256 ")
         if not text.startswith(header) or at < 0 or text[at:] != _seal(text[:at]):
             raise UserError(
-                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule re-creates it"
+                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule "
+                "re-creates it"
             )
-        # A job may have nothing to tell, as a coreset has no loss: then there is the line of columns alone.
+        # A job may have nothing to tell, as a coreset has no loss: then there is the line of
+        # columns alone.
         parts.append(text[len(header) : at])
     write_text(output, "".join(parts))
 
@@ -104,7 +117,8 @@ SEAL = "sha256"
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """A record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged file is found."""
+    """A record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged file
+    is found."""
     return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
@@ -122,10 +136,12 @@ def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, A
     """One job's cost record, without its seal.
 
     Args:
-        unsealed: a record without a seal, or with another, is read too: those of earlier versions have none.
+        unsealed: a record without a seal, or with another, is read too: those of earlier versions
+            have none.
 
     Raises:
-        UserError: the file is missing, is no JSON object, or (unless ``unsealed``) is not what :func:`sealed` gave.
+        UserError: the file is missing, is no JSON object, or (unless ``unsealed``) is not what
+            :func:`sealed` gave.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -136,5 +152,8 @@ def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, A
         if not unsealed and record != sealed(found):
             raise ValueError("it is not what was written")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule re-creates it") from error
+        raise UserError(
+            f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule "
+            "re-creates it"
+        ) from error
     return found

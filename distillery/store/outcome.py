@@ -17,10 +17,15 @@ def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
         done, total: how many jobs of the run are done, and how many there were.
 
     Returns:
-        A line for each failed job, with its reason and log; one line where the run was stopped before any failed.
+        A line for each failed job, with its reason and log; one line where the run was stopped
+        before any failed.
     """
     reasons = [(what, cause(log), log) for what, log in failed]
-    lines = [f"error: {what}: {reason}; log: {log}" for what, reason, log in reasons if reason is not None]
+    lines = [
+        f"error: {what}: {reason}; log: {log}"
+        for what, reason, log in reasons
+        if reason is not None
+    ]
     if not lines:
         return [f"stopped: {done} of {total} jobs are done; the same command goes on from there"]
     if len(lines) > TOLD:
@@ -29,9 +34,11 @@ def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
 
 
 def error(lines: Sequence[str]) -> str | None:
-    """The error that ended a job, by the lines of its log: its last ``error: …``, or the last line of a traceback. ``None`` where there is none.
+    """The error that ended a job, by the lines of its log: its last ``error: …``, or the last line
+    of a traceback. ``None`` where there is none.
 
-    Only what the job itself logged counts, with the time before it: what it quotes, or what a library prints, is not why it ended.
+    Only what the job itself logged counts, with the time before it: what it quotes, or what a
+    library prints, is not why it ended.
     """
     for line in reversed(lines):
         if found := _ERROR.match(line):
@@ -42,7 +49,8 @@ def error(lines: Sequence[str]) -> str | None:
 
 
 def cause(log: str | Path) -> str | None:
-    """Why a job failed, by its log: its :func:`error`, or what its absence means. ``None`` where it was stopped."""
+    """Why a job failed, by its log: its :func:`error`, or what its absence means. ``None`` where it
+    was stopped."""
     try:
         lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,9 +1,9 @@
 """The identity of code: what a job runs, and nothing else, decides whether its results are stale.
 
-Snakemake compares the times of script files and never looks at what they import. Here a script stands for itself and for each project
-module that it imports, transitively, found in the syntax tree. Docstrings, comments and layout do
-not count, nor do the words of an error, imports for type checkers alone, and the modules that only
-run a job (``RUN_ONLY``).
+Snakemake compares the times of script files and never looks at what they import. Here a script
+stands for itself and for each project module that it imports, transitively, found in the syntax
+tree. Docstrings, comments and layout do not count, nor do the words of an error, imports for type
+checkers alone, and the modules that only run a job (``RUN_ONLY``).
 """
 
 import ast
@@ -40,7 +40,8 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _resolve(module: str, root: Path) -> list[Path]:
-    """The files that importing a dotted project module runs: its packages' ``__init__`` files and its own."""
+    """The files that importing a dotted project module runs: its packages' ``__init__`` files and
+    its own."""
     files, folder, parts = [], root, module.split(".")
     for depth, part in enumerate(parts):
         if (folder / part / "__init__.py").is_file():
@@ -87,7 +88,10 @@ def _imports(path: Path, root: Path) -> tuple[Path, ...]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                raise UserError(f"{path}: relative import on line {node.lineno}: import project modules by their full name")
+                raise UserError(
+                    f"{path}: relative import on line {node.lineno}: import project modules by "
+                    "their full name"
+                )
             names = [node.module or ""] + [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
@@ -117,15 +121,25 @@ def _counting(parent: ast.AST, field: str, nodes: list) -> list:
     nodes = [
         part for node in nodes for part in (node.orelse if _for_type_checkers(node) else [node])
     ]
-    if field == "body" and isinstance(parent, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and nodes:
+    if (
+        field == "body"
+        and isinstance(parent, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and nodes
+    ):
         first = nodes[0]
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
             return nodes[1:]
     return nodes
 
 
 def _is_version(node: ast.Assign) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets)
+    return any(
+        isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets
+    )
 
 
 def _is_error(node: ast.AST) -> bool:
@@ -154,7 +168,8 @@ def _wordless(call: ast.Call) -> ast.Call:
 
 
 def _dump(node) -> str:
-    """A text of the tree that is the same in every Python version: empty and absent fields are left out."""
+    """A text of the tree that is the same in every Python version: empty and absent fields are left
+    out."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         node = ast.Raise(_wordless(node.exc), node.cause)
     elif _is_error(node):
@@ -188,12 +203,16 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
 
     Args:
         script: a file name in ``workflow/scripts``.
-        plugins: project modules that the job imports by name at run time, relative to the library, such as ``methods/dc.py``.
+        plugins: project modules that the job imports by name at run time, relative to the library,
+            such as ``methods/dc.py``.
 
     Raises:
         UserError: a project module uses a relative import, which would escape the analysis.
     """
-    start = [root / "workflow" / "scripts" / script, *(root / PACKAGE / plugin for plugin in plugins)]
+    start = [
+        root / "workflow" / "scripts" / script,
+        *(root / PACKAGE / plugin for plugin in plugins),
+    ]
     digest = hashlib.sha256()
     for path in closure(start, root):
         digest.update(f"{path.relative_to(root).as_posix()}\0{of_file(path)}\n".encode())

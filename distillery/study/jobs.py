@@ -1,6 +1,8 @@
-"""What a study asks of each of its jobs: its params, the files that it reads, and where its record stands. Imports no torch.
+"""What a study asks of each of its jobs: its params, the files that it reads, and where its record
+stands. Imports no torch.
 
-The rules' params and input functions ask here, and so does ``collect``, which compares each artefact's record with it.
+The rules' params and input functions ask here, and so does ``collect``, which compares each
+artefact's record with it.
 """
 
 import atexit
@@ -32,7 +34,8 @@ class Job:
     Attributes:
         rule: the name of its rule.
         wildcards: of the rule, as texts.
-        record: the file that says what it was asked and what it read: its ``cost.json``, or the header of its one artefact.
+        record: the file that says what it was asked and what it read: its ``cost.json``, or the
+            header of its one artefact.
         metrics: what it measured; ``None`` where nothing.
     """
 
@@ -50,7 +53,9 @@ class Job:
 
 def cell_of(wildcards: Mapping[str, str]) -> Cell:
     """The synthetic set that wildcards name."""
-    return Cell(*(wildcards[name] for name in CELL[:3]), *(int(wildcards[name]) for name in CELL[3:]))
+    return Cell(
+        *(wildcards[name] for name in CELL[:3]), *(int(wildcards[name]) for name in CELL[3:])
+    )
 
 
 def script(rule: str) -> str:
@@ -59,18 +64,24 @@ def script(rule: str) -> str:
 
 
 def recorded(rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job's record says it was asked, as JSON types: its wildcards under ``job``, and its params but for paths of this machine."""
+    """What a job's record says it was asked, as JSON types: its wildcards under ``job``, and its
+    params but for paths of this machine."""
     found = json.loads(json.dumps({"job": dict(wildcards), **asked}))
     found.pop("checkpoint", None)
     if rule == "import_synthetic":
         # A set travels with its record; the digests of the inputs say what was in the files.
-        files = {key for key in ("file", "labels", "step_size") if isinstance(found["entry"].get(key), str | list)}
+        files = {
+            key
+            for key in ("file", "labels", "step_size")
+            if isinstance(found["entry"].get(key), str | list)
+        }
         found["entry"] = {key: value for key, value in found["entry"].items() if key not in files}
     return found
 
 
 def digest(asked: Mapping[str, Any]) -> str:
-    """A short digest (hex) of what a job was asked, as :func:`recorded` gives it: its log begins with it."""
+    """A short digest (hex) of what a job was asked, as :func:`recorded` gives it: its log begins
+    with it."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -83,10 +94,11 @@ class Jobs:
         self._shards: dict[tuple[str, str], list[list[int]]] = {}
         self.network = functools.cache(study.network)
 
-    # ---- params ---------------------------------------------------------------------------------------------------------
+    # ---- params ----------------------------------------------------------------------------------
 
     def asked(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        """What the study asks of a job: the params of its rule, by name. Not to be changed: each caller gets the same."""
+        """What the study asks of a job: the params of its rule, by name. Not to be changed: each
+        caller gets the same."""
         key = (rule, *wildcards.values())
         if key not in self._asked:
             params: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
@@ -130,7 +142,9 @@ class Jobs:
 
     @functools.cached_property
     def _compute(self) -> dict[str, Any]:
-        return {key: self.study.config["compute"][key] for key in ("precision", "compile", "threads")}
+        return {
+            key: self.study.config["compute"][key] for key in ("precision", "compile", "threads")
+        }
 
     def _distilled_with(self, dataset: str) -> dict[str, Any]:
         return self.network(dataset, self.study.config["network"])
@@ -144,7 +158,11 @@ class Jobs:
     def _train_experts(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         dataset, recipe = wildcards["dataset"], wildcards["recipe"]
         unread = ("number", "shard", "normalization")
-        settings = {key: value for key, value in self.study.experts(dataset, recipe).items() if key not in unread}
+        settings = {
+            key: value
+            for key, value in self.study.experts(dataset, recipe).items()
+            if key not in unread
+        }
         return {
             "seed": self._seed,
             "network": self._distilled_with(dataset),
@@ -170,7 +188,10 @@ class Jobs:
         }
 
     def _import_synthetic(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        return {"cell": dict(cell_of(wildcards).__dict__), "entry": self.study.imported[wildcards["method"]]}
+        return {
+            "cell": dict(cell_of(wildcards).__dict__),
+            "entry": self.study.imported[wildcards["method"]],
+        }
 
     def _evaluate_synthetic(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         cell = cell_of(wildcards)
@@ -218,7 +239,9 @@ class Jobs:
             unread |= {"afterwards_epochs", "afterwards_batch"}
         classes = len(self.study.datasets[dataset]["classes"])
         return {
-            "identity": {**(cell_of(wildcards).__dict__ if "method" in wildcards else {"dataset": dataset})},
+            "identity": {
+                **(cell_of(wildcards).__dict__ if "method" in wildcards else {"dataset": dataset})
+            },
             "seed": self._seed,
             "network": self.network(dataset, settings["network"]),
             "groups": check_groups(classes, settings["groups"]),
@@ -228,7 +251,7 @@ class Jobs:
 
     _continual_whitened = _continual_memory = _continual_alone
 
-    # ---- files ----------------------------------------------------------------------------------------------------------
+    # ---- files -----------------------------------------------------------------------------------
 
     def shards(self, dataset: str, recipe: str) -> list[list[int]]:
         """The experts' numbers in each shard."""
@@ -237,8 +260,11 @@ class Jobs:
         return self._shards[dataset, recipe]
 
     def _whitening(self, dataset: str, normalization: str) -> list[str]:
-        """The whitening where images are whitened; nothing elsewhere, so that no other job knows of it."""
-        return [filled(self.layout.whitening, {"dataset": dataset})] if normalization == "zca" else []
+        """The whitening where images are whitened; nothing elsewhere, so that no other job knows of
+        it."""
+        return (
+            [filled(self.layout.whitening, {"dataset": dataset})] if normalization == "zca" else []
+        )
 
     def inputs(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, list[str]]:
         """The files that a job reads, by the name of the rule's input."""
@@ -261,7 +287,9 @@ class Jobs:
             if rule == "evaluate_synthetic":
                 # The snapshots, where this network judges them.
                 judged = self.asked(rule, wildcards)["settings"]["selection"] is not None
-                found["evolution"] = [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
+                found["evolution"] = (
+                    [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
+                )
         elif rule == "continual_whitened":
             found["whitening"] = self._whitening(dataset, "zca")
         elif rule == "continual_memory":
@@ -280,7 +308,8 @@ class Jobs:
         return [f"{folder}/trajectories.safetensors" for folder in folders]
 
     def _finetuned(self, wildcards: Mapping[str, str]) -> list[str]:
-        """The networks that `afterwards` goes on from: they have seen real images as the memory set is normalised."""
+        """The networks that `afterwards` goes on from: they have seen real images as the memory set
+        is normalised."""
         if wildcards["strategy"] != "afterwards":
             return []
         whitened = self.study.normalization(cell_of(wildcards)) == "zca"
@@ -288,7 +317,7 @@ class Jobs:
         folder = filled(pattern, {"dataset": wildcards["dataset"], "strategy": "finetune"})
         return [f"{folder}/finetuned.safetensors"]
 
-    # ---- all of them ----------------------------------------------------------------------------------------------------
+    # ---- all of them -----------------------------------------------------------------------------
 
     @functools.cached_property
     def measuring(self) -> list[Job]:
@@ -303,11 +332,15 @@ class Jobs:
             learning = [cell for cell in own if study.methods[cell.method]["needs_experts"]]
             for recipe in dict.fromkeys(study.recipe(cell) for cell in learning):
                 for shard in range(len(self.shards(dataset, recipe))):
-                    yield _job("train_experts", layout.shard, dataset=dataset, recipe=recipe, shard=shard)
+                    yield _job(
+                        "train_experts", layout.shard, dataset=dataset, recipe=recipe, shard=shard
+                    )
             yield from (_job("distill", layout.synthetic, **cell.__dict__) for cell in own)
             for network in study.evaluation_networks(dataset):
                 for cell in cells:
-                    yield _job("evaluate_synthetic", layout.evaluated, **cell.__dict__, network=network)
+                    yield _job(
+                        "evaluate_synthetic", layout.evaluated, **cell.__dict__, network=network
+                    )
             for cell in cells:
                 if study.robust(cell):
                     yield _job("evaluate_robust", layout.robust, **cell.__dict__)
@@ -316,47 +349,83 @@ class Jobs:
         for dataset in study.continual_datasets:
             for strategy in study.strategies:
                 if strategy in ("finetune", "joint"):
-                    yield _job("continual_alone", layout.continual, dataset=dataset, strategy=strategy)
+                    yield _job(
+                        "continual_alone", layout.continual, dataset=dataset, strategy=strategy
+                    )
                 else:
                     for cell in study.memories(dataset):
-                        yield _job("continual_memory", layout.remembered, strategy=strategy, **cell.__dict__)
+                        yield _job(
+                            "continual_memory",
+                            layout.remembered,
+                            strategy=strategy,
+                            **cell.__dict__,
+                        )
 
     @functools.cached_property
     def costing(self) -> list[Job]:
-        """Every job whose cost is collected: those that measure, and those that are measured within others, by what `afterwards` makes of them."""
+        """Every job whose cost is collected: those that measure, and those that are measured within
+        others, by what `afterwards` makes of them."""
         found = list(self.measuring)
         if "afterwards" in self.study.strategies:
             for dataset in self.study.continual_datasets:
-                if any(self.study.normalization(cell) == "zca" for cell in self.study.memories(dataset)):
-                    found.append(_job("continual_whitened", self.layout.continual_whitened, dataset=dataset, strategy="finetune"))
+                if any(
+                    self.study.normalization(cell) == "zca" for cell in self.study.memories(dataset)
+                ):
+                    found.append(
+                        _job(
+                            "continual_whitened",
+                            self.layout.continual_whitened,
+                            dataset=dataset,
+                            strategy="finetune",
+                        )
+                    )
         return found
 
     @functools.cached_property
     def all(self) -> list[Job]:
         """Every job of the study that makes or measures something."""
         study, layout = self.study, self.layout
-        found = [Job("download", (("dataset", name),), filled(layout.data, {"dataset": name})) for name in study.dataset_names]
-        whitened = {path for job in self.costing for path in self.inputs(job.rule, dict(job.wildcards)).get("whitening", ())}
+        found = [
+            Job("download", (("dataset", name),), filled(layout.data, {"dataset": name}))
+            for name in study.dataset_names
+        ]
+        whitened = {
+            path
+            for job in self.costing
+            for path in self.inputs(job.rule, dict(job.wildcards)).get("whitening", ())
+        }
         imported = [cell for cell in study.cells if study.is_imported(cell.method)]
-        whitened |= {path for cell in imported for path in self._whitening(cell.dataset, study.normalization(cell))}
+        whitened |= {
+            path
+            for cell in imported
+            for path in self._whitening(cell.dataset, study.normalization(cell))
+        }
         for name in study.dataset_names:
             path = filled(layout.whitening, {"dataset": name})
             if path in whitened:
                 found.append(Job("whiten", (("dataset", name),), path))
         for cell in imported:
             wildcards = tuple((name, str(value)) for name, value in cell.__dict__.items())
-            found.append(Job("import_synthetic", wildcards, f"{filled(layout.synthetic, cell.__dict__)}/{SET}"))
+            found.append(
+                Job(
+                    "import_synthetic",
+                    wildcards,
+                    f"{filled(layout.synthetic, cell.__dict__)}/{SET}",
+                )
+            )
         return found + self.costing
 
     def of_results(self) -> dict[str, Any]:
-        """The config without what changes no result: where things run and come from, and what the page is called."""
+        """The config without what changes no result: where things run and come from, and what the
+        page is called."""
         config = copy.deepcopy(self.study.config)
         config["study"], config["results"] = "-", self.layout.results
         config.pop("report", None)
         for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
             for key in keys:
                 config[section].pop(key, None)
-        # Sorted, for Snakemake compares params by their text, and what a second config adds stands elsewhere.
+        # Sorted, for Snakemake compares params by their text, and what a second config adds stands
+        # elsewhere.
         return json.loads(json.dumps(config, sort_keys=True))
 
     def digest(self) -> str:
@@ -364,13 +433,19 @@ class Jobs:
         total = hashlib.sha256()
         for job in self.all:
             wildcards = dict(job.wildcards)
-            asked = [job.rule, job.wildcards, self.asked(job.rule, wildcards), self.inputs(job.rule, wildcards)]
+            asked = [
+                job.rule,
+                job.wildcards,
+                self.asked(job.rule, wildcards),
+                self.inputs(job.rule, wildcards),
+            ]
             total.update(json.dumps(asked, sort_keys=True).encode())
         return total.hexdigest()
 
     def write_asked(self) -> str:
-        """Leave the digest of all that the study asks in the results folder, if another stands there: then it is newer than what was made for
-        another study. Returns the path; where the folder cannot be written to, as a dry run may find, that of a temporary file."""
+        """Leave the digest of all that the study asks in the results folder, if another stands
+        there: then it is newer than what was made for another study. Returns the path; where the
+        folder cannot be written to, as a dry run may find, that of a temporary file."""
         text = f"{self.digest()}\n"
         try:
             _write_changed(self.layout.asked, text)
@@ -383,8 +458,9 @@ class Jobs:
         return self.layout.asked
 
     def write_study(self) -> None:
-        """Leave in the results folder what a look at the study under way needs, if it does not stand there: the resolved config, and the folder
-        its paths start from. Nothing where the folder cannot be written to, as a dry run may find."""
+        """Leave in the results folder what a look at the study under way needs, if it does not
+        stand there: the resolved config, and the folder its paths start from. Nothing where the
+        folder cannot be written to, as a dry run may find."""
         here = os.path.relpath(os.getcwd(), self.layout.results)
         about = {"directory": here, "config": self.study.config}
         with contextlib.suppress(OSError):
@@ -408,4 +484,9 @@ def _write_changed(path: str, text: str) -> None:
 def _job(rule: str, pattern: str, **wildcards: Any) -> Job:
     texts = tuple((name, str(value)) for name, value in wildcards.items())
     folder = filled(pattern, wildcards)
-    return Job(rule, texts, f"{folder}/{COST}", None if rule == "continual_whitened" else f"{folder}/{METRICS}")
+    return Job(
+        rule,
+        texts,
+        f"{folder}/{COST}",
+        None if rule == "continual_whitened" else f"{folder}/{METRICS}",
+    )

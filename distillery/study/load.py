@@ -1,4 +1,5 @@
-"""Config files as they were written: what a reader of YAML or JSON takes without a word, and a user did not mean."""
+"""Config files as they were written: what a reader of YAML or JSON takes without a word, and a user
+did not mean."""
 
 import errno
 import json
@@ -21,7 +22,8 @@ def check(path: str | Path) -> None:
         path: a YAML or JSON file in UTF-8, one block of keys.
 
     Raises:
-        UserError: it is missing, no file, not in UTF-8, neither YAML nor JSON, has a key twice, or holds itself.
+        UserError: it is missing, no file, not in UTF-8, neither YAML nor JSON, has a key twice, or
+            holds itself.
     """
     text = _text(path)
     try:
@@ -38,7 +40,9 @@ def check(path: str | Path) -> None:
     except yaml.YAMLError as error:
         raise UserError(f"{path}: {_place(error)}is not YAML: {_problem(error)}") from None
     if not isinstance(root, yaml.MappingNode):
-        raise UserError(f"{path}: must be a block of keys, such as `study: A first look`, not {_kind(root)}")
+        raise UserError(
+            f"{path}: must be a block of keys, such as `study: A first look`, not {_kind(root)}"
+        )
     _look(path, root)
 
 
@@ -51,7 +55,10 @@ def _text(path: str | Path) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}); save it as UTF-8") from None
+        raise UserError(
+            f"{path}: is not text in UTF-8 (byte {error.start} is "
+            f"0x{error.object[error.start]:02x}); save it as UTF-8"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: {_cannot_read(error)}") from None
 
@@ -78,11 +85,15 @@ def _once(path: str | Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _twice(path: str | Path, key: str, lines: str = "") -> str:
     one = "; a list under one `grid:` holds all blocks" if key == "grid" else ""
-    return f"{path}: {lines}the key {key!r} stands twice in one block, and the first would be dropped; keep one{one}"
+    return (
+        f"{path}: {lines}the key {key!r} stands twice in one block, and the first would be "
+        f"dropped; keep one{one}"
+    )
 
 
 def _look(path: str | Path, root: yaml.Node) -> None:
-    """Raise where a key stands twice in a block, or a block holds itself. Each node is looked at once, however many aliases it has."""
+    """Raise where a key stands twice in a block, or a block holds itself. Each node is looked at
+    once, however many aliases it has."""
     done: set[int] = set()
     above: set[int] = set()
     # Without recursion: a file may be nested deeper than Python's stack.
@@ -94,7 +105,10 @@ def _look(path: str | Path, root: yaml.Node) -> None:
             done.add(id(node))
             continue
         if id(node) in above:
-            raise UserError(f"{path}: line {node.start_mark.line + 1}: this block holds itself (an alias `*` within its own anchor `&`); write it out")
+            raise UserError(
+                f"{path}: line {node.start_mark.line + 1}: this block holds itself (an alias `*` "
+                "within its own anchor `&`); write it out"
+            )
         if id(node) in done or isinstance(node, yaml.ScalarNode):
             continue
         if isinstance(node, yaml.MappingNode):
@@ -116,7 +130,9 @@ def _differ(path: str | Path, block: yaml.MappingNode) -> None:
             continue
         line = key.start_mark.line + 1
         if (key.tag, key.value) in seen:
-            raise UserError(_twice(path, key.value, f"lines {seen[key.tag, key.value]} and {line}: "))
+            raise UserError(
+                _twice(path, key.value, f"lines {seen[key.tag, key.value]} and {line}: ")
+            )
         seen[key.tag, key.value] = line
 
 
@@ -127,7 +143,11 @@ def _place(error: yaml.YAMLError) -> str:
 
 def _problem(error: yaml.YAMLError) -> str:
     """What the reader says, and what to do about the commonest cause."""
-    told = " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read").split())
+    told = " ".join(
+        str(
+            getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+        ).split()
+    )
     if "'\\t'" in told or "tab" in told:
         told += "; indent by spaces"
     return told

@@ -1,4 +1,5 @@
-"""Values as a schema means them: YAML 1.1 reads `1e-5` as a text, and Snakemake's `--config` whatever is nested."""
+"""Values as a schema means them: YAML 1.1 reads `1e-5` as a text, and Snakemake's `--config`
+whatever is nested."""
 
 import re
 from typing import Any
@@ -8,9 +9,11 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 
 
 def read(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """``value`` with the texts that are numbers or truth values where the schema wants these, and nowhere else.
+    """``value`` with the texts that are numbers or truth values where the schema wants these, and
+    nowhere else.
 
-    Blocks and lists are changed in place. What does not fit the schema is left for the check to refuse.
+    Blocks and lists are changed in place. What does not fit the schema is left for the check to
+    refuse.
 
     Args:
         schema: a JSON schema, or a part of one.
@@ -53,7 +56,12 @@ def _options(schema: dict[str, Any], root: dict[str, Any]):
 
 
 def _meant(text: str, options: list[dict[str, Any]]) -> Any:
-    if any(option.get("type") == "string" or text in option.get("enum", ()) or text == option.get("const") for option in options):
+    if any(
+        option.get("type") == "string"
+        or text in option.get("enum", ())
+        or text == option.get("const")
+        for option in options
+    ):
         return text
     wanted = {option.get("type") for option in options}
     found = number(text)

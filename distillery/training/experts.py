@@ -1,5 +1,5 @@
-"""Expert trajectories: networks trained on real images, remembered after every epoch (Cazenavette et al., arXiv
-2203.11932, section 3.1)."""
+"""Expert trajectories: networks trained on real images, remembered after every epoch (Cazenavette
+et al., arXiv 2203.11932, section 3.1)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,14 +29,18 @@ def train_experts(
     """Train a shard of experts.
 
     Args:
-        numbers: the experts' numbers in the whole study; each has its own streams, so a shard's size changes no expert.
-        images: (N, C, H, W) float32, normalised; labels: (N,) int64; both on the device that computes.
-        after_epoch: called with the first expert's number, the epoch and the epoch's ``loss`` and ``accuracy`` (E,), to
-            be recorded; once for every epoch of every expert, also where a checkpoint is taken up.
+        numbers: the experts' numbers in the whole study; each has its own streams, so a shard's
+            size changes no expert.
+        images: (N, C, H, W) float32, normalised; labels: (N,) int64; both on the device that
+            computes.
+        after_epoch: called with the first expert's number, the epoch and the epoch's ``loss`` and
+            ``accuracy`` (E,), to be recorded; once for every epoch of every expert, also where a
+            checkpoint is taken up.
         checkpoint: where the state is kept between two steps, and taken up again.
 
     Returns:
-        (experts, epochs + 1, P) float32 on the CPU: parameters before training and after each epoch, each a copy.
+        (experts, epochs + 1, P) float32 on the CPU: parameters before training and after each
+        epoch, each a copy.
 
     Raises:
         UserError: the numbers are not consecutive, or a training diverges.
@@ -56,7 +60,8 @@ def train_experts(
         progress.begin(begin, count)
 
         def note(epoch: int, stack: Stack, summary: dict[str, Tensor]) -> None:
-            # flat() makes a new tensor: a snapshot that shared the live weights' storage would change under training.
+            # flat() makes a new tensor: a snapshot that shared the live weights' storage would
+            # change under training.
             progress.note(epoch, stack.flat().detach().to("cpu", copy=True), summary)
 
         train(
@@ -76,14 +81,16 @@ def train_experts(
         progress.end()
 
     progress.tell_again()
-    # Stacks that were finished before an interruption are left out, and the next is the one that it interrupted.
+    # Stacks that were finished before an interruption are left out, and the next is the one that it
+    # interrupted.
     done = sum(len(finished) for finished in progress.trajectories)
     in_stacks(len(numbers) - done, progress.size or size, run)
     return torch.cat(progress.trajectories)
 
 
 class _Shard:
-    """What a shard has so far, and the checkpoint that it goes into beside the state of the training in progress.
+    """What a shard has so far, and the checkpoint that it goes into beside the state of the
+    training in progress.
 
     Args:
         tell: called with the first expert of a stack, an epoch and its summary.
@@ -96,7 +103,9 @@ class _Shard:
     def __init__(self, checkpoint, tell: Callable[[int, int, dict[str, Tensor]], None]):
         self._checkpoint, self._tell = checkpoint, tell
         self.trajectories: list[Tensor] = []
-        self._summaries: list[tuple[int, int, dict[str, Tensor]]] = []  # first of the stack, epoch, summary
+        self._summaries: list[
+            tuple[int, int, dict[str, Tensor]]
+        ] = []  # first of the stack, epoch, summary
         self._snapshots: list[Tensor] = []
         self._begin = self.size = 0
         self._told: set[tuple[int, int]] = set()  # expert, epoch
@@ -122,9 +131,12 @@ class _Shard:
 
     def note(self, epoch: int, parameters: Tensor, summary: dict[str, Tensor]) -> None:
         self._snapshots.append(parameters)
-        # Experts that ran out of memory in a larger stack begin again in a smaller one, and were reported before.
+        # Experts that ran out of memory in a larger stack begin again in a smaller one, and were
+        # reported before.
         if epoch and (self._begin, epoch) not in self._told:
-            self._remember(self._begin, epoch, {name: value.cpu() for name, value in summary.items()})
+            self._remember(
+                self._begin, epoch, {name: value.cpu() for name, value in summary.items()}
+            )
             self._tell(*self._summaries[-1])
 
     def _remember(self, begin: int, epoch: int, summary: dict[str, Tensor]) -> None:
@@ -146,8 +158,14 @@ class _Shard:
 
     def save(self, tensors: dict[str, Tensor], values: dict[str, Any], note: str) -> None:
         tensors = {**tensors, "snapshots": torch.stack(self._snapshots, dim=1)}
-        tensors |= checkpoints.prefixed("done", {str(i): done for i, done in enumerate(self.trajectories)})
+        tensors |= checkpoints.prefixed(
+            "done", {str(i): done for i, done in enumerate(self.trajectories)}
+        )
         for i, (_, _, summary) in enumerate(self._summaries):
             tensors |= checkpoints.prefixed(f"summary.{i}", summary)
         summaries = [(begin, epoch) for begin, epoch, _ in self._summaries]
-        self._checkpoint.save(tensors, {**values, "summaries": summaries, "size": self.size}, f"expert {self._begin} of the shard, {note}")
+        self._checkpoint.save(
+            tensors,
+            {**values, "summaries": summaries, "size": self.size},
+            f"expert {self._begin} of the shard, {note}",
+        )

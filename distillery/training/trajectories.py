@@ -18,8 +18,9 @@ def save(path: str | os.PathLike, trajectories: Tensor, header: dict[str, Any]) 
 
 
 def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
-    """What a set says of the experts that it learned from, as their shards tell it: ``recipe`` (its name), ``number``, ``epochs``,
-    ``settings`` and the content digests of the ``shards``; ``None`` where there are none.
+    """What a set says of the experts that it learned from, as their shards tell it: ``recipe`` (its
+    name), ``number``, ``epochs``, ``settings`` and the content digests of the ``shards``; ``None``
+    where there are none.
 
     Raises:
         UserError: a shard is missing or damaged, or the shards are not of one recipe.
@@ -27,10 +28,16 @@ def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
     if not paths:
         return None
     headers = [artefact.header(path, rule="train_experts") for path in paths]
-    recipes = [{name: header.get(name) for name in ("recipe", "settings", "network", "seed", "code")} for header in headers]
+    recipes = [
+        {name: header.get(name) for name in ("recipe", "settings", "network", "seed", "code")}
+        for header in headers
+    ]
     for path, recipe in zip(paths, recipes, strict=True):
         if different := [name for name in recipe if recipe[name] != recipes[0][name]]:
-            raise UserError(f"{path}: its {different[0]} is not that of {paths[0]}; delete them: the rule train_experts re-creates them")
+            raise UserError(
+                f"{path}: its {different[0]} is not that of {paths[0]}; delete them: the rule "
+                "train_experts re-creates them"
+            )
     settings = recipes[0]["settings"] or {}
     return {
         "recipe": recipes[0]["recipe"],
@@ -58,39 +65,49 @@ class Experts:
         self._slices, self._rows = [], []
         shapes = set()
         for path in paths:
-            # Once, through the mapped file: a flipped bit would otherwise be learned from, silently.
+            # Once, through the mapped file: a flipped bit would otherwise be learned from,
+            # silently.
             artefact.load(path, rule="train_experts")
             try:
                 rows = safe_open(str(path), framework="pt").get_slice("trajectories")
                 experts, snapshots, parameters = rows.get_shape()
             except (OSError, SafetensorError, ValueError) as error:
                 raise UserError(
-                    f"{path}: cannot be read ({error}); delete it: the rule train_experts re-creates it"
+                    f"{path}: cannot be read ({error}); delete it: the rule train_experts "
+                    "re-creates it"
                 ) from error
             shapes.add((snapshots, parameters))
             self._rows.extend((len(self._slices), row) for row in range(experts))
             self._slices.append(rows)
         if len(shapes) != 1:
             raise UserError(
-                f"the expert shards disagree in (snapshots, parameters): {sorted(shapes)}; delete them: "
+                f"the expert shards disagree in (snapshots, parameters): {sorted(shapes)}; delete "
+                "them: "
                 "train_experts re-creates them"
             )
         snapshots, self.parameters = shapes.pop()
         self.number, self.epochs = len(self._rows), snapshots - 1
 
     def pair(self, expert: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """The parameter vectors (P,) float32 of one expert after ``start`` and after ``stop`` epochs, on the device;
-        copies.
+        """The parameter vectors (P,) float32 of one expert after ``start`` and after ``stop``
+        epochs, on the device; copies.
 
         Raises:
             IndexError: there is no such expert or epoch.
         """
         # safetensors would give an empty vector for an epoch beyond the last.
-        if not (0 <= expert < self.number and 0 <= start <= self.epochs and 0 <= stop <= self.epochs):
+        if not (
+            0 <= expert < self.number and 0 <= start <= self.epochs and 0 <= stop <= self.epochs
+        ):
             raise IndexError(
-                f"expert {expert} at epochs {start} and {stop}: there are {self.number} experts of {self.epochs} epochs"
+                f"expert {expert} at epochs {start} and {stop}: there are {self.number} experts of "
+                f"{self.epochs} epochs"
             )
         shard, row = self._rows[expert]
-        slices = [self._slices[shard][row : row + 1, epoch : epoch + 1].reshape(-1) for epoch in (start, stop)]
-        # On a CPU a slice is the mapped file itself: changed in place, it would change every later reading.
+        slices = [
+            self._slices[shard][row : row + 1, epoch : epoch + 1].reshape(-1)
+            for epoch in (start, stop)
+        ]
+        # On a CPU a slice is the mapped file itself: changed in place, it would change every later
+        # reading.
         return tuple(vector.to(self._device, copy=True) for vector in slices)

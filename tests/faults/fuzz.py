@@ -1,10 +1,13 @@
-"""Feeds every reader of foreign files with damaged and forged ones for a while: a refusal in one line or a good result, nothing else.
+"""Feeds every reader of foreign files with damaged and forged ones for a while: a refusal in one
+line or a good result, nothing else.
 
     python tests/faults/fuzz.py [MINUTES A READER] [READER …]
 
-Minutes are those of the processor that the reader's process spends, so that a busy machine shortens nothing; 10 unless said. Each reader runs in
-a process of its own that may take 2 GB beyond what its imports need and 20 s a file; a crash, a hang, a traceback, a file made outside, or a
-refusal that is no single line is a failure, printed with the bytes that made it (and kept as `fuzz-failure-READER.bin`).
+Minutes are those of the processor that the reader's process spends, so that a busy machine shortens
+nothing; 10 unless said. Each reader runs in a process of its own that may take 2 GB beyond what its
+imports need and 20 s a file; a crash, a hang, a traceback, a file made outside, or a refusal that
+is no single line is a failure, printed with the bytes that made it (and kept as
+`fuzz-failure-READER.bin`).
 """
 
 import contextlib
@@ -46,12 +49,21 @@ from distillery.study.study import Study  # noqa: E402
 from distillery.training.trajectories import Experts  # noqa: E402
 
 MEMORY, SECONDS = 2 << 30, 20
-SPEC = {"name": "toy", "channels": 3, "size": 4, "classes": ["a", "b"], "train": 6, "test": 2, "smallest_class": 3, "md5": {}}
+SPEC = {
+    "name": "toy",
+    "channels": 3,
+    "size": 4,
+    "classes": ["a", "b"],
+    "train": 6,
+    "test": 2,
+    "smallest_class": 3,
+    "md5": {},
+}
 SPEC |= {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
 GREY = {**SPEC, "channels": 1}
 
 
-# ---- whole files to begin with ------------------------------------------------------------------------------------------------------------
+# ---- whole files to begin with -------------------------------------------------------------------
 
 
 def _saved(value, zipped: bool) -> bytes:
@@ -82,7 +94,11 @@ def _mat() -> bytes:
     import scipy.io
 
     file = io.BytesIO()
-    scipy.io.savemat(file, {"X": np.zeros((4, 4, 3, 6), np.uint8), "y": np.array([[1], [2]] * 3, np.uint8)}, do_compression=True)
+    scipy.io.savemat(
+        file,
+        {"X": np.zeros((4, 4, 3, 6), np.uint8), "y": np.array([[1], [2]] * 3, np.uint8)},
+        do_compression=True,
+    )
     return file.getvalue()
 
 
@@ -96,7 +112,11 @@ def _tar() -> bytes:
 
 
 def _set() -> SyntheticSet:
-    about = {"classes": ["a", "b"], "normalization": {"kind": "channel", "mean": [0.5], "std": [0.5]}, "protocol": None}
+    about = {
+        "classes": ["a", "b"],
+        "normalization": {"kind": "channel", "mean": [0.5], "std": [0.5]},
+        "protocol": None,
+    }
     return SyntheticSet(torch.zeros(2, 1, 4, 4), torch.arange(2), 0.1, about)
 
 
@@ -138,7 +158,7 @@ def _exported() -> Path:
     return folder
 
 
-# ---- readers: bytes in a file, to a result or a UserError -------------------------------------------------------------------------------------
+# ---- readers: bytes in a file, to a result or a UserError ----------------------------------------
 
 
 def _read_imported(path: Path) -> None:
@@ -203,7 +223,10 @@ def _read_study(path: Path) -> None:
 
 def _read_mat(path: Path) -> None:
     """As a source does: only a file of the published MD5 is decoded."""
-    published = {**SPEC, "md5": dict.fromkeys(("train.mat", "test.mat"), hashlib.md5(_mat()).hexdigest())}
+    published = {
+        **SPEC,
+        "md5": dict.fromkeys(("train.mat", "test.mat"), hashlib.md5(_mat()).hexdigest()),
+    }
     sources.read_svhn(lambda name, limit: path.read_bytes(), published, "train.mat", "test.mat")
 
 
@@ -236,19 +259,39 @@ READERS = {
     "mat": (_mat, _read_mat),
     "tar": (_tar, lambda path: sources.in_tar(path, "inside", ["train"])("train", 100)),
     "set": (lambda: _file(_set().save), lambda path: SyntheticSet.load(path).pixels()),
-    "evolution": (lambda: _file(_evolution), lambda path: load_evolution(path, torch.arange(2), "cpu")),
-    "experts": (lambda: _file(lambda path: artefact.save(path, {"trajectories": torch.zeros(1, 2, 3)}, {})), lambda path: Experts([path])),
+    "evolution": (
+        lambda: _file(_evolution),
+        lambda path: load_evolution(path, torch.arange(2), "cpu"),
+    ),
+    "experts": (
+        lambda: _file(lambda path: artefact.save(path, {"trajectories": torch.zeros(1, 2, 3)}, {})),
+        lambda path: Experts([path]),
+    ),
     "metrics": (lambda: _file(_rows), _read_collected),
     "summary": (lambda: _file(_rows), report.read_metrics),
-    "costs": (lambda: json.dumps(metrics.sealed({"seconds": 1.5})).encode(), lambda path: metrics.collect_costs([path], path.with_suffix(".out"))),
+    "costs": (
+        lambda: json.dumps(metrics.sealed({"seconds": 1.5})).encode(),
+        lambda path: metrics.collect_costs([path], path.with_suffix(".out")),
+    ),
     "config": (lambda: (ROOT / "config/quickstart.yaml").read_bytes(), _read_study),
 }
 
 
-# ---- damage -------------------------------------------------------------------------------------------------------------------------------
+# ---- damage --------------------------------------------------------------------------------------
 
 PLACE = st.integers(0, 1 << 16)
-WORDS = [b"\xff" * 4, b"\xff" * 8, b"\x00" * 4, b"\x7f\xff\xff\xff", b"9" * 12, b"-1", b"1e999", b"nan", b"{{", b"[[["]
+WORDS = [
+    b"\xff" * 4,
+    b"\xff" * 8,
+    b"\x00" * 4,
+    b"\x7f\xff\xff\xff",
+    b"9" * 12,
+    b"-1",
+    b"1e999",
+    b"nan",
+    b"{{",
+    b"[[[",
+]
 STEP = st.one_of(
     st.tuples(st.just("flip"), PLACE, st.integers(1, 255)),
     st.tuples(st.just("cut"), PLACE, st.just(0)),
@@ -278,7 +321,8 @@ def _forged(content: bytes, damage) -> bytes:
 
 
 def _resealed(content: bytes) -> bytes:
-    """A safetensors file of ours with its digest and seal made to match, as a forger would; as it is if it cannot be read."""
+    """A safetensors file of ours with its digest and seal made to match, as a forger would; as it
+    is if it cannot be read."""
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Exception):
         path = Path(folder) / "forged"
         path.write_bytes(content)
@@ -287,7 +331,11 @@ def _resealed(content: bytes) -> bytes:
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
             header = json.loads((file.metadata() or {})["header"])
-        artefact.save(path, tensors, {name: value for name, value in header.items() if name not in ("sha256", "seal")})
+        artefact.save(
+            path,
+            tensors,
+            {name: value for name, value in header.items() if name not in ("sha256", "seal")},
+        )
         return path.read_bytes()
     return content
 
@@ -304,7 +352,10 @@ def fuzz(name: str, minutes: float) -> int:
         read(path)  # imports what it needs
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
-    signal.signal(signal.SIGALRM, lambda number, frame: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")))
+    signal.signal(
+        signal.SIGALRM,
+        lambda number, frame: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")),
+    )
     tried, until = 0, time.process_time() + 60 * minutes
 
     def one(damage, forge):
@@ -329,7 +380,13 @@ def fuzz(name: str, minutes: float) -> int:
     number = 0
     while time.process_time() < until:
         number += 1
-        options = settings(max_examples=500, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        options = settings(
+            max_examples=500,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         seed(number)(options(given(DAMAGE, st.booleans())(one)))()
     return tried
 
@@ -340,12 +397,23 @@ def main(words: list[str]) -> int:
     for name in names:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
             environment = {**os.environ, "TMPDIR": folder}
-            done = subprocess.run([sys.executable, __file__, "--one", name, str(minutes)], env=environment, capture_output=True, text=True)
-            if done.returncode < 0:  # the interpreter itself crashed: what it was reading lies there still
+            done = subprocess.run(
+                [sys.executable, __file__, "--one", name, str(minutes)],
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            if (
+                done.returncode < 0
+            ):  # the interpreter itself crashed: what it was reading lies there still
                 for last in Path(folder).glob("fuzz-*/file"):
                     shutil.copyfile(last, ROOT / f"fuzz-failure-{name}.bin")
         if done.returncode == 0:
-            print(f"{name}: {done.stdout.strip()} files in {minutes:g} min, nothing but results and refusals in one line", flush=True)
+            print(
+                f"{name}: {done.stdout.strip()} files in {minutes:g} min, nothing but results and "
+                "refusals in one line",
+                flush=True,
+            )
         else:
             failed.append(name)
             print(f"{name}: FAILED (status {done.returncode})\n{done.stderr[-3000:]}", flush=True)

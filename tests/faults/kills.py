@@ -1,9 +1,11 @@
-"""Kills a job or Snakemake itself at random moments of a small study, goes on, and compares every byte with an undisturbed run.
+"""Kills a job or Snakemake itself at random moments of a small study, goes on, and compares every
+byte with an undisturbed run.
 
     python tests/faults/kills.py [NUMBER] [SEED]
 
-Each time one process is killed with SIGKILL, as a power cut or an out-of-memory killer does; the run is unlocked where it must be, and started again
-until it succeeds. Prints one line a kill and exits with status 1 if any result differs. Takes about half a minute a kill on two cores.
+Each time one process is killed with SIGKILL, as a power cut or an out-of-memory killer does; the
+run is unlocked where it must be, and started again until it succeeds. Prints one line a kill and
+exits with status 1 if any result differs. Takes about half a minute a kill on two cores.
 """
 
 import contextlib
@@ -27,18 +29,31 @@ STUDY = {
     "compute": {"threads": 1},
     "networks": {"ConvNet": {"width": 16, "depth": 2}},
     "grid": [
-        # Two images per class: gradient matching then also saves within an iteration, with a network that is half trained.
+        # Two images per class: gradient matching then also saves within an iteration, with a
+        # network that is half trained.
         {"dataset": "digits", "method": ["dc", "dm"], "init": "noise", "ipc": 2},
         {"dataset": "digits", "method": "mtt", "init": "real", "ipc": 2},
     ],
     "methods": {
         "dc": {"iterations": 20},
         "dm": {"iterations": 100},
-        "mtt": {"iterations": 40, "syn_steps": 5, "expert_epochs": 1, "max_start_epoch": 3, "lr_images": 1},
+        "mtt": {
+            "iterations": 40,
+            "syn_steps": 5,
+            "expert_epochs": 1,
+            "max_start_epoch": 3,
+            "lr_images": 1,
+        },
     },
     "experts": {"default": {"number": 2, "shard": 2, "epochs": 4, "batch": 64}},
     "snapshots": 2,
-    "evaluate": {"networks": ["ConvNet"], "models": 1, "epochs": 20, "curve": 1, "selection": {"models": 0}},
+    "evaluate": {
+        "networks": ["ConvNet"],
+        "models": 1,
+        "epochs": 20,
+        "curve": 1,
+        "selection": {"models": 0},
+    },
     "vanilla": {"networks": []},
     "continual": {"datasets": []},
 }
@@ -58,11 +73,20 @@ def prepare(folder: Path) -> None:
     path = folder / "distillery/store/checkpoint.py"
     text = path.read_text(encoding="utf-8")
     assert "\nEVERY_SECONDS = 60.0\n" in text
-    path.write_text(text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.2\n"), encoding="utf-8")
+    path.write_text(
+        text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.2\n"), encoding="utf-8"
+    )
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "snakemake", "--configfile", "study.yaml", *(arguments or ("--cores", "2", "--resources", "gpu=2"))]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--configfile",
+        "study.yaml",
+        *(arguments or ("--cores", "2", "--resources", "gpu=2")),
+    ]
     with (folder / "run.log").open("a") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
@@ -76,7 +100,11 @@ def jobs(folder: Path) -> list[int]:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if len(words) > 1 and words[0].endswith(b"python") and words[1].startswith(bytes(folder / ".snakemake/scripts")):
+            if (
+                len(words) > 1
+                and words[0].endswith(b"python")
+                and words[1].startswith(bytes(folder / ".snakemake/scripts"))
+            ):
                 found.append(int(entry.name))
     return found
 
@@ -84,13 +112,18 @@ def jobs(folder: Path) -> list[int]:
 def content(folder: Path) -> dict[str, str]:
     results = folder / "results"
     wanted = [path for path in results.rglob("*") if path.is_file() and path.name not in TIMED]
-    kept = [path for path in wanted if path.relative_to(results).parts[0] not in ("logs", "benchmarks")]
-    return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+    kept = [
+        path for path in wanted if path.relative_to(results).parts[0] not in ("logs", "benchmarks")
+    ]
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in kept
+    }
 
 
 def kill(folder: Path, victim: str, moment: float, generator: random.Random) -> tuple[str, float]:
-    """Start a run and kill a job of it, or Snakemake, ``moment`` seconds later (the first job after that). Returns what was killed ("" if the run was
-    over before) and when."""
+    """Start a run and kill a job of it, or Snakemake, ``moment`` seconds later (the first job after
+    that). Returns what was killed ("" if the run was over before) and when."""
     run = start(folder)
     began = time.monotonic()
     killed, at = "", 0.0
@@ -144,11 +177,21 @@ def main(number: int = 20, seed: int = 0) -> int:
         got = content(folder)
         same = status == 0 and got == expected
         wrong += not same
-        resumed = sum("going on from the checkpoint" in path.read_text() for path in (folder / "results/logs").rglob("*.log"))
-        differ = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
+        resumed = sum(
+            "going on from the checkpoint" in path.read_text()
+            for path in (folder / "results/logs").rglob("*.log")
+        )
+        differ = sorted(
+            name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name)
+        )
         print(
-            f"kill {trial + 1}: {killed} at {at:.1f} s, {restarts} restart(s), {resumed} job(s) went on from a checkpoint: "
-            + ("same bytes" if same else f"DIFFERS: {', '.join(differ) or 'the run failed'} ({folder})"),
+            f"kill {trial + 1}: {killed} at {at:.1f} s, {restarts} restart(s), {resumed} job(s) "
+            "went on from a checkpoint: "
+            + (
+                "same bytes"
+                if same
+                else f"DIFFERS: {', '.join(differ) or 'the run failed'} ({folder})"
+            ),
             flush=True,
         )
         if same:

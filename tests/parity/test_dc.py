@@ -10,7 +10,13 @@ from distillery.compute.device import Compute
 from distillery.methods import _gradient_distance as matching
 from distillery.methods import base, dc
 
-SPEC = {"name": "ConvNet", "channels": 1, "size": 28, "classes": 3, "options": {"width": 8, "depth": 2}}
+SPEC = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 28,
+    "classes": 3,
+    "options": {"width": 8, "depth": 2},
+}
 CPU = torch.device("cpu")
 
 
@@ -26,7 +32,9 @@ def _textbook_distance(first, second):
         if a.ndim == 1:
             continue
         a, b = a.flatten(1), b.flatten(1)
-        total = total + sum(1 - (x @ y) / (x.norm() * y.norm() + 1e-6) for x, y in zip(a, b, strict=True))
+        total = total + sum(
+            1 - (x @ y) / (x.norm() * y.norm() + 1e-6) for x, y in zip(a, b, strict=True)
+        )
     return total
 
 
@@ -41,8 +49,11 @@ def test_the_vmapped_image_gradient_is_that_of_a_loop_over_classes(dtype, tolera
     synthetic = torch.randn(classes, ipc, 1, 28, 28, generator=generator, dtype=dtype)
     labels = torch.arange(classes)[:, None].expand(classes, 6).contiguous()
 
-    # The module as it was built, without the rearranged convolutions, in plain automatic differentiation.
-    plain = networks.build("ConvNet", channels=1, size=28, classes=classes, **SPEC["options"]).to(dtype)
+    # The module as it was built, without the rearranged convolutions, in plain automatic
+    # differentiation.
+    plain = networks.build("ConvNet", channels=1, size=28, classes=classes, **SPEC["options"]).to(
+        dtype
+    )
     plain.load_state_dict(params)
     expected, losses = torch.empty_like(synthetic), []
     for c in range(classes):
@@ -75,7 +86,8 @@ class Recorder:
 
 
 def test_one_iteration_is_the_published_algorithm_written_out():
-    """Two outer steps with a training epoch between them, all real images, so nothing but the network is random."""
+    """Two outer steps with a training epoch between them, all real images, so nothing but the
+    network is random."""
     from distillery import streams
 
     generator = torch.Generator().manual_seed(2)
@@ -111,9 +123,13 @@ def test_one_iteration_is_the_published_algorithm_written_out():
         loss = 0.0
         for c in range(classes):
             of_class = labels == c
-            goal = torch.autograd.grad(functional.cross_entropy(model(real[of_class]), labels[of_class]), weights)
+            goal = torch.autograd.grad(
+                functional.cross_entropy(model(real[of_class]), labels[of_class]), weights
+            )
             mine = functional.cross_entropy(model(images[targets == c]), targets[targets == c])
-            loss = loss + _textbook_distance(torch.autograd.grad(mine, weights, create_graph=True), goal)
+            loss = loss + _textbook_distance(
+                torch.autograd.grad(mine, weights, create_graph=True), goal
+            )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -139,8 +155,14 @@ def test_the_low_precision_gradient_points_where_the_float32_one_does():
     module, params = _parameters(spec)
     apply, _ = networks.functional(module)
     arguments = (params, images, torch.full((64,), 3), torch.full((64,), 1 / 64))
-    exact, cheap = matching.class_gradient(apply)(*arguments), matching.class_gradient(apply, low)(*arguments)
+    exact, cheap = (
+        matching.class_gradient(apply)(*arguments),
+        matching.class_gradient(apply, low)(*arguments),
+    )
     for name, value in exact.items():
         if value.ndim > 1:
             assert cheap[name].dtype == torch.float32
-            assert float(functional.cosine_similarity(value.flatten(), cheap[name].flatten(), dim=0)) > 0.99, name
+            assert (
+                float(functional.cosine_similarity(value.flatten(), cheap[name].flatten(), dim=0))
+                > 0.99
+            ), name

@@ -1,4 +1,5 @@
-"""The adjoint of an unrolled run, against automatic differentiation through the whole run and finite differences."""
+"""The adjoint of an unrolled run, against automatic differentiation through the whole run and
+finite differences."""
 
 import pytest
 import torch
@@ -9,12 +10,19 @@ from distillery.errors import UserError
 from distillery.methods import base
 from distillery.methods._unroll import Unroll
 
-SPEC = {"name": "ConvNet", "channels": 2, "size": 8, "classes": 3, "options": {"width": 4, "depth": 2}}
+SPEC = {
+    "name": "ConvNet",
+    "channels": 2,
+    "size": 8,
+    "classes": 3,
+    "options": {"width": 4, "depth": 2},
+}
 STEPS, COUNT = 5, 6
 
 
 class Case:
-    """A small run: a network, two parameter vectors, images, labels, and perhaps batches and augmentation."""
+    """A small run: a network, two parameter vectors, images, labels, and perhaps batches and
+    augmentation."""
 
     def __init__(self, dtype, *, soft=False, batched=False, augmented=False, smooth=False):
         generator = torch.Generator().manual_seed(5)
@@ -23,14 +31,20 @@ class Case:
         self.apply, _ = networks.functional(module)
         self.like = base.fresh_parameters(module, generator)
         self.start = networks.flatten(self.like).to(dtype)
-        self.target = self.start + 0.05 * torch.randn(self.start.shape, generator=generator).to(dtype)
+        self.target = self.start + 0.05 * torch.randn(self.start.shape, generator=generator).to(
+            dtype
+        )
         self.images = torch.randn(COUNT, 2, 8, 8, generator=generator).to(dtype)
         if soft:
             self.labels = torch.softmax(torch.randn(COUNT, 3, generator=generator), 1).to(dtype)
         else:
             self.labels = torch.arange(3).repeat(2)
         self.step_size = torch.tensor(0.3, dtype=dtype)
-        self.batches = [torch.randperm(COUNT, generator=generator)[:4] for _ in range(STEPS)] if batched else None
+        self.batches = (
+            [torch.randperm(COUNT, generator=generator)[:4] for _ in range(STEPS)]
+            if batched
+            else None
+        )
         self.transform = self.draws = None
         if augmented:
             size = 4 if batched else COUNT
@@ -58,7 +72,11 @@ class Case:
         theta = self.start.clone().requires_grad_()
         first = theta
         for i in range(STEPS):
-            x, y = (images, labels) if self.batches is None else (images[self.batches[i]], labels[self.batches[i]])
+            x, y = (
+                (images, labels)
+                if self.batches is None
+                else (images[self.batches[i]], labels[self.batches[i]])
+            )
             if self.transform is not None:
                 x = self.transform(x, self.draws[i])
             value = functional.cross_entropy(self.apply(networks.unflatten(theta, self.like), x), y)
@@ -75,7 +93,9 @@ def _relative(found, expected):
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("augmented", [False, True])
-def test_the_adjoint_is_the_gradient_through_the_whole_run(dtype, tolerance, soft, batched, augmented):
+def test_the_adjoint_is_the_gradient_through_the_whole_run(
+    dtype, tolerance, soft, batched, augmented
+):
     case = Case(dtype, soft=soft, batched=batched, augmented=augmented)
     leaves = [case.images.clone().requires_grad_(), case.step_size.clone().requires_grad_()]
     leaves += [case.labels.clone().requires_grad_()] if soft else []
@@ -108,7 +128,9 @@ def test_the_adjoint_agrees_with_finite_differences():
             arguments = {"images": case.images, "step_size": case.step_size, "labels": case.labels}
             arguments[name] = point + sign * h * direction
             values.append(float(case.loss(**arguments)))
-        assert (values[0] - values[1]) / (2 * h) == pytest.approx(float((gradient * direction).sum()), rel=1e-5), name
+        assert (values[0] - values[1]) / (2 * h) == pytest.approx(
+            float((gradient * direction).sum()), rel=1e-5
+        ), name
 
 
 def test_inputs_are_left_as_they_were():

@@ -1,4 +1,5 @@
-"""One small study of the embedded digits, run once through every rule; the tests read what it left, each in a copy."""
+"""One small study of the embedded digits, run once through every rule; the tests read what it left,
+each in a copy."""
 
 import contextlib
 import csv
@@ -28,13 +29,32 @@ TINY = {
     ],
     "methods": {
         "dc": {"iterations": 3},
-        "mtt": {"iterations": 3, "syn_steps": 2, "expert_epochs": 1, "max_start_epoch": 1, "lr_images": 1},
+        "mtt": {
+            "iterations": 3,
+            "syn_steps": 2,
+            "expert_epochs": 1,
+            "max_start_epoch": 1,
+            "lr_images": 1,
+        },
     },
     "experts": {"default": {"number": 1, "shard": 1, "epochs": 2}},
     "snapshots": 1,
-    "evaluate": {"networks": ["ConvNet"], "models": 1, "epochs": 2, "curve": 1, "selection": {"models": 1}, "robust": {"models": 1}},
+    "evaluate": {
+        "networks": ["ConvNet"],
+        "models": 1,
+        "epochs": 2,
+        "curve": 1,
+        "selection": {"models": 1},
+        "robust": {"models": 1},
+    },
     "vanilla": {"networks": ["ConvNet", "MLP"], "epochs": 1, "curve": 1},
-    "continual": {"groups": 2, "epochs": 1, "afterwards_epochs": 1, "images_per_class": 20, "memory": {"method": ["dc"]}},
+    "continual": {
+        "groups": 2,
+        "epochs": 1,
+        "afterwards_epochs": 1,
+        "images_per_class": 20,
+        "memory": {"method": ["dc"]},
+    },
     "imported": [{"name": "released", "dataset": "digits", "file": "released.pt", "ipc": 1}],
 }
 
@@ -66,7 +86,8 @@ class Workflow:
 
     @contextlib.contextmanager
     def started(self, *arguments: str):
-        """A run on its way, in a process group of its own, of which nothing is left in the end. It writes to `run.out` and `run.err`."""
+        """A run on its way, in a process group of its own, of which nothing is left in the end. It
+        writes to `run.out` and `run.err`."""
         configs = ["--configfile", *self.configs] if self.configs else []
         command = [sys.executable, "-m", "snakemake", *configs, *arguments]
         with (self / "run.out").open("w") as out, (self / "run.err").open("w") as err:
@@ -88,7 +109,9 @@ class Workflow:
     def snakemake(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess:
         with self.started(*arguments) as process:
             status = process.wait()
-        done = subprocess.CompletedProcess(process.args, status, (self / "run.out").read_text(), (self / "run.err").read_text())
+        done = subprocess.CompletedProcess(
+            process.args, status, (self / "run.out").read_text(), (self / "run.err").read_text()
+        )
         assert status == 0 or not succeeds, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
 
@@ -96,26 +119,38 @@ class Workflow:
         return self.snakemake("--cores", "2", "--resources", "gpu=2", "--", *targets)
 
     def logs(self) -> str:
-        return "\n".join(f"{path}:\n{path.read_text()}" for path in sorted((self / "results").glob("logs/**/*.log")))
+        return "\n".join(
+            f"{path}:\n{path.read_text()}"
+            for path in sorted((self / "results").glob("logs/**/*.log"))
+        )
 
     def plan(self) -> dict[str, bool]:
-        """Every output of the study, and whether the next run would make it: Snakemake's own table, which is meant to be parsed."""
+        """Every output of the study, and whether the next run would make it: Snakemake's own table,
+        which is meant to be parsed."""
         rows = csv.DictReader(self.snakemake("--summary").stdout.splitlines(), delimiter="\t")
-        return {row["output_file"]: {"update pending": True, "no update": False}[row["plan"]] for row in rows}
+        return {
+            row["output_file"]: {"update pending": True, "no update": False}[row["plan"]]
+            for row in rows
+        }
 
     def planned(self) -> set[str]:
         return {output for output, pending in self.plan().items() if pending}
 
     def jobs(self, *arguments: str) -> list[str]:
         """The rule of each job that a dry run announces, sorted."""
-        table = self.snakemake("--dry-run", "--quiet", "host", *arguments).stdout.partition("Job stats:")[2].partition("total")[0]
+        table = (
+            self.snakemake("--dry-run", "--quiet", "host", *arguments)
+            .stdout.partition("Job stats:")[2]
+            .partition("total")[0]
+        )
         rows = [line.split() for line in table.splitlines()[3:] if line.strip()]
         return sorted(rule for rule, count in rows if rule != "all" for _ in range(int(count)))
 
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """Ours, but that each Python keeps the bytecode of what it imports: without, torch alone costs each of some forty starts 2 s more."""
+    """Ours, but that each Python keeps the bytecode of what it imports: without, torch alone costs
+    each of some forty starts 2 s more."""
     found = dict(os.environ)
     if found.pop("PYTHONDONTWRITEBYTECODE", None):
         found["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
@@ -131,7 +166,10 @@ def study(tmp_path_factory, environment) -> Workflow:
         copy(ROOT / part, study / part)
     (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
     generator = torch.Generator().manual_seed(0)
-    torch.save({"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]}, study / "released.pt")
+    torch.save(
+        {"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]},
+        study / "released.pt",
+    )
     study.made = study.make()
     return study
 
@@ -157,6 +195,11 @@ def clone(clones) -> Workflow:
 
 def copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            source,
+            target,
+            copy_function=shutil.copyfile,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     else:
         shutil.copyfile(source, target)

@@ -1,4 +1,5 @@
-"""What a study does when things go wrong around it. Interruption is in test_workflow.py; 20 random kills: `make test-kills`."""
+"""What a study does when things go wrong around it. Interruption is in test_workflow.py; 20 random
+kills: `make test-kills`."""
 
 import contextlib
 import os
@@ -27,18 +28,38 @@ DC = "results/synthetic/digits/dc/noise/ipc1/seed0"
 EVALUATED = "results/evaluate/digits/dc/noise/ipc1/seed0/ConvNet"
 
 
-# ---- damaged artefacts --------------------------------------------------------------------------------------------------------------------
+# ---- damaged artefacts ---------------------------------------------------------------------------
 
 # What a job reads, how, and the rule that is to be named where it is damaged.
 KINDS = {
     "dataset": ("results/data/digits/dataset.safetensors", data.load, "download"),
-    "experts": ("results/experts/digits/default/shard0/trajectories.safetensors", lambda path: trajectories.Experts([path]), "train_experts"),
+    "experts": (
+        "results/experts/digits/default/shard0/trajectories.safetensors",
+        lambda path: trajectories.Experts([path]),
+        "train_experts",
+    ),
     "synthetic set": (f"{DC}/synthetic.safetensors", SyntheticSet.load, "distill"),
-    "evolution": (f"{DC}/evolution.safetensors", lambda path: load_evolution(path, torch.arange(10), "cpu"), "distill"),
-    "networks": ("results/continual/digits/finetune/finetuned.safetensors", lambda path: artefact.load(path, rule="continual_alone"), "continual_alone"),
+    "evolution": (
+        f"{DC}/evolution.safetensors",
+        lambda path: load_evolution(path, torch.arange(10), "cpu"),
+        "distill",
+    ),
+    "networks": (
+        "results/continual/digits/finetune/finetuned.safetensors",
+        lambda path: artefact.load(path, rule="continual_alone"),
+        "continual_alone",
+    ),
     "whitening": ("whitening.safetensors", whitening.load, "whiten"),
-    "measurements": (f"{EVALUATED}/metrics.csv", lambda path: metrics.collect([path], path.with_suffix(".all")), ""),
-    "cost": (f"{EVALUATED}/cost.json", lambda path: metrics.collect_costs([path], path.with_suffix(".all")), ""),
+    "measurements": (
+        f"{EVALUATED}/metrics.csv",
+        lambda path: metrics.collect([path], path.with_suffix(".all")),
+        "",
+    ),
+    "cost": (
+        f"{EVALUATED}/cost.json",
+        lambda path: metrics.collect_costs([path], path.with_suffix(".all")),
+        "",
+    ),
     "summary": ("results/summary.csv", lambda path: built(path.parent), "collect"),
     "costs": ("results/costs.json", lambda path: built(path.parent), "collect"),
     "sums": ("results/SHA256SUMS", lambda path: built(path.parent), "collect"),
@@ -72,7 +93,9 @@ def damaged(content: bytes, how: str, generator: random.Random) -> bytes:
 
 @pytest.mark.parametrize("how", ["empty", "cut", "flipped"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_artefact_is_found_at_load_and_named_with_the_rule_that_makes_it_anew(study, tmp_path, kind, how):
+def test_a_damaged_artefact_is_found_at_load_and_named_with_the_rule_that_makes_it_anew(
+    study, tmp_path, kind, how
+):
     place, load, rule = KINDS[kind]
     path = tmp_path / Path(place).name
     if kind == "whitening":  # the study whitens nothing
@@ -90,18 +113,26 @@ def test_a_damaged_artefact_is_found_at_load_and_named_with_the_rule_that_makes_
         with pytest.raises(UserError) as caught:
             load(path)
         told = str(caught.value)
-        # Of sums that are damaged one cannot tell which of the two sides is: the file that they speak of is named, and they by name.
-        assert (str(path) in told or (kind == "sums" and path.name in told)) and rule in told and "\n" not in told and len(told) < 500
+        # Of sums that are damaged one cannot tell which of the two sides is: the file that they
+        # speak of is named, and they by name.
+        assert (
+            (str(path) in told or (kind == "sums" and path.name in told))
+            and rule in told
+            and "\n" not in told
+            and len(told) < 500
+        )
 
 
-# ---- disks --------------------------------------------------------------------------------------------------------------------------------
+# ---- disks ---------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def mounted(folder: Path, *options: str):
     """A small file system of its own at ``folder``; skips where this user may not make one."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True
+    )
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     try:
@@ -111,7 +142,10 @@ def mounted(folder: Path, *options: str):
 
 
 def big_set() -> SyntheticSet:
-    about = {"classes": list("0123456789"), "normalization": {"kind": "channel", "mean": [0.5], "std": [0.5]}}
+    about = {
+        "classes": list("0123456789"),
+        "normalization": {"kind": "channel", "mean": [0.5], "std": [0.5]},
+    }
     return SyntheticSet(torch.randn(700, 1, 28, 28), torch.arange(700) % 10, None, about)
 
 
@@ -131,14 +165,20 @@ def big_evolution() -> Evolution:
 
 # Each artefact, larger than the disk.
 WRITERS = {
-    "dataset": lambda path: artefact.save(path, {"train_images": torch.zeros(3000, 1, 28, 28, dtype=torch.uint8)}, {}),
+    "dataset": lambda path: artefact.save(
+        path, {"train_images": torch.zeros(3000, 1, 28, 28, dtype=torch.uint8)}, {}
+    ),
     "experts": lambda path: trajectories.save(path, torch.zeros(2, 3, 100_000), {}),
     "synthetic set": lambda path: big_set().save(path),
     "evolution": lambda path: big_evolution().save(path, {}),
-    "whitening": lambda path: whitening.fit(torch.randint(256, (900, 1, 28, 28), dtype=torch.uint8)).save(path, {}),
+    "whitening": lambda path: whitening.fit(
+        torch.randint(256, (900, 1, 28, 28), dtype=torch.uint8)
+    ).save(path, {}),
     "measurements": lambda path: big_metrics().save(path),
     "text": lambda path: files.write_text(path, "x" * 2_000_000),
-    "checkpoint": lambda path: Checkpoint(path, {}).save({"images": torch.zeros(500_000)}, {}, "here"),
+    "checkpoint": lambda path: Checkpoint(path, {}).save(
+        {"images": torch.zeros(500_000)}, {}, "here"
+    ),
 }
 
 
@@ -151,8 +191,14 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_what_was_there(tmp_path, cap
             with pytest.raises(SystemExit) as left, job.run(str(tmp_path / "job.log")):
                 write(path)
             told = capsys.readouterr().err
-            assert left.value.code == 1 and told.startswith(f"error: {path}: cannot be written: No space left on device; free some space"), (name, told)
-            assert told.count("\n") == 1 and os.listdir(path.parent) == ["old"] and path.read_bytes() == b"old", name
+            assert left.value.code == 1 and told.startswith(
+                f"error: {path}: cannot be written: No space left on device; free some space"
+            ), (name, told)
+            assert (
+                told.count("\n") == 1
+                and os.listdir(path.parent) == ["old"]
+                and path.read_bytes() == b"old"
+            ), name
 
 
 def test_a_disk_that_cannot_be_written_to_is_told_and_nothing_changes(tmp_path, capsys):
@@ -161,39 +207,56 @@ def test_a_disk_that_cannot_be_written_to_is_told_and_nothing_changes(tmp_path, 
         path.write_text("old")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(SystemExit) as left, job.run(str(tmp_path / "job.log")) as run:
-            run.save_cost(str(path), rule="distill", asked={"code": "", "settings": {}}, inputs={}, outputs={})
+            run.save_cost(
+                str(path), rule="distill", asked={"code": "", "settings": {}}, inputs={}, outputs={}
+            )
         told = capsys.readouterr().err
-        assert left.value.code == 1 and told.startswith(f"error: {path}: cannot be written: Read-only file system; make the folder writable")
+        assert left.value.code == 1 and told.startswith(
+            f"error: {path}: cannot be written: Read-only file system; make the folder writable"
+        )
         assert path.read_text() == "old" and os.listdir(disk) == ["cost.json"]
 
 
 def test_a_full_disk_stops_a_study_which_goes_on_when_there_is_room(clone):
     whole = (clone / DC / "synthetic.safetensors").read_bytes()
     shutil.rmtree(clone / DC)
-    # Around the folder of the outputs, which Snakemake removes after a failure: a disk's own folder cannot be removed.
+    # Around the folder of the outputs, which Snakemake removes after a failure: a disk's own folder
+    # cannot be removed.
     disk = (clone / DC).parent
     with mounted(disk, "-o", "size=4k"):
-        stopped = clone.snakemake("--cores", "1", "--", f"{DC}/synthetic.safetensors", succeeds=False)
-        assert stopped.returncode != 0 and "No space left on device; free some space" in stopped.stderr.splitlines()[-1]
-        assert "No space left on device; free some space" in (clone / "results/logs/distill/digits/dc/noise/ipc1/seed0.log").read_text()
+        stopped = clone.snakemake(
+            "--cores", "1", "--", f"{DC}/synthetic.safetensors", succeeds=False
+        )
+        assert (
+            stopped.returncode != 0
+            and "No space left on device; free some space" in stopped.stderr.splitlines()[-1]
+        )
+        assert (
+            "No space left on device; free some space"
+            in (clone / "results/logs/distill/digits/dc/noise/ipc1/seed0.log").read_text()
+        )
         assert not [path for path in disk.rglob("*") if "part" in path.name]
     clone.make(f"{DC}/synthetic.safetensors")
     assert (clone / DC / "synthetic.safetensors").read_bytes() == whole
 
 
-# ---- others, clocks, numbers, memory ------------------------------------------------------------------------------------------------------
+# ---- others, clocks, numbers, memory -------------------------------------------------------------
 
 
 def test_a_second_run_on_the_same_results_is_refused_and_the_first_goes_on(clone):
     clone.change(evaluate={"epochs": 300})
     target = f"{EVALUATED}/metrics.csv"
     with clone.started("--cores", "1", "--", target) as first:
-        while not any(lock.stat().st_size for lock in (clone / ".snakemake/locks").glob("*.output.lock")):
+        while not any(
+            lock.stat().st_size for lock in (clone / ".snakemake/locks").glob("*.output.lock")
+        ):
             assert first.poll() is None
             time.sleep(0.05)
         first.send_signal(signal.SIGSTOP)  # however slow the second is, it meets the first
         try:
-            second = subprocess.run([*first.args[:-2], "--", target], cwd=clone.folder, capture_output=True, text=True)
+            second = subprocess.run(
+                [*first.args[:-2], "--", target], cwd=clone.folder, capture_output=True, text=True
+            )
         finally:
             first.send_signal(signal.SIGCONT)
         assert second.returncode != 0 and "lock" in second.stderr.lower()
@@ -202,7 +265,8 @@ def test_a_second_run_on_the_same_results_is_refused_and_the_first_goes_on(clone
 
 
 def test_clocks_that_jump_lose_nothing(clone, study):
-    """Files from the future and from before the epoch of clocks: what is made again is made the same."""
+    """Files from the future and from before the epoch of clocks: what is made again is made the
+    same."""
     generator = random.Random(0)
     outputs = [path for path in (clone / "results").rglob("*") if path.is_file()]
     for path in outputs:
@@ -211,21 +275,31 @@ def test_clocks_that_jump_lose_nothing(clone, study):
     clone.make(f"{EVALUATED}/metrics.csv")
     for name in ("synthetic.safetensors", "evolution.safetensors", "metrics.csv"):
         assert (clone / DC / name).read_bytes() == (study / DC / name).read_bytes()
-    assert (clone / EVALUATED / "metrics.csv").read_bytes() == (study / EVALUATED / "metrics.csv").read_bytes()
+    assert (clone / EVALUATED / "metrics.csv").read_bytes() == (
+        study / EVALUATED / "metrics.csv"
+    ).read_bytes()
 
 
 def test_experts_that_are_not_numbers_stop_the_job_and_what_reads_it(clone):
     path = clone / "results/experts/digits/default/shard0/trajectories.safetensors"
     tensors, header = artefact.load(path, rule="train_experts")
     tensors["trajectories"][:, 1] = float("nan")
-    # As if the training itself had gone wrong unnoticed: a file that is whole, and newer than what was learned from it.
+    # As if the training itself had gone wrong unnoticed: a file that is whole, and newer than what
+    # was learned from it.
     del header["sha256"]
     trajectories.save(path, tensors["trajectories"], header)
     before = (clone / "results/summary.csv").read_bytes()
     done = clone.snakemake("--cores", "1", "--", "results/summary.csv", succeeds=False)
-    assert done.returncode != 0 and done.stderr.splitlines()[-1].startswith("error: distill digits mtt real 1 0: mtt diverged in iteration")
-    assert "error: mtt diverged in iteration" in (clone / "results/logs/distill/digits/mtt/real/ipc1/seed0.log").read_text()
-    assert (clone / "results/summary.csv").read_bytes() == before or not (clone / "results/summary.csv").exists()
+    assert done.returncode != 0 and done.stderr.splitlines()[-1].startswith(
+        "error: distill digits mtt real 1 0: mtt diverged in iteration"
+    )
+    assert (
+        "error: mtt diverged in iteration"
+        in (clone / "results/logs/distill/digits/mtt/real/ipc1/seed0.log").read_text()
+    )
+    assert (clone / "results/summary.csv").read_bytes() == before or not (
+        clone / "results/summary.csv"
+    ).exists()
 
 
 def test_a_job_that_may_not_have_the_memory_says_so(clone):
@@ -243,7 +317,10 @@ def test_a_job_that_may_not_have_the_memory_says_so(clone):
     resource.setrlimit(resource.RLIMIT_AS, (now + 50_000_000,) * 2)
 """
     script.write_text(text.replace(call, limit + call), encoding="utf-8")
-    clone.change(methods={"dc": {"batch_real": 1000, "iterations": 1}}, networks={"ConvNet": {"width": 256, "depth": 2}})
+    clone.change(
+        methods={"dc": {"batch_real": 1000, "iterations": 1}},
+        networks={"ConvNet": {"width": 256, "depth": 2}},
+    )
     done = clone.snakemake("--cores", "1", "--", f"{DC}/synthetic.safetensors", succeeds=False)
     assert done.returncode != 0 and "error: out of memory on" in log.read_text(), done.stderr
     assert not (clone / DC / "synthetic.safetensors").exists()

@@ -1,4 +1,5 @@
-"""The workflow as its users run it: what is made, what is stale, what an interruption costs, and what is refused."""
+"""The workflow as its users run it: what is made, what is stale, what an interruption costs, and
+what is refused."""
 
 import html
 import os
@@ -30,13 +31,16 @@ def outputs(study) -> set[str]:
 
 
 def below(outputs: set[str], *places: str) -> set[str]:
-    """The outputs under some folders of the results. Each must hold one, or the test compares nothing."""
-    found = [{output for output in outputs if output.startswith(f"results/{place}/")} for place in places]
+    """The outputs under some folders of the results. Each must hold one, or the test compares
+    nothing."""
+    found = [
+        {output for output in outputs if output.startswith(f"results/{place}/")} for place in places
+    ]
     assert all(found)
     return set().union(*found)
 
 
-# ---- what is made --------------------------------------------------------------------------------------------------------------------
+# ---- what is made --------------------------------------------------------------------------------
 
 
 def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study, outputs):
@@ -44,25 +48,46 @@ def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study
     rules = {"download", "train_experts", "distill", "import_synthetic", "collect", "report"}
     rules |= {"evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"}
     for kind in ("logs", "benchmarks"):
-        assert {path.name.partition(".")[0] for path in (study / f"results/{kind}").iterdir()} == rules
+        assert {
+            path.name.partition(".")[0] for path in (study / f"results/{kind}").iterdir()
+        } == rules
     logs = list((study / "results/logs").rglob("*.log"))
     assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 21
     assert all(log.read_text().endswith(" done\n") for log in logs)
     assert study.made.stderr.splitlines()[-1] == "The report is at results/report.html"
-    assert not list((study / "results").rglob("*.part*")) and not list((study / "results/checkpoints").rglob("*.safetensors"))
+    assert not list((study / "results").rglob("*.part*")) and not list(
+        (study / "results/checkpoints").rglob("*.safetensors")
+    )
 
 
 def test_every_set_is_measured_beside_the_whole_dataset(study):
-    header, *rows = [line.split(",") for line in (study / "results/summary.csv").read_text().splitlines()]
+    header, *rows = [
+        line.split(",") for line in (study / "results/summary.csv").read_text().splitlines()
+    ]
     rule, method, strategy = (header.index(name) for name in ("rule", "method", "strategy"))
-    assert {row[method] for row in rows if row[rule] == "evaluate_synthetic"} == {"dc", "mtt", "random", "released"}
-    assert {row[method] for row in rows if row[rule] == "evaluate_robust"} == {"dc", "mtt", "released"}  # all but real images
+    assert {row[method] for row in rows if row[rule] == "evaluate_synthetic"} == {
+        "dc",
+        "mtt",
+        "random",
+        "released",
+    }
+    assert {row[method] for row in rows if row[rule] == "evaluate_robust"} == {
+        "dc",
+        "mtt",
+        "released",
+    }  # all but real images
     assert {row[method] for row in rows if row[rule] == "train_vanilla"} == {"whole"}
-    assert {row[strategy] for row in rows if row[rule] == "continual"} == {"finetune", "joint", "replay", "afterwards"}
+    assert {row[strategy] for row in rows if row[rule] == "continual"} == {
+        "finetune",
+        "joint",
+        "replay",
+        "afterwards",
+    }
 
 
 class Fetches(HTMLParser):
-    """What a browser would fetch for a page: anything but a link that the reader follows, or an anchor, or data within the page."""
+    """What a browser would fetch for a page: anything but a link that the reader follows, or an
+    anchor, or data within the page."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -73,7 +98,11 @@ class Fetches(HTMLParser):
         self.tags.add(tag)
         for name, value in attributes:
             link = tag == "a" and name == "href"
-            if name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action") and not link and not value.startswith(("#", "data:")):
+            if (
+                name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action")
+                and not link
+                and not value.startswith(("#", "data:"))
+            ):
                 self.found.append(f"<{tag} {name}={value[:80]}>")
 
 
@@ -81,8 +110,15 @@ def test_the_report_is_one_page_that_fetches_nothing(study):
     text = (study / "results/report.html").read_text(encoding="utf-8")
     page = Fetches(text)
     assert {"html", "table", "img", "svg"} <= page.tags and page.found == []
-    assert "@import" not in text and "url(http" not in text.replace("'", "").replace('"', "") and "fetch(" not in text
-    assert all(name in text for name in ("Tiny", "DC", "MTT", "released")) and str(study.folder) not in text
+    assert (
+        "@import" not in text
+        and "url(http" not in text.replace("'", "").replace('"', "")
+        and "fetch(" not in text
+    )
+    assert (
+        all(name in text for name in ("Tiny", "DC", "MTT", "released"))
+        and str(study.folder) not in text
+    )
 
 
 def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
@@ -91,10 +127,20 @@ def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
     clone.configs = []  # the default study
     graph = clone.snakemake("--dag").stdout
     assert graph.startswith("digraph") and graph.rstrip().endswith("}")
-    assert all(f'label = "{rule}' in graph for rule in ("download", "train_experts", "distill", "continual_alone", "continual_memory", "report"))
+    assert all(
+        f'label = "{rule}' in graph
+        for rule in (
+            "download",
+            "train_experts",
+            "distill",
+            "continual_alone",
+            "continual_memory",
+            "report",
+        )
+    )
 
 
-# ---- what is stale -------------------------------------------------------------------------------------------------------------------
+# ---- what is stale -------------------------------------------------------------------------------
 
 
 def test_a_second_run_has_nothing_to_do(clone):
@@ -107,7 +153,12 @@ def test_a_clone_whose_files_are_all_newer_and_reworded_is_up_to_date(clone, out
     for path in [*(clone / "distillery").rglob("*.py"), *(clone / "workflow/scripts").glob("*.py")]:
         text = path.read_text(encoding="utf-8")
         reworded += text.startswith('"""')
-        path.write_text("# Another comment.\n" + text.replace('"""', '"""In other words: ', 1) + "\n\n# The end.\n", encoding="utf-8")
+        path.write_text(
+            "# Another comment.\n"
+            + text.replace('"""', '"""In other words: ', 1)
+            + "\n\n# The end.\n",
+            encoding="utf-8",
+        )
     for path in (clone / "workflow/rules").glob("*.smk"):
         path.write_text("# Another comment.\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert reworded > 40
@@ -121,11 +172,28 @@ def test_a_clone_whose_files_are_all_newer_and_reworded_is_up_to_date(clone, out
 
 def test_a_setting_of_dc_makes_dc_s_sets_and_what_reads_them_again_and_nothing_else(clone, outputs):
     clone.change(methods={"dc": {"iterations": 4}})
-    places = ("synthetic/digits", "evaluate/digits", "robust/digits", "continual/digits/replay", "continual/digits/afterwards")
+    places = (
+        "synthetic/digits",
+        "evaluate/digits",
+        "robust/digits",
+        "continual/digits/replay",
+        "continual/digits/afterwards",
+    )
     expected = below(outputs, *(f"{place}/dc" for place in places)) | SUMMED
     assert clone.planned() == expected
-    # A dry run, whose list is meant to be read, says the same as the table that the other tests parse.
-    assert clone.jobs() == sorted(["distill", "evaluate_synthetic", "evaluate_robust", "continual_memory", "continual_memory", "collect", "report"])
+    # A dry run, whose list is meant to be read, says the same as the table that the other tests
+    # parse.
+    assert clone.jobs() == sorted(
+        [
+            "distill",
+            "evaluate_synthetic",
+            "evaluate_robust",
+            "continual_memory",
+            "continual_memory",
+            "collect",
+            "report",
+        ]
+    )
 
 
 def edited(clone, name: str, *change: str) -> None:
@@ -141,7 +209,8 @@ def edited(clone, name: str, *change: str) -> None:
 
 
 def test_plug_ins_that_are_added_touch_no_finished_job(clone):
-    """Copies of others under a name of their own: a network, an augmentation, a method and a dataset."""
+    """Copies of others under a name of their own: a network, an augmentation, a method and a
+    dataset."""
     for folder, source, name in (
         ("networks", "MLP", "Another"),
         ("augmentations", "none", "another"),
@@ -164,7 +233,12 @@ def test_plug_ins_that_are_added_touch_no_finished_job(clone):
 def test_what_runs_a_job_and_what_it_says_make_nothing_stale(clone):
     """The log's interval, one more field of cost.json, the words of an error."""
     edited(clone, "run/progress", "LOG_EVERY_SECONDS = 20.0", "LOG_EVERY_SECONDS = 5.0")
-    edited(clone, "run/job", '            "rule": rule,\n', '            "rule": rule,\n            "more": 1,\n')
+    edited(
+        clone,
+        "run/job",
+        '            "rule": rule,\n',
+        '            "rule": rule,\n            "more": 1,\n',
+    )
     edited(clone, "run/meter", "ANOTHER = 1")
     edited(clone, "files", "is not empty; name a new folder", "is not empty: name a new folder")
     edited(clone, "training", "try a smaller `lr`", "try a smaller one")
@@ -214,35 +288,63 @@ def test_an_edit_of_the_report_makes_the_report_again_and_nothing_else(clone):
 def test_an_edit_of_mtt_makes_mtt_s_sets_again_and_nothing_else(clone, outputs):
     path = clone / "distillery/methods/mtt.py"
     path.write_text(path.read_text(encoding="utf-8") + "\nANOTHER = 1\n", encoding="utf-8")
-    assert clone.planned() == below(outputs, "synthetic/digits/mtt", "evaluate/digits/mtt", "robust/digits/mtt") | SUMMED
+    assert (
+        clone.planned()
+        == below(outputs, "synthetic/digits/mtt", "evaluate/digits/mtt", "robust/digits/mtt")
+        | SUMMED
+    )
 
 
 def test_a_new_dataset_adds_its_own_jobs_and_touches_no_finished_one(clone, outputs):
-    clone.change(grid=[*clone.base["grid"], {"dataset": "MNIST", "method": ["dc", "mtt"], "init": "real", "ipc": 1}])
+    clone.change(
+        grid=[
+            *clone.base["grid"],
+            {"dataset": "MNIST", "method": ["dc", "mtt"], "init": "real", "ipc": 1},
+        ]
+    )
     plan = clone.plan()
     new = plan.keys() - outputs
     assert {output for output in outputs if plan[output]} == SUMMED
     places = ("data", "experts", "synthetic", "evaluate", "robust", "vanilla", "continual")
-    assert new == below(new, *(f"{place}/MNIST" for place in places)) and all(plan[output] for output in new)
+    assert new == below(new, *(f"{place}/MNIST" for place in places)) and all(
+        plan[output] for output in new
+    )
 
 
 def test_a_whitened_set_adds_its_own_jobs_and_touches_no_finished_one(clone, outputs):
-    """Of MTT, where the experts are whitened too, and as a memory, where the networks to go on from are."""
+    """Of MTT, where the experts are whitened too, and as a memory, where the networks to go on from
+    are."""
     white = {"when": {"init": "noise"}, "normalization": "zca", "experts": "white"}
     clone.change(
-        grid=[*clone.base["grid"], {"dataset": "digits", "method": "mtt", "init": "noise", "ipc": 1}],
+        grid=[
+            *clone.base["grid"],
+            {"dataset": "digits", "method": "mtt", "init": "noise", "ipc": 1},
+        ],
         methods={"mtt": {"overrides": [white]}},
         experts={"white": {"number": 1, "shard": 1, "epochs": 2, "normalization": "zca"}},
         continual={"memory": {"method": ["dc", "mtt"], "init": ["noise"]}},
     )
     plan = clone.plan()
     new = plan.keys() - outputs
-    assert {output for output in outputs if plan[output]} == SUMMED and all(plan[output] for output in new)
+    assert {output for output in outputs if plan[output]} == SUMMED and all(
+        plan[output] for output in new
+    )
     finetuned = "continual/digits/finetune_zca"
     memories = [f"continual/digits/{strategy}/mtt/noise" for strategy in ("replay", "afterwards")]
     sets = [f"{kind}/digits/mtt/noise" for kind in ("synthetic", "evaluate", "robust")]
-    assert new == below(new, finetuned, *memories, *sets, "experts/digits/white") | {"results/data/digits/whitening.safetensors"}
-    rules = ["whiten", "train_experts", "distill", "evaluate_synthetic", "evaluate_robust", "continual_whitened", "continual_memory", "continual_memory"]
+    assert new == below(new, finetuned, *memories, *sets, "experts/digits/white") | {
+        "results/data/digits/whitening.safetensors"
+    }
+    rules = [
+        "whiten",
+        "train_experts",
+        "distill",
+        "evaluate_synthetic",
+        "evaluate_robust",
+        "continual_whitened",
+        "continual_memory",
+        "continual_memory",
+    ]
     assert clone.jobs() == sorted([*rules, "collect", "report"])
 
 
@@ -256,7 +358,10 @@ def test_robust_scores_are_jobs_of_their_own(clone, outputs):
     assert clone.planned() == below(outputs, "robust") | SUMMED
     clone.change(evaluate={"robust": {"models": 0}})
     plan = clone.plan()
-    assert not plan.keys() & below(outputs, "robust") and {output for output in plan if plan[output]} == SUMMED
+    assert (
+        not plan.keys() & below(outputs, "robust")
+        and {output for output in plan if plan[output]} == SUMMED
+    )
 
 
 def test_the_template_makes_the_report_again_and_nothing_else(clone):
@@ -267,7 +372,11 @@ def test_the_template_makes_the_report_again_and_nothing_else(clone):
 
 def test_where_things_run_and_come_from_is_no_part_of_a_result(clone):
     """The report alone prints them."""
-    clone.change(study="Another title", compute={"mem_mb": 5000, "runtime": 30}, data={"sources": ["local"], "local": "elsewhere"})
+    clone.change(
+        study="Another title",
+        compute={"mem_mb": 5000, "runtime": 30},
+        data={"sources": ["local"], "local": "elsewhere"},
+    )
     assert clone.planned() == REPORT
 
 
@@ -288,7 +397,7 @@ def test_results_is_one_folder_however_it_is_spelt(clone, spelt):
     assert clone.planned() == set()
 
 
-# ---- what is shown is what was asked -------------------------------------------------------------------------------------------------
+# ---- what is shown is what was asked -------------------------------------------------------------
 
 
 def lose(clone, how: str) -> None:
@@ -298,7 +407,10 @@ def lose(clone, how: str) -> None:
     if how == "gone":
         shutil.rmtree(clone / ".snakemake")
     else:
-        clone.snakemake("--cleanup-metadata", *(str(path.relative_to(clone.folder)) for path in (clone / DC).iterdir()))
+        clone.snakemake(
+            "--cleanup-metadata",
+            *(str(path.relative_to(clone.folder)) for path in (clone / DC).iterdir()),
+        )
 
 
 @pytest.mark.parametrize("how", ["gone", "cleaned"])
@@ -308,12 +420,24 @@ def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_result
     clone.change(methods={"dc": {"iterations": 4}})
     done = clone.snakemake("--cores", "1", succeeds=False)
     line = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
-    assert done.returncode != 0 and re.match(r"error: 1 of \d+ artefacts are not what the study asks for, and are neither summed up nor shown: ", line)
+    assert done.returncode != 0 and re.match(
+        r"error: 1 of \d+ artefacts are not what the study asks for, and are neither summed up nor shown: ",
+        line,
+    )
     assert f"{DC}: settings.iterations: has 3, the study asks 4" in line
-    assert not (clone / "results/summary.csv").exists() and (clone / "results/report.html").read_bytes() == before
+    assert (
+        not (clone / "results/summary.csv").exists()
+        and (clone / "results/report.html").read_bytes() == before
+    )
     # What the line says to add makes the set anew, and what follows from it.
     (forced,) = re.findall("with `(--forcerun .*)` at its end", line)
-    again = ["distill", "evaluate_synthetic", "evaluate_robust", "continual_memory", "continual_memory"]
+    again = [
+        "distill",
+        "evaluate_synthetic",
+        "evaluate_robust",
+        "continual_memory",
+        "continual_memory",
+    ]
     assert clone.jobs(*forced.split()) == sorted([*again, "collect", "report"])
 
 
@@ -323,7 +447,14 @@ def test_where_snakemake_forgot_another_seed_is_told_of_all_that_it_changes(clon
     done = clone.snakemake("--cores", "1", succeeds=False)
     assert done.returncode != 0 and "seed: has 0, the study asks 1" in done.stderr
     listed = (clone / "results/stale.txt").read_text().split()
-    assert {path.split("/")[1] for path in listed} == {"experts", "synthetic", "evaluate", "robust", "vanilla", "continual"}
+    assert {path.split("/")[1] for path in listed} == {
+        "experts",
+        "synthetic",
+        "evaluate",
+        "robust",
+        "vanilla",
+        "continual",
+    }
 
 
 def test_where_snakemake_forgot_an_unchanged_study_is_as_it_was(clone):
@@ -333,26 +464,40 @@ def test_where_snakemake_forgot_an_unchanged_study_is_as_it_was(clone):
 
 def test_a_set_that_was_replaced_since_is_not_shown_where_the_report_alone_is_made(clone):
     before = (clone / "results/report.html").read_bytes()
-    shutil.copyfile(clone / DC.replace("/dc/noise/", "/random/real/") / "synthetic.safetensors", clone / DC / "synthetic.safetensors")
+    shutil.copyfile(
+        clone / DC.replace("/dc/noise/", "/random/real/") / "synthetic.safetensors",
+        clone / DC / "synthetic.safetensors",
+    )
     lose(clone, "gone")
     assert clone.jobs() == ["report"]
     done = clone.snakemake("--cores", "1", succeeds=False)
     told = f"{DC}/synthetic.safetensors: its content: has"
     assert done.returncode != 0 and told in done.stderr, done.stderr
-    assert not (clone / "results/report.html").exists() or (clone / "results/report.html").read_bytes() == before
+    assert (
+        not (clone / "results/report.html").exists()
+        or (clone / "results/report.html").read_bytes() == before
+    )
 
 
-# ---- a study that is not finished ----------------------------------------------------------------------------------------------------
+# ---- a study that is not finished ----------------------------------------------------------------
 
 
 def test_one_cell_that_fails_does_not_withhold_the_others(clone):
     bold = {"dataset": "digits", "method": "dc_bold", "init": "noise", "ipc": 1}
-    clone.change(grid=[*clone.base["grid"], bold], methods={"dc_bold": {"of": "dc", "iterations": 30, "lr_images": 1e30}}, report={"incomplete": True})
+    clone.change(
+        grid=[*clone.base["grid"], bold],
+        methods={"dc_bold": {"of": "dc", "iterations": 30, "lr_images": 1e30}},
+        report={"incomplete": True},
+    )
     done = clone.snakemake("--cores", "1", "--keep-going", succeeds=False)
     why = "dc_bold (a variant of dc): dc diverged by iteration"
-    assert done.returncode != 0 and why in done.stderr and "results/report-so-far.html" in done.stderr
+    assert (
+        done.returncode != 0 and why in done.stderr and "results/report-so-far.html" in done.stderr
+    )
     # Below all that Snakemake says of its own accord.
-    assert done.stderr.splitlines()[-1].startswith(f"error: distill digits dc_bold noise 1 0: {why}")
+    assert done.stderr.splitlines()[-1].startswith(
+        f"error: distill digits dc_bold noise 1 0: {why}"
+    )
     page = html.unescape((clone / "results/report-so-far.html").read_text(encoding="utf-8"))
     assert "This page is incomplete: 1 of 5 sets is missing or not fully measured" in page
     assert f"distill: digits, dc_bold, noise, ipc 1, seed 0</b>: {why}" in page
@@ -360,28 +505,37 @@ def test_one_cell_that_fails_does_not_withhold_the_others(clone):
     # The same by hand, while the study is under way or after.
     (clone / "results/report-so-far.html").unlink()
     command = [sys.executable, "-m", "distillery", "report", "results"]
-    shown = subprocess.run(command, cwd=clone.folder, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert shown[0].startswith(f"failed: distill: digits, dc_bold, noise, ipc 1, seed 0: {why}") and (clone / "results/report-so-far.html").exists()
+    shown = subprocess.run(
+        command, cwd=clone.folder, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert (
+        shown[0].startswith(f"failed: distill: digits, dc_bold, noise, ipc 1, seed 0: {why}")
+        and (clone / "results/report-so-far.html").exists()
+    )
 
 
-# ---- the same bits ----------------------------------------------------------------------------------------------------------------------
+# ---- the same bits -------------------------------------------------------------------------------
 
 
 def test_distilling_again_in_another_folder_gives_the_same_bytes(study, clone):
     clone.change(results="again", imported=[])
     # The images are as they were: only what computes runs again.
     (clone / "again/data/digits").mkdir(parents=True)
-    (clone / "again/data/digits/dataset.safetensors").write_bytes((study / "results/data/digits/dataset.safetensors").read_bytes())
+    (clone / "again/data/digits/dataset.safetensors").write_bytes(
+        (study / "results/data/digits/dataset.safetensors").read_bytes()
+    )
     again = [place.replace("results/", "again/", 1) for place in (DC, MTT)]
     clone.make(*(f"{place}/synthetic.safetensors" for place in again))
     for place in (DC, MTT):
         for name in NAMES:
-            assert (clone / place.replace("results/", "again/", 1) / name).read_bytes() == (study / place / name).read_bytes(), f"{place}/{name}"
+            assert (clone / place.replace("results/", "again/", 1) / name).read_bytes() == (
+                study / place / name
+            ).read_bytes(), f"{place}/{name}"
     shard = "experts/digits/default/shard0/trajectories.safetensors"
     assert (clone / f"again/{shard}").read_bytes() == (study / f"results/{shard}").read_bytes()
 
 
-# ---- the code that runs -----------------------------------------------------------------------------------------------------------------
+# ---- the code that runs --------------------------------------------------------------------------
 
 RANDOM = "results/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors"
 
@@ -407,7 +561,8 @@ def test_an_edit_after_a_run_has_begun_ends_its_job_with_one_line(study, clone):
     method = clone / "distillery/methods/random.py"
     text = method.read_text(encoding="utf-8")
     (clone / "edited.smk").write_text(
-        f'include: "Snakefile"\nonstart:\n    open({str(method)!r}, "a").write("\\nANOTHER = 1\\n")\n',
+        f'include: "Snakefile"\nonstart:\n    open({str(method)!r}, "a").write("\\nANOTHER = '
+        '1\\n")\n',
         encoding="utf-8",
     )
     (clone / RANDOM).unlink()
@@ -428,7 +583,7 @@ def test_an_edit_after_a_run_has_begun_ends_its_job_with_one_line(study, clone):
     assert (clone / RANDOM).read_bytes() == (study / RANDOM).read_bytes()
 
 
-# ---- interruption -----------------------------------------------------------------------------------------------------------------------
+# ---- interruption --------------------------------------------------------------------------------
 
 
 def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
@@ -438,7 +593,9 @@ def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
         path = clone / "distillery/store/checkpoint.py"
         text = path.read_text(encoding="utf-8")
         assert "\nEVERY_SECONDS = 60.0\n" in text
-        path.write_text(text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.1\n"), encoding="utf-8")
+        path.write_text(
+            text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.1\n"), encoding="utf-8"
+        )
     run = ("--cores", "1", "--", f"{DC}/synthetic.safetensors")
     saved = killed / "results/checkpoints/distill/digits/dc/noise/ipc1/seed0.safetensors"
     with killed.started(*run) as process, whole.started(*run) as undisturbed:
@@ -455,21 +612,30 @@ def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
     assert refused.returncode != 0 and "--unlock" in refused.stderr
     killed.snakemake("--unlock")
     killed.snakemake(*run)
-    assert "going on from the checkpoint" in killed.logs() and "going on from the checkpoint" not in whole.logs()
+    assert (
+        "going on from the checkpoint" in killed.logs()
+        and "going on from the checkpoint" not in whole.logs()
+    )
     assert not saved.exists()
     for name in NAMES:
         assert (killed / DC / name).read_bytes() == (whole / DC / name).read_bytes(), name
 
 
-# ---- bad input --------------------------------------------------------------------------------------------------------------------------
+# ---- bad input -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ({"evaluate": {"modles": 3}}, ["config: evaluate", "'modles'", "did you mean 'models'?"]),
-        ({"grid": [{"dataset": "digits", "method": "dcc", "init": "real", "ipc": 1}]}, ["config: grid[0]", "unknown method 'dcc'", "known are dc, dm,"]),
-        ({"imported": [{"name": "wrong", "dataset": "digits", "file": "wrong.pt", "ipc": 1}]}, ["config: imported[0]", "wrong.pt", "label"]),
+        (
+            {"grid": [{"dataset": "digits", "method": "dcc", "init": "real", "ipc": 1}]},
+            ["config: grid[0]", "unknown method 'dcc'", "known are dc, dm,"],
+        ),
+        (
+            {"imported": [{"name": "wrong", "dataset": "digits", "file": "wrong.pt", "ipc": 1}]},
+            ["config: imported[0]", "wrong.pt", "label"],
+        ),
     ],
     ids=["key", "method", "labels"],
 )

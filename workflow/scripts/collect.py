@@ -1,4 +1,5 @@
-"""Put every measurement of the study into one table, every job's cost into one list, if all is what the study asks for, and note what the two hold."""
+"""Put every measurement of the study into one table, every job's cost into one list, if all is what
+the study asks for, and note what the two hold."""
 
 from distillery.report import asked as records
 from distillery.run import job

@@ -15,17 +15,42 @@ from distillery.store.metrics import Metrics
 from distillery.training import trajectories
 
 
-def distill(run, *, cell, module, network, settings, protocol, snapshots, validation, seed, code, compute, checkpoint, asked, inputs, outputs):
+def distill(
+    run,
+    *,
+    cell,
+    module,
+    network,
+    settings,
+    protocol,
+    snapshots,
+    validation,
+    seed,
+    code,
+    compute,
+    checkpoint,
+    asked,
+    inputs,
+    outputs,
+):
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, validation, seed).train_index
-    images, labels, classes = dataset.normalise(dataset.images[rows]), dataset.labels[rows], len(dataset.classes)
-    start = streams.generator(seed, "initial", cell["dataset"], cell["init"], cell["ipc"], cell["seed"])
+    images, labels, classes = (
+        dataset.normalise(dataset.images[rows]),
+        dataset.labels[rows],
+        len(dataset.classes),
+    )
+    start = streams.generator(
+        seed, "initial", cell["dataset"], cell["init"], cell["ipc"], cell["seed"]
+    )
     iterations = settings.get("iterations", 0)
     read = digests([inputs.data, *inputs.whitening, *inputs.experts])
     identity = {**cell, "of": [network, settings, snapshots, validation, seed, code, compute, read]}
     saved = Checkpoint(checkpoint, identity)
     saved.stop_gently()
-    evolution = Evolution(iterations, snapshots, run.progress(iterations, "distillation", "iteration").iteration)
+    evolution = Evolution(
+        iterations, snapshots, run.progress(iterations, "distillation", "iteration").iteration
+    )
     task = Task(
         images=images,
         labels=labels,
@@ -44,9 +69,19 @@ def distill(run, *, cell, module, network, settings, protocol, snapshots, valida
     variant_of = module if module != cell["method"] else None
     with named(variant_of and f"{cell['method']} (a variant of {module})"):
         result = importlib.import_module(f"distillery.methods.{module}").distill(task)
-    made = {"settings": settings, "network": network, "iterations": iterations, "code": code, "protocol": protocol}
-    about = header(dataset, **cell, **made, of=variant_of, experts=trajectories.about(inputs.experts))
-    synthetic = SyntheticSet(result.images.cpu(), result.labels.cpu(), result.step_size, about, dataset.whitening)
+    made = {
+        "settings": settings,
+        "network": network,
+        "iterations": iterations,
+        "code": code,
+        "protocol": protocol,
+    }
+    about = header(
+        dataset, **cell, **made, of=variant_of, experts=trajectories.about(inputs.experts)
+    )
+    synthetic = SyntheticSet(
+        result.images.cpu(), result.labels.cpu(), result.step_size, about, dataset.whitening
+    )
     synthetic.save(outputs.synthetic)
     evolution.save(outputs.evolution, about)
     pictures.save_grid(outputs.picture, synthetic.pixels(), synthetic.hard_labels)

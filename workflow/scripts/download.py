@@ -9,7 +9,9 @@ from distillery.run import job
 
 def download(*, dataset, order, local, output):
     with tempfile.TemporaryDirectory() as workspace:
-        arrays = sources.fetch(dataset, sources=order, local=local, workspace=workspace, log=job.log.info)
+        arrays = sources.fetch(
+            dataset, sources=order, local=local, workspace=workspace, log=job.log.info
+        )
         data.write(arrays, output)
 
 

@@ -14,10 +14,20 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
     synthetic = SyntheticSet.load(inputs.synthetic)
     rows = data.split(dataset, validation, seed).train_index
     images, labels = dataset.images[rows], dataset.labels[rows]
-    recipe, augment, models = Recipe.of(settings, synthetic.step_size), settings["robust"]["augment"], settings["robust"]["models"]
+    recipe, augment, models = (
+        Recipe.of(settings, synthetic.step_size),
+        settings["robust"]["augment"],
+        settings["robust"]["models"],
+    )
     # The same random images for every method.
-    draws = [streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"], model) for model in range(models)]
-    random = [synthetic.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw)) for draw in draws]
+    draws = [
+        streams.generator(seed, "robust", cell["dataset"], cell["ipc"], cell["seed"], model)
+        for model in range(models)
+    ]
+    random = [
+        synthetic.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw))
+        for draw in draws
+    ]
     soft = synthetic.labels.ndim == 2
     different = len(set(robust.trainings(recipe, augment, soft).values()))
     metrics = Metrics(rule="evaluate_robust", **cell, network=network["name"])
@@ -32,7 +42,14 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
         augment=augment,
         # The streams of the sets' evaluation: the same networks in the same order.
         stream=lambda purpose, *more: streams.generator(
-            seed, "evaluate", cell["dataset"], network["name"], cell["ipc"], cell["seed"], purpose, *more
+            seed,
+            "evaluate",
+            cell["dataset"],
+            network["name"],
+            cell["ipc"],
+            cell["seed"],
+            purpose,
+            *more,
         ),
         compute=run.compute,
         flip_allowed=dataset.horizontal_flip,
@@ -40,7 +57,9 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
     )
     metrics.save(outputs.metrics)
     told = {**cell, "network": network["name"]}
-    run.save_cost(outputs.cost, rule="evaluate_robust", asked=asked, inputs=inputs, outputs=outputs, **told)
+    run.save_cost(
+        outputs.cost, rule="evaluate_robust", asked=asked, inputs=inputs, outputs=outputs, **told
+    )
 
 
 if __name__ == "__main__":

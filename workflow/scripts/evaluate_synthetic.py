@@ -20,10 +20,18 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
     recipe_of = functools.partial(Recipe.of, settings)
     recipe = recipe_of(synthetic.step_size)
     metrics = Metrics(rule="evaluate_synthetic", **cell, network=network["name"])
-    # The same streams for every method: two sets are compared on the same networks in the same order.
+    # The same streams for every method: two sets are compared on the same networks in the same
+    # order.
     shared = {
         "stream": lambda purpose, *more: streams.generator(
-            seed, "evaluate", cell["dataset"], network["name"], cell["ipc"], cell["seed"], purpose, *more
+            seed,
+            "evaluate",
+            cell["dataset"],
+            network["name"],
+            cell["ipc"],
+            cell["seed"],
+            purpose,
+            *more,
         ),
         "compute": run.compute,
         "flip_allowed": dataset.horizontal_flip,
@@ -55,12 +63,16 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
             recipe_of,
             models=selection["models"],
             test_all=selection["test"],
-            progress=run.progress(selection["models"] * recipe.trained_epochs * len(frames), "selection", "epoch"),
+            progress=run.progress(
+                selection["models"] * recipe.trained_epochs * len(frames), "selection", "epoch"
+            ),
             **shared,
         )
     metrics.save(outputs.metrics)
     told = {**cell, "network": network["name"]}
-    run.save_cost(outputs.cost, rule="evaluate_synthetic", asked=asked, inputs=inputs, outputs=outputs, **told)
+    run.save_cost(
+        outputs.cost, rule="evaluate_synthetic", asked=asked, inputs=inputs, outputs=outputs, **told
+    )
 
 
 if __name__ == "__main__":

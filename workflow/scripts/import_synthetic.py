@@ -10,7 +10,11 @@ from distillery.store import artefact
 
 def import_synthetic(*, cell, entry, code, asked, inputs, output):
     dataset = data.load(inputs.data, whitening=whitening.given(inputs.whitening))
-    spec = {"name": cell["dataset"], "channels": dataset.images.shape[1], "size": dataset.images.shape[2]}
+    spec = {
+        "name": cell["dataset"],
+        "channels": dataset.images.shape[1],
+        "size": dataset.images.shape[2],
+    }
     spec |= {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std}
     found = imported.read(entry, spec, cell["seed"], where=f"imported set {entry['name']}")
     for line in found.told:
@@ -19,7 +23,9 @@ def import_synthetic(*, cell, entry, code, asked, inputs, output):
     about |= {"asked": asked, "inputs": artefact.contents(dict(inputs.items()))}
     if found.normalization is not None:
         about["normalization"] = found.normalization
-    SyntheticSet(found.images, found.labels, found.step_size, about, found.whitening or dataset.whitening).save(output)
+    SyntheticSet(
+        found.images, found.labels, found.step_size, about, found.whitening or dataset.whitening
+    ).save(output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from distillery.run import job, provenance
 
 
 def report(*, config, inputs, output):
-    # Once more after collect, from headers and records alone: where the page is all that is to be made again, sets may have been replaced since.
+    # Once more after collect, from headers and records alone: where the page is all that is to be
+    # made again, sets may have been replaced since.
     records.check(records.jobs_of({**config, "results": str(Path(output).parent)}))
     page.build(
         metrics=inputs.summary,
@@ -27,4 +28,6 @@ def report(*, config, inputs, output):
 if __name__ == "__main__":
     asked = job.asked("report", snakemake.params, snakemake.wildcards)
     with job.run(snakemake.log[0], asked=asked):
-        report(config=snakemake.params.config, inputs=snakemake.input, output=snakemake.output.report)
+        report(
+            config=snakemake.params.config, inputs=snakemake.input, output=snakemake.output.report
+        )

@@ -11,7 +11,23 @@ from distillery.training import experts, trajectories
 from distillery.training.train import Recipe
 
 
-def train_experts(run, *, dataset, recipe, network, numbers, settings, validation, seed, code, compute, checkpoint, asked, inputs, outputs):
+def train_experts(
+    run,
+    *,
+    dataset,
+    recipe,
+    network,
+    numbers,
+    settings,
+    validation,
+    seed,
+    code,
+    compute,
+    checkpoint,
+    asked,
+    inputs,
+    outputs,
+):
     images = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(images, validation, seed).train_index
     metrics = Metrics(rule="train_experts", dataset=dataset, network=network["name"])
@@ -21,10 +37,28 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
         count = len(summary["loss"])
         for e in range(count):
             for name in ("loss", "accuracy"):
-                metrics.add(name, summary[name][e], model=first + e, split="train", epoch=epoch, selection="expert")
+                metrics.add(
+                    name,
+                    summary[name][e],
+                    model=first + e,
+                    split="train",
+                    epoch=epoch,
+                    selection="expert",
+                )
         progress(count)
 
-    identity = [dataset, recipe, network, numbers, settings, validation, seed, code, compute, digests([inputs.data, *inputs.whitening])]
+    identity = [
+        dataset,
+        recipe,
+        network,
+        numbers,
+        settings,
+        validation,
+        seed,
+        code,
+        compute,
+        digests([inputs.data, *inputs.whitening]),
+    ]
     saved = Checkpoint(checkpoint, {"of": identity})
     saved.stop_gently()
     rows_of_experts = experts.train_experts(
@@ -33,7 +67,9 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
         images.normalise(images.images[rows]),
         images.labels[rows],
         Recipe(**settings),
-        stream=lambda purpose, *more: streams.generator(seed, "experts", dataset, recipe, purpose, *more),
+        stream=lambda purpose, *more: streams.generator(
+            seed, "experts", dataset, recipe, purpose, *more
+        ),
         compute=run.compute,
         flip_allowed=images.horizontal_flip,
         after_epoch=note,
@@ -42,11 +78,21 @@ def train_experts(run, *, dataset, recipe, network, numbers, settings, validatio
     trajectories.save(
         outputs.trajectories,
         rows_of_experts,
-        {"dataset": dataset, "recipe": recipe, "numbers": numbers, "settings": settings, "network": network, "seed": seed, "code": code},
+        {
+            "dataset": dataset,
+            "recipe": recipe,
+            "numbers": numbers,
+            "settings": settings,
+            "network": network,
+            "seed": seed,
+            "code": code,
+        },
     )
     metrics.save(outputs.metrics)
     told = {"dataset": dataset, "recipe": recipe, "network": network["name"]}
-    run.save_cost(outputs.cost, rule="train_experts", asked=asked, inputs=inputs, outputs=outputs, **told)
+    run.save_cost(
+        outputs.cost, rule="train_experts", asked=asked, inputs=inputs, outputs=outputs, **told
+    )
     saved.finish()
 
 

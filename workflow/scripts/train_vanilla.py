@@ -23,14 +23,18 @@ def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outpu
         recipe,
         models=settings["models"],
         curve=settings["curve"],
-        stream=lambda purpose, *more: streams.generator(seed, "vanilla", dataset, network["name"], purpose, *more),
+        stream=lambda purpose, *more: streams.generator(
+            seed, "vanilla", dataset, network["name"], purpose, *more
+        ),
         compute=run.compute,
         flip_allowed=images.horizontal_flip,
         progress=run.progress(settings["models"] * recipe.trained_epochs, "training", "epoch"),
     )
     networks.record_training(metrics, network, len(images.labels), recipe.trained_epochs)
     metrics.save(outputs.metrics)
-    run.save_cost(outputs.cost, rule="train_vanilla", asked=asked, inputs=inputs, outputs=outputs, **identity)
+    run.save_cost(
+        outputs.cost, rule="train_vanilla", asked=asked, inputs=inputs, outputs=outputs, **identity
+    )
 
 
 if __name__ == "__main__":

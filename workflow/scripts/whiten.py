@@ -9,7 +9,12 @@ from distillery.store import artefact
 def whiten(*, dataset, validation, seed, asked, inputs, output):
     images = data.load(inputs.data)
     rows = data.split(images, validation, seed).train_index
-    about = {"dataset": dataset, "images": len(rows), "asked": asked, "inputs": artefact.contents({"data": inputs.data})}
+    about = {
+        "dataset": dataset,
+        "images": len(rows),
+        "asked": asked,
+        "inputs": artefact.contents({"data": inputs.data}),
+    }
     whitening.fit(images.images[rows]).save(output, about)
 
 

@@ -23,7 +23,8 @@ def random(*shape, seed=1, dtype=torch.float32):
 
 
 def ramp(factor_x, factor_y, size=9):
-    """An image linear in x and y, from -1 to 1 each times its factor: bilinear interpolation keeps it exact."""
+    """An image linear in x and y, from -1 to 1 each times its factor: bilinear interpolation keeps
+    it exact."""
     line = torch.linspace(-1, 1, size, dtype=torch.float64)
     return (0.3 + 2 * factor_x * line[None, :] - factor_y * line[:, None])[None, None]
 
@@ -33,7 +34,9 @@ def operations(count=5, per="sample", shape=SHAPE, strategies=("dsa", "dc_mnist"
     found, source = {}, generator(3)
     for strategy in strategies:
         for _ in range(60 if strategy == "dsa" else 1):
-            operation, draws = augment.draw(strategy, count, source, shape=shape, flip_allowed=True, per=per)
+            operation, draws = augment.draw(
+                strategy, count, source, shape=shape, flip_allowed=True, per=per
+            )
             found[strategy, operation.__name__] = draws
     return found
 
@@ -44,7 +47,7 @@ OPERATION = dsa.OPERATIONS | {"mixed": _mixed.mixed}
 NAMES = [*(("dsa", name) for name in dsa.OPERATIONS), ("dc_mnist", "mixed"), ("dc_bn", "mixed")]
 
 
-# ---- what each operation does ----------------------------------------------------------------------------------------
+# ---- what each operation does --------------------------------------------------------------------
 
 
 def test_none_changes_nothing():
@@ -69,7 +72,9 @@ def test_colour_is_brightness_then_saturation_then_contrast():
     }
     found = augment.apply(dsa.OPERATIONS["color"], images, draws)
     for n in range(2):
-        brightness, saturation, contrast = (float(draws[name][n]) for name in ("brightness", "saturation", "contrast"))
+        brightness, saturation, contrast = (
+            float(draws[name][n]) for name in ("brightness", "saturation", "contrast")
+        )
         image = images[n] + brightness
         grey = image.sum(0) / 3
         image = torch.stack([grey + saturation * (channel - grey) for channel in image])
@@ -112,7 +117,9 @@ def test_a_flip_mirrors_the_chosen_images_and_twice_is_nothing():
     draws = {"mirrored": torch.tensor([True, False, True])}
     once = augment.apply(dsa.OPERATIONS["flip"], images, draws)
     assert torch.equal(once[1], images[1])
-    assert torch.equal(once[0, :, :, 0], images[0, :, :, -1]) and torch.equal(once[2], images[2].flip(2))
+    assert torch.equal(once[0, :, :, 0], images[0, :, :, -1]) and torch.equal(
+        once[2], images[2].flip(2)
+    )
     assert torch.equal(augment.apply(dsa.OPERATIONS["flip"], once, draws), images)
 
 
@@ -130,7 +137,8 @@ def test_scaling_stretches_columns_and_rows_by_their_own_factors():
 
 
 def test_scaling_down_uncovers_zeros():
-    # 1.5 of the source a pixel: places beyond ±2/3 come from outside, by more than a pixel at the border.
+    # 1.5 of the source a pixel: places beyond ±2/3 come from outside, by more than a pixel at the
+    # border.
     found = augment.apply(
         dsa.OPERATIONS["scale"], torch.ones(1, 1, 9, 9), {"factor": torch.tensor([[1.5, 1.0]])}
     )
@@ -157,26 +165,37 @@ def test_rotation_turns_a_ramp_inside_the_circle():
     )
     line = torch.linspace(-1, 1, 9, dtype=torch.float64)
     y, x = torch.meshgrid(line, line, indexing="ij")
-    expected = 0.3 + 2 * (math.cos(angle) * x - math.sin(angle) * y) - (math.sin(angle) * x + math.cos(angle) * y)
+    expected = (
+        0.3
+        + 2 * (math.cos(angle) * x - math.sin(angle) * y)
+        - (math.sin(angle) * x + math.cos(angle) * y)
+    )
     within = x.square() + y.square() <= 1
     assert torch.allclose(found[0, 0][within], expected[within], atol=1e-12)
 
 
-# ---- draws -----------------------------------------------------------------------------------------------------------
+# ---- draws ---------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_draws_and_they_can_be_replayed():
     images = random(4, *SHAPE)
     for strategy in ("dsa", "dc_mnist", "dc_bn"):
-        first, again, other = (augment.draw(strategy, 4, generator(seed), shape=SHAPE, flip_allowed=True) for seed in (5, 5, 6))
+        first, again, other = (
+            augment.draw(strategy, 4, generator(seed), shape=SHAPE, flip_allowed=True)
+            for seed in (5, 5, 6)
+        )
         assert first[0] == again[0] and first[1].keys() == again[1].keys()
         assert all(torch.equal(first[1][name], again[1][name]) for name in first[1])
-        assert first[0] != other[0] or any(not torch.equal(first[1][name], other[1][name]) for name in first[1])
+        assert first[0] != other[0] or any(
+            not torch.equal(first[1][name], other[1][name]) for name in first[1]
+        )
         kept = {name: value.clone() for name, value in first[1].items()}
         found = augment.apply(first[0], images, first[1])
         assert torch.equal(found, augment.apply(first[0], images, first[1]))
         assert all(torch.equal(first[1][name], kept[name]) for name in kept)
-        assert torch.equal(found, augment.augment(strategy, images, generator(5), flip_allowed=True))
+        assert torch.equal(
+            found, augment.augment(strategy, images, generator(5), flip_allowed=True)
+        )
 
 
 def test_applying_draws_no_number():
@@ -199,8 +218,12 @@ def test_dsa_takes_each_of_its_operations_and_mirrors_only_where_allowed():
         # Evenly: within four standard deviations of a binomial.
         share = 1 / len(expected)
         for name in expected:
-            assert seen.count(name) / 300 == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 300))
-    assert not any("mirrored" in augment.draw("dc_mnist", 5, generator(s), shape=SHAPE)[1] for s in range(5))
+            assert seen.count(name) / 300 == pytest.approx(
+                share, abs=4 * math.sqrt(share * (1 - share) / 300)
+            )
+    assert not any(
+        "mirrored" in augment.draw("dc_mnist", 5, generator(s), shape=SHAPE)[1] for s in range(5)
+    )
 
 
 def spans(values, low, high):
@@ -211,7 +234,9 @@ def spans(values, low, high):
 
 
 def test_dsa_strengths_are_the_published_ranges():
-    drawn = {operation: draws for (_, operation), draws in operations(2000, shape=(3, 32, 32)).items()}
+    drawn = {
+        operation: draws for (_, operation), draws in operations(2000, shape=(3, 32, 32)).items()
+    }
     spans(drawn["color"]["brightness"], -0.5, 0.5)
     spans(drawn["color"]["saturation"], 0, 2)
     spans(drawn["color"]["contrast"], 0.5, 1.5)
@@ -298,7 +323,7 @@ def test_each_image_has_its_own_draw(strategy, operation):
     assert augment.apply(OPERATION[operation], images.double(), draws).dtype == torch.float64
 
 
-# ---- derivatives and vectorisation -----------------------------------------------------------------------------------
+# ---- derivatives and vectorisation ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
@@ -311,7 +336,10 @@ def test_gradients_are_those_of_finite_differences(strategy, operation):
 
 @pytest.mark.parametrize("strategy, operation", NAMES)
 def test_vmap_over_images_and_draws_is_a_loop(strategy, operation):
-    sets = [operations(4)[strategy, operation], operations(4, strategies=(strategy,) * 2)[strategy, operation]]
+    sets = [
+        operations(4)[strategy, operation],
+        operations(4, strategies=(strategy,) * 2)[strategy, operation],
+    ]
     assert any(not torch.equal(sets[0][name], sets[1][name]) for name in sets[0])
     stacked = {name: torch.stack([draws[name] for draws in sets]) for name in sets[0]}
     images = random(2, 4, *SHAPE)
@@ -362,4 +390,6 @@ def test_every_image_learns_through_every_operation():
         functional.mse_loss(
             augment.apply(OPERATION[operation], images, draws), torch.zeros(5, *SHAPE)
         ).backward()
-        assert torch.isfinite(images.grad).all() and (images.grad != 0).flatten(1).any(1).all(), operation
+        assert torch.isfinite(images.grad).all() and (images.grad != 0).flatten(1).any(1).all(), (
+            operation
+        )

@@ -1,4 +1,5 @@
-"""Where and how a job computes: what is promised of a device, and what is done where a machine lacks something."""
+"""Where and how a job computes: what is promised of a device, and what is done where a machine
+lacks something."""
 
 import os
 import shutil
@@ -45,7 +46,9 @@ def test_a_broken_compiler_means_eager_and_one_warning(tmp_path, monkeypatch, bo
 
                 assert Compute().compiled(function, device="cpu", expected_seconds=1e9) is function
                 assert Compute().low_precision("cpu", 1e9) is None
-        assert [str(warning.message) for warning in told] == ["no C++ compiler that works was found: running without torch.compile, which is slower"]
+        assert [str(warning.message) for warning in told] == [
+            "no C++ compiler that works was found: running without torch.compile, which is slower"
+        ]
     finally:
         device.can_compile.cache_clear()
 
@@ -64,17 +67,20 @@ def test_the_next_compiler_serves_where_the_first_is_broken(tmp_path, monkeypatc
 
 
 def test_float32_is_float32_where_a_job_computes():
-    """TF32 is torch's default for convolutions on a GPU; whoever asks for it, by either of torch's names, gets an answer, and it is no."""
+    """TF32 is torch's default for convolutions on a GPU; whoever asks for it, by either of torch's
+    names, gets an answer, and it is no."""
     script = (
         "import warnings\n"
         "import torch\n"
         "from distillery import device\n"
         "warnings.simplefilter('error')\n"
         "with device.claim():\n"
-        "    assert 'tf32' not in (torch.backends.cudnn.conv.fp32_precision, torch.backends.cudnn.fp32_precision)\n"
+        "    assert 'tf32' not in (torch.backends.cudnn.conv.fp32_precision, "
+        "torch.backends.cudnn.fp32_precision)\n"
         "    with torch.backends.cudnn.flags(benchmark=True):\n"
         "        pass\n"
-        "    assert torch.backends.cudnn.allow_tf32 is False and torch.backends.cuda.matmul.allow_tf32 is False\n"
+        "    assert torch.backends.cudnn.allow_tf32 is False and "
+        "torch.backends.cuda.matmul.allow_tf32 is False\n"
         "    assert torch.get_float32_matmul_precision() == 'highest'\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
@@ -87,5 +93,9 @@ def test_a_convolution_on_a_gpu_has_the_digits_of_float32():
     images, kernels = torch.randn(8, 128, 16, 16), torch.randn(128, 128, 3, 3)
     exact = torch.nn.functional.conv2d(images.double(), kernels.double(), padding=1)
     with device.claim() as place:
-        found = torch.nn.functional.conv2d(images.to(place), kernels.to(place), padding=1).cpu().double()
+        found = (
+            torch.nn.functional.conv2d(images.to(place), kernels.to(place), padding=1)
+            .cpu()
+            .double()
+        )
     assert float((found - exact).norm() / exact.norm()) < 1e-6  # TF32: about 3e-4

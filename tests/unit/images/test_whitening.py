@@ -1,4 +1,5 @@
-"""Whitening against its closed form; images there and back; sets that live in whitened space and stay usable alone."""
+"""Whitening against its closed form; images there and back; sets that live in whitened space and
+stay usable alone."""
 
 import importlib.util
 import types
@@ -29,21 +30,31 @@ def photographs(count=300, seed=0, shape=(3, 5, 4)):
     draw = torch.Generator().manual_seed(seed)
     size = int(np.prod(shape))
     patterns = torch.randn(6, size, generator=torch.Generator().manual_seed(99))
-    pixels = 0.5 + 0.15 * torch.randn(count, 6, generator=draw) @ patterns + 0.03 * torch.randn(count, size, generator=draw)
+    pixels = (
+        0.5
+        + 0.15 * torch.randn(count, 6, generator=draw) @ patterns
+        + 0.03 * torch.randn(count, size, generator=draw)
+    )
     images = normalization.to_bytes(pixels.view(count, *shape))
     images[:, :, 0] = 7
     return images
 
 
 def textbook(images, eps):
-    """Mean, covariance, whitening matrix and its inverse in float64 from the definition (NumPy's singular values, not eigenvalues)."""
+    """Mean, covariance, whitening matrix and its inverse in float64 from the definition (NumPy's
+    singular values, not eigenvalues)."""
     rows = images.flatten(1).numpy().astype(np.float64) / 255
     covariance = np.cov(rows, rowvar=False)  # over n - 1, as kornia's
     vectors, values, _ = np.linalg.svd(covariance, hermitian=True)
-    return rows.mean(0), covariance, vectors / np.sqrt(values + eps) @ vectors.T, vectors * np.sqrt(values + eps) @ vectors.T
+    return (
+        rows.mean(0),
+        covariance,
+        vectors / np.sqrt(values + eps) @ vectors.T,
+        vectors * np.sqrt(values + eps) @ vectors.T,
+    )
 
 
-# ---- the mathematics -------------------------------------------------------------------------------------------------
+# ---- the mathematics -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("eps", [0.1, 0.001])
@@ -54,16 +65,23 @@ def test_whitened_images_and_their_covariance_are_the_closed_form(eps):
     assert found.dtype == torch.float32 and found.shape == images.shape
     expected = (images.flatten(1).numpy() / 255 - mean) @ matrix
     np.testing.assert_allclose(found.flatten(1).numpy(), expected, atol=2e-4)
-    np.testing.assert_allclose(np.cov(found.flatten(1).double().numpy(), rowvar=False), matrix @ covariance @ matrix, atol=1e-4)
+    np.testing.assert_allclose(
+        np.cov(found.flatten(1).double().numpy(), rowvar=False),
+        matrix @ covariance @ matrix,
+        atol=1e-4,
+    )
     assert found.mean(0).abs().max() < 1e-4
 
 
 def test_the_covariance_is_over_n_minus_1():
-    """With two images of one pixel, 0 and 255, the variance is 1/2, where over n it would be 1/4."""
+    """With two images of one pixel, 0 and 255, the variance is 1/2, where over n it would be
+    1/4."""
     images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
     fitted = whitening.fit(images, 0.1)
     assert fitted.values.item() == pytest.approx(0.5) and fitted.mean.item() == 0.5
-    assert fitted.apply(images).flatten().tolist() == pytest.approx([-0.5 / 0.6**0.5, 0.5 / 0.6**0.5])
+    assert fitted.apply(images).flatten().tolist() == pytest.approx(
+        [-0.5 / 0.6**0.5, 0.5 / 0.6**0.5]
+    )
 
 
 def test_images_come_back():
@@ -77,7 +95,9 @@ def test_images_come_back():
     assert found.min() < 0 and found.max() > 1
     torch.testing.assert_close(fitted.apply(found), far, rtol=0, atol=1e-4)
     mean, _, _, inverse = textbook(images, 0.1)
-    np.testing.assert_allclose(found.flatten(1).numpy(), far.flatten(1).numpy() @ inverse + mean, atol=1e-4)
+    np.testing.assert_allclose(
+        found.flatten(1).numpy(), far.flatten(1).numpy() @ inverse + mean, atol=1e-4
+    )
 
 
 def test_pixels_as_bytes_and_as_floats_are_the_same_images():
@@ -104,14 +124,25 @@ def test_a_whitening_comes_back_from_its_file_and_the_same_images_give_the_same_
     fitted, found = whitening.fit(photographs()), whitening.given([tmp_path / "a"])
     assert torch.equal(found.apply(photographs()), fitted.apply(photographs()))
     # The digest that a set names is the one that the whitening's file states.
-    assert found.normalization == {"kind": "zca", "eps": 0.1, "whitening": artefact.digests([tmp_path / "a"])[0]}
+    assert found.normalization == {
+        "kind": "zca",
+        "eps": 0.1,
+        "whitening": artefact.digests([tmp_path / "a"])[0],
+    }
     assert whitening.given([]) is None
     artefact.save(tmp_path / "c", {"images": torch.zeros(1)}, {})
     with pytest.raises(UserError, match=r"c: is not a whitening.*the rule whiten"):
         whitening.load(tmp_path / "c")
 
 
-@pytest.mark.parametrize("images", [torch.zeros(5, 3, 4, 4), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.zeros(5, 4, 4, dtype=torch.uint8)])
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(5, 3, 4, 4),
+        torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
+        torch.zeros(5, 4, 4, dtype=torch.uint8),
+    ],
+)
 def test_what_cannot_be_fitted_is_refused(images):
     with pytest.raises(UserError, match=r"uint8 \(N, C, H, W\) with N > 1 is needed"):
         whitening.fit(images)
@@ -131,20 +162,39 @@ def test_an_unknown_space_and_a_whitening_that_is_not_there_are_refused():
         normalization.pixels(torch.zeros(1, 3, 5, 4), {"kind": "zca", "eps": 0.1, "whitening": "0"})
 
 
-# ---- sets ------------------------------------------------------------------------------------------------------------
+# ---- sets ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def toy():
     """A dataset that its networks see whitened."""
     images = photographs(40)
-    source = data.Dataset("toy", images, torch.arange(40) % 2, photographs(10, 5), torch.arange(10) % 2, ("a", "b"), (0.5,) * 3, (0.2,) * 3, "", "", False)
+    source = data.Dataset(
+        "toy",
+        images,
+        torch.arange(40) % 2,
+        photographs(10, 5),
+        torch.arange(10) % 2,
+        ("a", "b"),
+        (0.5,) * 3,
+        (0.2,) * 3,
+        "",
+        "",
+        False,
+    )
     source.whitening = whitening.fit(images)
     return source
 
 
 def set_of(source, images, labels, **cell):
-    about = synthetic.header(source, **{**CELL, "dataset": "toy", **cell}, settings={}, network=None, iterations=0, code="c0de")
+    about = synthetic.header(
+        source,
+        **{**CELL, "dataset": "toy", **cell},
+        settings={},
+        network=None,
+        iterations=0,
+        code="c0de",
+    )
     return SyntheticSet(images, labels, None, about, source.whitening)
 
 
@@ -153,7 +203,9 @@ def test_a_whitened_set_is_usable_alone(toy, tmp_path):
     found = SyntheticSet.load(tmp_path / "set.safetensors")
     assert torch.equal(found.pixels(), toy.images[:4])
     assert torch.equal(found.normalise(toy.test_images), toy.whitening.apply(toy.test_images))
-    torch.testing.assert_close(toy.denormalise(found.images), toy.images[:4] / 255, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        toy.denormalise(found.images), toy.images[:4] / 255, rtol=0, atol=1e-5
+    )
     assert found.header["normalization"] == toy.whitening.normalization
 
 
@@ -162,7 +214,13 @@ def test_a_set_without_its_whitening_or_with_another_is_refused(toy):
     with pytest.raises(UserError, match="the whitening is not there"):
         SyntheticSet(whitened.images, whitened.labels, None, whitened.header)
     with pytest.raises(UserError, match="the whitening is another one"):
-        SyntheticSet(whitened.images, whitened.labels, None, whitened.header, whitening.fit(photographs(40, 3)))
+        SyntheticSet(
+            whitened.images,
+            whitened.labels,
+            None,
+            whitened.header,
+            whitening.fit(photographs(40, 3)),
+        )
 
 
 def test_a_set_that_is_not_whitened_carries_nothing_and_is_as_it_was(toy, tmp_path):
@@ -170,18 +228,33 @@ def test_a_set_that_is_not_whitened_carries_nothing_and_is_as_it_was(toy, tmp_pa
     plain = set_of(toy, toy.normalise(toy.images[:4]), toy.labels[:4])
     plain.save(tmp_path / "set.safetensors")
     tensors, header = artefact.load(tmp_path / "set.safetensors", rule="distill")
-    assert tensors.keys() == {"images", "labels"} and header["normalization"] == {"kind": "channel", "mean": [0.5] * 3, "std": [0.2] * 3}
-    assert torch.equal(plain.normalise(toy.test_images), toy.normalise(toy.test_images)) and torch.equal(plain.pixels(), toy.images[:4])
+    assert tensors.keys() == {"images", "labels"} and header["normalization"] == {
+        "kind": "channel",
+        "mean": [0.5] * 3,
+        "std": [0.2] * 3,
+    }
+    assert torch.equal(
+        plain.normalise(toy.test_images), toy.normalise(toy.test_images)
+    ) and torch.equal(plain.pixels(), toy.images[:4])
 
 
-def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(toy, tmp_path, monkeypatch):
+def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(
+    toy, tmp_path, monkeypatch
+):
     whitened = set_of(toy, toy.normalise(toy.images[:2]), toy.labels[:2], method="mtt")
     whitened.save(tmp_path / "set.safetensors")
-    frames = {"images": torch.stack([whitened.images, toy.normalise(toy.images[2:4])]), "iterations": torch.tensor([0, 9])}
+    frames = {
+        "images": torch.stack([whitened.images, toy.normalise(toy.images[2:4])]),
+        "iterations": torch.tensor([0, 9]),
+    }
     artefact.save(tmp_path / "evolution.safetensors", frames, whitened.header)
     shown = []
     strip = report.figures.strip
-    monkeypatch.setattr(report.figures, "strip", lambda pixels: shown.append(np.round(pixels * 255).astype(np.uint8)) or strip(pixels))
+    monkeypatch.setattr(
+        report.figures,
+        "strip",
+        lambda pixels: shown.append(np.round(pixels * 255).astype(np.uint8)) or strip(pixels),
+    )
     report.build(
         metrics=[],
         costs=[],
@@ -193,12 +266,14 @@ def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(toy, 
         output=tmp_path / "report.html",
         provenance={},
     )
-    assert {image.tobytes() for images in shown for image in images} >= {image.numpy().tobytes() for image in toy.images[:4]}
+    assert {image.tobytes() for images in shown for image in images} >= {
+        image.numpy().tobytes() for image in toy.images[:4]
+    }
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "whitened (ZCA), shown as pixels" in page and "stretched to its own range" not in page
 
 
-# ---- the jobs --------------------------------------------------------------------------------------------------------
+# ---- the jobs ------------------------------------------------------------------------------------
 
 
 def script(name):
@@ -232,20 +307,33 @@ def run():
 def images(tmp_path_factory):
     """A dataset file as small as the digits' shape allows: images that differ by class."""
     folder = tmp_path_factory.mktemp("images")
-    draw, arrays, spec = np.random.default_rng(0), {}, {**digits.SPEC, "train": 200, "test": 50, "smallest_class": 20}
+    draw, arrays, spec = (
+        np.random.default_rng(0),
+        {},
+        {**digits.SPEC, "train": 200, "test": 50, "smallest_class": 20},
+    )
     for part in ("train", "test"):
         labels = (np.arange(spec[part]) % 10).astype(np.uint8)
         pixels = draw.integers(0, 60, (spec[part], 1, 8, 8))
         for row, label in enumerate(labels):
             pixels[row, 0, label % 4 : label % 4 + 4, label // 4 : label // 4 + 3] += 150
         arrays |= {f"{part}_images": pixels.astype(np.uint8), f"{part}_labels": labels}
-    data.write(data.Arrays(spec=spec, **arrays, source="test", digests={}), folder / "dataset.safetensors")
+    data.write(
+        data.Arrays(spec=spec, **arrays, source="test", digests={}), folder / "dataset.safetensors"
+    )
     return folder / "dataset.safetensors", arrays, spec
 
 
 def whitened(images, folder, validation=0.1):
     path = folder / "whitening.safetensors"
-    script("whiten")(dataset="digits", validation=validation, seed=0, asked=ASKED, inputs=Names(data=images), output=path)
+    script("whiten")(
+        dataset="digits",
+        validation=validation,
+        seed=0,
+        asked=ASKED,
+        inputs=Names(data=images),
+        output=path,
+    )
     return path
 
 
@@ -255,34 +343,67 @@ def fitted(path):
     return artefact.digest(tensors), header["images"]
 
 
-def test_a_whitening_is_fitted_to_the_images_that_distillation_sees_and_to_no_other(images, tmp_path):
+def test_a_whitening_is_fitted_to_the_images_that_distillation_sees_and_to_no_other(
+    images, tmp_path
+):
     path, arrays, spec = images
     dataset = data.load(path)
     rows = data.split(dataset, 0.1, 0).train_index
     expected = whitening.fit(dataset.images[rows])
     first = whitened(path, tmp_path)
-    assert 0 < len(rows) < len(dataset.images) == 200 and whitening.load(first).normalization == expected.normalization
+    assert (
+        0 < len(rows) < len(dataset.images) == 200
+        and whitening.load(first).normalization == expected.normalization
+    )
     before = fitted(first)
     # Neither the test images nor those held out have a say.
     held = data.split(dataset, 0.1, 0).validation_index.numpy()
     changed = {name: array.copy() for name, array in arrays.items()}
     changed["test_images"][:] = 255 - changed["test_images"]
     changed["train_images"][held] = 0
-    data.write(data.Arrays(spec=spec, **changed, source="test", digests={}), tmp_path / "changed.safetensors")
+    data.write(
+        data.Arrays(spec=spec, **changed, source="test", digests={}),
+        tmp_path / "changed.safetensors",
+    )
     assert fitted(whitened(tmp_path / "changed.safetensors", tmp_path)) == before
     changed["train_images"][int(rows[0])] = 0
-    data.write(data.Arrays(spec=spec, **changed, source="test", digests={}), tmp_path / "changed.safetensors")
+    data.write(
+        data.Arrays(spec=spec, **changed, source="test", digests={}),
+        tmp_path / "changed.safetensors",
+    )
     assert fitted(whitened(tmp_path / "changed.safetensors", tmp_path)) != before
-    assert whitening.load(whitened(path, tmp_path, 0)).normalization == whitening.fit(dataset.images).normalization
+    assert (
+        whitening.load(whitened(path, tmp_path, 0)).normalization
+        == whitening.fit(dataset.images).normalization
+    )
 
 
-NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": 10, "options": {"width": 4, "depth": 1}}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 8,
+    "classes": 10,
+    "options": {"width": 4, "depth": 1},
+}
 COMPUTE = {"precision": "float32", "compile": "off", "threads": 1}
 
 
 def distilled(run, path, given, folder):
-    names = ("synthetic.safetensors", "evolution.safetensors", "synthetic.png", "metrics.csv", "cost.json")
-    outputs = Names(**{name: str(folder / file) for name, file in zip(("synthetic", "evolution", "picture", "metrics", "cost"), names, strict=True)})
+    names = (
+        "synthetic.safetensors",
+        "evolution.safetensors",
+        "synthetic.png",
+        "metrics.csv",
+        "cost.json",
+    )
+    outputs = Names(
+        **{
+            name: str(folder / file)
+            for name, file in zip(
+                ("synthetic", "evolution", "picture", "metrics", "cost"), names, strict=True
+            )
+        }
+    )
     folder.mkdir(exist_ok=True)
     script("distill")(
         run,
@@ -304,34 +425,62 @@ def distilled(run, path, given, folder):
     return outputs
 
 
-def test_distill_whitens_where_it_is_given_a_whitening_and_shows_what_it_made_in_pixel_space(run, images, tmp_path):
+def test_distill_whitens_where_it_is_given_a_whitening_and_shows_what_it_made_in_pixel_space(
+    run, images, tmp_path
+):
     path = images[0]
     plain = distilled(run, path, [], tmp_path / "plain")
     other = distilled(run, path, [whitened(path, tmp_path)], tmp_path / "whitened")
     sets = [SyntheticSet.load(outputs.synthetic) for outputs in (plain, other)]
     assert sets[0].whitening is None and sets[0].header["normalization"]["kind"] == "channel"
-    assert sets[1].header["normalization"] == whitening.load(tmp_path / "whitening.safetensors").normalization
+    assert (
+        sets[1].header["normalization"]
+        == whitening.load(tmp_path / "whitening.safetensors").normalization
+    )
     # The coreset is the same images, each in its own space; and so is the picture.
-    assert torch.equal(sets[0].pixels(), sets[1].pixels()) and not torch.allclose(sets[0].images, sets[1].images, atol=0.1)
+    assert torch.equal(sets[0].pixels(), sets[1].pixels()) and not torch.allclose(
+        sets[0].images, sets[1].images, atol=0.1
+    )
     torch.testing.assert_close(sets[1].normalise(sets[0].pixels()), sets[1].images)
     pictures = [np.asarray(Image.open(outputs.picture)) for outputs in (plain, other)]
     assert np.array_equal(*pictures) and pictures[0].std() > 10
     # Snapshots say which whitening they are of and do not repeat it.
     tensors, about = artefact.load(other.evolution, rule="distill")
-    assert about["normalization"] == sets[1].header["normalization"] and tensors.keys() == {"images", "iterations"}
+    assert about["normalization"] == sets[1].header["normalization"] and tensors.keys() == {
+        "images",
+        "iterations",
+    }
 
 
-SETTINGS = {"epochs": 15, "lr": 0.02, "momentum": 0.9, "weight_decay": 5e-4, "batch": 10, "decay": "half", "augment": "none", "models": 2, "curve": 0}
+SETTINGS = {
+    "epochs": 15,
+    "lr": 0.02,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch": 10,
+    "decay": "half",
+    "augment": "none",
+    "models": 2,
+    "curve": 0,
+}
 
 
-def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(run, images, tmp_path, monkeypatch):
+def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
+    run, images, tmp_path, monkeypatch
+):
     path = images[0]
     outputs = distilled(run, path, [whitened(path, tmp_path)], tmp_path / "set")
     seen = {}
     module = importlib.import_module("distillery.evaluation.evaluate")
     measure, select = module.measure, module.select
-    monkeypatch.setattr(module, "measure", lambda *a, **k: (seen.update(test=a[4]), measure(*a, **k)))
-    monkeypatch.setattr(module, "select", lambda *a, **k: (seen.update(held=a[3][0], selected_test=a[4][0]), select(*a, **k)))
+    monkeypatch.setattr(
+        module, "measure", lambda *a, **k: (seen.update(test=a[4]), measure(*a, **k))
+    )
+    monkeypatch.setattr(
+        module,
+        "select",
+        lambda *a, **k: (seen.update(held=a[3][0], selected_test=a[4][0]), select(*a, **k)),
+    )
     script("evaluate_synthetic")(
         run,
         cell=dict(CELL),
@@ -345,20 +494,37 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(run, im
     )
     dataset, fitted = data.load(path), whitening.load(tmp_path / "whitening.safetensors")
     held = data.split(dataset, 0.1, 0).validation_index
-    assert torch.equal(seen["test"], fitted.apply(dataset.test_images)) and torch.equal(seen["selected_test"], seen["test"])
+    assert torch.equal(seen["test"], fitted.apply(dataset.test_images)) and torch.equal(
+        seen["selected_test"], seen["test"]
+    )
     assert torch.equal(seen["held"], fitted.apply(dataset.images[held]))
 
 
-def test_continual_learning_sees_real_images_as_its_memory_set_is(run, images, tmp_path, monkeypatch):
+def test_continual_learning_sees_real_images_as_its_memory_set_is(
+    run, images, tmp_path, monkeypatch
+):
     path = images[0]
     given = [whitened(path, tmp_path)]
     memory = distilled(run, path, given, tmp_path / "set").synthetic
     dataset, fitted = data.load(path), whitening.load(given[0])
-    settings = {"epochs": 1, "afterwards_epochs": 1, "afterwards_batch": 20, "lr": 0.01, "momentum": 0.9, "weight_decay": 0, "batch": 50, "augment": "none"}
+    settings = {
+        "epochs": 1,
+        "afterwards_epochs": 1,
+        "afterwards_batch": 20,
+        "lr": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0,
+        "batch": 50,
+        "augment": "none",
+    }
     module = importlib.import_module("distillery.evaluation.continual")
     seen, learn, afterwards = [], module.learn, module.afterwards
-    monkeypatch.setattr(module, "learn", lambda *a, **k: seen.append((a[3], a[5][0])) or learn(*a, **k))
-    monkeypatch.setattr(module, "afterwards", lambda *a, **k: seen.append((a[4][0], a[5][0])) or afterwards(*a, **k))
+    monkeypatch.setattr(
+        module, "learn", lambda *a, **k: seen.append((a[3], a[5][0])) or learn(*a, **k)
+    )
+    monkeypatch.setattr(
+        module, "afterwards", lambda *a, **k: seen.append((a[4][0], a[5][0])) or afterwards(*a, **k)
+    )
 
     def job_of(strategy, inputs, outputs, **more):
         names = ("metrics.csv", "cost.json")
@@ -384,7 +550,9 @@ def test_continual_learning_sees_real_images_as_its_memory_set_is(run, images, t
     real, test = fitted.apply(dataset.images), fitted.apply(dataset.test_images)
     for (shown, tested), expected in zip(seen[:2], [real, real], strict=True):
         assert torch.equal(shown, expected) and torch.equal(tested, test)
-    assert torch.equal(seen[2][0], SyntheticSet.load(memory).images) and torch.equal(seen[2][1], test)
+    assert torch.equal(seen[2][0], SyntheticSet.load(memory).images) and torch.equal(
+        seen[2][1], test
+    )
     assert torch.equal(seen[3][0], dataset.normalise(dataset.images))
 
 
@@ -393,7 +561,9 @@ def test_experts_learn_from_whitened_images(run, images, tmp_path, monkeypatch):
     given = [whitened(path, tmp_path)]
     module, seen = importlib.import_module("distillery.training.experts"), []
     train = module.train_experts
-    monkeypatch.setattr(module, "train_experts", lambda *a, **k: seen.append(a[2]) or train(*a, **k))
+    monkeypatch.setattr(
+        module, "train_experts", lambda *a, **k: seen.append(a[2]) or train(*a, **k)
+    )
     names = ("trajectories.safetensors", "metrics.csv", "cost.json")
     script("train_experts")(
         run,
@@ -401,7 +571,14 @@ def test_experts_learn_from_whitened_images(run, images, tmp_path, monkeypatch):
         recipe="zca",
         network=NETWORK,
         numbers=[0],
-        settings={"epochs": 1, "lr": 0.01, "momentum": 0, "weight_decay": 0, "batch": 50, "augment": "none"},
+        settings={
+            "epochs": 1,
+            "lr": 0.01,
+            "momentum": 0,
+            "weight_decay": 0,
+            "batch": 50,
+            "augment": "none",
+        },
         validation=0.1,
         seed=0,
         code="c0de",
@@ -412,7 +589,10 @@ def test_experts_learn_from_whitened_images(run, images, tmp_path, monkeypatch):
         outputs=Names(**{name.partition(".")[0]: str(tmp_path / name) for name in names}),
     )
     dataset = data.load(path)
-    assert torch.equal(seen[0], whitening.load(given[0]).apply(dataset.images[data.split(dataset, 0.1, 0).train_index]))
+    assert torch.equal(
+        seen[0],
+        whitening.load(given[0]).apply(dataset.images[data.split(dataset, 0.1, 0).train_index]),
+    )
 
 
 def test_a_released_set_that_is_said_to_be_whitened_takes_the_whitening_with_it(images, tmp_path):
@@ -420,7 +600,14 @@ def test_a_released_set_that_is_said_to_be_whitened_takes_the_whitening_with_it(
     given = [whitened(path, tmp_path, 0)]
     released = torch.randn(10, 1, 8, 8, generator=streams.generator(0, "released"))
     torch.save({"data": [[released, torch.arange(10)]]}, tmp_path / "released.pt")
-    entry = {"name": "released", "dataset": "digits", "file": str(tmp_path / "released.pt"), "ipc": 1, "sets": 1, "normalization": "zca"}
+    entry = {
+        "name": "released",
+        "dataset": "digits",
+        "file": str(tmp_path / "released.pt"),
+        "ipc": 1,
+        "sets": 1,
+        "normalization": "zca",
+    }
     script("import_synthetic")(
         cell={**CELL, "method": "released", "init": "imported"},
         entry=entry,
@@ -430,4 +617,6 @@ def test_a_released_set_that_is_said_to_be_whitened_takes_the_whitening_with_it(
         output=tmp_path / "set.safetensors",
     )
     found, dataset = SyntheticSet.load(tmp_path / "set.safetensors"), data.load(path)
-    assert torch.equal(found.images, released) and torch.equal(found.normalise(dataset.test_images), whitening.load(given[0]).apply(dataset.test_images))
+    assert torch.equal(found.images, released) and torch.equal(
+        found.normalise(dataset.test_images), whitening.load(given[0]).apply(dataset.test_images)
+    )

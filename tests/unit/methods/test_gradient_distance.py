@@ -31,7 +31,9 @@ def test_orthogonal_rows_are_one_apart():
 
 def test_epsilon_joins_the_product_of_the_norms():
     first, second = {"w": torch.tensor([[1e-3, 0.0]])}, {"w": torch.tensor([[2e-3, 0.0]])}
-    assert float(matching.distance(first, second)) == pytest.approx(1 - 2e-6 / (2e-6 + 1e-6), rel=1e-5)
+    assert float(matching.distance(first, second)) == pytest.approx(
+        1 - 2e-6 / (2e-6 + 1e-6), rel=1e-5
+    )
 
 
 def test_distance_is_the_sum_over_rows_and_tensors_and_skips_vectors():
@@ -39,7 +41,10 @@ def test_distance_is_the_sum_over_rows_and_tensors_and_skips_vectors():
     expected = 0.0
     for name in ("conv", "linear"):
         for a, b in zip(first[name].tolist(), second[name].tolist(), strict=True):
-            a, b = torch.tensor(a).double().flatten().tolist(), torch.tensor(b).double().flatten().tolist()
+            a, b = (
+                torch.tensor(a).double().flatten().tolist(),
+                torch.tensor(b).double().flatten().tolist(),
+            )
             inner = sum(x * y for x, y in zip(a, b, strict=True))
             norms = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b))
             expected += 1 - inner / (norms + 1e-6)
@@ -67,9 +72,13 @@ def test_the_derivative_agrees_with_finite_differences():
 
 def test_vmap_gives_one_distance_a_pair():
     pairs = [_pair(), _pair()[::-1]]
-    stacked = [{n: torch.stack([pair[side][n] for pair in pairs]) for n in pairs[0][0]} for side in (0, 1)]
+    stacked = [
+        {n: torch.stack([pair[side][n] for pair in pairs]) for n in pairs[0][0]} for side in (0, 1)
+    ]
     together = torch.vmap(matching.distance)(*stacked)
-    assert torch.allclose(together, torch.stack([matching.distance(*pair) for pair in pairs]), rtol=1e-12)
+    assert torch.allclose(
+        together, torch.stack([matching.distance(*pair) for pair in pairs]), rtol=1e-12
+    )
 
 
 def test_weighted_gradient_is_that_of_the_mean_over_the_weighted_images():
@@ -78,7 +87,9 @@ def test_weighted_gradient_is_that_of_the_mean_over_the_weighted_images():
     images = torch.randn(5, 4, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 0, 1])
     gradient = matching.class_gradient(lambda params, x: x @ params["w"].T)
-    padded = gradient(weight, images, labels, torch.tensor([1 / 3] * 3 + [0.0] * 2, dtype=torch.float64))
+    padded = gradient(
+        weight, images, labels, torch.tensor([1 / 3] * 3 + [0.0] * 2, dtype=torch.float64)
+    )
     w = weight["w"].clone().requires_grad_()
     torch.nn.functional.cross_entropy(images[:3] @ w.T, labels[:3]).backward()
     assert torch.allclose(padded["w"], w.grad, rtol=1e-12)

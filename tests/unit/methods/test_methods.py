@@ -9,17 +9,36 @@ import torch
 from distillery import networks, plugins, streams
 from distillery.compute.device import Compute
 from distillery.errors import UserError
-from distillery.methods import _gradient_matching, _trajectory_matching, base, dc, dm, dsa, herding, mtt, ncfm, tesla
+from distillery.methods import (
+    _gradient_matching,
+    _trajectory_matching,
+    base,
+    dc,
+    dm,
+    dsa,
+    herding,
+    mtt,
+    ncfm,
+    tesla,
+)
 from distillery.methods import random as random_method
 
 CLASSES, SIZE = 3, 8
-SPEC = {"name": "ConvNet", "channels": 1, "size": SIZE, "classes": CLASSES, "options": {"width": 8, "depth": 2}}
+SPEC = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": SIZE,
+    "classes": CLASSES,
+    "options": {"width": 8, "depth": 2},
+}
 
 
 def _data(a_class=20, seed=0):
     """Blobs at a place of their own for each class, in random order."""
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(CLASSES).repeat(a_class)[torch.randperm(CLASSES * a_class, generator=generator)]
+    labels = torch.arange(CLASSES).repeat(a_class)[
+        torch.randperm(CLASSES * a_class, generator=generator)
+    ]
     images = 0.5 * torch.randn(len(labels), 1, SIZE, SIZE, generator=generator)
     for c in range(CLASSES):
         images[labels == c, :, 2 * c : 2 * c + 3, 2 * c : 2 * c + 3] += 2
@@ -46,7 +65,9 @@ def _run(module, *, seed=0, ipc=1, experts=None, initial=None, data=None, networ
     images, labels = data or _data()
     recorder = Recorder()
     if initial is None:
-        initial = base.initial_images("noise", images, labels, CLASSES, ipc, streams.generator(seed, "initial"))
+        initial = base.initial_images(
+            "noise", images, labels, CLASSES, ipc, streams.generator(seed, "initial")
+        )
     task = base.Task(
         images=images,
         labels=labels,
@@ -69,7 +90,9 @@ class Experts:
 
     def __init__(self, number=2, epochs=3, steps=10, rate=0.1):
         images, labels = _data()
-        module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+        module = networks.build(
+            "ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"]
+        )
         self.number, self.epochs, self._rows = number, epochs, []
         for expert in range(number):
             networks.initialise(module, torch.Generator().manual_seed(expert))
@@ -105,7 +128,10 @@ def test_every_method_declares_settings_whose_defaults_its_own_schema_accepts():
             assert schema["description"], (name, setting)
             jsonschema.validate(schema["default"], schema)
     assert found["mtt"]["needs_experts"] and not found["dc"]["needs_experts"]
-    assert {name for name, method in found.items() if method["kind"] == "coreset"} == {"random", "herding"}
+    assert {name for name, method in found.items() if method["kind"] == "coreset"} == {
+        "random",
+        "herding",
+    }
 
 
 QUICK = {
@@ -118,7 +144,9 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name, method in plugins.methods().items() if method["kind"] == "distillation"])
+@pytest.mark.parametrize(
+    "name", [name for name, method in plugins.methods().items() if method["kind"] == "distillation"]
+)
 def test_noise_starts_more_images_of_a_class_than_there_are_real_ones(experts, name):
     module = importlib.import_module(f"distillery.methods.{name}")
     changes = {key: value for key, value in QUICK.items() if key in module.SETTINGS}
@@ -129,27 +157,37 @@ def test_noise_starts_more_images_of_a_class_than_there_are_real_ones(experts, n
 def test_real_start_takes_different_training_images_of_the_right_class():
     images, labels = _data()
     ipc = 7
-    start = base.initial_images("real", images, labels, CLASSES, ipc, torch.Generator().manual_seed(1))
+    start = base.initial_images(
+        "real", images, labels, CLASSES, ipc, torch.Generator().manual_seed(1)
+    )
     assert start.shape == (CLASSES * ipc, 1, SIZE, SIZE)
     numbers = [(images == row).flatten(1).all(1).nonzero().item() for row in start]
     assert len(set(numbers)) == len(numbers)
     assert torch.equal(labels[numbers], base.synthetic_labels(CLASSES, ipc))
-    other = base.initial_images("real", images, labels, CLASSES, ipc, torch.Generator().manual_seed(2))
+    other = base.initial_images(
+        "real", images, labels, CLASSES, ipc, torch.Generator().manual_seed(2)
+    )
     assert not torch.equal(start, other)
 
 
 def test_real_start_can_take_a_whole_class_and_no_more():
     images, labels = _data(a_class=4)
-    start = base.initial_images("real", images, labels, CLASSES, 4, torch.Generator().manual_seed(1))
+    start = base.initial_images(
+        "real", images, labels, CLASSES, 4, torch.Generator().manual_seed(1)
+    )
     for c in range(CLASSES):
-        assert torch.allclose(start[4 * c : 4 * c + 4].sum(0), images[labels == c].sum(0), atol=1e-5)
+        assert torch.allclose(
+            start[4 * c : 4 * c + 4].sum(0), images[labels == c].sum(0), atol=1e-5
+        )
     with pytest.raises(UserError, match="has only 4"):
         base.initial_images("real", images, labels, CLASSES, 5, torch.Generator())
 
 
 def test_noise_start_is_standard_gaussian():
     images, labels = torch.zeros(3, 3, 32, 32), torch.arange(3)
-    noise = base.initial_images("noise", images, labels, CLASSES, 20, torch.Generator().manual_seed(1))
+    noise = base.initial_images(
+        "noise", images, labels, CLASSES, 20, torch.Generator().manual_seed(1)
+    )
     assert noise.dtype == torch.float32 and noise.shape == (60, 3, 32, 32)
     assert float(noise.mean()) == pytest.approx(0, abs=0.01)
     assert float(noise.std()) == pytest.approx(1, abs=0.01)
@@ -178,7 +216,8 @@ def test_real_batches_are_of_their_class_without_repeats_and_weigh_one():
 
 
 @pytest.mark.parametrize(
-    "size, channels, name", [(28, 1, "ConvNet"), (32, 3, "ConvNet"), (28, 1, "AlexNet"), (28, 1, "LeNet")]
+    "size, channels, name",
+    [(28, 1, "ConvNet"), (32, 3, "ConvNet"), (28, 1, "AlexNet"), (28, 1, "LeNet")],
 )
 def test_the_network_that_distils_is_the_network_that_was_asked_for(size, channels, name):
     spec = {"name": name, "channels": channels, "size": size, "classes": 3}
@@ -203,7 +242,15 @@ def test_batch_normalisation_is_refused(module, experts):
 
 
 def test_loops_follow_the_published_table():
-    published = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10), 100: (100, 2)}
+    published = {
+        1: (1, 1),
+        10: (10, 50),
+        20: (20, 25),
+        30: (30, 20),
+        40: (40, 15),
+        50: (50, 10),
+        100: (100, 2),
+    }
     assert {ipc: _gradient_matching.loops(ipc) for ipc in published} == published
 
 
@@ -215,12 +262,18 @@ def test_loops_are_sensible_for_any_number_of_images():
     # Up to the table's peak at 10 the inner epochs grow, then they fall.
     assert list(inner[:10]) == sorted(inner[:10])
     assert list(inner[9:]) == sorted(inner[9:], reverse=True)
-    assert _gradient_matching.loops(15) == (15, 38) and _gradient_matching.loops(75) == (75, 6) and _gradient_matching.loops(250) == (100, 2)
+    assert (
+        _gradient_matching.loops(15) == (15, 38)
+        and _gradient_matching.loops(75) == (75, 6)
+        and _gradient_matching.loops(250) == (100, 2)
+    )
 
 
 def test_dc_reduces_the_matching_loss_and_leaves_its_start_alone():
     images, labels = _data()
-    initial = base.initial_images("noise", images, labels, CLASSES, 1, torch.Generator().manual_seed(0))
+    initial = base.initial_images(
+        "noise", images, labels, CLASSES, 1, torch.Generator().manual_seed(0)
+    )
     before = initial.clone()
     result, recorder = _run(dc, initial=initial, iterations=60)
     assert torch.equal(initial, before) and torch.equal(recorder.images[0], before)
@@ -232,9 +285,18 @@ def test_dc_reduces_the_matching_loss_and_leaves_its_start_alone():
 
 
 def test_dc_gives_the_same_bits_for_the_same_stream_and_others_for_another():
-    settings = {"ipc": 2, "iterations": 2, "outer": 2, "inner": 2, "batch_real": 8, "batch_train": 4}
+    settings = {
+        "ipc": 2,
+        "iterations": 2,
+        "outer": 2,
+        "inner": 2,
+        "batch_real": 8,
+        "batch_train": 4,
+    }
     initial = torch.zeros(CLASSES * 2, 1, SIZE, SIZE)
-    first, second, other = (_run(dc, seed=seed, initial=initial + 0.1, **settings)[0] for seed in (0, 0, 1))
+    first, second, other = (
+        _run(dc, seed=seed, initial=initial + 0.1, **settings)[0] for seed in (0, 0, 1)
+    )
     assert torch.equal(first.images, second.images)
     assert not torch.equal(first.images, other.images)
 
@@ -273,10 +335,13 @@ def test_mtt_reduces_the_matching_loss(experts):
 
 
 class Numbered:
-    """Made experts whose epochs are told apart: each is a network of its own, far from the others. Remembers what it was asked for."""
+    """Made experts whose epochs are told apart: each is a network of its own, far from the others.
+    Remembers what it was asked for."""
 
     def __init__(self, number=2, epochs=6):
-        module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+        module = networks.build(
+            "ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"]
+        )
         self.number, self.epochs, self.asked, self.rows = number, epochs, [], {}
         for expert in range(number):
             for epoch in range(epochs + 1):
@@ -289,13 +354,27 @@ class Numbered:
 
 
 @pytest.mark.parametrize("module", [mtt, tesla])
-def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_later(module, monkeypatch):
-    """Start below T+, target M epochs on, of the same expert; the loss is that of a student run by hand from there."""
+def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_later(
+    module, monkeypatch
+):
+    """Start below T+, target M epochs on, of the same expert; the loss is that of a student run by
+    hand from there."""
     experts, latest, ahead, steps = Numbered(), 3, 2, 2
-    monkeypatch.setattr(tesla, "teach", lambda task, apply, like: torch.zeros(len(task.initial), CLASSES))
-    settings = {"iterations": 40, "syn_steps": steps, "expert_epochs": ahead, "max_start_epoch": latest, "lr_images": 1.0, "step_size": 0.05}
+    monkeypatch.setattr(
+        tesla, "teach", lambda task, apply, like: torch.zeros(len(task.initial), CLASSES)
+    )
+    settings = {
+        "iterations": 40,
+        "syn_steps": steps,
+        "expert_epochs": ahead,
+        "max_start_epoch": latest,
+        "lr_images": 1.0,
+        "step_size": 0.05,
+    }
     _, recorder = _run(module, ipc=2, experts=experts, **settings)
-    asked = [pair for pair in experts.asked if pair[1] != pair[2]]  # the others look at the experts' size
+    asked = [
+        pair for pair in experts.asked if pair[1] != pair[2]
+    ]  # the others look at the experts' size
     assert len(asked) == 40
     assert {start for _, start, _ in asked} == set(range(latest))
     assert {expert for expert, _, _ in asked} == {0, 1}
@@ -307,12 +386,18 @@ def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_l
         targets = labels if module is mtt else recorder.labels[iteration - 1]
         network.load_state_dict(experts.rows[expert, start])
         for _ in range(steps):
-            gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(network(images), targets), list(network.parameters()))
+            gradients = torch.autograd.grad(
+                torch.nn.functional.cross_entropy(network(images), targets),
+                list(network.parameters()),
+            )
             with torch.no_grad():
                 for parameter, gradient in zip(network.parameters(), gradients, strict=True):
                     parameter -= rate * gradient
         end = networks.flatten(networks.parameters(network))
-        first, goal = networks.flatten(experts.rows[expert, start]), networks.flatten(experts.rows[expert, stop])
+        first, goal = (
+            networks.flatten(experts.rows[expert, start]),
+            networks.flatten(experts.rows[expert, stop]),
+        )
         expected = float((end - goal).square().sum() / (first - goal).square().sum())
         assert recorder.losses[iteration] == pytest.approx(expected, rel=1e-4)
 
@@ -360,20 +445,45 @@ def test_the_step_size_stays_positive_under_a_hostile_learning_rate(experts):
 
 def test_a_small_step_is_the_plain_one():
     alpha, change = torch.tensor(0.01, dtype=torch.float64), torch.tensor(1e-7, dtype=torch.float64)
-    assert float(_trajectory_matching.positive_step(alpha, change)) == pytest.approx(0.01 - 1e-7, abs=1e-12)
+    assert float(_trajectory_matching.positive_step(alpha, change)) == pytest.approx(
+        0.01 - 1e-7, abs=1e-12
+    )
 
 
 def test_mtt_says_that_it_diverged(experts):
     with pytest.raises(UserError, match=r"mtt diverged in iteration \d+: .*lr_images .*step_size"):
-        _run(mtt, experts=experts, iterations=20, syn_steps=3, expert_epochs=1, max_start_epoch=1, lr_images=1e38)
+        _run(
+            mtt,
+            experts=experts,
+            iterations=20,
+            syn_steps=3,
+            expert_epochs=1,
+            max_start_epoch=1,
+            lr_images=1e38,
+        )
 
 
 @pytest.mark.parametrize("factor, iteration, word", [(2.7, 10, "grew"), (0.37, 14, "fell")])
-def test_mtt_stops_when_the_step_size_explodes_or_collapses(experts, monkeypatch, factor, iteration, word):
+def test_mtt_stops_when_the_step_size_explodes_or_collapses(
+    experts, monkeypatch, factor, iteration, word
+):
     """Whatever makes it: each iteration may multiply it by e, or divide."""
-    monkeypatch.setattr(_trajectory_matching, "positive_step", lambda step_size, change: step_size * factor)
-    with pytest.raises(UserError, match=rf"mtt diverged in iteration {iteration}: the step size {word} to \d.*last finite loss .*lr_step_size"):
-        _run(mtt, experts=experts, iterations=20, syn_steps=1, expert_epochs=1, max_start_epoch=1, lr_images=1e-3)
+    monkeypatch.setattr(
+        _trajectory_matching, "positive_step", lambda step_size, change: step_size * factor
+    )
+    with pytest.raises(
+        UserError,
+        match=rf"mtt diverged in iteration {iteration}: the step size {word} to \d.*last finite loss .*lr_step_size",
+    ):
+        _run(
+            mtt,
+            experts=experts,
+            iterations=20,
+            syn_steps=1,
+            expert_epochs=1,
+            max_start_epoch=1,
+            lr_images=1e-3,
+        )
 
 
 def test_mtt_refuses_experts_that_do_not_fit(experts):
@@ -382,25 +492,41 @@ def test_mtt_refuses_experts_that_do_not_fit(experts):
     with pytest.raises(UserError, match="trained for 3"):
         _run(mtt, experts=experts, iterations=1, expert_epochs=3, max_start_epoch=2)
     with pytest.raises(UserError, match="same network"):
-        _run(mtt, experts=experts, iterations=1, expert_epochs=1, network={**SPEC, "options": {"width": 4, "depth": 2}})
+        _run(
+            mtt,
+            experts=experts,
+            iterations=1,
+            expert_epochs=1,
+            network={**SPEC, "options": {"width": 4, "depth": 2}},
+        )
 
 
 def test_mini_batches_pass_over_the_set():
-    batches = _trajectory_matching._batches(10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu"))
+    batches = _trajectory_matching._batches(
+        10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu")
+    )
     assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
-    assert sorted(torch.cat(batches[:3]).tolist()) == sorted(torch.cat(batches[3:]).tolist()) == list(range(10))
+    assert (
+        sorted(torch.cat(batches[:3]).tolist())
+        == sorted(torch.cat(batches[3:]).tolist())
+        == list(range(10))
+    )
 
 
 # ---- Siamese augmentation, DSA and DM
 
 
 def test_a_siamese_augmentation_changes_real_and_synthetic_images_alike_and_leads_derivatives_back():
-    images = torch.randn(CLASSES, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    images = torch.randn(
+        CLASSES, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     for seed in range(6):  # six draws meet several of the operations
         siamese = base.Siamese("dsa", CLASSES, torch.Generator().manual_seed(seed), images[0], True)
         seen, pull = siamese.synthetic(images)
         assert all(torch.equal(seen[c], siamese.real(c, images[c])) for c in range(CLASSES))
-        weights = torch.randn(images.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+        weights = torch.randn(
+            images.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64
+        )
         leaf = images.clone().requires_grad_()
         (expected,) = torch.autograd.grad((siamese.synthetic(leaf)[0] * weights).sum(), leaf)
         assert torch.allclose(pull(weights), expected, atol=1e-12)
@@ -425,12 +551,21 @@ def test_dsa_reduces_the_matching_loss_with_an_inner_training():
 
 def test_one_iteration_of_dm_is_the_published_algorithm_written_out():
     images, labels = _data()
-    initial = base.initial_images("noise", images, labels, CLASSES, 2, torch.Generator().manual_seed(0))
-    result, recorder = _run(dm, ipc=2, initial=initial, iterations=1, lr_images=0.7, augment="none", batch_real=20)
+    initial = base.initial_images(
+        "noise", images, labels, CLASSES, 2, torch.Generator().manual_seed(0)
+    )
+    result, recorder = _run(
+        dm, ipc=2, initial=initial, iterations=1, lr_images=0.7, augment="none", batch_real=20
+    )
     model = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
     networks.initialise(model, streams.generator(0, "iteration", 1, "network"))
     leaf = initial.clone().requires_grad_()
-    loss = sum((model.embed(images[labels == c]).mean(0) - model.embed(leaf[2 * c : 2 * c + 2]).mean(0)).square().sum() for c in range(CLASSES))
+    loss = sum(
+        (model.embed(images[labels == c]).mean(0) - model.embed(leaf[2 * c : 2 * c + 2]).mean(0))
+        .square()
+        .sum()
+        for c in range(CLASSES)
+    )
     loss.backward()
     assert recorder.losses[1] == pytest.approx(float(loss.detach()), rel=1e-5)
     assert torch.allclose(result.images, initial - 0.7 * leaf.grad, atol=1e-5)
@@ -449,7 +584,10 @@ def test_dm_reduces_its_loss_and_says_that_it_diverged():
 
 def test_the_characteristic_function_is_the_mean_of_the_exponentials():
     generator = torch.Generator().manual_seed(0)
-    features, frequencies = torch.randn(5, 3, generator=generator, dtype=torch.float64), torch.randn(7, 3, generator=generator, dtype=torch.float64)
+    features, frequencies = (
+        torch.randn(5, 3, generator=generator, dtype=torch.float64),
+        torch.randn(7, 3, generator=generator, dtype=torch.float64),
+    )
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.0], dtype=torch.float64)
     found = ncfm.characteristic(features, weights, frequencies)
     expected = (torch.exp(1j * (frequencies @ features.T)) * weights).sum(1)
@@ -481,12 +619,20 @@ def test_ncfm_reduces_its_loss(experts, sampling):
 def test_the_sampling_network_learns_frequencies_that_tell_more(experts):
     generator = torch.Generator().manual_seed(0)
     sampler = ncfm.Sampler(6, 1e-2, generator)
-    first, second = torch.randn(20, 6, generator=generator), torch.randn(20, 6, generator=generator) + torch.tensor([2.0, 0, 0, 0, 0, 0])
-    given = {"seeds": torch.randn(4, 6, generator=generator), "noise": torch.randn(64, 6, generator=generator)}
+    first, second = (
+        torch.randn(20, 6, generator=generator),
+        torch.randn(20, 6, generator=generator) + torch.tensor([2.0, 0, 0, 0, 0, 0]),
+    )
+    given = {
+        "seeds": torch.randn(4, 6, generator=generator),
+        "noise": torch.randn(64, 6, generator=generator),
+    }
     weights = torch.full((20,), 1 / 20)
 
     def distance(t):
-        return ncfm.distance(ncfm.characteristic(first, weights, t), ncfm.characteristic(second, weights, t), 0.5)
+        return ncfm.distance(
+            ncfm.characteristic(first, weights, t), ncfm.characteristic(second, weights, t), 0.5
+        )
 
     before = float(distance(sampler(given["seeds"], given["noise"])).detach())
     for _ in range(30):
@@ -498,7 +644,12 @@ def test_ncfm_refuses_experts_that_do_not_fit(experts):
     with pytest.raises(UserError, match="none were given"):
         _run(ncfm, iterations=1)
     with pytest.raises(UserError, match="same network"):
-        _run(ncfm, experts=experts, iterations=1, network={**SPEC, "options": {"width": 4, "depth": 2}})
+        _run(
+            ncfm,
+            experts=experts,
+            iterations=1,
+            network={**SPEC, "options": {"width": 4, "depth": 2}},
+        )
 
 
 # ---- TESLA
@@ -516,31 +667,52 @@ def test_a_teacher_labels_what_it_knows_by_itself_and_the_rest_by_its_class(expe
     known = [int(((labels == c) & (logits.argmax(1) == c)).nonzero()[0]) for c in range(CLASSES)]
     initial = images[known].clone()
     initial[1] = images[known[2]]  # an image of another class than it stands for
-    result, _ = _run(tesla, initial=initial, experts=experts, iterations=1, lr_images=1e-6, **TESLA_SMALL)
+    result, _ = _run(
+        tesla, initial=initial, experts=experts, iterations=1, lr_images=1e-6, **TESLA_SMALL
+    )
     assert result.labels.dtype == torch.float32
     assert torch.allclose(result.labels[[0, 2]], logits[[known[0], known[2]]].softmax(1), atol=1e-5)
     assert torch.allclose(result.labels[1], logits[labels == 1].mean(0).softmax(0), atol=1e-5)
 
 
 def test_labels_learn_by_the_derivative_through_the_softmax(experts):
-    settings = {"ipc": 2, "experts": experts, "iterations": 1, "lr_images": 1e-6, "momentum": 0.0, **TESLA_SMALL}
+    settings = {
+        "ipc": 2,
+        "experts": experts,
+        "iterations": 1,
+        "lr_images": 1e-6,
+        "momentum": 0.0,
+        **TESLA_SMALL,
+    }
     kept, _ = _run(tesla, **settings)
     learned, recorder = _run(tesla, lr_labels=0.5, **settings)
-    assert torch.allclose(learned.labels.sum(1), torch.ones(6), atol=1e-5) and torch.equal(recorder.labels[-1], learned.labels)
+    assert torch.allclose(learned.labels.sum(1), torch.ones(6), atol=1e-5) and torch.equal(
+        recorder.labels[-1], learned.labels
+    )
 
     # The textbook: unroll three steps, differentiate in the logits.
     module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
     apply, like = networks.functional(module)[0], networks.parameters(module)
     images, labels = _data()
-    initial = base.initial_images("noise", images, labels, CLASSES, 2, streams.generator(0, "initial"))
+    initial = base.initial_images(
+        "noise", images, labels, CLASSES, 2, streams.generator(0, "initial")
+    )
     logits = kept.labels.log().requires_grad_()
     choice = streams.generator(0, "iteration", 1, "expert")
     start, goal = experts.pair(int(torch.randint(2, (), generator=choice)), 0, 1)
     theta = start.clone().requires_grad_()
     for _ in range(3):
-        loss = torch.nn.functional.cross_entropy(apply(networks.unflatten(theta, like), initial), logits.softmax(1))
-        theta = theta - tesla.SETTINGS["step_size"]["default"] * torch.autograd.grad(loss, theta, create_graph=True)[0]
-    (derivative,) = torch.autograd.grad((theta - goal).square().sum() / (start - goal).square().sum(), logits)
+        loss = torch.nn.functional.cross_entropy(
+            apply(networks.unflatten(theta, like), initial), logits.softmax(1)
+        )
+        theta = (
+            theta
+            - tesla.SETTINGS["step_size"]["default"]
+            * torch.autograd.grad(loss, theta, create_graph=True)[0]
+        )
+    (derivative,) = torch.autograd.grad(
+        (theta - goal).square().sum() / (start - goal).square().sum(), logits
+    )
     expected = (logits - 0.5 * derivative).softmax(1).detach()
     moved = (learned.labels - kept.labels).norm()
     assert float(moved) > 0 and float((learned.labels - expected).norm() / moved) < 1e-2
@@ -549,7 +721,13 @@ def test_labels_learn_by_the_derivative_through_the_softmax(experts):
 def test_experts_that_know_nothing_may_not_label(experts):
     images, labels = _data()
     with pytest.raises(UserError, match="train them longer"):
-        _run(tesla, data=(images, (labels + 1) % CLASSES), experts=experts, iterations=1, **TESLA_SMALL)
+        _run(
+            tesla,
+            data=(images, (labels + 1) % CLASSES),
+            experts=experts,
+            iterations=1,
+            **TESLA_SMALL,
+        )
 
 
 # ---- coresets
@@ -569,7 +747,12 @@ def test_herding_is_greedy_in_the_distance_of_the_means():
     chosen = []
     for _ in range(6):
         rest = [i for i in range(9) if i not in chosen]
-        chosen.append(min(rest, key=lambda i: float((features.mean(0) - features[[*chosen, i]].mean(0)).norm())))
+        chosen.append(
+            min(
+                rest,
+                key=lambda i: float((features.mean(0) - features[[*chosen, i]].mean(0)).norm()),
+            )
+        )
     assert herding.herd(features, 6).tolist() == chosen
 
 

@@ -1,4 +1,5 @@
-"""The networks against published counts and closed forms, and as the pure functions that the methods need."""
+"""The networks against published counts and closed forms, and as the pure functions that the
+methods need."""
 
 import math
 from pathlib import Path
@@ -29,7 +30,7 @@ def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-# ---- architecture ----------------------------------------------------------------------------------------------------
+# ---- architecture --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,8 @@ def count(module):
         ("LeNet", 3, 32, 10, 62_006),
         ("LeNet", 1, 28, 10, 61_706),
         ("MLP", 1, 28, 10, 784 * 128 + 128 + 128 * 128 + 128 + 128 * 10 + 10),
-        # The count that CIFAR-10 papers give for ResNet18 (11.17 M). Instance norm has as many scales and shifts.
+        # The count that CIFAR-10 papers give for ResNet18 (11.17 M). Instance norm has as many
+        # scales and shifts.
         ("ResNet18BN", 3, 32, 10, 11_173_962),
         ("ResNet18", 3, 32, 10, 11_173_962),
     ],
@@ -54,7 +56,16 @@ def test_parameter_counts_are_the_published_ones(name, channels, size, classes, 
 @pytest.mark.parametrize("norm", ["instance", "batch", "layer", "group", "none"])
 def test_convnet_has_what_its_options_say(width, depth, pooling, norm):
     channels, size, classes = 3, 16, 5
-    module = networks.build("ConvNet", channels=channels, size=size, classes=classes, width=width, depth=depth, norm=norm, pooling=pooling)
+    module = networks.build(
+        "ConvNet",
+        channels=channels,
+        size=size,
+        classes=classes,
+        width=width,
+        depth=depth,
+        norm=norm,
+        pooling=pooling,
+    )
     expected, inputs, side = 0, channels, size
     for _ in range(depth):
         expected += inputs * width * 9 + width
@@ -150,7 +161,7 @@ def test_resnet18_pads_28_by_28_images_by_one_as_published(name):
     ) == pytest.approx(1.22, abs=0.005)
 
 
-# ---- a plug-in's contract --------------------------------------------------------------------------------------------
+# ---- a plug-in's contract ------------------------------------------------------------------------
 
 
 def plugged(monkeypatch, features, embedding=4 * 8 * 8, top=networks.Network):
@@ -234,7 +245,8 @@ def test_a_layer_that_does_not_say_how_it_starts_is_refused_when_it_is_built(
     with pytest.raises(UserError) as told:
         networks.from_spec(spec)
     assert str(told.value) == (
-        f"network Mine: the layer features.1 ({layer.__name__}) has {names} of its own, and nothing says how they start; "
+        f"network Mine: the layer features.1 ({layer.__name__}) has {names} of its own, and "
+        "nothing says how they start; "
         "give the layer a method `reset(generator)` that fills them in place"
     )
 
@@ -335,14 +347,17 @@ def test_a_network_is_found_by_the_name_of_its_file_alone():
         assert name.lower() == spec["module"]
 
 
-# ---- normalisation ---------------------------------------------------------------------------------------------------
+# ---- normalisation -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("compiling", [False, True])
 def test_instance_norm_is_group_norm_with_a_group_a_channel(compiling, monkeypatch):
     """Both forms, with their first and second derivatives, in float64."""
     norm, group = networks.InstanceNorm(5).double(), nn.GroupNorm(5, 5).double()
-    values = {"weight": random(5, seed=2, dtype=torch.float64), "bias": random(5, seed=3, dtype=torch.float64)}
+    values = {
+        "weight": random(5, seed=2, dtype=torch.float64),
+        "bias": random(5, seed=3, dtype=torch.float64),
+    }
     norm.load_state_dict(values)
     group.load_state_dict(values)
     direction = random(3, 5, 4, 6, seed=5, dtype=torch.float64)
@@ -352,8 +367,12 @@ def test_instance_norm_is_group_norm_with_a_group_a_channel(compiling, monkeypat
         if module is norm:
             monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
         out = module(x)
-        first = torch.autograd.grad((out.sin() * direction).sum(), (x, *module.parameters()), create_graph=True)
-        second = torch.autograd.grad(sum(g.square().sum() for g in first), (x, *module.parameters()))
+        first = torch.autograd.grad(
+            (out.sin() * direction).sum(), (x, *module.parameters()), create_graph=True
+        )
+        second = torch.autograd.grad(
+            sum(g.square().sum() for g in first), (x, *module.parameters())
+        )
         found.append((out, *first, *second))
         monkeypatch.undo()
     for ours, theirs in zip(*found, strict=True):
@@ -391,7 +410,7 @@ def test_the_compiler_sees_the_fusible_form_without_a_break():
     assert len(graphs) == 1 and "var_mean" in graphs[0] and "group_norm" not in graphs[0]
 
 
-# ---- initial values --------------------------------------------------------------------------------------------------
+# ---- initial values ------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_bits_and_no_global_number_is_drawn():
@@ -411,11 +430,14 @@ def test_initial_values_have_the_distributions_of_torch_layers():
         bound = 1 / math.sqrt(weight[0].numel())
         assert float(weight.abs().max()) <= bound and float(bias.abs().max()) <= bound
         assert float(weight.max()) > 0.98 * bound and float(weight.min()) < -0.98 * bound
-        # Of a uniform distribution: standard deviation bound/√3, and half of the values within half the bound.
+        # Of a uniform distribution: standard deviation bound/√3, and half of the values within half
+        # the bound.
         assert float(weight.std()) == pytest.approx(bound / math.sqrt(3), rel=0.04)
         assert float((weight.abs() < bound / 2).float().mean()) == pytest.approx(0.5, abs=0.04)
         assert float(bias.abs().max()) > 0.5 * bound
-    weights = torch.cat([layer.weight.detach().flatten() * layer.weight[0].numel() ** 0.5 for layer in layers])
+    weights = torch.cat(
+        [layer.weight.detach().flatten() * layer.weight[0].numel() ** 0.5 for layer in layers]
+    )
     assert float(weights.mean()) == pytest.approx(0, abs=0.01)
 
 
@@ -425,7 +447,11 @@ def test_normalisations_start_over_at_one_and_zero(norm):
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.data.fill_(9)
     networks.initialise(module, torch.Generator().manual_seed(0))
-    layers = [layer for layer in module.features if not isinstance(layer, nn.Conv2d | nn.ReLU | nn.AvgPool2d)]
+    layers = [
+        layer
+        for layer in module.features
+        if not isinstance(layer, nn.Conv2d | nn.ReLU | nn.AvgPool2d)
+    ]
     assert len(layers) == 2
     for layer in layers:
         assert (layer.weight == 1).all() and (layer.bias == 0).all()
@@ -439,7 +465,7 @@ def test_a_layer_without_a_known_distribution_is_refused():
         networks.initialise(nn.Sequential(nn.Linear(2, 2), nn.PReLU()), torch.Generator())
 
 
-# ---- networks as functions -------------------------------------------------------------------------------------------
+# ---- networks as functions -----------------------------------------------------------------------
 
 
 def test_functional_is_the_module_under_other_parameters():
@@ -486,7 +512,10 @@ def test_flatten_and_unflatten_are_inverse_and_share_memory():
 @pytest.mark.parametrize("norm", ["instance", "layer", "group", "none"])
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_vmap_over_parameters_is_a_loop(norm, pooling):
-    members = [networks.parameters(made("ConvNet", seed, **TINY, norm=norm, pooling=pooling)) for seed in range(3)]
+    members = [
+        networks.parameters(made("ConvNet", seed, **TINY, norm=norm, pooling=pooling))
+        for seed in range(3)
+    ]
     apply, _ = networks.functional(networks.build("ConvNet", **TINY, norm=norm, pooling=pooling))
     images, labels = random(3, 5, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1])
 
@@ -513,7 +542,9 @@ def test_second_derivatives_are_those_of_finite_differences(norm, compiling, mon
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
 
     def loss(images, *values):
-        return functional.cross_entropy(apply(dict(zip(names, values, strict=True)), images), torch.tensor([0, 2]))
+        return functional.cross_entropy(
+            apply(dict(zip(names, values, strict=True)), images), torch.tensor([0, 2])
+        )
 
     assert torch.autograd.gradgradcheck(loss, (images, *values), fast_mode=True)
 
@@ -529,7 +560,13 @@ def test_batch_statistics_given_with_the_parameters_are_the_ones_that_move():
     assert moved == list(own)
 
 
-CASES = [("ConvNet", {}), ("ConvNet", {"norm": "batch", "depth": 2}), ("MLP", {}), ("LeNet", {}), ("ResNet18BN", {"width": 8})]
+CASES = [
+    ("ConvNet", {}),
+    ("ConvNet", {"norm": "batch", "depth": 2}),
+    ("MLP", {}),
+    ("LeNet", {}),
+    ("ResNet18BN", {"width": 8}),
+]
 
 
 @pytest.mark.parametrize("name, options", CASES)
@@ -543,4 +580,6 @@ def test_the_count_of_operations_is_torchs(name, options, channels, size):
     before = {key: value.clone() for key, value in module.named_buffers()}
     flops, activations = networks.count(module, image)
     assert flops == counter.get_total_flops() and activations > 0
-    assert module.training and all(torch.equal(value, before[key]) for key, value in module.named_buffers())
+    assert module.training and all(
+        torch.equal(value, before[key]) for key, value in module.named_buffers()
+    )

@@ -1,4 +1,5 @@
-"""The report and the published figures, on a dummy study of two datasets whose numbers can be computed by hand."""
+"""The report and the published figures, on a dummy study of two datasets whose numbers can be
+computed by hand."""
 
 import html.parser
 import json
@@ -84,17 +85,39 @@ def set_rows(draw, dataset, method, init, ipc, seed):
         scale = 40 if method == "dc" else 1
         for i in range(1, 101):
             loss = scale * (0.25 + 0.75 * np.exp(-i / 25)) * (1 + 0.03 * draw.standard_normal())
-            rows.append({**common, "rule": "distill", "iteration": i, "measure": "matching_loss", "value": loss})
+            rows.append(
+                {
+                    **common,
+                    "rule": "distill",
+                    "iteration": i,
+                    "measure": "matching_loss",
+                    "value": loss,
+                }
+            )
             if method == "mtt":
                 rows.append(
-                    {**common, "rule": "distill", "iteration": i, "measure": "step_size", "value": 0.01 + i * 1e-4}
+                    {
+                        **common,
+                        "rule": "distill",
+                        "iteration": i,
+                        "measure": "step_size",
+                        "value": 0.01 + i * 1e-4,
+                    }
                 )
     for network in ("ConvNet", "ResNet18"):
         common_here = {**common, "rule": "evaluate_synthetic", "network": network}
         rows += training(draw, common_here, level(dataset, method, init, ipc, network), 3, 300)
         rows += [
-            {**common_here, "measure": "macs_per_image", "value": 51.6e6 if network == "ConvNet" else 557e6},
-            {**common_here, "measure": "parameters", "value": 320010 if network == "ConvNet" else 11.17e6},
+            {
+                **common_here,
+                "measure": "macs_per_image",
+                "value": 51.6e6 if network == "ConvNet" else 557e6,
+            },
+            {
+                **common_here,
+                "measure": "parameters",
+                "value": 320010 if network == "ConvNet" else 11.17e6,
+            },
             {**common_here, "measure": "images_seen", "value": ipc * 10 * 300},
             {
                 **common_here,
@@ -107,12 +130,25 @@ def set_rows(draw, dataset, method, init, ipc, seed):
             for iteration in range(0, 101, 10):
                 for model in range(2):
                     for split in ("validation", "test"):
-                        value = top * (1 - 0.5 * np.exp(-iteration / 20)) + 0.004 * draw.standard_normal()
-                        where = {"selection": "snapshot", "split": split, "model": model, "iteration": iteration}
+                        value = (
+                            top * (1 - 0.5 * np.exp(-iteration / 20))
+                            + 0.004 * draw.standard_normal()
+                        )
+                        where = {
+                            "selection": "snapshot",
+                            "split": split,
+                            "model": model,
+                            "iteration": iteration,
+                        }
                         rows.append({**common_here, **where, "measure": "accuracy", "value": value})
             for selection, lift in (("best_validation", 0.003), ("best_test", 0.006)):
                 for model in range(2):
-                    where = {"selection": selection, "split": "test", "model": model, "iteration": 90}
+                    where = {
+                        "selection": selection,
+                        "split": "test",
+                        "model": model,
+                        "iteration": 90,
+                    }
                     rows.append(
                         {
                             **common_here,
@@ -133,14 +169,20 @@ def training(draw, common, top, models, epochs):
             grown = 1 - 0.85 * np.exp(-5 * epoch / epochs)
             for split, limit in (("train", 1.0), ("test", reached)):
                 value = min(limit * grown, 1)
-                rows.append({**where, "split": split, "epoch": epoch, "measure": "accuracy", "value": value})
+                rows.append(
+                    {**where, "split": split, "epoch": epoch, "measure": "accuracy", "value": value}
+                )
                 loss = 2.3 * (1 - value) + 0.02
-                rows.append({**where, "split": split, "epoch": epoch, "measure": "loss", "value": loss})
+                rows.append(
+                    {**where, "split": split, "epoch": epoch, "measure": "loss", "value": loss}
+                )
         rows.append({**where, "split": "test", "measure": "accuracy", "value": reached})
         rows.append({**where, "split": "test", "measure": "loss", "value": 2.3 * (1 - reached)})
         for c in range(10):
             value = float(np.clip(reached + 0.12 * np.sin(c * 1.7) * (1 - reached) * 2, 0, 1))
-            rows.append({**where, "split": "test", "class": c, "measure": "class_accuracy", "value": value})
+            rows.append(
+                {**where, "split": "test", "class": c, "measure": "class_accuracy", "value": value}
+            )
     return rows
 
 
@@ -151,16 +193,27 @@ def continual_rows(draw, dataset):
         memory = {"method": "dc", "init": init, "ipc": 10, "seed": 0}
         plans += [("replay", memory), ("afterwards", memory)]
     for strategy, memory in plans:
-        common = {"rule": "continual", "dataset": dataset, "network": "ConvNet", "strategy": strategy, **memory}
+        common = {
+            "rule": "continual",
+            "dataset": dataset,
+            "network": "ConvNet",
+            "strategy": strategy,
+            **memory,
+        }
         old = {"finetune": 0.0, "joint": 0.97, "replay": 0.7, "afterwards": 0.0}[strategy]
         table = [[0.99, 0.0], [old, 0.98]] + ([[0.75, 0.78]] if strategy == "afterwards" else [])
         for model in range(3):
             for stage, values in enumerate(table):
                 values = [min(max(v + 0.004 * draw.standard_normal(), 0), 1) for v in values]
                 here = {**common, "model": model, "stage": stage, "split": "test"}
-                rows += [{**here, "group": g, "measure": "accuracy", "value": v} for g, v in enumerate(values)]
+                rows += [
+                    {**here, "group": g, "measure": "accuracy", "value": v}
+                    for g, v in enumerate(values)
+                ]
                 seen = min(stage, 1) + 1
-                rows.append({**here, "measure": "average_accuracy", "value": sum(values[:seen]) / seen})
+                rows.append(
+                    {**here, "measure": "average_accuracy", "value": sum(values[:seen]) / seen}
+                )
                 rows.append({**here, "measure": "overall_accuracy", "value": sum(values) / 2})
             rows.append(
                 {
@@ -182,14 +235,23 @@ def dummy_metrics():
             rows += set_rows(draw, *cell, seed)
     for dataset in STATISTICS:
         for network in ("ConvNet", "ResNet18"):
-            common = {"rule": "train_vanilla", "dataset": dataset, "method": "whole", "network": network}
+            common = {
+                "rule": "train_vanilla",
+                "dataset": dataset,
+                "method": "whole",
+                "network": network,
+            }
             rows += training(draw, common, level(dataset, "whole", "", None, network), 1, 20)
             seen = (60000 if dataset == "MNIST" else 50000) * 20
             macs = 51.6e6 if network == "ConvNet" else 557e6
             rows += [
                 {**common, "measure": "images_seen", "value": seen},
                 {**common, "measure": "macs_per_image", "value": macs},
-                {**common, "measure": "parameters", "value": 320010 if network == "ConvNet" else 11.17e6},
+                {
+                    **common,
+                    "measure": "parameters",
+                    "value": 320010 if network == "ConvNet" else 11.17e6,
+                },
                 {**common, "measure": "training_flops", "value": 6 * macs * seen},
             ]
         rows += continual_rows(draw, dataset)
@@ -275,11 +337,20 @@ def study(tmp_path_factory):
             costs.append(cost)
             for network in ("ConvNet", "ResNet18"):
                 costs.append(
-                    {**cost, "rule": "evaluate_synthetic", "network": network, "seconds": 12.0, "code": "cd34" * 16}
+                    {
+                        **cost,
+                        "rule": "evaluate_synthetic",
+                        "network": network,
+                        "seconds": 12.0,
+                        "code": "cd34" * 16,
+                    }
                 )
             if distilled and seed == 0:
                 steps = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
-                frames = [dummy_images(dataset, method, init, ipc, seed, mixed=0.3 + 0.007 * s) for s in steps]
+                frames = [
+                    dummy_images(dataset, method, init, ipc, seed, mixed=0.3 + 0.007 * s)
+                    for s in steps
+                ]
                 evolutions.append(folder / f"evolution{number}.safetensors")
                 tensors = {"images": torch.stack(frames), "iterations": torch.tensor(steps)}
                 artefact.save(evolutions[-1], tensors, own)
@@ -323,9 +394,12 @@ def only(metrics, *conditions):
 
 
 class Outline(html.parser.HTMLParser):
-    """What a browser makes of the page: heading levels, addresses, ids, pictures without a text, tags left open."""
+    """What a browser makes of the page: heading levels, addresses, ids, pictures without a text,
+    tags left open."""
 
-    VOID = frozenset(("meta", "link", "img", "br", "hr", "input", "path", "circle", "polyline", "polygon"))
+    VOID = frozenset(
+        ("meta", "link", "img", "br", "hr", "input", "path", "circle", "polyline", "polygon")
+    )
 
     def __init__(self):
         super().__init__()
@@ -340,7 +414,9 @@ class Outline(html.parser.HTMLParser):
             self.bare.append(tag)
         if tag == "svg" and not (attrs.get("aria-label") or attrs.get("aria-hidden")):
             self.bare.append(tag)
-        self.addresses += [attrs[name] for name in ("src", "href", "srcset", "data", "action") if attrs.get(name)]
+        self.addresses += [
+            attrs[name] for name in ("src", "href", "srcset", "data", "action") if attrs.get(name)
+        ]
         if "id" in attrs:
             self.ids.append(attrs["id"])
         if tag not in self.VOID:
@@ -363,7 +439,11 @@ def outline(page):
 
 
 def text_of(page):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>", " ", page)))
+    return re.sub(
+        r"\s+",
+        " ",
+        re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>", " ", page)),
+    )
 
 
 def test_the_count_of_networks_says_which_networks_it_counts(page):
@@ -404,14 +484,31 @@ def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(stu
 
 def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study, page):
     rows = report.read_metrics(study["metrics"])
-    where = (rows["dataset"] == "MNIST") & (rows["method"] == "dc") & (rows["init"] == "noise") & (rows["ipc"] == 1)
-    snapshots = rows[where & (rows["selection"] == "snapshot") & (rows["split"] == "validation") & (rows["iteration"] == 90)]
+    where = (
+        (rows["dataset"] == "MNIST")
+        & (rows["method"] == "dc")
+        & (rows["init"] == "noise")
+        & (rows["ipc"] == 1)
+    )
+    snapshots = rows[
+        where
+        & (rows["selection"] == "snapshot")
+        & (rows["split"] == "validation")
+        & (rows["iteration"] == 90)
+    ]
     found = report.summarise(rows[where & (rows["network"] == "ConvNet")])
     held = only(found, found["selection"] == "held_out").iloc[0]
-    assert held["mean"] == pytest.approx(snapshots["value"].mean()) and held["count"] == len(snapshots) > 1
+    assert (
+        held["mean"] == pytest.approx(snapshots["value"].mean())
+        and held["count"] == len(snapshots) > 1
+    )
     table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
-    row = next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "DC" in r and "Gaussian noise" in r)
-    assert "its score in validation" in text_of(table) and f"{100 * held['mean']:.2f}" in text_of(row)
+    row = next(
+        r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "DC" in r and "Gaussian noise" in r
+    )
+    assert "its score in validation" in text_of(table) and f"{100 * held['mean']:.2f}" in text_of(
+        row
+    )
 
 
 def test_table_shows_mean_deviation_gain_and_share(study, page):
@@ -431,7 +528,9 @@ def test_table_shows_mean_deviation_gain_and_share(study, page):
 
     ours, random, whole = mean("dc", "real", 1), mean("random", "real", 1), mean("whole", "", None)
     table = page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :]
-    row = text_of(next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "DC" in r and "real images" in r))
+    row = text_of(
+        next(r for r in re.findall(r"(?s)<tr.*?</tr>", table) if "DC" in r and "real images" in r)
+    )
     assert f"{100 * ours['mean']:.2f} ± {100 * ours['std']:.2f}" in row
     assert f"+{100 * (ours['mean'] - random['mean']):.2f}" in row
     assert f"{100 * ours['mean'] / whole['mean']:.1f}" in row
@@ -441,14 +540,28 @@ def test_table_shows_mean_deviation_gain_and_share(study, page):
     assert f"{gain:.1f} points above random images of the same size" in text_of(page)
 
 
-# ---- judged in pairs, and robustly ------------------------------------------------------------------------------------------------------
+# ---- judged in pairs, and robustly ---------------------------------------------------------------
 
 
 def rows_of(method, init, accuracies, measure="accuracy", dataset="MNIST", ipc=1):
     """``accuracies`` {seed: [one a network]}; seed ``None`` for the whole set."""
-    common = {"dataset": dataset, "method": method, "init": init, "network": "ConvNet", "selection": "last", "split": "test", "measure": measure}
+    common = {
+        "dataset": dataset,
+        "method": method,
+        "init": init,
+        "network": "ConvNet",
+        "selection": "last",
+        "split": "test",
+        "measure": measure,
+    }
     return [
-        {**common, "ipc": None if seed is None else ipc, "seed": seed, "model": model, "value": value}
+        {
+            **common,
+            "ipc": None if seed is None else ipc,
+            "seed": seed,
+            "model": model,
+            "value": value,
+        }
         for seed, values in accuracies.items()
         for model, value in enumerate(values)
     ]
@@ -457,7 +570,9 @@ def rows_of(method, init, accuracies, measure="accuracy", dataset="MNIST", ipc=1
 def section(study, path, name, rows, **changes):
     """The rows of a section of the page as texts, and all its text."""
     metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    page = built(study, path / "r.html", metrics=metrics, sets=[], evolutions=[], **{"costs": [], **changes})
+    page = built(
+        study, path / "r.html", metrics=metrics, sets=[], evolutions=[], **{"costs": [], **changes}
+    )
     outline(page)
     assert f'href="#{name}"' in page
     page = page[page.index(f'<h2 id="{name}"') :]
@@ -470,19 +585,27 @@ LEVEL = {0: [0.50, 0.90], 1: [0.70, 0.60], 2: [0.55, 0.65]}
 
 def above(*points):
     """As `LEVEL`, each set by so many points."""
-    return {seed: [value + points[seed] / 100 for value in values] for seed, values in LEVEL.items()}
+    return {
+        seed: [value + points[seed] / 100 for value in values] for seed, values in LEVEL.items()
+    }
 
 
 def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
-    rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("dc", "noise", above(1, -3, 2)) + rows_of("random", "real", LEVEL)
+    rows = (
+        rows_of("dc", "real", above(7, 8, 9))
+        + rows_of("dc", "noise", above(1, -3, 2))
+        + rows_of("random", "real", LEVEL)
+    )
     rows += rows_of("herding", "real", {0: [0.6]}) + rows_of("whole", "", {None: [0.99]})
     lines, text = section(study, tmp_path, "pairs", rows[::-1])
     assert lines[0].startswith("set against points 95 % interval p (Holm) verdict")
     # Herding has one network of one set: with it nothing can be tested, and three pairs are left.
     assert lines[1] == "1 image per class, p by Holm for 3 pairs"
-    # Deviation 1 point over 3 sets, t of 2 degrees of freedom 4.3027: 8 ± 2.48. t 13.86, p 1 − t / √(t² + 2) = 0.0052, times 3.
+    # Deviation 1 point over 3 sets, t of 2 degrees of freedom 4.3027: 8 ± 2.48. t 13.86, p 1 − t /
+    # √(t² + 2) = 0.0052, times 3.
     assert "DC, real images Random +8.00 +5.52 to +10.48 0.016 significantly better 3 × 2" in lines
-    # 6, 11, 7: deviation 2.646, reach 4.3027 x 2.646 / 1.732 = 6.57. p 0.0346, times 2: the interval alone would call it shown.
+    # 6, 11, 7: deviation 2.646, reach 4.3027 x 2.646 / 1.732 = 6.57. p 0.0346, times 2: the
+    # interval alone would call it shown.
     assert (
         "DC, real images DC, Gaussian noise +8.00 +1.43 to +14.57 0.069 not significant 3 × 2"
         in lines
@@ -498,41 +621,62 @@ def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
 
 def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, tmp_path):
     one = {0: [0.50, 0.52, 0.54]}
-    rows = rows_of("dc", "real", {0: [0.42, 0.45, 0.45]}) + rows_of("mtt", "real", one) + rows_of("random", "real", {0: [0.48, 0.50, 0.56]})
+    rows = (
+        rows_of("dc", "real", {0: [0.42, 0.45, 0.45]})
+        + rows_of("mtt", "real", one)
+        + rows_of("random", "real", {0: [0.48, 0.50, 0.56]})
+    )
     lines, _ = section(study, tmp_path, "pairs", rows)
     # Differences 8, 7, 9: deviation 1, t of 2 degrees of freedom 4.3027, reach 2.48.
     assert (
-        "MTT, real images DC, real images +8.00 +5.52 to +10.48 0.016 significantly better 1 × 3 of this one set only"
-        in lines
+        "MTT, real images DC, real images +8.00 +5.52 to +10.48 0.016 significantly better 1 × 3 "
+        "of this one set only" in lines
     )
-    # Differences −6, −5, −11: deviation 3.215, reach 7.99: not shown; without the third network −6, −5 would be worse yet.
+    # Differences −6, −5, −11: deviation 3.215, reach 7.99: not shown; without the third network −6,
+    # −5 would be worse yet.
     assert (
-        "DC, real images Random −7.33 −15.32 to +0.65 0.12 not significant 1 × 3 of this one set only"
-        in lines
+        "DC, real images Random −7.33 −15.32 to +0.65 0.12 not significant 1 × 3 of this one set "
+        "only" in lines
     )
-    rows = rows_of("dc", "real", {0: [0.42, 0.45, 0.44]}) + rows_of("mtt", "real", one) + rows_of("random", "real", {0: [0.48, 0.50, 0.50]})
+    rows = (
+        rows_of("dc", "real", {0: [0.42, 0.45, 0.44]})
+        + rows_of("mtt", "real", one)
+        + rows_of("random", "real", {0: [0.48, 0.50, 0.50]})
+    )
     lines, _ = section(study, tmp_path, "pairs", rows)
     # −6, −5, −6: deviation 0.577, reach 1.43. t 17, p 0.0034, times 3.
     assert (
-        "DC, real images Random −5.67 −7.10 to −4.23 0.010 significantly worse 1 × 3 of this one set only"
-        in lines
+        "DC, real images Random −5.67 −7.10 to −4.23 0.010 significantly worse 1 × 3 of this one "
+        "set only" in lines
     )
 
 
 @pytest.mark.parametrize(("epochs", "said"), [(300, False), (1000, True)])
 def test_pairs_that_were_trained_by_different_recipes_are_told(study, tmp_path, epochs, said):
     rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("random", "real", LEVEL)
-    job = {"rule": "evaluate_synthetic", "dataset": "MNIST", "init": "real", "ipc": 1, "network": "ConvNet", "seconds": 1.0}
+    job = {
+        "rule": "evaluate_synthetic",
+        "dataset": "MNIST",
+        "init": "real",
+        "ipc": 1,
+        "network": "ConvNet",
+        "seconds": 1.0,
+    }
     recipe = {"epochs": 300, "lr": 0.01, "batch": 256, "curve": 0}
     other = {**recipe, "epochs": epochs, "curve": 9}
-    costs = [{**job, "method": method, "seed": 0, "settings": settings} for method, settings in (("dc", recipe), ("random", other))]
+    costs = [
+        {**job, "method": method, "seed": 0, "settings": settings}
+        for method, settings in (("dc", recipe), ("random", other))
+    ]
     lines, _ = section(study, tmp_path, "pairs", rows, costs=costs)
     found = next(line for line in lines if line.startswith("DC, real images Random"))
     assert ("networks trained by different recipes" in found) == said
 
 
 def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp_path):
-    rows = rows_of("dc", "real", {0: [0.5, 0.5], 1: [0.6]}) + rows_of("random", "real", {0: [0.4, 0.4], 1: [0.4]})
+    rows = rows_of("dc", "real", {0: [0.5, 0.5], 1: [0.6]}) + rows_of(
+        "random", "real", {0: [0.4, 0.4], 1: [0.4]}
+    )
     lines, _ = section(study, tmp_path, "pairs", rows)
     assert any("2 sets, 3 networks" in line for line in lines)
     lines, _ = section(study, tmp_path, "accuracy", rows)
@@ -541,8 +685,11 @@ def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp
 
 
 def test_a_difference_is_one_number_wherever_the_page_has_it(study, tmp_path):
-    """Two networks of DC have no partner in random images: no table counts them for the difference."""
-    rows = rows_of("dc", "real", {0: [0.60, 0.70, 0.10, 0.10]}) + rows_of("random", "real", {0: [0.50, 0.55]})
+    """Two networks of DC have no partner in random images: no table counts them for the
+    difference."""
+    rows = rows_of("dc", "real", {0: [0.60, 0.70, 0.10, 0.10]}) + rows_of(
+        "random", "real", {0: [0.50, 0.55]}
+    )
     lines, _ = section(study, tmp_path, "accuracy", rows)
     assert any(line.startswith("DC real images") and "+12.50" in line for line in lines)
     lines, _ = section(study, tmp_path, "pairs", rows)
@@ -551,13 +698,21 @@ def test_a_difference_is_one_number_wherever_the_page_has_it(study, tmp_path):
 
 def test_nothing_in_common_is_compared_nowhere(study, tmp_path):
     rows = rows_of("dc", "real", {0: [0.5]}) + rows_of("random", "real", {1: [0.4]})
-    page = built(study, tmp_path / "r.html", metrics=pd.DataFrame(rows).reindex(columns=list(COLUMNS)), sets=[], evolutions=[])
+    page = built(
+        study,
+        tmp_path / "r.html",
+        metrics=pd.DataFrame(rows).reindex(columns=list(COLUMNS)),
+        sets=[],
+        evolutions=[],
+    )
     assert 'id="pairs"' not in page and 'id="robustness"' not in page
 
 
 def robust_rows(method, init, values):
     """``values`` {measure: {seed: [one a network]}}."""
-    return [row for measure, found in values.items() for row in rows_of(method, init, found, measure)]
+    return [
+        row for measure, found in values.items() for row in rows_of(method, init, found, measure)
+    ]
 
 
 ROBUST = {
@@ -573,11 +728,19 @@ ROBUST = {
 
 def test_robust_scores_are_of_each_set_s_means_and_spread_over_sets(study, tmp_path):
     rows = robust_rows("dc", "real", ROBUST) + rows_of("whole", "", {None: [0.9]})
-    cost = {"rule": "evaluate_robust", "dataset": "MNIST", "network": "ConvNet", "settings": {"augment": "none", "robust": {"augment": "dsa", "models": 2}}}
+    cost = {
+        "rule": "evaluate_robust",
+        "dataset": "MNIST",
+        "network": "ConvNet",
+        "settings": {"augment": "none", "robust": {"augment": "dsa", "models": 2}},
+    }
     lines, text = section(study, tmp_path, "robustness", rows, costs=[cost])
-    # Set 0: IOR 0.2, HLR 0.5, α −0.15: 20.968; set 1: IOR 0, HLR 0.5, α −0.25: (0.778801 − 0.367879) / 2.350402 = 17.483.
-    # Set 0: β 0.05 − 0.1 = −0.05: 24.819; set 1: β 0.05: (1.051271 − 0.367879) / 2.350402 = 29.076.
-    assert lines[1] == "DC, real images 1 19.23 ± 1.74 +10.00 −50.00 26.95 ± 2.13 +10.00 −10.00 2 × 2"
+    # Set 0: IOR 0.2, HLR 0.5, α −0.15: 20.968; set 1: IOR 0, HLR 0.5, α −0.25: (0.778801 −
+    # 0.367879) / 2.350402 = 17.483. Set 0: β 0.05 − 0.1 = −0.05: 24.819; set 1: β 0.05: (1.051271 −
+    # 0.367879) / 2.350402 = 29.076.
+    assert (
+        lines[1] == "DC, real images 1 19.23 ± 1.74 +10.00 −50.00 26.95 ± 2.13 +10.00 −10.00 2 × 2"
+    )
     assert len(lines) == 2 and "Augmentation: dsa." in text
 
 
@@ -595,7 +758,8 @@ def test_one_set_s_score_carries_the_spread_of_its_networks(study, tmp_path):
         "robustness",
         robust_rows("dc", "real", one) + rows_of("whole", "", {None: [0.9]}),
     )
-    # Its networks alone: α 0.1 − 0.3 = −0.2: 19.182; α 0.1 − 0.2 = −0.1: 22.845. Of the other score both are equal.
+    # Its networks alone: α 0.1 − 0.3 = −0.2: 19.182; α 0.1 − 0.2 = −0.1: 22.845. Of the other score
+    # both are equal.
     assert (
         lines[1] == "DC, real images 1 20.97 ± 1.83 +20.00 −50.00 24.82 ± 0.00 +10.00 −20.00 1 × 2"
     )
@@ -606,7 +770,8 @@ def test_one_set_s_score_carries_the_spread_of_its_networks(study, tmp_path):
 
 
 def robust_cells(step, networks=4):
-    """Three cells whose networks differ far more than the cells, of which each is above the last by ``step``."""
+    """Three cells whose networks differ far more than the cells, of which each is above the last by
+    ``step``."""
     rows = rows_of("whole", "", {None: [0.95]})
     for number, (method, init) in enumerate((("dc", "real"), ("dc", "noise"), ("mtt", "real"))):
         own = [0.4 + 0.05 * m + number * (step + 0.001 * (m % 2)) for m in range(networks)]
@@ -620,8 +785,8 @@ def test_robust_scores_that_cannot_tell_the_sets_apart_are_said_to(study, tmp_pa
     how = "paired t over the networks of one set each, Holm for 3 pairs"
     for kind in ("label", "augmentation"):
         assert (
-            f"At 1 image per class the {kind}-robust scores cannot tell the sets apart: none of 3 pairs differs significantly ({how})."
-            in text
+            f"At 1 image per class the {kind}-robust scores cannot tell the sets apart: none of 3 "
+            f"pairs differs significantly ({how})." in text
         )
     _, text = section(study, tmp_path, "robustness", robust_cells(0.05))
     best = "the highest, of MTT from real images, is significantly above all others."
@@ -631,8 +796,8 @@ def test_robust_scores_that_cannot_tell_the_sets_apart_are_said_to(study, tmp_pa
     )
     _, text = section(study, tmp_path, "robustness", robust_cells(0.05, networks=1))
     assert (
-        "At 1 image per class the label-robust scores are of one network each: they have no spread, and nothing tells the sets apart."
-        in text
+        "At 1 image per class the label-robust scores are of one network each: they have no "
+        "spread, and nothing tells the sets apart." in text
     )
 
 
@@ -657,8 +822,8 @@ def test_unconfirmed_figures_are_marked(page):
 
 def test_few_experts_and_iterations_are_told(study, page, tmp_path):
     assert (
-        "MTT at 1 and 10 images per class ran with 6 experts and 100 iterations; published: 100 experts and 5000 iterations."
-        in text_of(page)
+        "MTT at 1 and 10 images per class ran with 6 experts and 100 iterations; published: 100 "
+        "experts and 5000 iterations." in text_of(page)
     )
 
 
@@ -675,7 +840,10 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
     learned = {"tesla": (None, experts), "bold": ("mtt", experts), "dc": (None, None)}
     summary = pd.DataFrame(columns=["dataset", "method", "ipc", "models", "sets"])
     study = SimpleNamespace(
-        headers={("MNIST", name, "real", 1): {**header, "method": name, "of": of, "experts": found} for name, (of, found) in learned.items()},
+        headers={
+            ("MNIST", name, "real", 1): {**header, "method": name, "of": of, "experts": found}
+            for name, (of, found) in learned.items()
+        },
         metrics=report.read_metrics(pd.DataFrame(columns=report.COLUMNS)),
         summary=summary,
         costs=[],
@@ -683,23 +851,44 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
         titles={"tesla": "TESLA", "bold": "Bold"},
     )
     told = report._expert_notes(study, "MNIST")
-    less = "at 1 image per class ran with 3 experts and 100 iterations; published: 100 experts and 5000 iterations."
+    less = (
+        "at 1 image per class ran with 3 experts and 100 iterations; published: 100 experts and "
+        "5000 iterations."
+    )
     assert told == [f"TESLA {less}", f"Bold {less}"]
 
 
 def test_a_student_that_ends_farther_away_than_it_began_is_told(study, tmp_path):
     def run(method, init, losses, learned=True):
         rows = rows_of(method, init, {0: [0.5]})
-        for measure, values in (("matching_loss", losses), ("step_size", [0.02] * len(losses) * learned)):
-            rows += [{**rows[0], "network": "", "selection": "", "split": "", "measure": measure, "iteration": i + 1, "value": v} for i, v in enumerate(values)]
+        for measure, values in (
+            ("matching_loss", losses),
+            ("step_size", [0.02] * len(losses) * learned),
+        ):
+            rows += [
+                {
+                    **rows[0],
+                    "network": "",
+                    "selection": "",
+                    "split": "",
+                    "measure": measure,
+                    "iteration": i + 1,
+                    "value": v,
+                }
+                for i, v in enumerate(values)
+            ]
         return rows
 
     # Of 20 iterations the last two count.
-    rows = run("mtt", "real", [4.0] * 18 + [1.0, 1.5]) + run("mtt", "noise", [4.0] * 18 + [1.0, 0.5]) + run("dc", "real", [9.0] * 20, learned=False)
+    rows = (
+        run("mtt", "real", [4.0] * 18 + [1.0, 1.5])
+        + run("mtt", "noise", [4.0] * 18 + [1.0, 0.5])
+        + run("dc", "real", [9.0] * 20, learned=False)
+    )
     _, text = section(study, tmp_path, "accuracy", rows)
     assert (
-        "MTT, real images, 1 image per class: the matching loss ended at 1.25. Above 1 the student ends farther"
-        in text
+        "MTT, real images, 1 image per class: the matching loss ended at 1.25. Above 1 the student "
+        "ends farther" in text
     )
     assert text.count("the matching loss ended at") == 1
 
@@ -710,7 +899,7 @@ def test_flops_ratio(page):
     assert "takes 400 times fewer FLOPs (" in text_of(page)
 
 
-# ---- only what is so --------------------------------------------------------------------------------------------------------------------
+# ---- only what is so -----------------------------------------------------------------------------
 
 
 def headline(study, path, rows, **changes):
@@ -726,7 +915,8 @@ def headline(study, path, rows, **changes):
 
 
 def curve_of(test, train, model=0):
-    """The curve of a network on the full training set, {epoch: accuracy}, and its accuracy at the end."""
+    """The curve of a network on the full training set, {epoch: accuracy}, and its accuracy at the
+    end."""
     common = rows_of("whole", "", {None: [test[max(test)]]})[0] | {"model": model}
     curves = (("test", test), ("train", {max(test): train}))
     return [common] + [
@@ -765,8 +955,10 @@ def test_a_share_of_the_full_training_set_stands_beside_its_accuracy_and_count(s
 def test_a_network_trained_too_little_on_the_full_training_set_is_no_measure(study, tmp_path):
     first, page = headline(study, tmp_path, SETS + curve_of(CUT_OFF, 0.95))
     told = (
-        "ConvNet on the full training set was still improving when its training ended: its test accuracy was 88.0 % after epoch 5 and "
-        "90.8 % over the last quarter of 10 epochs (one network). It would reach more, so every share of it is too high."
+        "ConvNet on the full training set was still improving when its training ended: its test "
+        "accuracy was 88.0 % after epoch 5 and "
+        "90.8 % over the last quarter of 10 epochs (one network). It would reach more, so every "
+        "share of it is too high."
     )
     assert told in first and "that the full training set reaches" not in first
     # The table still has the share, and the reason beside it.
@@ -785,7 +977,10 @@ def test_a_set_that_beats_the_full_training_set_is_no_share_of_it(study, tmp_pat
     first, page = headline(
         study, tmp_path, SETS + curve_of({2: 0.78, 5: 0.80, 8: 0.80, 10: 0.80}, 0.97)
     )
-    told = "DC, real images, 1 image per class and 1 other set reached more than ConvNet on the full training set (81.0 % against 80.0 %)"
+    told = (
+        "DC, real images, 1 image per class and 1 other set reached more than ConvNet on the full "
+        "training set (81.0 % against 80.0 %)"
+    )
     assert (
         told in first
         and "that the full training set reaches" not in first
@@ -805,8 +1000,8 @@ def test_the_best_is_said_to_be_the_best_of_so_many_and_of_which_it_is_not_shown
     assert f"DC from real images at 1 image per class: 81.0 ± 0.8 % {counts} {said}" in first
     # 20, 19, 20: mean 19.67, deviation 0.577, reach 1.43.
     assert (
-        "19.7 points above random images of the same size (95 % interval +18.2 to +21.1, 3 pairs of networks, 1 set)"
-        in first
+        "19.7 points above random images of the same size (95 % interval +18.2 to +21.1, 3 pairs "
+        "of networks, 1 set)" in first
     )
     clear = three(("dc", "real"), ("random", "real"), ("dc", "noise"))[:3] + SETS[6:]
     first, _ = headline(study, tmp_path, clear)
@@ -826,12 +1021,13 @@ def test_cells_with_one_network_each_have_no_spread_and_are_tested_against_nothi
     )
     rows = [row for method, init, value in cells for row in rows_of(method, init, {0: [value]})]
     first, page = headline(study, tmp_path, rows + curve_of(SETTLED, 0.97))
-    said = "best of 3 by test accuracy; not tested against any other, since one pair of networks shows no spread"
+    said = (
+        "best of 3 by test accuracy; not tested against any other, since one pair of networks "
+        "shows no spread"
+    )
     assert f"DC from real images at 1 image per class: 80.0 % one set, one network {said}" in first
     assert "30.0 points above random images of the same size (one pair of networks)" in first
-    assert (
-        "Holm for" not in page and "significantly better than" not in first and "±" not in first
-    )
+    assert "Holm for" not in page and "significantly better than" not in first and "±" not in first
 
 
 def training_rows(method, init, flops):
@@ -872,17 +1068,20 @@ def job(rule, seconds, method="dc", **more):
         (
             80e9,
             60,
-            "takes 2.0 times more FLOPs (80 GFLOP instead of 40 GFLOP) and 3.0 times more time (30 s instead of 10 s a network; ",
+            "takes 2.0 times more FLOPs (80 GFLOP instead of 40 GFLOP) and 3.0 times more time "
+            "(30 s instead of 10 s a network; ",
         ),
         (
             1e9,
             60,
-            "takes 40 times fewer FLOPs (1 GFLOP instead of 40 GFLOP) and 3.0 times more time (30 s instead of 10 s",
+            "takes 40 times fewer FLOPs (1 GFLOP instead of 40 GFLOP) and 3.0 times more time (30 "
+            "s instead of 10 s",
         ),
         (
             40e9,
             20,
-            "takes as many FLOPs (40 GFLOP instead of 40 GFLOP) and as much time (10 s instead of 10 s a network",
+            "takes as many FLOPs (40 GFLOP instead of 40 GFLOP) and as much time (10 s instead of "
+            "10 s a network",
         ),
     ],
 )
@@ -953,18 +1152,19 @@ def test_making_a_set_includes_its_share_of_the_experts_and_says_when_it_has_pai
     page = text_of(
         built(study, tmp_path / "r.html", metrics=metrics, sets=sets, evolutions=[], costs=jobs)
     )
-    # 360 s of experts for three sets; of MTT (100 + 140) / 2 = 120, with 120 of experts 240, in all 480; it saves 6 s a training.
+    # 360 s of experts for three sets; of MTT (100 + 140) / 2 = 120, with 120 of experts 240, in all
+    # 480; it saves 6 s a training.
     assert (
-        "MTT, real images MNIST 1 image per class 100 2 min ± 20 s 2 1.2 s 2 min (1 of 3 of 6 min) 4 min"
-        in page
+        "MTT, real images MNIST 1 image per class 100 2 min ± 20 s 2 1.2 s 2 min (1 of 3 of 6 min) "
+        "4 min" in page
     )
     assert (
-        "MTT, real images 1 image per class 4 min 8 min with all experts 40 80 with all experts 4.0 s instead of 10 s"
-        in page
+        "MTT, real images 1 image per class 4 min 8 min with all experts 40 80 with all experts "
+        "4.0 s instead of 10 s" in page
     )
     assert (
-        "TESLA, real images 1 image per class 3 min 7 min with all experts 30 70 with all experts 4.0 s instead of 10 s"
-        in page
+        "TESLA, real images 1 image per class 3 min 7 min with all experts 30 70 with all experts "
+        "4.0 s instead of 10 s" in page
     )
     assert "DC, real images 1 image per class 30 s never 11 s instead of 10 s" in page
     first, _ = page.split("Full training set:", 1)
@@ -1037,7 +1237,7 @@ def test_a_selection_that_chose_the_final_images_is_said_to_hold_them(study, tmp
     assert "80.00 the final images" not in text and "n 1 × 1 the final images" not in text
 
 
-# ---- without test images ----------------------------------------------------------------------------------------------------------------
+# ---- without test images -------------------------------------------------------------------------
 
 
 def test_classes_and_groups_without_test_images_are_named_and_nothing_is_nan(
@@ -1071,8 +1271,8 @@ def test_classes_and_groups_without_test_images_are_named_and_nothing_is_nan(
     ]
     _, page = headline(study, tmp_path, SETS + by_class + learned)
     assert (
-        "There is no test image of the classes 3, 7: every accuracy is over the 8 other classes of 10."
-        in page
+        "There is no test image of the classes 3, 7: every accuracy is over the 8 other classes of "
+        "10." in page
     )
     assert "Without test images, so that nothing is measured: 3, 7." in page
     assert "Without test images, so that it counts in no mean: group 2." in page
@@ -1090,7 +1290,8 @@ def test_accuracies_that_are_no_number_are_said_to_count_nowhere(study, tmp_path
     kept = [row for row in SETS if row["init"] != "noise"]
     first, _ = headline(study, tmp_path, kept + lost + noise)
     told = (
-        "Test accuracies that are no number, and count nowhere: 2 of DC, real images, 1 image per class "
+        "Test accuracies that are no number, and count nowhere: 2 of DC, real images, 1 image per "
+        "class "
         "and 3 of DC, Gaussian noise, 1 image per class."
     )
     assert told in first and "best of" not in first
@@ -1108,7 +1309,10 @@ def test_sets_that_reach_exactly_the_same_are_best_together(study, tmp_path, net
         for row in rows_of(*name, {0: [same[number]] if same else values[number]})
     ]
     first, _ = headline(study, tmp_path, rows)
-    assert "best of 3 by test accuracy, level with DC from " in first and "; significantly better" not in first
+    assert (
+        "best of 3 by test accuracy, level with DC from " in first
+        and "; significantly better" not in first
+    )
     assert "0.0 points from random images of the same size" in first
     first, _ = headline(study, tmp_path, SETS)
     assert "level with" not in first
@@ -1140,7 +1344,9 @@ def test_same_inputs_give_the_same_bytes(study, page, tmp_path):
     assert built(study, tmp_path / "files.html", metrics=csv, costs=costs) == page
 
 
-@pytest.mark.parametrize("lacking", ["continual", "train_vanilla", "mtt", "costs", "images", "everything"])
+@pytest.mark.parametrize(
+    "lacking", ["continual", "train_vanilla", "mtt", "costs", "images", "everything"]
+)
 def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
     metrics, changes = study["metrics"], {}
     if lacking in ("continual", "train_vanilla"):
@@ -1172,16 +1378,22 @@ def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
 
 def test_names_are_escaped(study, tmp_path):
     evil = '<script>alert("1")</script>'
-    metrics = study["metrics"].replace({"dataset": {"MNIST": evil}, "network": {"ResNet18": "<b>&'\""}})
+    metrics = study["metrics"].replace(
+        {"dataset": {"MNIST": evil}, "network": {"ResNet18": "<b>&'\""}}
+    )
     config = {**CONFIG, "study": evil, "note": evil}
-    page = built(study, tmp_path / "r.html", metrics=metrics, config=config, provenance={evil: evil})
+    page = built(
+        study, tmp_path / "r.html", metrics=metrics, config=config, provenance={evil: evil}
+    )
     assert "<script" not in page and "<b>&'" not in page
     outline(page)
 
 
 def test_imported_sets_have_rows_of_their_own(study, tmp_path):
     rows = study["metrics"]
-    extra = rows[(rows["method"] == "dc") & (rows["init"] == "real") & (rows["dataset"] == "CIFAR10")].copy()
+    extra = rows[
+        (rows["method"] == "dc") & (rows["init"] == "real") & (rows["dataset"] == "CIFAR10")
+    ].copy()
     extra["init"], extra["method"] = "imported", "released"
     page = built(study, tmp_path / "r.html", metrics=pd.concat([rows, extra]))
     table = page[page.index('aria-label="Accuracy on CIFAR-10 of ConvNet"') :]
@@ -1219,56 +1431,93 @@ def test_published_table():
     assert not table.duplicated(
         ["dataset", "method", "init", "ipc", "network", "strategy", "protocol", "source", "note"]
     ).any()
-    assert published.lookup("CIFAR10", "dc", ipc=10, protocol="published")["printed"].tolist() == ["44.9 ± 0.5"]
-    assert published.lookup("CIFAR10", "mtt", ipc=10, protocol="published").iloc[0]["printed"] == "65.3 ± 0.7"
-    assert published.lookup("CIFAR10", "whole", ipc=None, protocol="published")["value"].tolist() == [84.8]
-    assert published.lookup("MNIST", "mtt", ipc=10).empty, "nobody published trajectory matching on MNIST"
+    assert published.lookup("CIFAR10", "dc", ipc=10, protocol="published")["printed"].tolist() == [
+        "44.9 ± 0.5"
+    ]
+    assert (
+        published.lookup("CIFAR10", "mtt", ipc=10, protocol="published").iloc[0]["printed"]
+        == "65.3 ± 0.7"
+    )
+    assert published.lookup("CIFAR10", "whole", ipc=None, protocol="published")[
+        "value"
+    ].tolist() == [84.8]
+    assert published.lookup("MNIST", "mtt", ipc=10).empty, (
+        "nobody published trajectory matching on MNIST"
+    )
 
 
 def test_lookup_prefers_the_same_start():
     course = published.lookup("MNIST", "dc", ipc=10, init="noise", protocol="course project")
     assert course["value"].tolist() == [81.96], "the other start's figure is another experiment"
-    assert published.lookup("CIFAR10", "mtt", ipc=10, init="noise", protocol="course project")["value"].tolist() == [
+    assert published.lookup("CIFAR10", "mtt", ipc=10, init="noise", protocol="course project")[
+        "value"
+    ].tolist() == [
         18.10,
         21.89,
     ]
-    assert published.lookup("CIFAR10", "mtt", ipc=50, init="noise", protocol="published").iloc[0]["init"] == "real"
+    assert (
+        published.lookup("CIFAR10", "mtt", ipc=50, init="noise", protocol="published").iloc[0][
+            "init"
+        ]
+        == "real"
+    )
 
 
 def test_energy_that_no_job_measured_is_said_to_be_so():
     jobs = (("distill", None), ("evaluate", 2e3), ("evaluate", None), ("collect", 5.0))
     costs = [{"rule": rule, "seconds": 1.0, "energy_joules": energy} for rule, energy in jobs]
-    told = {line["rule"]: line["energy"] for line in report._cost_rules(SimpleNamespace(costs=costs))}
+    told = {
+        line["rule"]: line["energy"] for line in report._cost_rules(SimpleNamespace(costs=costs))
+    }
     assert told["distill"] == "not measured"
     assert told["evaluate"].endswith(" (1 of 2 jobs)") and "of" not in told["collect"]
 
 
 def test_the_course_projects_figures_are_those_of_its_logs():
-    """And those that were measured under a protocol of their own may not be set against any of ours."""
+    """And those that were measured under a protocol of their own may not be set against any of
+    ours."""
     table = published.table()
     course = table[(table["protocol"] == "course project") & (table["strategy"] == "")]
     apart = course[course["not_comparable"] != ""]
     assert set(apart["value"]) == {60.0, 54.67, 18.47, 16.45, 21.89, 14.72}
     assert all("batch 1, 2000 steps instead of 20" in reason for reason in apart["not_comparable"])
     assert "not whitened" in apart[apart["value"] == 21.89]["not_comparable"].item()
-    real, noise = (course[(course["method"] == "mtt") & (course["init"] == init)] for init in ("real", "noise"))
+    real, noise = (
+        course[(course["method"] == "mtt") & (course["init"] == init)] for init in ("real", "noise")
+    )
     assert (real["value"].item(), noise["value"].item()) == (23.77, 18.10)
-    assert "M 3, start epochs below 20" in real["note"].item() and "0.013289; 22.38 before" in real["note"].item()
+    assert (
+        "M 3, start epochs below 20" in real["note"].item()
+        and "0.013289; 22.38 before" in real["note"].item()
+    )
     assert "0.0069285; 10.34 before" in noise["note"].item()
     assert (table[table["protocol"] == "published"]["not_comparable"] == "").all()
 
 
 def test_a_figure_that_is_not_comparable_says_why_and_has_no_mark_on_the_axis(page):
-    resnet = published.lookup("MNIST", "dc", ipc=10, init="real", network="ResNet18", protocol="course project")
+    resnet = published.lookup(
+        "MNIST", "dc", ipc=10, init="real", network="ResNet18", protocol="course project"
+    )
     assert report._Sources().cell(resnet)["not_comparable"] == resnet["not_comparable"].item() != ""
-    table = text_of(page[page.index('aria-label="Accuracy on MNIST of ResNet18"') :].split("</table>")[0])
+    table = text_of(
+        page[page.index('aria-label="Accuracy on MNIST of ResNet18"') :].split("</table>")[0]
+    )
     assert "60.0" in table and f"not comparable: {resnet['not_comparable'].item()}" in table
-    table = text_of(page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :].split("</table>")[0])
+    table = text_of(
+        page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :].split("</table>")[0]
+    )
     assert "not comparable" not in table
 
 
 def test_evaluation_epochs_are_those_that_the_jobs_were_asked_for(study, tmp_path):
-    cell = {"rule": "evaluate_synthetic", "dataset": "MNIST", "method": "dc", "init": "real", "ipc": 1, "seed": 0}
+    cell = {
+        "rule": "evaluate_synthetic",
+        "dataset": "MNIST",
+        "method": "dc",
+        "init": "real",
+        "ipc": 1,
+        "seed": 0,
+    }
     costs = [
         {**cell, "network": network, "seconds": 1.0, "settings": {"epochs": epochs}}
         for network, epochs in (("ConvNet", 300), ("MLP", 40), ("LeNet", 300))
@@ -1302,7 +1551,9 @@ def test_strip_keeps_pixels_and_parts_images():
     strip = figures.strip(images)
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(strip["src"].split(",")[1]))))
     assert sheet.shape == (4, 17, 4) and (strip["width"], strip["height"]) == (17, 4)
-    np.testing.assert_array_equal(sheet[:, 6:11, :3], np.round(images[1] * 255).astype(np.uint8).transpose(1, 2, 0))
+    np.testing.assert_array_equal(
+        sheet[:, 6:11, :3], np.round(images[1] * 255).astype(np.uint8).transpose(1, 2, 0)
+    )
     assert (sheet[:, 5, 3] == 0).all() and (sheet[:, :5, 3] == 255).all()
 
 
@@ -1319,7 +1570,10 @@ def test_pixels_undo_the_normalisation():
 
 def test_chart_holds_its_points():
     svg = figures.line_chart(
-        [figures.Series("a", [0, 1, 2], [0.1, 0.9, float("nan")])], label="x", x_label="<e>", percent=True
+        [figures.Series("a", [0, 1, 2], [0.1, 0.9, float("nan")])],
+        label="x",
+        x_label="<e>",
+        percent=True,
     )
     assert "&lt;e&gt;" in svg and svg.count("<circle") == 2
     assert figures.line_chart([], label="x", x_label="e") == ""

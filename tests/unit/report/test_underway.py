@@ -15,7 +15,10 @@ from distillery.study.jobs import digest, recorded
 from tests.unit.report import test_asked
 
 jobs_of, made = test_asked.jobs_of, test_asked.made
-DC, MTT = ({"dataset": "digits", "method": method, "init": "real", "ipc": "1", "seed": "0"} for method in ("dc", "mtt"))
+DC, MTT = (
+    {"dataset": "digits", "method": method, "init": "real", "ipc": "1", "seed": "0"}
+    for method in ("dc", "mtt")
+)
 
 
 @pytest.fixture
@@ -34,12 +37,18 @@ def jobs(tmp_path, monkeypatch):
 def log_of(jobs, rule, wildcards, *lines):
     path = Path(filled(jobs.layout.log(rule), wildcards))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"12:00:0{i} {line}\n" for i, line in enumerate(lines)), encoding="utf-8")
+    path.write_text(
+        "".join(f"12:00:0{i} {line}\n" for i, line in enumerate(lines)), encoding="utf-8"
+    )
     return path
 
 
 def found(jobs, rule="distill", wildcards=MTT):
-    (state,) = [state for state in underway.states(jobs) if state.job.rule == rule and wildcards.items() <= dict(state.job.wildcards).items()]
+    (state,) = [
+        state
+        for state in underway.states(jobs)
+        if state.job.rule == rule and wildcards.items() <= dict(state.job.wildcards).items()
+    ]
     return state.state, state.why
 
 
@@ -47,9 +56,19 @@ BEGAN = "began 2026-11-27T12:00:00+0000"
 
 
 def test_a_job_that_failed_is_named_with_its_last_error_and_what_waits_for_it_with_it(jobs):
-    log_of(jobs, "distill", MTT, BEGAN, "on a processor with 1 threads", "error: mtt diverged in iteration 3: try lr_images 5")
+    log_of(
+        jobs,
+        "distill",
+        MTT,
+        BEGAN,
+        "on a processor with 1 threads",
+        "error: mtt diverged in iteration 3: try lr_images 5",
+    )
     assert found(jobs) == ("failed", "mtt diverged in iteration 3: try lr_images 5")
-    assert found(jobs, "evaluate_synthetic") == ("waiting", "for distill: digits, mtt, real, ipc 1, seed 0, which failed")
+    assert found(jobs, "evaluate_synthetic") == (
+        "waiting",
+        "for distill: digits, mtt, real, ipc 1, seed 0, which failed",
+    )
     assert found(jobs, wildcards=DC) == ("done", "")
 
 
@@ -93,12 +112,19 @@ def test_what_ended_before_its_job_was_changed_waits_whenever_the_files_were_wri
         os.utime(path, (time, time))
         ended = ("failed", "diverged") if "error" in error else ("stopped", found(jobs)[1])
         assert found(jobs) == found(alike) == ended
-        assert found(other) == ("waiting", f"for the next run: the study has changed since it {'failed' if 'error' in error else 'began'}")
+        assert found(other) == (
+            "waiting",
+            "for the next run: the study has changed since it "
+            f"{'failed' if 'error' in error else 'began'}",
+        )
 
 
 def test_what_is_not_what_the_study_asks_for_is_missing_and_so_is_what_was_made_from_it(jobs):
     other = jobs_of(methods={**test_asked.CONFIG["methods"], "dc": {"iterations": 4}})
-    assert found(other, wildcards=DC) == (underway.STALE, f"{test_asked.DC}: settings.iterations: has 1000, the study asks 4")
+    assert found(other, wildcards=DC) == (
+        underway.STALE,
+        f"{test_asked.DC}: settings.iterations: has 1000, the study asks 4",
+    )
     assert found(other, "evaluate_synthetic", DC)[0] == underway.STALE
     about = underway.told(other, underway.states(other))
     assert (about["sets"], about["of"], about["jobs"], about["of_jobs"]) == (2, 2, 4, 8)
@@ -109,7 +135,10 @@ def test_a_finished_study_misses_nothing(jobs):
         if not Path(job.record).exists():
             made(jobs, job)
     states = underway.states(jobs)
-    assert underway.told(jobs, states) is None and underway.lines(jobs, states, "page.html") == ["all 8 jobs are done", "page.html"]
+    assert underway.told(jobs, states) is None and underway.lines(jobs, states, "page.html") == [
+        "all 8 jobs are done",
+        "page.html",
+    ]
 
 
 def test_a_study_is_read_from_its_results_wherever_one_stands(jobs, tmp_path, monkeypatch):
@@ -127,6 +156,8 @@ def test_a_folder_without_a_study_is_refused_in_one_line(tmp_path, monkeypatch, 
     Path("out").mkdir()
     if content is not None:
         Path("out/study.json").write_text(content)
-    with pytest.raises(UserError, match=r"^out/study.json: .*; .*run.* snakemake|^out/study.json: .*run that once$") as caught:
+    with pytest.raises(
+        UserError, match=r"^out/study.json: .*; .*run.* snakemake|^out/study.json: .*run that once$"
+    ) as caught:
         underway.read_study("out")
     assert "\n" not in str(caught.value)

@@ -1,4 +1,5 @@
-"""What every job shares: how it logs, how it fails, what it leaves when it is stopped, and which device it takes."""
+"""What every job shares: how it logs, how it fails, what it leaves when it is stopped, and which
+device it takes."""
 
 import contextlib
 import fcntl
@@ -36,10 +37,16 @@ COMPUTE = {"precision": "float32", "compile": "off", "threads": 1}
 def undone():
     """A job sets its whole process up; here it shares one with the other tests."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads, debug, fill = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    threads, debug, fill = (
+        torch.get_num_threads(),
+        torch.get_deterministic_debug_mode(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )
     environment = dict(os.environ)
     propagate, level = job.log.propagate, job.log.level
-    logging.captureWarnings(False)  # a job before this test may have left them captured, and then capturing them does nothing
+    logging.captureWarnings(
+        False
+    )  # a job before this test may have left them captured, and then capturing them does nothing
     yield
     logging.captureWarnings(False)
     for number, handler in handlers.items():
@@ -59,7 +66,7 @@ def log(tmp_path):
     return tmp_path / "job.log"
 
 
-# ---- success -------------------------------------------------------------------------------------------------------------------------------
+# ---- success -------------------------------------------------------------------------------------
 
 
 def test_a_job_logs_where_it_runs_what_was_warned_of_and_that_it_is_done(log, capsys):
@@ -69,8 +76,12 @@ def test_a_job_logs_where_it_runs_what_was_warned_of_and_that_it_is_done(log, ca
         assert run.threads == 1 == torch.get_num_threads() and run.compute.precision == "float32"
     lines = log.read_text().splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d began \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", lines[0])
-    assert re.fullmatch(r"\d\d:\d\d:\d\d on .+ with 1 threads", lines[1]) and lines[-1].endswith(" done")
-    assert any("mind the gap" in line for line in lines) and not any("earlier" in line for line in lines)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d on .+ with 1 threads", lines[1]) and lines[-1].endswith(
+        " done"
+    )
+    assert any("mind the gap" in line for line in lines) and not any(
+        "earlier" in line for line in lines
+    )
     assert capsys.readouterr() == ("", "")
 
 
@@ -86,16 +97,29 @@ def test_a_job_on_the_cpu_computes_deterministically_and_does_not_import_the_com
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("TORCHINDUCTOR_DETERMINISTIC", None)
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_a_job_s_cost_says_what_ran_where_and_how_long_and_of_what(log, tmp_path):
-    read, made, picture = (tmp_path / name for name in ("data.safetensors", "metrics.csv", "synthetic.png"))
+    read, made, picture = (
+        tmp_path / name for name in ("data.safetensors", "metrics.csv", "synthetic.png")
+    )
     artefact.save(read, {"images": torch.zeros(3)}, {"spec": {}})
     made.write_text("a,b\n")
     picture.write_bytes(b"")
-    asked = {"job": {"dataset": "digits", "ipc": "1"}, "code": "abc", "settings": {"iterations": 3}, "seed": 7}
+    asked = {
+        "job": {"dataset": "digits", "ipc": "1"},
+        "code": "abc",
+        "settings": {"iterations": 3},
+        "seed": 7,
+    }
     outputs = {"metrics": str(made), "picture": str(picture), "cost": str(tmp_path / "cost.json")}
     with job.run(str(log), COMPUTE) as run:
         time.sleep(0.05)
@@ -104,9 +128,17 @@ def test_a_job_s_cost_says_what_ran_where_and_how_long_and_of_what(log, tmp_path
         given = {"asked": asked, "inputs": {"data": str(read), "experts": []}, "outputs": outputs}
         run.save_cost(outputs["cost"], rule="distill", **given, dataset="digits", ipc=1)
     cost = json.loads((tmp_path / "cost.json").read_text())
-    assert cost["asked"] == asked and cost["inputs"] == {"data": artefact.digests([read]), "experts": []}
-    assert cost["outputs"] == {"metrics.csv": hashlib.sha256(b"a,b\n").hexdigest()} and cost["seconds"] < 0.15
-    assert {key: cost[key] for key in ("rule", "code", "settings", "dataset", "ipc", "threads")} == {
+    assert cost["asked"] == asked and cost["inputs"] == {
+        "data": artefact.digests([read]),
+        "experts": [],
+    }
+    assert (
+        cost["outputs"] == {"metrics.csv": hashlib.sha256(b"a,b\n").hexdigest()}
+        and cost["seconds"] < 0.15
+    )
+    assert {
+        key: cost[key] for key in ("rule", "code", "settings", "dataset", "ipc", "threads")
+    } == {
         "rule": "distill",
         "code": "abc",
         "settings": {"iterations": 3},
@@ -114,8 +146,12 @@ def test_a_job_s_cost_says_what_ran_where_and_how_long_and_of_what(log, tmp_path
         "ipc": 1,
         "threads": 1,
     }
-    assert 0.05 <= cost["seconds"] < 60 and cost["peak_memory_bytes"] > 10**7 and cost["device_name"]
-    assert cost["versions"]["torch"] == torch.__version__ and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", cost["started"])
+    assert (
+        0.05 <= cost["seconds"] < 60 and cost["peak_memory_bytes"] > 10**7 and cost["device_name"]
+    )
+    assert cost["versions"]["torch"] == torch.__version__ and re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", cost["started"]
+    )
 
 
 def test_progress_is_a_line_now_and_then_and_one_at_the_end(log, monkeypatch):
@@ -128,9 +164,15 @@ def test_progress_is_a_line_now_and_then_and_one_at_the_end(log, monkeypatch):
         progress.iteration(501, torch.tensor(0.25))
         progress.iteration(400, torch.tensor(9.0))  # a resumed job tells of what it has done before
         progress.iteration(1000, torch.tensor(0.125))
-    lines = [line.partition(" ")[2] for line in log.read_text().splitlines() if "distillation" in line]
-    assert re.fullmatch(r"distillation: 501 of 1000 iterations, \d+ s, \d+ s left, matching loss 0\.25", lines[-2])
-    assert re.fullmatch(r"distillation: 1000 of 1000 iterations, \d+ s, 0 s left, matching loss 0\.125", lines[-1])
+    lines = [
+        line.partition(" ")[2] for line in log.read_text().splitlines() if "distillation" in line
+    ]
+    assert re.fullmatch(
+        r"distillation: 501 of 1000 iterations, \d+ s, \d+ s left, matching loss 0\.25", lines[-2]
+    )
+    assert re.fullmatch(
+        r"distillation: 1000 of 1000 iterations, \d+ s, 0 s left, matching loss 0\.125", lines[-1]
+    )
     assert 2 <= len(lines) < 100
 
 
@@ -163,7 +205,8 @@ with job.run(sys.argv[1], {"precision": "float32", "compile": "off", "threads": 
 
 
 def test_jobs_side_by_side_share_a_terminal(tmp_path):
-    """One has the bar, the other writes lines; both say which job they are, and no line holds two of them."""
+    """One has the bar, the other writes lines; both say which job they are, and no line holds two
+    of them."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     jobs = []
@@ -171,7 +214,16 @@ def test_jobs_side_by_side_share_a_terminal(tmp_path):
         path = tmp_path / "results/logs/distill/digits" / method / "ipc1.log"
         path.parent.mkdir(parents=True)
         command = [sys.executable, "-c", TWO_JOBS, str(path)]
-        jobs.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, text=True))
+        jobs.append(
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=theirs,
+                text=True,
+            )
+        )
         assert jobs[-1].stdout.readline() == "ready\n"
     for one in jobs:
         one.stdin.write("go\n")
@@ -188,7 +240,9 @@ def test_jobs_side_by_side_share_a_terminal(tmp_path):
     shape = r"distill/digits/mtt/ipc1 distillation: \d+ of 40 iterations, \d+ s(, \d+ s left)?, matching loss 0.5"
     assert lines and all(re.fullmatch(shape, line) for line in lines)
     assert any(piece.startswith("distill/digits/dc/ipc1 distillation:") for piece in bars)
-    assert any(piece.startswith("distill/digits/dc/ipc1 selection:") for piece in bars), "the second display of a job has the bar after the first"
+    assert any(piece.startswith("distill/digits/dc/ipc1 selection:") for piece in bars), (
+        "the second display of a job has the bar after the first"
+    )
     assert not any("dc/ipc1" in piece and "mtt/ipc1" in piece for piece in pieces)
 
 
@@ -217,11 +271,18 @@ def test_torch_s_word_on_a_toolkit_without_a_gpu_is_no_news(tmp_path):
         "    noisy.warning('something else')\n"
     )
     environment = {**os.environ, "CUDA_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "CUDA runtime" not in done.stderr and "something else" in done.stderr
 
 
-# ---- failure -------------------------------------------------------------------------------------------------------------------------------
+# ---- failure -------------------------------------------------------------------------------------
 
 
 def test_bad_input_is_one_line_on_the_terminal_and_in_the_log_and_status_1(log, capsys):
@@ -229,7 +290,10 @@ def test_bad_input_is_one_line_on_the_terminal_and_in_the_log_and_status_1(log, 
         raise UserError("data.safetensors: is damaged; delete it")
     assert left.value.code == 1 and left.value.__suppress_context__
     assert capsys.readouterr() == ("", "error: data.safetensors: is damaged; delete it\n")
-    assert log.read_text().endswith(" error: data.safetensors: is damaged; delete it\n") and "Traceback" not in log.read_text()
+    assert (
+        log.read_text().endswith(" error: data.safetensors: is damaged; delete it\n")
+        and "Traceback" not in log.read_text()
+    )
 
 
 def test_a_defect_leaves_its_traceback_in_the_log(log):
@@ -241,31 +305,51 @@ def test_a_defect_leaves_its_traceback_in_the_log(log):
 
 def test_too_little_memory_is_told_with_a_remedy(log, capsys):
     with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nand much advice")
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20 GiB.\nand much advice"
+        )
     told = capsys.readouterr().err
     assert left.value.code == 1 and told.count("\n") == 1
-    assert told.startswith("error: out of memory on ") and "lower `batch`" in told and "Tried to allocate 20 GiB" in told and "advice" not in told
+    assert (
+        told.startswith("error: out of memory on ")
+        and "lower `batch`" in told
+        and "Tried to allocate 20 GiB" in told
+        and "advice" not in told
+    )
 
 
 def test_too_little_memory_of_the_processor_is_told_likewise(log, capsys):
     with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
         torch.empty(2**60, dtype=torch.uint8)
     told = capsys.readouterr().err
-    assert left.value.code == 1 and told.count("\n") == 1 and told.startswith("error: out of memory on ")
+    assert (
+        left.value.code == 1
+        and told.count("\n") == 1
+        and told.startswith("error: out of memory on ")
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["scheduler", "ctrl-c"])
-def test_a_job_that_is_stopped_leaves_the_old_file_and_no_part_of_the_new_one(log, tmp_path, number):
+def test_a_job_that_is_stopped_leaves_the_old_file_and_no_part_of_the_new_one(
+    log, tmp_path, number
+):
     target = tmp_path / "synthetic.safetensors"
     target.write_text("old")
-    with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE), files.atomic(target) as part:
+    with (
+        pytest.raises(SystemExit) as left,
+        job.run(str(log), COMPUTE),
+        files.atomic(target) as part,
+    ):
         part.write_text("half of the new")
         assert len(list(tmp_path.glob(".*.part*"))) == 1
         os.kill(os.getpid(), number)
         time.sleep(5)
         raise AssertionError("not stopped")
     assert left.value.code == 128 + signal.SIGTERM
-    assert target.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["job.log", "synthetic.safetensors"]
+    assert target.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == [
+        "job.log",
+        "synthetic.safetensors",
+    ]
     assert "Traceback" not in log.read_text() and " done" not in log.read_text()
 
 
@@ -276,16 +360,19 @@ def test_a_job_takes_its_handlers_off_the_log_however_it_ends(log):
     assert (job.log.handlers, logging.getLogger("py.warnings").handlers) == before
 
 
-# ---- devices -------------------------------------------------------------------------------------------------------------------------------
+# ---- devices -------------------------------------------------------------------------------------
 
 
 def hold(names, folder):
-    """Claim one of some names, write down which, and hold it until told. By files: a killed process would take a queue's lock with it."""
+    """Claim one of some names, write down which, and hold it until told. By files: a killed process
+    would take a queue's lock with it."""
 
     def say(what, text):
         files.write_text(folder / f"{what}.{os.getpid()}", str(text))
 
-    with device.claim_one(names, folder / "locks", lambda line: say("told", line), poll_seconds=0.02) as index:
+    with device.claim_one(
+        names, folder / "locks", lambda line: say("told", line), poll_seconds=0.02
+    ) as index:
         say("claimed", index)
         while not (folder / "release").exists():
             time.sleep(0.02)
@@ -356,7 +443,10 @@ def test_a_device_is_free_again_when_its_job_is_done(tmp_path):
     for _ in range(2):
         with device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail) as index:
             assert index == 0
-    with pytest.raises(ZeroDivisionError), device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail):
+    with (
+        pytest.raises(ZeroDivisionError),
+        device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail),
+    ):
         1 / 0  # noqa: B018
     with device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail) as index:
         assert index == 0
@@ -368,10 +458,12 @@ def test_a_machine_without_a_gpu_computes_on_its_processor(monkeypatch):
         assert claimed == torch.device("cpu")
 
 
-# ---- compiled code ---------------------------------------------------------------------------------------------------
+# ---- compiled code -------------------------------------------------------------------------------
 
 
-def test_compiled_code_is_kept_in_the_user_s_cache_and_left_to_torch_where_there_is_none(tmp_path, monkeypatch):
+def test_compiled_code_is_kept_in_the_user_s_cache_and_left_to_torch_where_there_is_none(
+    tmp_path, monkeypatch
+):
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -385,4 +477,7 @@ def test_compiled_code_is_kept_in_the_user_s_cache_and_left_to_torch_where_there
     assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     device.keep_compiled()
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "distillery/compiled") and (tmp_path / "distillery/compiled").is_dir()
+    assert (
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "distillery/compiled")
+        and (tmp_path / "distillery/compiled").is_dir()
+    )

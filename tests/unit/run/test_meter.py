@@ -20,7 +20,8 @@ CONVNET = {"name": "ConvNet", "channels": 3, "size": 32, "classes": 10}
 
 
 def convnet_macs(channels, classes, width=128, depth=3, side=32, norm=5):
-    """Convolutions and the linear layer, and ``norm`` operations an element of what is normalised."""
+    """Convolutions and the linear layer, and ``norm`` operations an element of what is
+    normalised."""
     total, inputs = 0, channels
     for _ in range(depth):
         total += inputs * width * 9 * side**2 + norm * width * side**2
@@ -38,7 +39,10 @@ def convnet_macs(channels, classes, width=128, depth=3, side=32, norm=5):
         ({**CONVNET, "options": {"norm": "none"}}, convnet_macs(3, 10, norm=0)),
         ({**CONVNET, "options": {"norm": "group"}}, convnet_macs(3, 10)),
         ({**CONVNET, "options": {"norm": "layer"}}, convnet_macs(3, 10)),
-        ({"name": "MLP", "channels": 1, "size": 28, "classes": 10}, 784 * 128 + 128 * 128 + 128 * 10),
+        (
+            {"name": "MLP", "channels": 1, "size": 28, "classes": 10},
+            784 * 128 + 128 * 128 + 128 * 10,
+        ),
     ],
 )
 def test_multiply_accumulates_are_those_of_the_layers(network, expected):
@@ -86,9 +90,19 @@ def test_a_meter_measures_time_and_memory():
     assert meter.memory_kind == "host" and meter.peak_memory_bytes > held.numel()
     assert meter.energy_joules is None
     record = json.loads(json.dumps(meter.record()))
-    assert record["seconds"] == meter.seconds and record["peak_memory_bytes"] == meter.peak_memory_bytes
-    assert record["device"] == "cpu" and record["device_name"] and record["threads"] == torch.get_num_threads()
-    assert record["versions"]["torch"] == torch.__version__ and {"python", "numpy"} <= record["versions"].keys()
+    assert (
+        record["seconds"] == meter.seconds
+        and record["peak_memory_bytes"] == meter.peak_memory_bytes
+    )
+    assert (
+        record["device"] == "cpu"
+        and record["device_name"]
+        and record["threads"] == torch.get_num_threads()
+    )
+    assert (
+        record["versions"]["torch"] == torch.__version__
+        and {"python", "numpy"} <= record["versions"].keys()
+    )
 
 
 def test_a_meter_measures_work_that_failed():
@@ -100,7 +114,8 @@ def test_a_meter_measures_work_that_failed():
 
 
 class FakeNvml:
-    """NVML as ``nvidia-ml-py`` gives it, with one GPU. Every name that is asked for must be one of the real module's."""
+    """NVML as ``nvidia-ml-py`` gives it, with one GPU. Every name that is asked for must be one of
+    the real module's."""
 
     def __init__(self, real, *, sliced=False, counts=True):
         self._real, self._readings = real, iter([5_000_000, 5_250_500])
@@ -150,10 +165,15 @@ def test_the_energy_of_a_gpu_is_the_difference_of_its_counter(monkeypatch, uuid,
     real = pytest.importorskip("pynvml")
     fake = FakeNvml(real, **changes)
     for name in (name for name in vars(FakeNvml) if name.startswith("nvml")):
-        own, theirs = (len(inspect.signature(inspect.unwrap(getattr(module, name))).parameters) for module in (fake, real))
+        own, theirs = (
+            len(inspect.signature(inspect.unwrap(getattr(module, name))).parameters)
+            for module in (fake, real)
+        )
         assert own == theirs, name
     monkeypatch.setitem(sys.modules, "pynvml", fake)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid)
+    )
     first, second = (meter._energy_joules(torch.device("cuda", 0)) for _ in range(2))
     assert (None if first is None else second - first) == expected
     assert fake.open == 0
@@ -161,7 +181,10 @@ def test_the_energy_of_a_gpu_is_the_difference_of_its_counter(monkeypatch, uuid,
 
 def test_without_nvml_no_energy_is_measured(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert meter._energy_joules(torch.device("cuda", 0)) is None and meter._energy_joules(torch.device("cpu")) is None
+    assert (
+        meter._energy_joules(torch.device("cuda", 0)) is None
+        and meter._energy_joules(torch.device("cpu")) is None
+    )
 
 
 @pytest.mark.gpu

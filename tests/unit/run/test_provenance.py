@@ -10,7 +10,9 @@ from distillery.run import provenance
 def test_the_bill_names_every_installed_package_once_with_its_version(tmp_path, monkeypatch):
     copied = tmp_path / "numpy-0.1.dist-info"  # as setuptools brings copies of other packages
     copied.mkdir()
-    (copied / "METADATA").write_text("Metadata-Version: 2.1\nName: NumPy\nVersion: 0.1\n", encoding="utf-8")
+    (copied / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: NumPy\nVersion: 0.1\n", encoding="utf-8"
+    )
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     bill = provenance.packages()
     names = [row["name"].lower() for row in bill]
@@ -21,7 +23,9 @@ def test_the_bill_names_every_installed_package_once_with_its_version(tmp_path, 
     assert all(licence and "\n" not in licence for licence in licences.values())
 
 
-def test_the_origin_names_the_version_and_survives_a_folder_that_is_no_checkout(tmp_path, monkeypatch):
+def test_the_origin_names_the_version_and_survives_a_folder_that_is_no_checkout(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     found = provenance.gather()
     assert found["distillery"] == __version__ and "commit" not in found

@@ -1,4 +1,5 @@
-"""A set as a product: loaded in a line, exported as pictures and for a hub, and told about on the command line."""
+"""A set as a product: loaded in a line, exported as pictures and for a hub, and told about on the
+command line."""
 
 import csv
 import hashlib
@@ -31,14 +32,29 @@ from distillery.store.metrics import Metrics
 ROOT = Path(__file__).resolve().parents[3]
 MEAN, STD = {1: [0.1307], 3: [0.4914, 0.4822, 0.4465]}, {1: [0.3081], 3: [0.2023, 0.1994, 0.2010]}
 CLASSES = ["T-shirt/top", "ankle boot", "a|b"]
-PROTOCOL = {"epochs": 20, "lr": "learned", "momentum": 0.9, "weight_decay": 5e-4, "batch": 4, "decay": "half", "augment": "none", "models": 5}
+PROTOCOL = {
+    "epochs": 20,
+    "lr": "learned",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch": 4,
+    "decay": "half",
+    "augment": "none",
+    "models": 5,
+}
 CELL = {"dataset": "FashionMNIST", "method": "mtt", "init": "noise", "ipc": 2, "seed": 1}
 
 
 def levels(channels=1, count=6):
     """(N, C, 16, 16) uint8 with every level in each image's channel."""
     generator = torch.Generator().manual_seed(channels)
-    return torch.stack([torch.randperm(256, generator=generator).view(16, 16) for _ in range(count * channels)]).view(count, channels, 16, 16).to(torch.uint8)
+    return (
+        torch.stack(
+            [torch.randperm(256, generator=generator).view(16, 16) for _ in range(count * channels)]
+        )
+        .view(count, channels, 16, 16)
+        .to(torch.uint8)
+    )
 
 
 def made(channels=1, soft=False, step_size=0.03, **header):
@@ -46,7 +62,11 @@ def made(channels=1, soft=False, step_size=0.03, **header):
     mean, std = (torch.tensor(values[channels]).view(-1, 1, 1) for values in (MEAN, STD))
     labels = torch.tensor([2, 2, 0, 0, 1, 1])
     if soft:
-        labels = torch.softmax(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)) + 9 * torch.nn.functional.one_hot(labels), 1)
+        labels = torch.softmax(
+            torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+            + 9 * torch.nn.functional.one_hot(labels),
+            1,
+        )
     about = {
         **CELL,
         "classes": CLASSES,
@@ -74,16 +94,29 @@ def front(card):
 
 
 def test_a_variant_is_told_as_its_method_s_and_with_the_experts_that_it_had():
-    experts = {"recipe": "few", "number": 2, "epochs": 5, "settings": {"lr": 0.01}, "shards": ["0" * 64]}
+    experts = {
+        "recipe": "few",
+        "number": 2,
+        "epochs": 5,
+        "settings": {"lr": 0.01},
+        "shards": ["0" * 64],
+    }
     told = dict(export.describe(made(method="mtt_slow", of="mtt", experts=experts)))
     assert told["made"].startswith("distilled by mtt_slow (a variant of MTT) from Gaussian noise")
     assert told["experts"] == "2 of 5 epochs, recipe few"
     settings = dict(export._settings({**CELL, "of": "mtt", "experts": experts}))
-    assert settings["of"] == "mtt" and settings["experts.number"] == "2" and settings["experts.settings.lr"] == "0.01"
-    assert "released by others" in dict(export.describe(made(method="theirs", init="imported")))["made"]
+    assert (
+        settings["of"] == "mtt"
+        and settings["experts.number"] == "2"
+        and settings["experts.settings.lr"] == "0.01"
+    )
+    assert (
+        "released by others"
+        in dict(export.describe(made(method="theirs", init="imported")))["made"]
+    )
 
 
-# ---- in Python -----------------------------------------------------------------------------------------------------------------------------
+# ---- in Python -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -106,7 +139,10 @@ def test_pixels_are_clipped_and_rounded():
 @pytest.mark.parametrize(
     "images, message",
     [
-        (torch.zeros(2, 1, 4, 4), r"float32 of shape \(2, 1, 4, 4\); uint8 \(N, 1, H, W\) is needed"),
+        (
+            torch.zeros(2, 1, 4, 4),
+            r"float32 of shape \(2, 1, 4, 4\); uint8 \(N, 1, H, W\) is needed",
+        ),
         (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), r"shape \(2, 3, 4, 4\)"),
         (torch.zeros(1, 4, 4, dtype=torch.uint8), r"shape \(1, 4, 4\)"),
     ],
@@ -116,7 +152,10 @@ def test_images_that_the_set_cannot_normalise_are_refused(images, message):
         made().normalise(images)
 
 
-@pytest.mark.parametrize("normalization", [None, {"kind": "other", "mean": [0.1], "std": [0.3]}, {"kind": "channel", "mean": [0.1]}])
+@pytest.mark.parametrize(
+    "normalization",
+    [None, {"kind": "other", "mean": [0.1], "std": [0.3]}, {"kind": "channel", "mean": [0.1]}],
+)
 def test_a_normalisation_that_is_not_known_is_refused_rather_than_guessed(normalization):
     found = made(normalization=normalization)
     for convert in (found.pixels, lambda: found.normalise(levels())):
@@ -126,7 +165,14 @@ def test_a_normalisation_that_is_not_known_is_refused_rather_than_guessed(normal
 
 def test_the_recipe_is_the_sets_protocol_with_its_own_rate():
     fixed = {**PROTOCOL, "lr": 0.5}
-    expected = {"epochs": 20, "momentum": 0.9, "weight_decay": 5e-4, "batch": 4, "decay": "half", "augment": "none"}
+    expected = {
+        "epochs": 20,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "batch": 4,
+        "decay": "half",
+        "augment": "none",
+    }
     assert made().recipe() == Recipe(lr=0.03, **expected)
     assert made(step_size=None).recipe() == Recipe(lr=0.01, **expected)
     assert made(protocol=fixed).recipe() == Recipe(lr=0.5, **expected)
@@ -136,68 +182,118 @@ def test_the_recipe_is_the_sets_protocol_with_its_own_rate():
         made(protocol={"epochs": 1, "lr": 0.1}).recipe()
 
 
-def test_a_set_is_loaded_in_a_line_and_a_missing_or_damaged_one_is_told_of_without_a_study(tmp_path):
+def test_a_set_is_loaded_in_a_line_and_a_missing_or_damaged_one_is_told_of_without_a_study(
+    tmp_path,
+):
     made().save(tmp_path / "set.safetensors")
     found = distillery.load(tmp_path / "set.safetensors")
     assert torch.equal(found.images, made().images) and found.recipe().lr == 0.03
     with pytest.raises(UserError, match=r"none\.safetensors: is missing; give the path") as told:
         distillery.load(tmp_path / "none.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "set.safetensors").read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"cut\.safetensors: cannot be read .* get it again") as told_of_cut:
+    with pytest.raises(
+        UserError, match=r"cut\.safetensors: cannot be read .* get it again"
+    ) as told_of_cut:
         distillery.load(tmp_path / "cut.safetensors")
     assert "snakemake" not in f"{told.value}{told_of_cut.value}"
 
 
 def test_importing_the_package_loads_neither_torch_nor_anything_else_that_is_large():
-    code = "import sys, distillery; from distillery import load; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, distillery; from distillery import load; print(sorted({'torch', 'numpy', "
+        "'pandas'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
-# ---- pictures ------------------------------------------------------------------------------------------------------------------------------
+# ---- pictures ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_hold_the_pixels_bit_for_bit(tmp_path, channels):
     export.image_folder(made(channels), tmp_path / "out")
     rows = rows_of(tmp_path / "out/labels.csv")
-    names = ("2_a_b/0", "2_a_b/1", "0_T-shirt_top/2", "0_T-shirt_top/3", "1_ankle_boot/4", "1_ankle_boot/5")
+    names = (
+        "2_a_b/0",
+        "2_a_b/1",
+        "0_T-shirt_top/2",
+        "0_T-shirt_top/3",
+        "1_ankle_boot/4",
+        "1_ankle_boot/5",
+    )
     assert [row["file"] for row in rows] == [f"{name}.png" for name in names]
     for row, expected in zip(rows, levels(channels)):
         with Image.open(tmp_path / "out" / row["file"]) as picture:
             assert picture.mode == {1: "L", 3: "RGB"}[channels]
-            assert np.array_equal(np.asarray(picture).reshape(16, 16, channels), expected.permute(1, 2, 0).numpy())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0_T-shirt_top", "1_ankle_boot", "2_a_b", "README.md", "labels.csv", "set.json"]
+            assert np.array_equal(
+                np.asarray(picture).reshape(16, 16, channels), expected.permute(1, 2, 0).numpy()
+            )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "0_T-shirt_top",
+        "1_ankle_boot",
+        "2_a_b",
+        "README.md",
+        "labels.csv",
+        "set.json",
+    ]
 
 
 def test_labels_of_hard_labels(tmp_path):
     export.image_folder(made(), tmp_path / "out")
     rows = rows_of(tmp_path / "out/labels.csv")
     assert list(rows[0]) == ["file", "class", "name"]
-    assert [(row["class"], row["name"]) for row in rows] == [(str(label), CLASSES[label]) for label in (2, 2, 0, 0, 1, 1)]
+    assert [(row["class"], row["name"]) for row in rows] == [
+        (str(label), CLASSES[label]) for label in (2, 2, 0, 0, 1, 1)
+    ]
 
 
 def test_soft_labels_come_back_to_the_last_bit_and_stand_under_their_likeliest_class(tmp_path):
     synthetic = made(soft=True)
     export.image_folder(synthetic, tmp_path / "out")
     rows = rows_of(tmp_path / "out/labels.csv")
-    assert list(rows[0]) == ["file", "class", "name", "probability_0", "probability_1", "probability_2"]
-    found = torch.tensor([[float(row[f"probability_{index}"]) for index in range(3)] for row in rows], dtype=torch.float32)
+    assert list(rows[0]) == [
+        "file",
+        "class",
+        "name",
+        "probability_0",
+        "probability_1",
+        "probability_2",
+    ]
+    found = torch.tensor(
+        [[float(row[f"probability_{index}"]) for index in range(3)] for row in rows],
+        dtype=torch.float32,
+    )
     assert torch.equal(found, synthetic.labels)
     assert [int(row["class"]) for row in rows] == synthetic.labels.argmax(1).tolist()
 
 
 def test_numbers_of_pictures_sort_as_the_set_does(tmp_path):
     few = made()
-    many = SyntheticSet(few.images[[0] * 101], torch.zeros(101, dtype=torch.int64), None, few.header)
+    many = SyntheticSet(
+        few.images[[0] * 101], torch.zeros(101, dtype=torch.int64), None, few.header
+    )
     export.image_folder(many, tmp_path)
-    assert sorted(path.name for path in (tmp_path / "0_T-shirt_top").iterdir())[::50] == ["000.png", "050.png", "100.png"]
+    assert sorted(path.name for path in (tmp_path / "0_T-shirt_top").iterdir())[::50] == [
+        "000.png",
+        "050.png",
+        "100.png",
+    ]
 
 
 def test_the_header_stands_beside_the_pictures(tmp_path):
     synthetic = made()
     export.image_folder(synthetic, tmp_path / "out")
     found = json.loads((tmp_path / "out/set.json").read_text(encoding="utf-8"))
-    assert found == {**synthetic.header, "step_size": 0.03, "sha256": artefact.digest(synthetic.tensors())}
+    assert found == {
+        **synthetic.header,
+        "step_size": 0.03,
+        "sha256": artefact.digest(synthetic.tensors()),
+    }
     assert found["sha256"] in (tmp_path / "out/README.md").read_text(encoding="utf-8")
 
 
@@ -216,39 +312,69 @@ def test_names_of_classes_become_safe_and_stay_apart(tmp_path, classes, expected
     assert export.safe_names(classes) == expected
     export.image_folder(made(classes=classes), tmp_path / "out")
     rows = rows_of(tmp_path / "out/labels.csv")
-    assert {(int(row["class"]), row["name"], row["file"].split("/")[0]) for row in rows} == {(i, classes[i], expected[i]) for i in range(3)}
+    assert {(int(row["class"]), row["name"], row["file"].split("/")[0]) for row in rows} == {
+        (i, classes[i], expected[i]) for i in range(3)
+    }
     assert all((tmp_path / "out" / row["file"]).is_file() for row in rows)
 
 
-@pytest.mark.parametrize("classes", [list(map(str, range(12))), [f"n{7 * n % 12}" for n in range(12)], sorted("abcdefghijkl"), list("ABcdefghijKl")])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        list(map(str, range(12))),
+        [f"n{7 * n % 12}" for n in range(12)],
+        sorted("abcdefghijkl"),
+        list("ABcdefghijKl"),
+    ],
+)
 def test_torchvision_numbers_the_classes_as_the_table_does(tmp_path, classes):
     few = made()
     labels = torch.arange(24) * 5 % 12
-    export.image_folder(SyntheticSet(few.images[torch.arange(24) % 6], labels, None, {**few.header, "classes": classes}), tmp_path / "out")
+    export.image_folder(
+        SyntheticSet(
+            few.images[torch.arange(24) % 6], labels, None, {**few.header, "classes": classes}
+        ),
+        tmp_path / "out",
+    )
     theirs = ImageFolder(tmp_path / "out")
-    numbers = {Path(path).relative_to(tmp_path / "out").as_posix(): number for path, number in theirs.samples}
-    assert numbers == {row["file"]: int(row["class"]) for row in rows_of(tmp_path / "out/labels.csv")}
+    numbers = {
+        Path(path).relative_to(tmp_path / "out").as_posix(): number
+        for path, number in theirs.samples
+    }
+    assert numbers == {
+        row["file"]: int(row["class"]) for row in rows_of(tmp_path / "out/labels.csv")
+    }
     assert sorted(numbers.values()) == sorted(labels.tolist())
 
 
 def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path):
     few = made()
-    export.image_folder(SyntheticSet(few.images, torch.tensor([2, 2, 0, 0, 2, 2]), None, few.header), tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="1_ankle_boot"):  # rather than numbering the others anew
+    export.image_folder(
+        SyntheticSet(few.images, torch.tensor([2, 2, 0, 0, 2, 2]), None, few.header),
+        tmp_path / "out",
+    )
+    with pytest.raises(
+        FileNotFoundError, match="1_ankle_boot"
+    ):  # rather than numbering the others anew
         ImageFolder(tmp_path / "out")
-    assert {number for _, number in ImageFolder(tmp_path / "out", allow_empty=True).samples} == {0, 2}
+    assert {number for _, number in ImageFolder(tmp_path / "out", allow_empty=True).samples} == {
+        0,
+        2,
+    }
 
 
 def test_images_that_are_no_pictures_are_refused(tmp_path):
     space = {"kind": "channel", "mean": [0, 0], "std": [1, 1]}
-    synthetic = SyntheticSet(torch.zeros(3, 2, 4, 4), torch.arange(3), None, {**made().header, "normalization": space})
+    synthetic = SyntheticSet(
+        torch.zeros(3, 2, 4, 4), torch.arange(3), None, {**made().header, "normalization": space}
+    )
     for form in (export.image_folder, export.hub):
         with pytest.raises(UserError, match=r"1 channel \(grey\) or 3 \(colour\), not 2"):
             form(synthetic, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- for a hub -----------------------------------------------------------------------------------------------------------------------------
+# ---- for a hub -----------------------------------------------------------------------------------
 
 
 def test_the_hubs_copy_is_the_set_and_brings_a_picture(tmp_path):
@@ -384,7 +510,11 @@ def test_the_card_has_the_metadata_that_a_hub_reads(tmp_path):
         ("none stated by its authors", {"license": "unknown"}),
         (
             "for non-commercial use only",
-            {"license": "other", "license_name": "for-non-commercial-use-only", "license_link": "https://github.com/zalandoresearch/fashion-mnist"},
+            {
+                "license": "other",
+                "license_name": "for-non-commercial-use-only",
+                "license_link": "https://github.com/zalandoresearch/fashion-mnist",
+            },
         ),
     ],
 )
@@ -403,32 +533,63 @@ def test_a_card_names_the_home_and_the_licence_of_every_dataset(tmp_path, datase
     export.hub(synthetic, tmp_path / "out")
     found, text = front((tmp_path / "out/README.md").read_text(encoding="utf-8"))
     assert spec["home"] in text and f"| licence | {spec['licence']} |" in text
-    assert found["license"] in {"mit", "cc-by-4.0", "cc-by-sa-3.0", "unknown", "other"} and ("license_name" in found) == (found["license"] == "other")
+    assert found["license"] in {"mit", "cc-by-4.0", "cc-by-sa-3.0", "unknown", "other"} and (
+        "license_name" in found
+    ) == (found["license"] == "other")
 
 
-@pytest.mark.parametrize("count, expected", [(999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K")])
+@pytest.mark.parametrize(
+    "count, expected", [(999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K")]
+)
 def test_the_size_category_counts_images(tmp_path, count, expected):
-    synthetic = SyntheticSet(torch.zeros(count, 1, 1, 1), torch.zeros(count, dtype=torch.int64), None, made().header)
+    synthetic = SyntheticSet(
+        torch.zeros(count, 1, 1, 1), torch.zeros(count, dtype=torch.int64), None, made().header
+    )
     export.hub(synthetic, tmp_path / "out")
-    assert front((tmp_path / "out/README.md").read_text(encoding="utf-8"))[0]["size_categories"] == [expected]
+    assert front((tmp_path / "out/README.md").read_text(encoding="utf-8"))[0][
+        "size_categories"
+    ] == [expected]
 
 
 def test_a_card_says_by_which_settings_and_how_to_train(tmp_path):
     export.hub(made(), tmp_path / "out")
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-    for row in ("method | mtt", "init | noise", "seed | 1", "iterations | 100", "lr_images | 1000", "network.options.depth | 3"):
+    for row in (
+        "method | mtt",
+        "init | noise",
+        "seed | 1",
+        "iterations | 100",
+        "lr_images | 1000",
+        "network.options.depth | 3",
+    ):
         assert f"| {row} |" in text
-    for row in ("epochs | 20", "learning rate | 0.03 (learned with the set)", "momentum | 0.9", "decay | times 0.1 after epoch 11, momentum back to 0"):
+    for row in (
+        "epochs | 20",
+        "learning rate | 0.03 (learned with the set)",
+        "momentum | 0.9",
+        "decay | times 0.1 after epoch 11, momentum back to 0",
+    ):
         assert f"| {row} |" in text
-    assert "not clipped" in text and "not bit-equal" in text and "from Gaussian noise in 100 iterations" in text
-    assert "No measurement was given" in text and "classes: 0 (T-shirt/top), 1 (ankle boot), 2 (a|b)" in text
+    assert (
+        "not clipped" in text
+        and "not bit-equal" in text
+        and "from Gaussian noise in 100 iterations" in text
+    )
+    assert (
+        "No measurement was given" in text
+        and "classes: 0 (T-shirt/top), 1 (ankle boot), 2 (a|b)" in text
+    )
 
 
 def test_a_card_does_not_call_real_images_synthetic_and_invents_no_protocol(tmp_path):
     export.hub(made(method="herding", init="real", protocol=None, step_size=None), tmp_path / "out")
     metadata, text = front((tmp_path / "out/README.md").read_text(encoding="utf-8"))
     assert "synthetic" not in metadata["tags"] and "coreset" in metadata["tags"]
-    assert "6 real training images of FashionMNIST" in text and "Nothing here is synthetic" in text and "copies of real ones" in text
+    assert (
+        "6 real training images of FashionMNIST" in text
+        and "Nothing here is synthetic" in text
+        and "copies of real ones" in text
+    )
     assert "brings no protocol" in text and "recipe()" not in text
 
 
@@ -437,15 +598,36 @@ def test_the_code_in_the_cards_runs(tmp_path):
     export.hub(made(soft=True), tmp_path / "hub")
     export.image_folder(made(soft=True), tmp_path / "images")
     for folder in ("hub", "images"):
-        (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-        given = "import torch\nimages = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)\n" if folder == "hub" else ""
-        told = "print(recipe.epochs, len(loader), tests.shape[0])" if folder == "hub" else "print(len(rows), rows[0][1], rows[0][0].size)"
+        (code,) = re.findall(
+            r"```python\n(.*?)```",
+            (tmp_path / folder / "README.md").read_text(encoding="utf-8"),
+            re.DOTALL,
+        )
+        given = (
+            "import torch\nimages = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)\n"
+            if folder == "hub"
+            else ""
+        )
+        told = (
+            "print(recipe.epochs, len(loader), tests.shape[0])"
+            if folder == "hub"
+            else "print(len(rows), rows[0][1], rows[0][0].size)"
+        )
         environment = {"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([sys.executable, "-c", given + code + told], cwd=tmp_path / folder, env=environment, capture_output=True, text=True)
-        assert (done.stderr, done.stdout.strip()) == ("", {"hub": "20 2 2", "images": "6 2 (16, 16)"}[folder])
+        done = subprocess.run(
+            [sys.executable, "-c", given + code + told],
+            cwd=tmp_path / folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.stderr, done.stdout.strip()) == (
+            "",
+            {"hub": "20 2 2", "images": "6 2 (16, 16)"}[folder],
+        )
 
 
-# ---- figures -------------------------------------------------------------------------------------------------------------------------------
+# ---- figures -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -468,7 +650,14 @@ def measured(tmp_path):
     ):
         metrics.add("accuracy", 0.01, **{**CELL, "network": "ConvNet", "model": 0, **more})
     for model, value in enumerate((0.75, 0.85)):
-        metrics.add("accuracy", value, dataset="FashionMNIST", method="whole", network="ConvNet", model=model)
+        metrics.add(
+            "accuracy",
+            value,
+            dataset="FashionMNIST",
+            method="whole",
+            network="ConvNet",
+            model=model,
+        )
     metrics.add("class_accuracy", 0.02, **CELL, network="ConvNet", model=0, class_=1)
     metrics.add("loss", 0.03, **CELL, network="ConvNet", model=0)
     metrics.save(tmp_path / "metrics.csv")
@@ -478,12 +667,12 @@ def measured(tmp_path):
 def test_the_figures_are_those_computed_by_hand(tmp_path, measured):
     export.hub(made(), tmp_path / "out", [measured])
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-    # 50 and 70; 50, 70, 90 and 50, whose mean is 65 and whose deviations are 15, 5, 25 and 15: the root of 275 is 16.58.
+    # 50 and 70; 50, 70, 90 and 50, whose mean is 65 and whose deviations are 15, 5, 25 and 15: the
+    # root of 275 is 16.58.
     assert "| network | this set | all seeds | full training set |" in text
     assert (
         "| ConvNet | 60.00 ± 10.00 (2 networks) [a] | 65.00 ± 16.58 (4 networks, 2 sets) [a] "
-        "| 80.00 ± 5.00 (2 networks) [a] |"
-        in text
+        "| 80.00 ± 5.00 (2 networks) [a] |" in text
     )
     assert "LeNet" not in text
     assert "| MLP | 25.00 (1 network) [a] | 25.00 (1 network, 1 set) [a] | not measured |" in text
@@ -530,8 +719,7 @@ def test_each_figure_has_the_protocol_that_it_was_measured_by_beside_it(tmp_path
     text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
     assert (
         "| ConvNet | 60.00 ± 10.00 (2 networks) [a] | 65.00 ± 16.58 (4 networks, 2 sets) [a] "
-        "| 80.00 ± 5.00 (2 networks) [b] |"
-        in text
+        "| 80.00 ± 5.00 (2 networks) [b] |" in text
     )
     assert "| MLP | 25.00 (1 network) [c] |" in text
     for letter, epochs, rate in (
@@ -582,12 +770,15 @@ def test_one_set_alone_has_no_column_of_all_seeds(tmp_path, measured):
 
 
 def test_metrics_of_another_set_are_refused(tmp_path, measured):
-    with pytest.raises(UserError, match=r"no test accuracy of this set \(dataset FashionMNIST, method mtt, init noise, ipc 2, seed 7\)"):
+    with pytest.raises(
+        UserError,
+        match=r"no test accuracy of this set \(dataset FashionMNIST, method mtt, init noise, ipc 2, seed 7\)",
+    ):
         export.hub(made(seed=7), tmp_path / "out", [measured])
     assert not (tmp_path / "out").exists()
 
 
-# ---- whole or not at all -------------------------------------------------------------------------------------------------------------------
+# ---- whole or not at all -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", [export.image_folder, export.hub])
@@ -598,7 +789,10 @@ def test_a_folder_that_holds_something_is_refused_and_left_as_it_is(tmp_path, fo
         form(made(), tmp_path / "out")
     with pytest.raises(UserError, match="mine: is a file"):
         form(made(), tmp_path / "out/mine")
-    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["out", "out/mine"]
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "out",
+        "out/mine",
+    ]
     assert (tmp_path / "out/mine").read_text() == "mine"
 
 
@@ -609,7 +803,12 @@ def test_an_empty_folder_is_filled_and_an_export_gives_the_same_bytes_again(tmp_
     for name in ("a", "deeper/b"):
         form(made(), tmp_path / name)
         found = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
-        digests.append([(path.relative_to(tmp_path / name), hashlib.sha256(path.read_bytes()).hexdigest()) for path in found])
+        digests.append(
+            [
+                (path.relative_to(tmp_path / name), hashlib.sha256(path.read_bytes()).hexdigest())
+                for path in found
+            ]
+        )
     assert digests[0] == digests[1] and len(digests[0]) > 2
     # As readable as the usual mask makes a folder.
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "deeper").stat().st_mode
@@ -633,18 +832,30 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, form, existing
     assert [path.name for path in tmp_path.rglob("*")] == ["out"] * existing
 
 
-# ---- the command line ----------------------------------------------------------------------------------------------------------------------
+# ---- the command line ----------------------------------------------------------------------------
 
 
 def test_the_command_line_in_a_process_of_its_own(tmp_path):
     made().save(tmp_path / "set.safetensors")
     run = [sys.executable, "-m", "distillery"]
-    done = subprocess.run([*run, "export", str(tmp_path / "set.safetensors"), str(tmp_path / "out"), "--as", "hub"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [*run, "export", str(tmp_path / "set.safetensors"), str(tmp_path / "out"), "--as", "hub"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert torch.equal(distillery.load(tmp_path / "out/synthetic.safetensors").images, made().images)
-    done = subprocess.run([*run, "info", str(tmp_path / "none")], cwd=ROOT, capture_output=True, text=True)
+    assert torch.equal(
+        distillery.load(tmp_path / "out/synthetic.safetensors").images, made().images
+    )
+    done = subprocess.run(
+        [*run, "info", str(tmp_path / "none")], cwd=ROOT, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {tmp_path / 'none'}: is missing; give the path of a file that exists\n"
+    assert (
+        done.stderr
+        == f"error: {tmp_path / 'none'}: is missing; give the path of a file that exists\n"
+    )
 
 
 def test_info_says_what_a_set_is(tmp_path, capsys):
@@ -653,7 +864,8 @@ def test_info_says_what_a_set_is(tmp_path, capsys):
     lines = dict(re.split("  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["set"] == "FashionMNIST distilled into 2 images per class by MTT, seed 1"
     assert lines["images"].startswith(
-        "(6, 1, 16, 16) float32, -0.424 to 2.82; normalised as (pixel / 255 - mean) / std with mean 0.1307"
+        "(6, 1, 16, 16) float32, -0.424 to 2.82; normalised as (pixel / 255 - mean) / std with "
+        "mean 0.1307"
     )
     assert lines["labels"] == "one of 3 classes each; 2 images per class"
     assert (
@@ -723,12 +935,22 @@ def test_info_reads_flat_rows_as_images_and_refuses_what_is_not_finite(tmp_path,
 
 def test_export_with_figures_and_its_errors(tmp_path, measured, capsys):
     made().save(tmp_path / "set.safetensors")
-    arguments = ["export", str(tmp_path / "set.safetensors"), str(tmp_path / "out"), "--as", "images", "--metrics", str(measured)]
+    arguments = [
+        "export",
+        str(tmp_path / "set.safetensors"),
+        str(tmp_path / "out"),
+        "--as",
+        "images",
+        "--metrics",
+        str(measured),
+    ]
     assert commands.main(arguments) == 0
     assert "60.00 ± 10.00" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
     assert commands.main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and "is not empty" in line
-    assert commands.main([*arguments[:2], str(tmp_path / "set.safetensors/below"), "--as", "hub"]) == 1
+    assert (
+        commands.main([*arguments[:2], str(tmp_path / "set.safetensors/below"), "--as", "hub"]) == 1
+    )
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

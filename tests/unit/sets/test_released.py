@@ -20,7 +20,14 @@ from distillery.sets import foreign
 from distillery.sets import released as imported
 from distillery.sets.synthetic import SyntheticSet
 
-SPEC = {"name": "toy", "channels": 3, "size": 4, "classes": ("a", "b"), "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
+SPEC = {
+    "name": "toy",
+    "channels": 3,
+    "size": 4,
+    "classes": ("a", "b"),
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.25, 0.3),
+}
 IPC = 2
 WHERE = "config: imported[0]"
 ZIPPED = pytest.mark.parametrize("zipped", (True, False), ids=("zip", "legacy"))
@@ -34,8 +41,20 @@ def one(seed=0, ipc=IPC, classes=2, channels=3, size=4):
 
 def result(*pairs):
     """What the gradient-matching authors save, their NumPy scalars included."""
-    accuracies = [np.float64(0.31), np.float32(0.25), np.float16(0.5), np.int64(3), np.int32(-3), np.bool_(True)]
-    return {"data": list(pairs), "accs_all_exps": {"ConvNet": accuracies * 3, "MLP": []}, "note": "done", "step": 1000}
+    accuracies = [
+        np.float64(0.31),
+        np.float32(0.25),
+        np.float16(0.5),
+        np.int64(3),
+        np.int32(-3),
+        np.bool_(True),
+    ]
+    return {
+        "data": list(pairs),
+        "accs_all_exps": {"ConvNet": accuracies * 3, "MLP": []},
+        "note": "done",
+        "step": 1000,
+    }
 
 
 def torch_bytes(content, zipped, **options):
@@ -50,7 +69,9 @@ def with_pickle(content, change):
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(changed, "w") as new:
         for member in old.infolist():
             part = old.read(member)
-            new.writestr(member.filename, change(part) if member.filename.endswith("data.pkl") else part)
+            new.writestr(
+                member.filename, change(part) if member.filename.endswith("data.pkl") else part
+            )
     return changed.getvalue()
 
 
@@ -73,13 +94,22 @@ def put(folder, content, name="res.pt"):
 
 
 def read(path, labels=None, number=0, **changes):
-    entry = {"name": "theirs", "dataset": "toy", "file": str(path), "ipc": IPC, **({"labels": str(labels)} if labels else {}), **changes}
+    entry = {
+        "name": "theirs",
+        "dataset": "toy",
+        "file": str(path),
+        "ipc": IPC,
+        **({"labels": str(labels)} if labels else {}),
+        **changes,
+    }
     found = imported.read(entry, SPEC, number, where=WHERE)
     return found.images, found.labels
 
 
 def check(path, **entry):
-    return imported.check({"name": "theirs", "dataset": "toy", "file": str(path), "ipc": IPC, **entry}, SPEC, WHERE)
+    return imported.check(
+        {"name": "theirs", "dataset": "toy", "file": str(path), "ipc": IPC, **entry}, SPEC, WHERE
+    )
 
 
 def refusal(call, *arguments, **keywords):
@@ -87,7 +117,12 @@ def refusal(call, *arguments, **keywords):
     with pytest.raises(UserError) as error:
         call(*arguments, **keywords)
     line = str(error.value)
-    assert line.startswith(f"{WHERE}: ") and "\n" not in line and "\x1b" not in line and len(line) < 600
+    assert (
+        line.startswith(f"{WHERE}: ")
+        and "\n" not in line
+        and "\x1b" not in line
+        and len(line) < 600
+    )
     assert "weights_only" not in line and "safe_globals" not in line
     path = line.removeprefix(f"{WHERE}: ").partition(": ")[0]
     return line.replace(path, os.path.basename(path)).removeprefix(f"{WHERE}: ")
@@ -97,11 +132,13 @@ def same(first, second):
     return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-# ---- what is read ----------------------------------------------------------------------------------------------------
+# ---- what is read --------------------------------------------------------------------------------
 
 
 @ZIPPED
-@pytest.mark.parametrize("module", (b"numpy.core.multiarray", b"numpy._core.multiarray"), ids=("numpy1", "numpy2"))
+@pytest.mark.parametrize(
+    "module", (b"numpy.core.multiarray", b"numpy._core.multiarray"), ids=("numpy1", "numpy2")
+)
 def test_every_set_of_a_result_file_is_read_whatever_wrote_it(tmp_path, zipped, module):
     pairs = [one(0), one(1), one(2)]
     path = put(tmp_path, renamed(torch_bytes(result(*pairs), zipped), zipped, module))
@@ -154,13 +191,15 @@ def test_tensors_that_were_saved_from_a_gpu_are_read_without_one(tmp_path):
 
 
 def test_numpy_and_torch_allow_no_more_afterwards_than_before(tmp_path):
-    before = set(torch.serialization.get_safe_globals())  # torch keeps a set, so its list has no order to rely on
+    before = set(
+        torch.serialization.get_safe_globals()
+    )  # torch keeps a set, so its list has no order to rely on
     read(put(tmp_path, result(one())))
     refusal(read, put(tmp_path, b"PK\x03\x04"))
     assert set(torch.serialization.get_safe_globals()) == before
 
 
-# ---- what is refused -------------------------------------------------------------------------------------------------
+# ---- what is refused -----------------------------------------------------------------------------
 
 IMAGES, LABELS = one()
 SOFT = torch.full((4, 2), 0.5)
@@ -173,22 +212,43 @@ def spoilt(tensor, value):
 
 
 WHOLE = "a whole file of torch.save, safetensors or NumPy, or a folder of pictures, is needed"
-PAIRS = "images with labels are needed: `images` and `labels`, a list of both, or `data` with such pairs"
+PAIRS = (
+    "images with labels are needed: `images` and `labels`, a list of both, or `data` with such "
+    "pairs"
+)
 WRONG = {
-    "no data": ({"datas": [], "accs": [], 5: 0}, f"has no key for images with one for labels (its keys: `datas`, `accs`); {PAIRS}"),
+    "no data": (
+        {"datas": [], "accs": [], 5: 0},
+        f"has no key for images with one for labels (its keys: `datas`, `accs`); {PAIRS}",
+    ),
     "one tensor": (IMAGES, "is one tensor, as an images_*.pt is; name its labels_*.pt as `labels`"),
     "a number": (7, f"holds a int, no images; {PAIRS}"),
-    "images alone": ({"images": IMAGES}, "holds images without labels; name the file with them as `labels`"),
+    "images alone": (
+        {"images": IMAGES},
+        "holds images without labels; name the file with them as `labels`",
+    ),
     "not pairs": ({"data": [IMAGES]}, f"`data` is not a list of (images, labels) pairs; {PAIRS}"),
-    "no set": ({"data": []}, "holds 0 sets, but 1 are asked for; a file with at least one would do"),
+    "no set": (
+        {"data": []},
+        "holds 0 sets, but 1 are asked for; a file with at least one would do",
+    ),
     "not tensors": ({"data": [["x", LABELS]]}, "images are a str; a tensor (N, C, H, W) is needed"),
-    "no labels": ({"data": [[IMAGES, None]]}, "holds images without labels; name the file with them as `labels`"),
-    "labels of words": ({"data": [[IMAGES, "ab"]]}, "labels are a str; a tensor (N,) or (N, K) is needed"),
+    "no labels": (
+        {"data": [[IMAGES, None]]},
+        "holds images without labels; name the file with them as `labels`",
+    ),
+    "labels of words": (
+        {"data": [[IMAGES, "ab"]]},
+        "labels are a str; a tensor (N,) or (N, K) is needed",
+    ),
     "whole numbers": (
         result([torch.full((4, 3, 4, 4), 256), LABELS]),
         "images are whole numbers from 256 to 256; pixels, 0 to 255, or float32 is needed",
     ),
-    "bool pixels": (result([IMAGES > 0, LABELS]), "images are torch.bool; float32, or uint8 pixels, is needed"),
+    "bool pixels": (
+        result([IMAGES > 0, LABELS]),
+        "images are torch.bool; float32, or uint8 pixels, is needed",
+    ),
     "channels": (result(one(channels=1)), "images are (4, 1, 4, 4); toy needs (N, 3, 4, 4)"),
     "size": (result(one(size=5)), "images are (4, 3, 5, 5); toy needs (N, 3, 4, 4)"),
     "flat": (result([IMAGES.flatten(1), LABELS]), "images are (4, 48); toy needs (N, 3, 4, 4)"),
@@ -196,8 +256,14 @@ WRONG = {
         result(one(ipc=5)),
         "holds 10 images; `ipc: 2` for the 2 classes of toy needs 4 (`ipc: 5` would fit)",
     ),
-    "odd": (result([IMAGES[:3], LABELS[:3]]), "holds 3 images; `ipc: 2` for the 2 classes of toy needs 4"),
-    "none": (result([IMAGES[:0], LABELS[:0]]), "holds 0 images; `ipc: 2` for the 2 classes of toy needs 4"),
+    "odd": (
+        result([IMAGES[:3], LABELS[:3]]),
+        "holds 3 images; `ipc: 2` for the 2 classes of toy needs 4",
+    ),
+    "none": (
+        result([IMAGES[:0], LABELS[:0]]),
+        "holds 0 images; `ipc: 2` for the 2 classes of toy needs 4",
+    ),
     "NaN": (
         result([spoilt(IMAGES, torch.nan), LABELS]),
         "images hold NaN or infinite values; finite float32 is needed",
@@ -206,8 +272,14 @@ WRONG = {
         result([spoilt(IMAGES.double(), 1e300), LABELS]),
         "images hold NaN or infinite values; finite float32 is needed",
     ),
-    "range": (result([IMAGES, LABELS + 1]), "labels run from 1 to 2; this dataset has classes 0 to 1"),
-    "negative": (result([IMAGES, LABELS - 1]), "labels run from -1 to 0; this dataset has classes 0 to 1"),
+    "range": (
+        result([IMAGES, LABELS + 1]),
+        "labels run from 1 to 2; this dataset has classes 0 to 1",
+    ),
+    "negative": (
+        result([IMAGES, LABELS - 1]),
+        "labels run from -1 to 0; this dataset has classes 0 to 1",
+    ),
     "balance": (
         result([IMAGES, torch.tensor([0, 1, 1, 1])]),
         "class 0 has 1 images; `ipc: 2` needs 2 of each class",
@@ -220,8 +292,14 @@ WRONG = {
         result([IMAGES, torch.tensor(1)]),
         "labels of shape () do not go with 4 images; (N,) or (N, K) is needed",
     ),
-    "float classes": (result([IMAGES, LABELS + 0.5]), "hard labels are torch.float32; int64 is needed"),
-    "bool classes": (result([IMAGES, LABELS.bool()]), "hard labels are torch.bool; int64 is needed"),
+    "float classes": (
+        result([IMAGES, LABELS + 0.5]),
+        "hard labels are torch.float32; int64 is needed",
+    ),
+    "bool classes": (
+        result([IMAGES, LABELS.bool()]),
+        "hard labels are torch.bool; int64 is needed",
+    ),
     "width": (
         result([IMAGES, torch.full((4, 10), 0.1)]),
         "soft labels are torch.float32 of shape (4, 10); finite float32 (N, 2) is needed",
@@ -236,7 +314,8 @@ WRONG = {
     ),
     "complex": (
         result([IMAGES.to(torch.complex64), LABELS]),
-        "asks for torch.ComplexFloatStorage, which is refused and has not run; tensors, lists and numbers are read",
+        "asks for torch.ComplexFloatStorage, which is refused and has not run; tensors, lists and "
+        "numbers are read",
     ),
     "sparse": (
         result([IMAGES.to_sparse(), LABELS]),
@@ -271,7 +350,9 @@ def test_a_refusal_names_the_set_of_several_and_the_file_of_two(tmp_path):
     assert same(read(path, number=2, sets=3), one())
 
     images, labels = put(tmp_path, IMAGES, "images.pt"), put(tmp_path, LABELS + 1, "labels.pt")
-    assert refusal(check, images, labels=str(labels)).startswith("labels.pt: labels run from 1 to 2")
+    assert refusal(check, images, labels=str(labels)).startswith(
+        "labels.pt: labels run from 1 to 2"
+    )
     labels = put(tmp_path, LABELS, "labels.pt")
     images = put(tmp_path, spoilt(IMAGES, torch.nan), "images.pt")
     assert refusal(check, images, labels=str(labels)).startswith("images.pt: images hold NaN")
@@ -294,8 +375,8 @@ def test_labels_go_with_one_tensor_only(tmp_path):
     assert refusal(check, path, labels=str(labels), sets=2) == (
         "images.pt: with `labels` it is one set, but 2 are asked for; `sets: 1` goes with it"
     )
-    assert (
-        refusal(check, path, labels=str(tmp_path / "no.pt")).endswith("no.pt is missing; give the path of a file that exists")
+    assert refusal(check, path, labels=str(tmp_path / "no.pt")).endswith(
+        "no.pt is missing; give the path of a file that exists"
     )
 
 
@@ -303,7 +384,9 @@ def archive(**members):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in members.items():
-            file.writestr(name.replace("__", "/").replace("_pkl", ".pkl").replace("_npy", ".npy"), content)
+            file.writestr(
+                name.replace("__", "/").replace("_pkl", ".pkl").replace("_npy", ".npy"), content
+            )
     return buffer.getvalue()
 
 
@@ -316,7 +399,10 @@ def archive(**members):
         (b"\x89PNG\r\n", "is a PNG image"),
         (b"\x1f\x8b\x08", "is gzipped"),
         (b"\n<!DOCTYPE html><html>", "is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer, which stands for the file"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "is a Git LFS pointer, which stands for the file",
+        ),
         (pickle.dumps({"data": []}), "is a plain pickle"),
         (b"hello", "is of an unknown kind"),
     ),
@@ -326,23 +412,31 @@ def test_another_kind_of_file_is_named(tmp_path, content, kind):
 
 
 def test_what_is_no_file_is_refused_without_opening_it(tmp_path):
-    assert refusal(check, tmp_path / "no.pt").endswith("no.pt is missing; give the path of a file that exists")
+    assert refusal(check, tmp_path / "no.pt").endswith(
+        "no.pt is missing; give the path of a file that exists"
+    )
     (tmp_path / "folder.pt").mkdir()
-    assert refusal(check, tmp_path / "folder.pt").startswith("folder.pt: is a folder without pictures in folders of its own")
+    assert refusal(check, tmp_path / "folder.pt").startswith(
+        "folder.pt: is a folder without pictures in folders of its own"
+    )
     os.mkfifo(tmp_path / "pipe.pt")
     assert refusal(check, tmp_path / "pipe.pt") == f"pipe.pt: is not a regular file; {WHOLE}"
     assert "is missing" in refusal(check, tmp_path / ("x" * 300))
     assert "file 'nul\\x00.pt' is missing" in refusal(read, "nul\0.pt")
 
 
-# ---- what a set is not -----------------------------------------------------------------------------------------------
+# ---- what a set is not ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def digits():
     """The images, (1797, 1, 8, 8) in [0, 1], the labels, and the spec."""
     bunch = load_digits()
-    return torch.tensor(bunch.images).float()[:, None] / 16, torch.tensor(bunch.target), plugins.datasets()["digits"]
+    return (
+        torch.tensor(bunch.images).float()[:, None] / 16,
+        torch.tensor(bunch.target),
+        plugins.datasets()["digits"],
+    )
 
 
 def first_of_each(images, labels):
@@ -361,22 +455,31 @@ def trained(images, labels, tests, answers):
     """The accuracy of a linear model that is trained on a set."""
     weights = torch.zeros(64, 10, requires_grad=True)
     for _ in range(200):
-        (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(images.flatten(1) @ weights, labels), weights)
+        (gradient,) = torch.autograd.grad(
+            torch.nn.functional.cross_entropy(images.flatten(1) @ weights, labels), weights
+        )
         weights = (weights - 0.1 * gradient).detach().requires_grad_()
     return float(((tests.flatten(1) @ weights).argmax(1) == answers).float().mean())
 
 
 def test_logits_are_refused_and_with_the_key_train_as_their_probabilities_do(tmp_path, digits):
     images, labels, spec = digits
-    ten, logits = normalised(first_of_each(images, labels), spec), torch.eye(10) * 9 - 0.9  # rows that sum to 0
+    ten, logits = (
+        normalised(first_of_each(images, labels), spec),
+        torch.eye(10) * 9 - 0.9,
+    )  # rows that sum to 0
     file, beside = put(tmp_path, ten, "images_best.pt"), put(tmp_path, logits, "labels_best.pt")
     entry = entry_of(file, labels=str(beside))
     for call in (imported.check, imported.read):
         line = refusal(call, entry, spec, where=WHERE)
-        assert line.startswith("labels_best.pt: soft labels are no probabilities (lowest -0.9, rows that sum to ")
+        assert line.startswith(
+            "labels_best.pt: soft labels are no probabilities (lowest -0.9, rows that sum to "
+        )
         assert line.endswith("; if they are logits, `labels_are: logits` takes their softmax")
     found = imported.read({**entry, "labels_are": "logits"}, spec, where=WHERE)
-    assert torch.equal(found.labels, logits.double().softmax(1).float()) and torch.equal(found.images, ten)
+    assert torch.equal(found.labels, logits.double().softmax(1).float()) and torch.equal(
+        found.images, ten
+    )
     tests = normalised(images, spec)
     right, wrong = trained(ten, found.labels, tests, labels), trained(ten, logits, tests, labels)
     assert right == trained(ten, logits.softmax(1), tests, labels) > 0.5 and right > wrong
@@ -384,17 +487,28 @@ def test_logits_are_refused_and_with_the_key_train_as_their_probabilities_do(tmp
 
 def test_labels_are_said_to_be_logits_only_where_they_are(tmp_path):
     soft = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.75, 0.25]])
-    assert "labels are probabilities already, and a softmax would blur them; drop `labels_are`" in refusal(
-        check, put(tmp_path, result([IMAGES, soft])), labels_are="logits"
+    assert (
+        "labels are probabilities already, and a softmax would blur them; drop `labels_are`"
+        in refusal(check, put(tmp_path, result([IMAGES, soft])), labels_are="logits")
     )
-    assert "labels are one class an image, not logits" in refusal(check, put(tmp_path, result([IMAGES, LABELS])), labels_are="logits")
-    logarithms = put(tmp_path, result([IMAGES, soft.log()]))  # of probabilities, whose softmax gives them back
+    assert "labels are one class an image, not logits" in refusal(
+        check, put(tmp_path, result([IMAGES, LABELS])), labels_are="logits"
+    )
+    logarithms = put(
+        tmp_path, result([IMAGES, soft.log()])
+    )  # of probabilities, whose softmax gives them back
     assert "labels_are: logits" in refusal(check, logarithms)
     assert torch.allclose(read(logarithms, labels_are="logits")[1], soft)
 
 
 @pytest.mark.parametrize(
-    "rows", ([[0.5, 0.6], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], [[1.5, -0.5], [1, 0], [1, 0], [1, 0]], [[5, 5], [5, 5], [5, 5], [5, 5]]), ids=str
+    "rows",
+    (
+        [[0.5, 0.6], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]],
+        [[1.5, -0.5], [1, 0], [1, 0], [1, 0]],
+        [[5, 5], [5, 5], [5, 5], [5, 5]],
+    ),
+    ids=str,
 )
 def test_soft_labels_that_are_no_probabilities_are_no_set_of_ours_either(tmp_path, rows):
     soft = torch.tensor(rows, dtype=torch.float32)
@@ -402,7 +516,9 @@ def test_soft_labels_that_are_no_probabilities_are_no_set_of_ours_either(tmp_pat
     header = {"classes": ["a", "b"]}
     with pytest.raises(UserError, match="soft labels are no probabilities"):
         SyntheticSet(IMAGES, soft, None, header)
-    SyntheticSet(IMAGES, torch.softmax(soft.bfloat16(), 1).float(), None, header)  # what rounds off is no fault
+    SyntheticSet(
+        IMAGES, torch.softmax(soft.bfloat16(), 1).float(), None, header
+    )  # what rounds off is no fault
 
 
 def spaces(digits):
@@ -410,7 +526,12 @@ def spaces(digits):
     images, labels, spec = digits
     ten = first_of_each(images, labels)
     whitening = fit((images * 255).round().to(torch.uint8))
-    return {"channel": normalised(ten, spec), "pixels": ten, "bytes": ten * 255, "zca": whitening.apply(ten)}
+    return {
+        "channel": normalised(ten, spec),
+        "pixels": ten,
+        "bytes": ten * 255,
+        "zca": whitening.apply(ten),
+    }
 
 
 @pytest.mark.parametrize("space", ("channel", "pixels", "bytes", "zca"))
@@ -424,7 +545,10 @@ def test_the_space_of_images_is_what_the_entry_says_or_it_is_told(tmp_path, digi
     if (inside == "pixels" and said in (None, "zca")) or (space == "channel" and said == "pixels"):
         line = refusal(imported.check, entry, spec, where=WHERE)
         mean, std = (f"{float(value):.2f}" for value in (images.mean(), images.std(correction=0)))
-        assert f"its mean is {mean} and its standard deviation {std} (" in line and f"`normalization: {inside}`" in line
+        assert (
+            f"its mean is {mean} and its standard deviation {std} (" in line
+            and f"`normalization: {inside}`" in line
+        )
         return
     told = imported.check(entry, spec, WHERE)
     assert len(told) == (inside != (said or "channel")) and "\n" not in "".join(told)
@@ -436,24 +560,33 @@ def test_the_space_of_images_is_what_the_entry_says_or_it_is_told(tmp_path, digi
         assert torch.equal(found, images)
 
 
-def test_whole_numbers_are_pixels_whatever_is_said_and_normalised_as_the_dataset_is(tmp_path, digits):
+def test_whole_numbers_are_pixels_whatever_is_said_and_normalised_as_the_dataset_is(
+    tmp_path, digits
+):
     images, labels, spec = digits
     bytes_ = (first_of_each(images, labels) * 255).round().to(torch.uint8)
     for dtype in (torch.uint8, torch.int64):
         path = put(tmp_path, [bytes_.to(dtype), torch.arange(10)])
         space = {"kind": "channel", "mean": spec["mean"], "std": spec["std"]}
-        assert torch.equal(imported.read(entry_of(path), spec, where=WHERE).images, normalise(bytes_, space))
+        assert torch.equal(
+            imported.read(entry_of(path), spec, where=WHERE).images, normalise(bytes_, space)
+        )
         (line,) = imported.check(entry_of(path), spec, WHERE)
-        assert "its pixels, 0 to 255, were normalised by the mean and standard deviation of digits" in line
+        assert (
+            "its pixels, 0 to 255, were normalised by the mean and standard deviation of digits"
+            in line
+        )
         assert imported.check(entry_of(path, normalization="pixels"), spec, WHERE) == []
-    assert "no whitened images" in refusal(imported.check, entry_of(path, normalization="zca"), spec, WHERE)
+    assert "no whitened images" in refusal(
+        imported.check, entry_of(path, normalization="zca"), spec, WHERE
+    )
 
 
 def test_a_set_of_one_value_says_nothing_of_its_space(tmp_path):
     assert check(put(tmp_path, result([torch.zeros(4, 3, 4, 4), LABELS]))) == []
 
 
-# ---- hostile files ---------------------------------------------------------------------------------------------------
+# ---- hostile files -------------------------------------------------------------------------------
 
 
 class Runs:
@@ -485,9 +618,14 @@ def test_no_code_of_a_file_runs(tmp_path, call, place, protocol, zipped):
     if protocol == 2:
         # Asked of pickle itself: which module it says that `open` is of depends on the Python.
         plain = pickle.dumps({"open": open, "system": os.system, "eval": eval}[call], 2)
-        name = next(said.replace(" ", ".") for code, said, _ in pickletools.genops(plain) if code.name == "GLOBAL")
+        name = next(
+            said.replace(" ", ".")
+            for code, said, _ in pickletools.genops(plain)
+            if code.name == "GLOBAL"
+        )
         assert line == (
-            f"res.pt: asks for {name}, which is refused and has not run; tensors, lists and numbers are read"
+            f"res.pt: asks for {name}, which is refused and has not run; tensors, lists and "
+            "numbers are read"
         )
     refusal(read, path)
     assert not mark.exists()
@@ -497,13 +635,21 @@ def test_no_code_of_a_file_runs(tmp_path, call, place, protocol, zipped):
 
 def test_a_plain_pickle_does_not_run_either(tmp_path):
     for protocol in range(6):
-        refusal(check, put(tmp_path, pickle.dumps(Runs(open, str(tmp_path / "mark"), "w"), protocol)))
+        refusal(
+            check, put(tmp_path, pickle.dumps(Runs(open, str(tmp_path / "mark"), "w"), protocol))
+        )
     assert not (tmp_path / "mark").exists()
 
 
 @ZIPPED
 @pytest.mark.parametrize(
-    "name", ("builtins bytearray", "torch.serialization load", "numpy ndarray", "numpy.core.multiarray _reconstruct")
+    "name",
+    (
+        "builtins bytearray",
+        "torch.serialization load",
+        "numpy ndarray",
+        "numpy.core.multiarray _reconstruct",
+    ),
 )
 def test_names_that_no_set_needs_are_refused_even_where_torch_allows_them(tmp_path, name, zipped):
     module, _, attribute = name.partition(" ")
@@ -515,12 +661,19 @@ def test_names_that_no_set_needs_are_refused_even_where_torch_allows_them(tmp_pa
         return part.replace(b"\x80\x02K\x07.", b"\x80\x02" + asked)
 
     path = put(tmp_path, with_pickle(content, change) if zipped else change(content))
-    assert refusal(check, path).startswith(f"res.pt: asks for {module}.{attribute}, which is refused")
+    assert refusal(check, path).startswith(
+        f"res.pt: asks for {module}.{attribute}, which is refused"
+    )
 
 
 def test_a_key_nested_too_deep_for_the_interpreter_is_refused(tmp_path):
-    content = with_pickle(torch_bytes(7, True), lambda part: b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"Ns.")
-    assert refusal(check, put(tmp_path, content)) == "res.pt: its pickle has 300000 tuples; at most 20000 are read"
+    content = with_pickle(
+        torch_bytes(7, True), lambda part: b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"Ns."
+    )
+    assert (
+        refusal(check, put(tmp_path, content))
+        == "res.pt: its pickle has 300000 tuples; at most 20000 are read"
+    )
 
 
 def test_a_file_is_not_read_beyond_the_bounds(tmp_path):
@@ -535,19 +688,29 @@ def test_a_file_is_not_read_beyond_the_bounds(tmp_path):
     line = refusal(check, put(tmp_path, bytes(content)))
     assert "res.pt: unpacks to 42949" in line and "at most 2147483648 are read" in line
 
-    content = with_pickle(torch_bytes(7, True), lambda part: b"\x80\x02" + b"N0" * foreign.PICKLE_BYTES + b"K\x07.")
-    assert refusal(check, put(tmp_path, content)) == "res.pt: its pickle has 2097157 bytes; at most 1048576 are read"
+    content = with_pickle(
+        torch_bytes(7, True), lambda part: b"\x80\x02" + b"N0" * foreign.PICKLE_BYTES + b"K\x07."
+    )
+    assert (
+        refusal(check, put(tmp_path, content))
+        == "res.pt: its pickle has 2097157 bytes; at most 1048576 are read"
+    )
 
 
 def test_a_tensor_cannot_claim_numbers_that_the_file_does_not_have(tmp_path):
     content = torch_bytes(torch.zeros(6, dtype=torch.float64), False)
     assert content.count(b"K\x06N") == 1
     path = put(tmp_path, content.replace(b"K\x06N", b"J\x00\x00\x00\x10N"))
-    assert refusal(check, path).startswith("res.pt: names 2147483648 bytes of numbers or more and holds ")
+    assert refusal(check, path).startswith(
+        "res.pt: names 2147483648 bytes of numbers or more and holds "
+    )
 
-    # A shape that a few numbers serve, as an expanded tensor has: it is compared before any of it is laid out.
+    # A shape that a few numbers serve, as an expanded tensor has: it is compared before any of it
+    # is laid out.
     images = torch.zeros(1).expand(1 << 40, 3, 4, 4)
-    assert refusal(check, put(tmp_path, result([images, LABELS]))).startswith("res.pt: holds 1099511627776 images")
+    assert refusal(check, put(tmp_path, result([images, LABELS]))).startswith(
+        "res.pt: holds 1099511627776 images"
+    )
     wide = torch.zeros(1).double().expand(4, 1 << 40)
     assert "soft labels are torch.float64" in refusal(check, put(tmp_path, result([IMAGES, wide])))
 
@@ -578,10 +741,20 @@ def survives(path, content):
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        assert images.shape == (4, 3, 4, 4) and images.dtype == torch.float32 and labels.shape in ((4,), (4, 2))
+        assert (
+            images.shape == (4, 3, 4, 4)
+            and images.dtype == torch.float32
+            and labels.shape in ((4,), (4, 2))
+        )
 
 
-STARTS = (b"", foreign._LEGACY, torch_bytes(7, False)[:100], b"PK\x03\x04", torch_bytes(7, True)[:200])
+STARTS = (
+    b"",
+    foreign._LEGACY,
+    torch_bytes(7, False)[:100],
+    b"PK\x03\x04",
+    torch_bytes(7, True)[:200],
+)
 WHOLE_LEGACY, WHOLE_ZIP = torch_bytes(result(one()), False), torch_bytes(result(one()), True)
 FLIPS = st.lists(st.tuples(st.integers(0, 1 << 12), st.integers(1, 255)), min_size=1, max_size=4)
 
@@ -614,5 +787,9 @@ def test_flipped_bytes_of_a_legacy_file_give_nothing_worse_than_a_refusal(scratc
 @given(flips=FLIPS, checksums=st.booleans())
 def test_flipped_bytes_of_a_zip_give_nothing_worse_than_a_refusal(scratch, flips, checksums):
     """With checksums made anew, as a forger would, the flips of the pickle reach torch."""
-    content = with_pickle(WHOLE_ZIP, lambda part: flipped(part, flips)) if checksums else flipped(WHOLE_ZIP, flips)
+    content = (
+        with_pickle(WHOLE_ZIP, lambda part: flipped(part, flips))
+        if checksums
+        else flipped(WHOLE_ZIP, flips)
+    )
     survives(scratch, content)

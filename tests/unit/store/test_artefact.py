@@ -1,4 +1,5 @@
-"""What is written and read back: artefacts, whole files, synthetic sets, metrics, and the names of random streams."""
+"""What is written and read back: artefacts, whole files, synthetic sets, metrics, and the names of
+random streams."""
 
 import csv
 import hashlib
@@ -29,10 +30,17 @@ TENSORS = {
     "half": torch.ones(3, dtype=torch.bfloat16),
     "flags": torch.tensor([True, False]),
 }
-HEADER = {"dataset": "MNIST", "mean": [0.1307], "rate": 1e-5, "notes": "über", "seed": 0, "network": None}
+HEADER = {
+    "dataset": "MNIST",
+    "mean": [0.1307],
+    "rate": 1e-5,
+    "notes": "über",
+    "seed": 0,
+    "network": None,
+}
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 
 def test_a_file_appears_whole_with_its_folders(tmp_path):
@@ -86,11 +94,14 @@ def test_text_is_utf_8_with_its_own_line_ends(tmp_path):
     assert (tmp_path / "file.txt").read_bytes() == "é\n→\n".encode()
 
 
-# ---- artefacts -------------------------------------------------------------------------------------------------------
+# ---- artefacts -----------------------------------------------------------------------------------
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        first[name].dtype == second[name].dtype and torch.equal(first[name], second[name])
+        for name in first
+    )
 
 
 def test_tensors_and_header_come_back(tmp_path):
@@ -130,7 +141,13 @@ def test_the_digest_is_over_names_types_shapes_and_bytes():
     tensor = torch.tensor([[1.0, 2.0]])
     expected = hashlib.sha256(b"a\0torch.float32\0(1, 2)\0" + struct.pack("<2f", 1, 2)).hexdigest()
     assert artefact.digest({"a": tensor}) == expected
-    others = [{"b": tensor}, {"a": tensor.view(2, 1)}, {"a": tensor.view(torch.int32)}, {"a": -tensor}, {}]
+    others = [
+        {"b": tensor},
+        {"a": tensor.view(2, 1)},
+        {"a": tensor.view(torch.int32)},
+        {"a": -tensor},
+        {},
+    ]
     assert len({expected, *map(artefact.digest, others)}) == 6
 
 
@@ -170,13 +187,25 @@ def test_cut_short_empty_missing_and_foreign_files_are_named_with_their_rule(tmp
     path = tmp_path / "x.safetensors"
     artefact.save(path, TENSORS, HEADER)
     whole = path.read_bytes()
-    for left in (b"", whole[:7], whole[:100], whole[:-1], b"not a file of ours", json.dumps(HEADER).encode()):
+    for left in (
+        b"",
+        whole[:7],
+        whole[:100],
+        whole[:-1],
+        b"not a file of ours",
+        json.dumps(HEADER).encode(),
+    ):
         path.write_bytes(left)
         for read in (artefact.load, artefact.header):
-            with pytest.raises(UserError, match=r"x\.safetensors: cannot be read.*the rule train_experts re-creates"):
+            with pytest.raises(
+                UserError,
+                match=r"x\.safetensors: cannot be read.*the rule train_experts re-creates",
+            ):
                 read(path, rule="train_experts")
     path.unlink()
-    with pytest.raises(UserError, match=r"x\.safetensors: is missing; .*the rule train_experts re-creates"):
+    with pytest.raises(
+        UserError, match=r"x\.safetensors: is missing; .*the rule train_experts re-creates"
+    ):
         artefact.load(path, rule="train_experts")
     from safetensors.torch import save_file
 
@@ -201,7 +230,7 @@ def test_an_artefact_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch
     assert os.listdir(tmp_path) == []
 
 
-# ---- synthetic sets --------------------------------------------------------------------------------------------------
+# ---- synthetic sets ------------------------------------------------------------------------------
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -225,7 +254,9 @@ def test_a_set_comes_back_as_it_was(tmp_path, labels, step_size):
     assert again.step_size == step_size
     assert again.header.items() >= first.header.items()
     again.save(tmp_path / "again.safetensors")
-    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "set.safetensors").read_bytes()
+    assert (tmp_path / "again.safetensors").read_bytes() == (
+        tmp_path / "set.safetensors"
+    ).read_bytes()
 
 
 def test_a_set_is_a_dataset_for_a_loader():
@@ -266,7 +297,12 @@ def test_what_is_no_set_is_refused(images, labels, message):
 
 def test_another_artefact_is_no_evolution(tmp_path):
     path = tmp_path / "evolution.safetensors"
-    for tensors in ({}, {"images": torch.zeros(2, 1)}, {"iterations": torch.arange(2)}, {"iterations": torch.arange(2), "images": torch.zeros(3, 1)}):
+    for tensors in (
+        {},
+        {"images": torch.zeros(2, 1)},
+        {"iterations": torch.arange(2)},
+        {"iterations": torch.arange(2), "images": torch.zeros(3, 1)},
+    ):
         artefact.save(path, tensors, {})
         with pytest.raises(UserError, match="holds no snapshots"):
             load_evolution(path, torch.arange(1), "cpu")
@@ -274,26 +310,35 @@ def test_another_artefact_is_no_evolution(tmp_path):
 
 def test_another_artefact_is_no_set(tmp_path):
     path = tmp_path / "set.safetensors"
-    for tensors, header in (({"images": IMAGES}, {"classes": CLASSES}), ({"images": IMAGES, "labels": HARD}, {})):
+    for tensors, header in (
+        ({"images": IMAGES}, {"classes": CLASSES}),
+        ({"images": IMAGES, "labels": HARD}, {}),
+    ):
         artefact.save(path, tensors, header)
         with pytest.raises(UserError, match=r"set\.safetensors: is not a synthetic set"):
             SyntheticSet.load(path)
 
 
 def test_a_header_says_what_is_needed_to_use_and_trace_a_set():
-    dataset = data.Dataset("toy", *[torch.zeros(1)] * 4, ("a", "b"), (0.5,), (0.25,), "CC0", "local", False)
+    dataset = data.Dataset(
+        "toy", *[torch.zeros(1)] * 4, ("a", "b"), (0.5,), (0.25,), "CC0", "local", False
+    )
     cell = {"dataset": "toy", "method": "dc", "init": "real", "ipc": 10, "seed": 3}
-    found = synthetic.header(dataset, **cell, settings={"lr": 0.1}, network=None, iterations=5, code="abc")
+    found = synthetic.header(
+        dataset, **cell, settings={"lr": 0.1}, network=None, iterations=5, code="abc"
+    )
     assert json.loads(json.dumps(found)) == found
     assert found.items() >= {**cell, "classes": ["a", "b"], "licence": "CC0", "code": "abc"}.items()
     assert found["normalization"] == {"kind": "channel", "mean": [0.5], "std": [0.25]}
     assert found["version"] == __version__
 
 
-# ---- the way there ---------------------------------------------------------------------------------------------------
+# ---- the way there -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("iterations, snapshots", [(1, 1), (10, 3), (100, 7), (5, 20), (0, 4), (10, 0)])
+@pytest.mark.parametrize(
+    "iterations, snapshots", [(1, 1), (10, 3), (100, 7), (5, 20), (0, 4), (10, 0)]
+)
 def test_snapshots_are_even_and_hold_the_start_and_the_end(iterations, snapshots):
     kept = sorted(Evolution(iterations, snapshots).kept)
     assert kept[0] == 0 and kept[-1] == iterations
@@ -313,7 +358,9 @@ def evolved(iterations=4, snapshots=2, step_sizes=False, soft=False):
         labels /= 2
         more = {"step_size": torch.tensor(0.5 ** (iteration + 1))} if step_sizes else {}
         more |= {"labels": labels} if soft else {}
-        evolution.iteration(iteration, torch.tensor(10.0 - iteration if iteration else math.nan), images, **more)
+        evolution.iteration(
+            iteration, torch.tensor(10.0 - iteration if iteration else math.nan), images, **more
+        )
     assert told == list(range(iterations + 1))
     return evolution
 
@@ -342,7 +389,9 @@ def test_a_set_that_learned_soft_labels_lends_them_to_its_snapshots(tmp_path):
 @pytest.mark.parametrize("soft", [False, True])
 def test_an_evolution_goes_on_where_its_state_was_kept(tmp_path, step_sizes, soft):
     whole = evolved(iterations=6, snapshots=3, step_sizes=step_sizes, soft=soft)
-    artefact.save(tmp_path / "state.safetensors", evolved(4, step_sizes=step_sizes, soft=soft).state(), {})
+    artefact.save(
+        tmp_path / "state.safetensors", evolved(4, step_sizes=step_sizes, soft=soft).state(), {}
+    )
     told = []
     again = Evolution(6, 3, lambda iteration, loss: told.append(iteration))
     again.restore(artefact.load(tmp_path / "state.safetensors", rule="distill")[0])
@@ -350,31 +399,61 @@ def test_an_evolution_goes_on_where_its_state_was_kept(tmp_path, step_sizes, sof
     for iteration in (5, 6):
         more = {"step_size": torch.tensor(0.5 ** (iteration + 1))} if step_sizes else {}
         more |= {"labels": torch.eye(3) * 0.5 ** (iteration + 1)} if soft else {}
-        again.iteration(iteration, torch.tensor(10.0 - iteration), torch.full((3, 1, 2, 2), iteration + 1.0), **more)
+        again.iteration(
+            iteration,
+            torch.tensor(10.0 - iteration),
+            torch.full((3, 1, 2, 2), iteration + 1.0),
+            **more,
+        )
     found = [Metrics(), Metrics()]
     for name, evolution, rows in zip(("whole", "again"), (whole, again), found, strict=True):
         evolution.save(tmp_path / f"{name}.safetensors", {})
         evolution.record(rows)
     assert found[0].rows == found[1].rows
-    assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+    assert (tmp_path / "whole.safetensors").read_bytes() == (
+        tmp_path / "again.safetensors"
+    ).read_bytes()
 
 
 def test_every_iteration_is_recorded_and_the_start_has_no_loss():
     found = Metrics(method="mtt")
     evolved(step_sizes=True).record(found)
-    rows = {name: [r for r in found.rows if r["measure"] == name] for name in ("matching_loss", "step_size")}
-    assert [(r["iteration"], r["value"]) for r in rows["matching_loss"]] == [(1, 9), (2, 8), (3, 7), (4, 6)]
-    assert [(r["iteration"], r["value"]) for r in rows["step_size"]] == [(i, 0.5 ** (i + 1)) for i in range(5)]
+    rows = {
+        name: [r for r in found.rows if r["measure"] == name]
+        for name in ("matching_loss", "step_size")
+    }
+    assert [(r["iteration"], r["value"]) for r in rows["matching_loss"]] == [
+        (1, 9),
+        (2, 8),
+        (3, 7),
+        (4, 6),
+    ]
+    assert [(r["iteration"], r["value"]) for r in rows["step_size"]] == [
+        (i, 0.5 ** (i + 1)) for i in range(5)
+    ]
 
 
-# ---- metrics ---------------------------------------------------------------------------------------------------------
+# ---- metrics -------------------------------------------------------------------------------------
 
 
 def random_floats(count=2000):
     """Floats of every size, by their bits."""
     bits = torch.randint(-(2**63), 2**63 - 1, (count,), generator=torch.Generator().manual_seed(1))
     found = [value for value in bits.view(torch.float64).tolist() if math.isfinite(value)]
-    return [*found, 0.1, 1 / 3, 1e16, 2.0**53, 2.0**53 + 2, 1e300, 5e-324, 0.0, 1.0, -7.0, float(torch.tensor(0.1))]
+    return [
+        *found,
+        0.1,
+        1 / 3,
+        1e16,
+        2.0**53,
+        2.0**53 + 2,
+        1e300,
+        5e-324,
+        0.0,
+        1.0,
+        -7.0,
+        float(torch.tensor(0.1)),
+    ]
 
 
 def rows_of(path):
@@ -391,7 +470,9 @@ def test_floats_come_back_exactly(tmp_path):
     for value in values:
         found.add("loss", value)
     found.save(tmp_path / "metrics.csv")
-    assert [float(row["value"]) for row in csv.DictReader(rows_of(tmp_path / "metrics.csv"))] == values
+    assert [
+        float(row["value"]) for row in csv.DictReader(rows_of(tmp_path / "metrics.csv"))
+    ] == values
 
 
 def test_values_that_are_no_number_come_back(tmp_path):
@@ -411,8 +492,17 @@ def test_a_row_has_its_own_columns_and_those_of_the_job(tmp_path):
     reader = csv.DictReader(rows_of(tmp_path / "metrics.csv"))
     first, second = reader
     assert tuple(reader.fieldnames) == metrics.COLUMNS
-    given = {"rule": "evaluate_synthetic", "dataset": "MNIST", "ipc": "10", "model": "2", "class": "7", "split": "test"}
-    expected = dict.fromkeys(metrics.COLUMNS, "") | given | {"measure": "class_accuracy", "value": "0.5"}
+    given = {
+        "rule": "evaluate_synthetic",
+        "dataset": "MNIST",
+        "ipc": "10",
+        "model": "2",
+        "class": "7",
+        "split": "test",
+    }
+    expected = (
+        dict.fromkeys(metrics.COLUMNS, "") | given | {"measure": "class_accuracy", "value": "0.5"}
+    )
     assert first == expected
     assert second["dataset"] == 'a "quoted", name' and second["value"] == "1"
 
@@ -423,7 +513,10 @@ def test_rows_are_taken_over_with_the_columns_of_the_job():
     other.add("loss", 0.25, model=3)
     found.extend(other)
     common = {"rule": "evaluate_synthetic", "measure": "loss"}
-    assert found.rows == [{**common, "model": 1, "epoch": 2, "value": 0.5}, {**common, "model": 3, "value": 0.25}]
+    assert found.rows == [
+        {**common, "model": 1, "epoch": 2, "value": 0.5},
+        {**common, "model": 3, "value": 0.25},
+    ]
 
 
 def test_unknown_columns_are_refused():
@@ -488,21 +581,33 @@ def test_costs_become_one_list(tmp_path):
     assert not (tmp_path / "others.json").exists()
 
 
-# ---- streams ---------------------------------------------------------------------------------------------------------
+# ---- streams -------------------------------------------------------------------------------------
 
 
 def test_a_stream_is_named_by_seed_and_identity_alone():
     text = b'[3,"MNIST","dc",1]'
     expected = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") // 2
     assert streams.derive(3, "MNIST", "dc", 1) == expected
-    names = [(0,), (1,), (0, "a"), (0, "a", 1), (0, "a", "1"), (0, "a1"), (0, "a", 1, 0), (0, 1, "a"), (0, "é")]
+    names = [
+        (0,),
+        (1,),
+        (0, "a"),
+        (0, "a", 1),
+        (0, "a", "1"),
+        (0, "a1"),
+        (0, "a", 1, 0),
+        (0, 1, "a"),
+        (0, "é"),
+    ]
     seeds = [streams.derive(*name) for name in names]
     assert len(set(seeds)) == len(seeds) and all(0 <= seed < 2**63 for seed in seeds)
 
 
 def test_the_same_stream_draws_the_same_and_another_does_not():
     before = torch.get_rng_state()
-    first, again, other = (torch.rand(50, generator=streams.generator(7, "order", n)) for n in (0, 0, 1))
+    first, again, other = (
+        torch.rand(50, generator=streams.generator(7, "order", n)) for n in (0, 0, 1)
+    )
     assert torch.equal(first, again) and not torch.equal(first, other)
     # Neighbouring names have nothing to do with each other.
     assert abs(float(torch.corrcoef(torch.stack([first, other]))[0, 1])) < 0.5

@@ -18,7 +18,13 @@ from distillery.training import experts
 from distillery.training.train import Recipe
 
 CLASSES, SIZE = 3, 8
-NETWORK = {"name": "ConvNet", "channels": 1, "size": SIZE, "classes": CLASSES, "options": {"width": 8, "depth": 2}}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": SIZE,
+    "classes": CLASSES,
+    "options": {"width": 8, "depth": 2},
+}
 # Layers enough that a sum over them in another order has other bits.
 DEEP = {**NETWORK, "options": {"width": 8, "depth": 3}}
 COMPUTE = Compute("float32", "off")
@@ -28,7 +34,9 @@ def data(count=60):
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(CLASSES).repeat(count // CLASSES)
     stripes = (torch.arange(SIZE) % CLASSES == labels[:, None]).float()  # something to learn
-    return torch.randn(count, 1, SIZE, SIZE, generator=generator) + 3 * stripes[:, None, None, :], labels
+    return torch.randn(count, 1, SIZE, SIZE, generator=generator) + 3 * stripes[
+        :, None, None, :
+    ], labels
 
 
 def stream(*identity):
@@ -59,7 +67,9 @@ class Trajectories:
     number, epochs = 2, 4
 
     def __init__(self):
-        self.rows = experts.train_experts(NETWORK, [0, 1], *data(), Recipe(4, lr=0.1, batch=20), stream=stream, compute=COMPUTE)
+        self.rows = experts.train_experts(
+            NETWORK, [0, 1], *data(), Recipe(4, lr=0.1, batch=20), stream=stream, compute=COMPUTE
+        )
 
     def pair(self, expert, start, stop):
         return self.rows[expert, start], self.rows[expert, stop]
@@ -94,9 +104,14 @@ def distil(module, checkpoint, trajectories, compute, **changes):
 
 
 def written(folder, result, evolution):
-    """Every byte that a job would write of its result: the set, its snapshots and its measurements."""
+    """Every byte that a job would write of its result: the set, its snapshots and its
+    measurements."""
     folder.mkdir()
-    artefact.save(folder / "set", {"images": result.images, "labels": result.labels}, {"step_size": result.step_size})
+    artefact.save(
+        folder / "set",
+        {"images": result.images, "labels": result.labels},
+        {"step_size": result.step_size},
+    )
     evolution.save(folder / "evolution", {})
     metrics = Metrics()
     evolution.record(metrics)
@@ -109,15 +124,39 @@ CASES = {
     "dsa": (dsa, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
     "dm": (dm, {"iterations": 8, "batch_real": 8}),
     "ncfm": (ncfm, {"iterations": 8, "batch_real": 8, "frequencies": 32, "sampling": "learned"}),
-    "tesla": (tesla, {"iterations": 8, "syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 3, "lr_images": 1.0, "lr_labels": 0.5}),
-    "mtt": (mtt, {"iterations": 8, "syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 3, "batch_syn": 4, "augment": "dsa", "lr_images": 1.0}),
+    "tesla": (
+        tesla,
+        {
+            "iterations": 8,
+            "syn_steps": 3,
+            "expert_epochs": 1,
+            "max_start_epoch": 3,
+            "lr_images": 1.0,
+            "lr_labels": 0.5,
+        },
+    ),
+    "mtt": (
+        mtt,
+        {
+            "iterations": 8,
+            "syn_steps": 3,
+            "expert_epochs": 1,
+            "max_start_epoch": 3,
+            "batch_syn": 4,
+            "augment": "dsa",
+            "lr_images": 1.0,
+        },
+    ),
 }
 
 
 def stopped_and_taken_up(tmp_path, trajectories, name, after, compute=COMPUTE):
-    """What an undisturbed run of a case writes, and one that was killed after a save and went on."""
+    """What an undisturbed run of a case writes, and one that was killed after a save and went
+    on."""
     module, settings = CASES[name]
-    whole = distil(module, Checkpoint(tmp_path / "none.safetensors", {}), trajectories, compute, **settings)
+    whole = distil(
+        module, Checkpoint(tmp_path / "none.safetensors", {}), trajectories, compute, **settings
+    )
     path = tmp_path / "state.safetensors"
     with pytest.raises(KilledError):
         distil(module, Interrupted(path, {"job": 1}, after), trajectories, compute, **settings)
@@ -136,8 +175,13 @@ def test_a_distillation_goes_on_to_the_same_bytes(tmp_path, trajectories, name, 
 
 
 def test_a_compiled_distillation_goes_on_to_the_same_bytes(tmp_path, monkeypatch, trajectories):
-    """Traced as the compiler does, and run as it was traced: what a job of hours does, without its compilation."""
-    monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: torch.compile(function, dynamic=False, backend="aot_eager"))
+    """Traced as the compiler does, and run as it was traced: what a job of hours does, without its
+    compilation."""
+    monkeypatch.setattr(
+        Compute,
+        "compiled",
+        lambda self, function, **_: torch.compile(function, dynamic=False, backend="aot_eager"),
+    )
     whole, again = stopped_and_taken_up(tmp_path, trajectories, "dsa", 1)
     assert whole == again
 
@@ -156,7 +200,9 @@ def test_a_shard_of_experts_goes_on_to_the_same_bits(tmp_path, monkeypatch, afte
             Recipe(3, lr=0.1, momentum=0.5, batch=25),
             stream=stream,
             compute=COMPUTE,
-            after_epoch=lambda first, epoch, summary: told.append((first, epoch, summary["loss"].tolist())),
+            after_epoch=lambda first, epoch, summary: told.append(
+                (first, epoch, summary["loss"].tolist())
+            ),
             checkpoint=checkpoint,
         )
         return rows, told
@@ -172,12 +218,19 @@ def test_a_shard_of_experts_goes_on_to_the_same_bits(tmp_path, monkeypatch, afte
 
 def test_a_checkpoint_of_another_job_or_a_damaged_one_is_not_used(tmp_path, caplog):
     path = tmp_path / "state.safetensors"
-    Checkpoint(path, {"code": "a", "seed": 1}).save({"x": torch.ones(3)}, {"iteration": 4}, "iteration 4")
+    Checkpoint(path, {"code": "a", "seed": 1}).save(
+        {"x": torch.ones(3)}, {"iteration": 4}, "iteration 4"
+    )
     tensors, values = Checkpoint(path, {"seed": 1, "code": "a"}).load()
     assert torch.equal(tensors["x"], torch.ones(3)) and values == {"iteration": 4}
     assert Checkpoint(path, {"code": "b", "seed": 1}).load() is None
     whole = path.read_bytes()
-    for damaged in (b"", whole[:-2], whole[:-1] + bytes([whole[-1] ^ 1]), whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]):
+    for damaged in (
+        b"",
+        whole[:-2],
+        whole[:-1] + bytes([whole[-1] ^ 1]),
+        whole[:40] + bytes([whole[40] ^ 1]) + whole[41:],
+    ):
         path.write_bytes(damaged)
         assert Checkpoint(path, {"code": "a", "seed": 1}).load() is None
     assert Checkpoint(tmp_path / "none", {}).load() is None
@@ -187,11 +240,18 @@ def test_tensors_come_back_in_the_order_and_layout_in_which_they_were_given(tmp_
     """The file sorts by name; sums over parameters run in the module's order."""
     path = tmp_path / "state.safetensors"
     last = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    given = {"features.4.weight": torch.ones(2), "features.0.weight": last, "classifier.bias": torch.ones(1), "b": torch.ones(())}
+    given = {
+        "features.4.weight": torch.ones(2),
+        "features.0.weight": last,
+        "classifier.bias": torch.ones(1),
+        "b": torch.ones(()),
+    }
     Checkpoint(path, {}).save(given, {}, "")
     tensors, _ = Checkpoint(path, {}).load()
     assert list(tensors) == list(given)
-    assert {name: tensor.stride() for name, tensor in tensors.items()} == {name: tensor.stride() for name, tensor in given.items()}
+    assert {name: tensor.stride() for name, tensor in tensors.items()} == {
+        name: tensor.stride() for name, tensor in given.items()
+    }
     assert torch.equal(tensors["features.0.weight"], last)
 
 
@@ -210,7 +270,9 @@ def test_a_stop_saves_and_leaves_with_the_status_of_the_signal(tmp_path, monkeyp
         checkpoint = Checkpoint(tmp_path / "state.safetensors", {})
         checkpoint.stop_gently()
         assert not checkpoint.due()
-        for _ in range(3):  # as at a time limit, which tells every process of a job, and each of those its own
+        for _ in range(
+            3
+        ):  # as at a time limit, which tells every process of a job, and each of those its own
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
         assert checkpoint.due()

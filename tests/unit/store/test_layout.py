@@ -5,7 +5,19 @@ import pytest
 from distillery.store.layout import Layout, filled, normalised
 
 
-@pytest.mark.parametrize("spelt", ["out/mine", "./out/mine", "out/mine/", "out//mine", "out/./mine", "other/../out/mine", "{cwd}/out/mine", "{cwd}/out/mine/"])
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "out/mine",
+        "./out/mine",
+        "out/mine/",
+        "out//mine",
+        "out/./mine",
+        "other/../out/mine",
+        "{cwd}/out/mine",
+        "{cwd}/out/mine/",
+    ],
+)
 def test_one_folder_has_one_name_however_it_is_spelt(tmp_path, monkeypatch, spelt):
     monkeypatch.chdir(tmp_path)
     assert normalised(spelt.format(cwd=tmp_path)) == "out/mine"
@@ -18,7 +30,9 @@ def test_a_folder_elsewhere_stays_where_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(here)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert normalised("~/out/") == str(tmp_path / "out") and normalised("~/here/out") == "out"
-    assert normalised("../real/out") == "../real/out" and normalised(str(tmp_path / "hereafter")) == str(tmp_path / "hereafter")
+    assert normalised("../real/out") == "../real/out" and normalised(
+        str(tmp_path / "hereafter")
+    ) == str(tmp_path / "hereafter")
     # The working directory may be reached through a link.
     (tmp_path / "link").symlink_to(real)
     monkeypatch.chdir(tmp_path / "link")
@@ -26,6 +40,12 @@ def test_a_folder_elsewhere_stays_where_it_is(tmp_path, monkeypatch):
 
 
 def test_patterns_are_filled_by_the_names_that_rules_use():
-    layout, cell = Layout("out"), {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1, "seed": 0}
+    layout, cell = (
+        Layout("out"),
+        {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1, "seed": 0},
+    )
     assert filled(layout.synthetic, cell) == "out/synthetic/digits/dc/real/ipc1/seed0"
-    assert filled(layout.log("evaluate_synthetic"), cell | {"network": "MLP"}) == "out/logs/evaluate_synthetic/digits/dc/real/ipc1/seed0/MLP.log"
+    assert (
+        filled(layout.log("evaluate_synthetic"), cell | {"network": "MLP"})
+        == "out/logs/evaluate_synthetic/digits/dc/real/ipc1/seed0/MLP.log"
+    )

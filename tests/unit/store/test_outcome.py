@@ -30,7 +30,13 @@ def test_each_job_that_failed_is_a_line_and_what_was_stopped_is_none(tmp_path):
         (tmp_path / name).write_text(text, encoding="utf-8")
         logs.append((f"distill {name}", str(tmp_path / name)))
     assert told(logs, 3, 9) == [f"error: distill a: why; log: {tmp_path / 'a'}"]
-    assert told(logs[1:], 3, 9) == told([], 3, 9) == ["stopped: 3 of 9 jobs are done; the same command goes on from there"]
-    assert told([("distill c", str(tmp_path / "c"))], 0, 1) == [f"error: distill c: left no log; log: {tmp_path / 'c'}"]
+    assert (
+        told(logs[1:], 3, 9)
+        == told([], 3, 9)
+        == ["stopped: 3 of 9 jobs are done; the same command goes on from there"]
+    )
+    assert told([("distill c", str(tmp_path / "c"))], 0, 1) == [
+        f"error: distill c: left no log; log: {tmp_path / 'c'}"
+    ]
     many = told(logs[:1] * 20, 0, 20)
     assert len(many) == TOLD + 1 and many[-1].startswith(f"error: {20 - TOLD} more jobs failed")

@@ -34,7 +34,8 @@ TOY = {
 
 @pytest.fixture
 def toy(tmp_path_factory):
-    """Makes a project with some of its files changed, each in a folder of its own: what was read of a file is remembered."""
+    """Makes a project with some of its files changed, each in a folder of its own: what was read of
+    a file is remembered."""
 
     def make(changes=None):
         root = tmp_path_factory.mktemp("toy")
@@ -47,10 +48,12 @@ def toy(tmp_path_factory):
 
 
 def names(start, root):
-    return [path.relative_to(root).as_posix() for path in closure([root / path for path in start], root)]
+    return [
+        path.relative_to(root).as_posix() for path in closure([root / path for path in start], root)
+    ]
 
 
-# ---- what counts ---------------------------------------------------------------------------------------------------------------------------
+# ---- what counts ---------------------------------------------------------------------------------
 
 
 def test_the_closure_follows_imports_of_the_project_and_the_packages_on_the_way(toy):
@@ -67,18 +70,31 @@ def test_the_closure_follows_imports_of_the_project_and_the_packages_on_the_way(
 def test_a_late_import_and_a_circular_one_count_too(toy):
     root = toy({"distillery/late.py": "from distillery.methods import a\n"})
     found = names(["distillery/methods/a.py"], root)
-    assert found == ["distillery/__init__.py", "distillery/late.py", "distillery/methods/__init__.py", "distillery/methods/a.py"]
+    assert found == [
+        "distillery/__init__.py",
+        "distillery/late.py",
+        "distillery/methods/__init__.py",
+        "distillery/methods/a.py",
+    ]
 
 
 @pytest.mark.parametrize(
-    "statement", ["import distillery.late", "import os, distillery.late as other", "from distillery import late", "from distillery.late import LATE"]
+    "statement",
+    [
+        "import distillery.late",
+        "import os, distillery.late as other",
+        "from distillery import late",
+        "from distillery.late import LATE",
+    ],
 )
 def test_every_form_of_import_is_seen(toy, statement):
     root = toy({"distillery/tools.py": f"def make():\n    {statement}\n"})
     assert "distillery/late.py" in names(["workflow/scripts/make.py"], root)
 
 
-@pytest.mark.parametrize("statement", ["from . import late", "from .late import LATE", "from ..x import y"])
+@pytest.mark.parametrize(
+    "statement", ["from . import late", "from .late import LATE", "from ..x import y"]
+)
 def test_a_relative_import_is_refused_because_it_would_escape(toy, statement):
     root = toy({"distillery/tools.py": f"x = 1\n{statement}\n"})
     with pytest.raises(UserError, match=r"tools\.py: relative import on line 2"):
@@ -88,8 +104,14 @@ def test_a_relative_import_is_refused_because_it_would_escape(toy, statement):
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("distillery/tools.py", TOY["distillery/tools.py"].replace("return value", "return -value")),
-        ("distillery/tools.py", TOY["distillery/tools.py"].replace("def make():", "def make(value=None):")),
+        (
+            "distillery/tools.py",
+            TOY["distillery/tools.py"].replace("return value", "return -value"),
+        ),
+        (
+            "distillery/tools.py",
+            TOY["distillery/tools.py"].replace("def make():", "def make(value=None):"),
+        ),
         ("distillery/deep/inner.py", "value = True\n"),
         ("distillery/deep/inner.py", "value = 1.0\n"),
         ("distillery/deep/inner.py", "value = '1'\n"),
@@ -109,15 +131,23 @@ def test_moving_code_to_another_file_changes_the_digest(toy):
     assert fingerprint("make.py", root=before) != fingerprint("make.py", root=after)
 
 
-# ---- what does not -------------------------------------------------------------------------------------------------------------------------
+# ---- what does not -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("distillery/tools.py", "# A comment.\n" + TOY["distillery/tools.py"].replace("Make it.", "In other words.")),
+        (
+            "distillery/tools.py",
+            "# A comment.\n" + TOY["distillery/tools.py"].replace("Make it.", "In other words."),
+        ),
         ("distillery/tools.py", TOY["distillery/tools.py"].replace('    """Make it."""\n', "")),
-        ("distillery/tools.py", TOY["distillery/tools.py"].replace("return value", "return (\n        value\n    )\n\n")),
+        (
+            "distillery/tools.py",
+            TOY["distillery/tools.py"].replace(
+                "return value", "return (\n        value\n    )\n\n"
+            ),
+        ),
         ("distillery/__init__.py", '__version__ = "2.0"\n'),
         ("distillery/unused.py", "UNUSED = 2\n"),
         ("distillery/methods/a.py", "A = 2\n"),
@@ -129,13 +159,27 @@ def test_what_changes_no_result_changes_no_digest(toy, path, text):
     assert fingerprint("make.py", root=toy({path: text})) == fingerprint("make.py", root=toy())
 
 
-def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_process_asks(toy, tmp_path):
-    digests = {fingerprint("make.py", "methods/a.py", root=toy()), fingerprint("make.py", "methods/a.py", root=toy())}
+def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_process_asks(
+    toy, tmp_path
+):
+    digests = {
+        fingerprint("make.py", "methods/a.py", root=toy()),
+        fingerprint("make.py", "methods/a.py", root=toy()),
+    }
     assert len(digests) == 1
     real = fingerprint("distill.py", "methods/dc.py")
-    code = "from distillery.study.fingerprint import fingerprint as f; print(f('distill.py', 'methods/dc.py'))"
+    code = (
+        "from distillery.study.fingerprint import fingerprint as f; print(f('distill.py', "
+        "'methods/dc.py'))"
+    )
     for seed in ("1", "2"):
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+        )
         assert done.stdout.strip() == real, done.stderr
     digest, *named = real.split(" ")
     assert len(digest) == 16 and int(digest, 16) and named == ["methods/dc"]
@@ -207,18 +251,23 @@ def test_the_words_for_a_damaged_file_are_no_part_of_the_code(toy):
     text = (ROOT / "distillery/store/artefact.py").read_text(encoding="utf-8")
     assert text.count('"is missing; "') == 1
     one, other = (
-        toy({"distillery/tools.py": said}) for said in (text, text.replace("is missing; ", "is gone; "))
+        toy({"distillery/tools.py": said})
+        for said in (text, text.replace("is missing; ", "is gone; "))
     )
     assert fingerprint("make.py", root=one) == fingerprint("make.py", root=other)
 
 
-# ---- plug-ins ------------------------------------------------------------------------------------------------------------------------------
+# ---- plug-ins ------------------------------------------------------------------------------------
 
 
 def test_a_plug_in_counts_where_it_is_named_and_nowhere_else(toy):
     root, other = toy(), toy({"distillery/methods/b.py": "RATE = 0.25\n"})
-    assert fingerprint("make.py", "methods/a.py", root=root) == fingerprint("make.py", "methods/a.py", root=other)
-    assert fingerprint("make.py", "methods/b.py", root=root) != fingerprint("make.py", "methods/b.py", root=other)
+    assert fingerprint("make.py", "methods/a.py", root=root) == fingerprint(
+        "make.py", "methods/a.py", root=other
+    )
+    assert fingerprint("make.py", "methods/b.py", root=root) != fingerprint(
+        "make.py", "methods/b.py", root=other
+    )
     assert fingerprint("make.py", "methods/a.py", root=root) != fingerprint("make.py", root=root)
 
 
@@ -337,7 +386,11 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
             *plugins.used("ConvNet", settings, {"augment": method["augment"]}),
         )
     jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
-    jobs |= {Path(script).stem: (script,) for script in SCRIPTS if script not in ("distill.py", "download.py")}
+    jobs |= {
+        Path(script).stem: (script,)
+        for script in SCRIPTS
+        if script not in ("distill.py", "download.py")
+    }
     for name in (
         "train_experts",
         "evaluate_synthetic",
@@ -350,5 +403,10 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
             ("dc_mnist" if name == "continual" else "none"),
         )
         jobs[name] += tuple(plugins.used(network, {"augment": augment}))
-    files = {job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)] for job, (script, *plugins) in jobs.items()}
-    assert {job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)} == stale
+    files = {
+        job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)]
+        for job, (script, *plugins) in jobs.items()
+    }
+    assert {
+        job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)
+    } == stale

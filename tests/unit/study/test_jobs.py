@@ -18,12 +18,21 @@ SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"
 CONFIG = {
     "study": "Jobs",
     "results": "out",
-    "grid": [{"dataset": "digits", "method": ["dc", "mtt", "random"], "init": "real", "ipc": [1, 2]}],
+    "grid": [
+        {"dataset": "digits", "method": ["dc", "mtt", "random"], "init": "real", "ipc": [1, 2]}
+    ],
     "methods": {
         "dc": {"iterations": 3},
-        "mtt": {"overrides": [{"when": {"ipc": 2}, "normalization": "zca", "experts": "white"}], "max_start_epoch": 1, "expert_epochs": 1},
+        "mtt": {
+            "overrides": [{"when": {"ipc": 2}, "normalization": "zca", "experts": "white"}],
+            "max_start_epoch": 1,
+            "expert_epochs": 1,
+        },
     },
-    "experts": {"default": {"number": 5, "shard": 2, "epochs": 2}, "white": {"number": 1, "epochs": 2, "normalization": "zca"}},
+    "experts": {
+        "default": {"number": 5, "shard": 2, "epochs": 2},
+        "white": {"number": 1, "epochs": 2, "normalization": "zca"},
+    },
     "evaluate": {"networks": ["ConvNet", "MLP"], "robust": {"models": 1}},
 }
 
@@ -42,7 +51,9 @@ def jobs() -> Jobs:
 def test_every_job_of_the_study_is_there_once_with_its_record(jobs):
     records = [job.record for job in jobs.all]
     assert len(records) == len(set(records)) == len(set(jobs.all))
-    count = {rule: sum(job.rule == rule for job in jobs.all) for rule in {job.rule for job in jobs.all}}
+    count = {
+        rule: sum(job.rule == rule for job in jobs.all) for rule in {job.rule for job in jobs.all}
+    }
     assert count == {
         "download": 1,
         "whiten": 1,
@@ -55,7 +66,9 @@ def test_every_job_of_the_study_is_there_once_with_its_record(jobs):
         "continual_whitened": 1,
         "continual_memory": 12,
     }
-    assert all(job.metrics for job in jobs.measuring) and {job.rule for job in jobs.all} - {job.rule for job in jobs.measuring} == {
+    assert all(job.metrics for job in jobs.measuring) and {job.rule for job in jobs.all} - {
+        job.rule for job in jobs.measuring
+    } == {
         "download",
         "whiten",
         "continual_whitened",
@@ -63,7 +76,9 @@ def test_every_job_of_the_study_is_there_once_with_its_record(jobs):
 
 
 def test_what_a_job_reads_is_what_its_rule_declares(jobs):
-    rules = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")
+    )
     for job in jobs.all:
         head = rf"(?:^rule {job.rule}:|as {job.rule} with:)\n"
         inputs = re.search(rf"{head}    input:\n(.*?)^    output:", rules, re.MULTILINE | re.DOTALL)
@@ -74,7 +89,11 @@ def test_what_a_job_reads_is_what_its_rule_declares(jobs):
 def test_a_set_reads_the_experts_and_the_space_of_its_own_recipe(jobs):
     cell = {"dataset": "digits", "method": "mtt", "init": "real", "ipc": "1", "seed": "0"}
     shards = [f"out/experts/digits/default/shard{n}/trajectories.safetensors" for n in range(3)]
-    assert jobs.inputs("distill", cell) == {"data": ["out/data/digits/dataset.safetensors"], "whitening": [], "experts": shards}
+    assert jobs.inputs("distill", cell) == {
+        "data": ["out/data/digits/dataset.safetensors"],
+        "whitening": [],
+        "experts": shards,
+    }
     white = jobs.inputs("distill", cell | {"ipc": "2"})
     assert white["experts"] == ["out/experts/digits/white/shard0/trajectories.safetensors"]
     assert white["whitening"] == ["out/data/digits/whitening.safetensors"]
@@ -84,30 +103,59 @@ def test_a_set_reads_the_experts_and_the_space_of_its_own_recipe(jobs):
     "methods",
     [
         {"mtt": {"experts": "few"}, "slow": {"of": "mtt", "lr_images": 10}},
-        {"mtt": {}, "slow": {"of": "mtt", "overrides": [{"when": {"method": "mtt"}, "experts": "few"}]}},
-        {"mtt": {"overrides": [{"when": {"method": "slow"}, "experts": "few"}]}, "slow": {"of": "mtt"}},
+        {
+            "mtt": {},
+            "slow": {"of": "mtt", "overrides": [{"when": {"method": "mtt"}, "experts": "few"}]},
+        },
+        {
+            "mtt": {"overrides": [{"when": {"method": "slow"}, "experts": "few"}]},
+            "slow": {"of": "mtt"},
+        },
     ],
-    ids=["of its method's block", "for its method, in its own block", "for it, in its method's block"],
+    ids=[
+        "of its method's block",
+        "for its method, in its own block",
+        "for it, in its method's block",
+    ],
 )
 def test_a_variant_learns_from_the_experts_that_its_blocks_come_to(methods):
     """Which the report tells by the set's own header, from the shards that the job reads."""
     settings = {"max_start_epoch": 1, "expert_epochs": 1}
-    experts = {"default": {"number": 6, "epochs": 2, "shard": 1}, "few": {"number": 2, "epochs": 2, "shard": 1}}
+    experts = {
+        "default": {"number": 6, "epochs": 2, "shard": 1},
+        "few": {"number": 2, "epochs": 2, "shard": 1},
+    }
     grid = [{"dataset": "digits", "method": "slow", "init": "real", "ipc": 1}]
-    jobs = jobs_of(methods={**methods, "mtt": {**methods["mtt"], **settings}}, experts=experts, grid=grid, evaluate={}, continual={"datasets": []})
+    jobs = jobs_of(
+        methods={**methods, "mtt": {**methods["mtt"], **settings}},
+        experts=experts,
+        grid=grid,
+        evaluate={},
+        continual={"datasets": []},
+    )
     cell = {"dataset": "digits", "method": "slow", "init": "real", "ipc": "1", "seed": "0"}
     shards = [f"out/experts/digits/few/shard{n}/trajectories.safetensors" for n in (0, 1)]
-    assert jobs.inputs("distill", cell)["experts"] == shards and jobs.asked("distill", cell)["module"] == "mtt"
-    assert [job.record.split("/")[3] for job in jobs.all if job.rule == "train_experts"] == ["few", "few"]
+    assert (
+        jobs.inputs("distill", cell)["experts"] == shards
+        and jobs.asked("distill", cell)["module"] == "mtt"
+    )
+    assert [job.record.split("/")[3] for job in jobs.all if job.rule == "train_experts"] == [
+        "few",
+        "few",
+    ]
 
 
 CHANGES = {
     "another seed": {"seed": 1},
     "fewer iterations": {"methods": {**CONFIG["methods"], "dc": {"iterations": 2}}},
-    "fewer experts": {"experts": {**CONFIG["experts"], "default": {"number": 4, "shard": 2, "epochs": 2}}},
+    "fewer experts": {
+        "experts": {**CONFIG["experts"], "default": {"number": 4, "shard": 2, "epochs": 2}}
+    },
     "another share held out": {"data": {"validation": 0.2}},
     "another network": {"networks": {"ConvNet": {"width": 16}}},
-    "another evaluation": {"evaluate": {"networks": ["ConvNet", "MLP"], "epochs": 3, "robust": {"models": 1}}},
+    "another evaluation": {
+        "evaluate": {"networks": ["ConvNet", "MLP"], "epochs": 3, "robust": {"models": 1}}
+    },
     "another precision": {"compute": {"precision": "float32"}},
     "more snapshots": {"snapshots": 3},
 }
@@ -119,12 +167,22 @@ def test_the_digest_of_what_is_asked_changes_with(jobs, change):
 
 
 def test_what_collect_is_given_is_the_same_text_whatever_changes_no_result(jobs):
-    other = jobs_of(study="Another title", data={"sources": ["local"]}, compute={"runtime": 30, "mem_mb": 5000}, report={"incomplete": True})
+    other = jobs_of(
+        study="Another title",
+        data={"sources": ["local"]},
+        compute={"runtime": 30, "mem_mb": 5000},
+        report={"incomplete": True},
+    )
     assert str(other.of_results()) == str(jobs.of_results())
 
 
 def test_the_digest_does_not_change_with_what_is_no_part_of_a_result(jobs):
-    assert jobs_of(study="Another title", compute={"mem_mb": 5000}, data={"sources": ["local"]}).digest() == jobs.digest()
+    assert (
+        jobs_of(
+            study="Another title", compute={"mem_mb": 5000}, data={"sources": ["local"]}
+        ).digest()
+        == jobs.digest()
+    )
 
 
 def test_the_code_of_a_job_names_the_plug_ins_that_it_runs_and_no_other():
@@ -174,12 +232,17 @@ def test_the_code_of_a_job_names_the_plug_ins_that_it_runs_and_no_other():
     assert found == wanted
 
 
-# ---- what a study leaves when it is read ----------------------------------------------------------------------------------------------------
+# ---- what a study leaves when it is read ---------------------------------------------------------
 
 
-def test_what_a_study_leaves_is_written_again_only_where_it_is_not_what_stands_there(jobs, tmp_path):
+def test_what_a_study_leaves_is_written_again_only_where_it_is_not_what_stands_there(
+    jobs, tmp_path
+):
     here = Jobs(jobs.study, Layout(str(tmp_path / "out")))
-    for write, path in ((here.write_asked, here.layout.asked), (here.write_study, here.layout.study)):
+    for write, path in (
+        (here.write_asked, here.layout.asked),
+        (here.write_study, here.layout.study),
+    ):
         write()
         text = Path(path).read_bytes()
         os.utime(path, (1, 1))

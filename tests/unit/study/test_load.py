@@ -1,4 +1,5 @@
-"""Config files: what would be dropped in silence, or cannot be read, is said in one line; the rest is left alone."""
+"""Config files: what would be dropped in silence, or cannot be read, is said in one line; the rest
+is left alone."""
 
 import os
 import time
@@ -22,7 +23,9 @@ def refusal(path):
     return told
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name
+)
 def test_every_shipped_config_is_fine(path):
     check(path)
     assert load(path) == yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -32,12 +35,24 @@ def test_every_shipped_config_is_fine(path):
 WRITTEN = {
     "a key twice": (STUDY + STUDY, ["lines 1 and 4", "'study' stands twice"]),
     "two grids": (STUDY + "grid: []\n", ["lines 2 and 4", "'grid'", "a list under one `grid:`"]),
-    "a nested key twice": (STUDY + "evaluate:\n  epochs: 1\n  models: 2\n  epochs: 3\n", ["lines 5 and 7", "'epochs'"]),
-    "a key twice in a list": (STUDY + "imported:\n  - {name: a, ipc: 1, name: b}\n", ["lines 5 and 5", "'name'"]),
+    "a nested key twice": (
+        STUDY + "evaluate:\n  epochs: 1\n  models: 2\n  epochs: 3\n",
+        ["lines 5 and 7", "'epochs'"],
+    ),
+    "a key twice in a list": (
+        STUDY + "imported:\n  - {name: a, ipc: 1, name: b}\n",
+        ["lines 5 and 5", "'name'"],
+    ),
     "a number twice": (STUDY + "experts: {1: {}, 1: {}}\n", ["'1' stands twice"]),
     "a key twice in JSON": ('{"study": "a",\n\t"study": "b"}', ["'study' stands twice"]),
-    "an alias within its anchor": (STUDY + "methods: &own {dc: *own}\n", ["line 4", "holds itself"]),
-    "an alias deep within its anchor": (STUDY + "methods: &own\n  dc: [{a: [*own]}]\n", ["line 4", "holds itself"]),
+    "an alias within its anchor": (
+        STUDY + "methods: &own {dc: *own}\n",
+        ["line 4", "holds itself"],
+    ),
+    "an alias deep within its anchor": (
+        STUDY + "methods: &own\n  dc: [{a: [*own]}]\n",
+        ["line 4", "holds itself"],
+    ),
     "Latin-1": ("study: ménage\n".encode("latin-1"), ["UTF-8", "0xe9"]),
     "UTF-16": (STUDY.encode("utf-16"), ["UTF-8"]),
     "garbage": (bytes(range(256)), ["UTF-8"]),
@@ -88,7 +103,9 @@ def test_a_file_that_means_what_it_says_is_left_alone(written, tmp_path):
 
 
 def test_aliases_of_aliases_are_looked_at_once(tmp_path):
-    lines = ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
+    lines = ["a0: &a0 {x: 1}"] + [
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)
+    ]
     (tmp_path / "laughs.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     begun = time.monotonic()
     check(tmp_path / "laughs.yaml")

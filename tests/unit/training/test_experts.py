@@ -14,28 +14,41 @@ from distillery.training import train as training
 from distillery.training.train import Recipe
 
 CLASSES = 3
-NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 4, "depth": 2}}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 8,
+    "classes": CLASSES,
+    "options": {"width": 4, "depth": 2},
+}
 RECIPE = Recipe(epochs=3, lr=0.1, batch=8, augment="dsa")
-SHARED = {"stream": lambda *identity: streams.generator(0, *identity), "compute": Compute("float32", "off")}
+SHARED = {
+    "stream": lambda *identity: streams.generator(0, *identity),
+    "compute": Compute("float32", "off"),
+}
 SHAPE = {"channels": 1, "size": 8, "classes": CLASSES, "width": 4, "depth": 2}
 
 
 def data():
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(20, 1, 8, 8, generator=generator), torch.randint(CLASSES, (20,), generator=generator)
+    return torch.randn(20, 1, 8, 8, generator=generator), torch.randint(
+        CLASSES, (20,), generator=generator
+    )
 
 
 def trained(numbers, recipe=RECIPE, **arguments):
     return experts.train_experts(NETWORK, numbers, *data(), recipe, **SHARED, **arguments)
 
 
-# ---- training --------------------------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
 
 
 def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one():
     found = trained([3])
     assert found.dtype == torch.float32 and found.shape[:2] == (1, 4)
-    start = networks.initialise(networks.build("ConvNet", **SHAPE), SHARED["stream"]("initialise", 3))
+    start = networks.initialise(
+        networks.build("ConvNet", **SHAPE), SHARED["stream"]("initialise", 3)
+    )
     assert torch.equal(found[0, 0], networks.flatten(networks.parameters(start)))
     for epochs in (1, 2, 3):
         recipe = Recipe(epochs=epochs, lr=0.1, batch=8, augment="dsa")
@@ -65,7 +78,8 @@ def test_experts_that_ran_out_of_memory_are_told_of_once_and_come_out_the_same(m
 
 
 def test_snapshots_are_copies_and_not_the_live_weights():
-    """On a CPU, moving weights to the CPU copies nothing: snapshots that share them all end as the last."""
+    """On a CPU, moving weights to the CPU copies nothing: snapshots that share them all end as the
+    last."""
     found = trained([0, 1])
     for expert in found:
         for epoch in range(3):
@@ -108,7 +122,9 @@ def test_every_epoch_of_every_expert_is_told(together, monkeypatch):
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
     told = []
     trained([4, 5, 6], after_epoch=lambda *all_: told.append(all_))
-    found = [(first + e, epoch) for first, epoch, summary in told for e in range(len(summary["loss"]))]
+    found = [
+        (first + e, epoch) for first, epoch, summary in told for e in range(len(summary["loss"]))
+    ]
     assert sorted(found) == [(number, epoch) for number in (4, 5, 6) for epoch in (1, 2, 3)]
     assert all(summary["accuracy"].shape == summary["loss"].shape for _, _, summary in told)
 
@@ -126,7 +142,10 @@ class Memory:
         return True
 
     def save(self, tensors, values, note):
-        self.saved = {name: value.clone() for name, value in tensors.items()}, json.loads(json.dumps(values))
+        self.saved = (
+            {name: value.clone() for name, value in tensors.items()},
+            json.loads(json.dumps(values)),
+        )
         self.left -= 1
         if self.left == 0:
             raise InterruptedError
@@ -135,7 +154,8 @@ class Memory:
 @pytest.mark.parametrize("together", [1, 2, 3])
 @pytest.mark.parametrize("kills", [[1], [5], [9], [3, 6]])
 def test_a_killed_shard_goes_on_to_the_same_bits(together, kills, monkeypatch):
-    """Two saves an epoch of three steps: within the first stack, in the second, which may be smaller, and twice on the way."""
+    """Two saves an epoch of three steps: within the first stack, in the second, which may be
+    smaller, and twice on the way."""
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
     expected = []
     numbers = [4, 5, 6, 7, 8]
@@ -163,7 +183,7 @@ def test_a_shard_is_a_run_of_numbers(numbers):
         trained(numbers)
 
 
-# ---- shards on disk --------------------------------------------------------------------------------------------------
+# ---- shards on disk ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -184,7 +204,9 @@ def test_pairs_are_the_rows_asked_for_across_shards(shards):
         for start in range(5):
             for stop in range(5):
                 first, second = found.pair(expert, start, stop)
-                assert torch.equal(first, numbers[expert, start]) and torch.equal(second, numbers[expert, stop])
+                assert torch.equal(first, numbers[expert, start]) and torch.equal(
+                    second, numbers[expert, stop]
+                )
     # What is read may be changed without harm to the file or the next reading.
     first.zero_()
     assert torch.equal(found.pair(2, 4, 4)[0], numbers[2, 4])
@@ -233,7 +255,13 @@ def test_shards_of_different_recipes_or_networks_are_refused(shards):
 
 
 def shard(path, numbers, **header):
-    about = {"recipe": "few", "settings": {"epochs": 3, "lr": 0.1}, "network": NETWORK, "seed": 0, "code": "abc"}
+    about = {
+        "recipe": "few",
+        "settings": {"epochs": 3, "lr": 0.1},
+        "network": NETWORK,
+        "seed": 0,
+        "code": "abc",
+    }
     trajectories.save(path, trained(numbers), {**about, "numbers": numbers, **header})
     return path
 
@@ -250,8 +278,14 @@ def test_a_set_is_told_of_its_experts_by_their_shards(tmp_path):
     assert trajectories.about([]) is None
 
 
-@pytest.mark.parametrize("other", [{"settings": {"epochs": 3, "lr": 0.2}}, {"seed": 1}, {"code": "abd"}, {"recipe": "many"}])
+@pytest.mark.parametrize(
+    "other",
+    [{"settings": {"epochs": 3, "lr": 0.2}}, {"seed": 1}, {"code": "abd"}, {"recipe": "many"}],
+)
 def test_shards_that_were_not_trained_alike_are_refused(tmp_path, other):
     paths = [shard(tmp_path / "0", [0]), shard(tmp_path / "1", [1], **other)]
-    with pytest.raises(UserError, match=f"its {next(iter(other))} is not that of .*: the rule train_experts re-creates them"):
+    with pytest.raises(
+        UserError,
+        match=f"its {next(iter(other))} is not that of .*: the rule train_experts re-creates them",
+    ):
         trajectories.about(paths)

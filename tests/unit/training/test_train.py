@@ -16,7 +16,13 @@ from distillery.training import train as training
 from distillery.training.train import Recipe
 
 CLASSES = 3
-NETWORK = {"name": "ConvNet", "channels": 1, "size": 8, "classes": CLASSES, "options": {"width": 8, "depth": 2}}
+NETWORK = {
+    "name": "ConvNet",
+    "channels": 1,
+    "size": 8,
+    "classes": CLASSES,
+    "options": {"width": 8, "depth": 2},
+}
 BATCH_NORM = {**NETWORK, "options": {**NETWORK["options"], "norm": "batch"}}
 COMPUTE = Compute("float32", "off")
 CPU = torch.device("cpu")
@@ -42,7 +48,11 @@ def run(recipe, count=1, network=NETWORK, images=None, labels=None, **arguments)
 
 def plain(network=NETWORK, model=0):
     """The module that the library trains as number ``model``, and how it starts."""
-    module = networks.build(*[network["name"]], **{k: network[k] for k in ("channels", "size", "classes")}, **network["options"])
+    module = networks.build(
+        *[network["name"]],
+        **{k: network[k] for k in ("channels", "size", "classes")},
+        **network["options"],
+    )
     return networks.initialise(module, stream("initialise", model)).train()
 
 
@@ -51,7 +61,8 @@ def flat(module):
 
 
 def by_hand(module, batches, rates, momentum=0.0, weight_decay=0.0, loss=functional.cross_entropy):
-    """SGD written out: one (images, labels) a step at its rate; a rate of another epoch starts the momentum anew."""
+    """SGD written out: one (images, labels) a step at its rate; a rate of another epoch starts the
+    momentum anew."""
     weights = list(module.parameters())
     velocity, before = None, None
     for (x, y), rate in zip(batches, rates, strict=True):
@@ -69,13 +80,17 @@ def apart(first, second):
     return float((first - second).abs().max())
 
 
-# ---- recipes ---------------------------------------------------------------------------------------------------------
+# ---- recipes -------------------------------------------------------------------------------------
 
 
 def test_the_rate_drops_to_a_tenth_after_half_and_one():
     recipe = Recipe(epochs=10, lr=0.5, decay="half")
     assert [recipe.rate(epoch) for epoch in range(1, 11)] == [0.5] * 6 + [0.05] * 4
-    assert [Recipe(epochs=3, lr=0.5, decay="half").rate(epoch) for epoch in (1, 2, 3)] == [0.5, 0.5, 0.05]
+    assert [Recipe(epochs=3, lr=0.5, decay="half").rate(epoch) for epoch in (1, 2, 3)] == [
+        0.5,
+        0.5,
+        0.05,
+    ]
     assert {Recipe(epochs=10, lr=0.5).rate(epoch) for epoch in range(1, 11)} == {0.5}
 
 
@@ -84,7 +99,8 @@ def rates(recipe):
 
 
 def authors_rates(epochs, lr):
-    """The rate of each epoch that ``evaluate_synset`` of arXiv 2006.05929's code trains when it is told ``epochs``."""
+    """The rate of each epoch that ``evaluate_synset`` of arXiv 2006.05929's code trains when it is
+    told ``epochs``."""
     rates = []
     for number in range(epochs + 1):
         rates.append(lr)
@@ -110,16 +126,25 @@ def test_no_number_of_epochs_gives_the_authors_rates_by_the_other_decay(epochs):
 def test_the_published_decay_is_the_authors_loop_to_the_digit(epochs):
     """Order of images, rates, and an optimiser made anew at the drop."""
     images, labels = data()
-    recipe = Recipe(epochs=epochs, lr=0.2, momentum=0.9, weight_decay=5e-4, batch=10, decay="published")
+    recipe = Recipe(
+        epochs=epochs, lr=0.2, momentum=0.9, weight_decay=5e-4, batch=10, decay="published"
+    )
     seen = []
-    stack = run(recipe, images=images, labels=labels, after_epoch=lambda epoch, stack, summary: seen.append(float(summary.get("loss", -1))))
+    stack = run(
+        recipe,
+        images=images,
+        labels=labels,
+        after_epoch=lambda epoch, stack, summary: seen.append(float(summary.get("loss", -1))),
+    )
     module, order, losses = networks.for_device(plain(), CPU), stream("order", 0), []
     lr, dropped = 0.2, epochs // 2 + 1
     optimiser = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4)
     for number in range(epochs + 1):
         total = torch.zeros(())
         for chosen in torch.randperm(20, generator=order).split(10):
-            loss = functional.cross_entropy(module(images[chosen]), labels[chosen], reduction="none")
+            loss = functional.cross_entropy(
+                module(images[chosen]), labels[chosen], reduction="none"
+            )
             optimiser.zero_grad()
             (loss * 0.1).sum().backward()
             optimiser.step()
@@ -128,18 +153,28 @@ def test_the_published_decay_is_the_authors_loop_to_the_digit(epochs):
         if number == dropped:
             lr *= 0.1
             optimiser = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4)
-    assert apart(stack.flat(), flat(module)) < 2e-6  # rounding; a step left out is a thousand times that
+    assert (
+        apart(stack.flat(), flat(module)) < 2e-6
+    )  # rounding; a step left out is a thousand times that
     assert seen[1:] == pytest.approx(losses, abs=2e-6)
     tested, truth = data(200, seed=7)
     accuracy = float((module.eval()(tested).argmax(1) == truth).double().mean())
-    assert training.test(stack, tested, truth, classes=CLASSES, compute=COMPUTE)["accuracy"].tolist() == [accuracy]
+    assert training.test(stack, tested, truth, classes=CLASSES, compute=COMPUTE)[
+        "accuracy"
+    ].tolist() == [accuracy]
 
 
 def test_steps_count_the_smaller_last_batch():
-    assert [Recipe(epochs=3, batch=8).steps(count) for count in (1, 8, 9, 16, 20)] == [3, 3, 6, 6, 9]
+    assert [Recipe(epochs=3, batch=8).steps(count) for count in (1, 8, 9, 16, 20)] == [
+        3,
+        3,
+        6,
+        6,
+        9,
+    ]
 
 
-# ---- the optimiser ---------------------------------------------------------------------------------------------------
+# ---- the optimiser -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("momentum, weight_decay", [(0.0, 0.0), (0.9, 0.0), (0.0, 0.1), (0.9, 0.1)])
@@ -160,11 +195,19 @@ def test_a_short_training_imports_neither_the_compiler_nor_what_it_needs():
         f"images, labels, network = torch.randn(6, 1, 8, 8), torch.arange(6) % 3, {NETWORK}\n"
         "recipe = training.Recipe(epochs=1, momentum=0.9)\n"
         "compute = Compute()\n"
-        "stack = training.train(network, 2, images, labels, recipe, stream=lambda *of: streams.generator(0, *of), compute=compute)\n"
+        "stack = training.train(network, 2, images, labels, recipe, stream=lambda *of: "
+        "streams.generator(0, *of), compute=compute)\n"
         "training.test(stack, images, labels, classes=3, compute=compute)\n"
-        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'pandas', 'torchvision'} & set(sys.modules)))\n"
+        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'pandas', "
+        "'torchvision'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -210,7 +253,8 @@ def test_an_epoch_sees_every_image_once_in_mini_batches_of_its_own_order(monkeyp
 
 
 def test_the_losses_of_an_epoch_weigh_every_image_alike():
-    """At rate 0 the network stands still, so that the mean over unequal batches must be that of the whole set."""
+    """At rate 0 the network stands still, so that the mean over unequal batches must be that of the
+    whole set."""
     images, labels = data()
     noted = {}
     run(
@@ -224,7 +268,9 @@ def test_the_losses_of_an_epoch_weigh_every_image_alike():
         for epoch in (1, 2):
             expected = float(functional.cross_entropy(logits, labels))
             assert float(noted[epoch]["loss"][model]) == pytest.approx(expected, rel=1e-5)
-            assert float(noted[epoch]["accuracy"][model]) == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+            assert float(noted[epoch]["accuracy"][model]) == pytest.approx(
+                float((logits.argmax(1) == labels).float().mean())
+            )
 
 
 @pytest.mark.parametrize("strategy", ["none", "dsa", "dc_mnist"])
@@ -240,16 +286,23 @@ def test_a_stack_trains_each_network_as_if_alone(strategy):
         alone = run(recipe, first=model, flip_allowed=True, after_epoch=note(model)).flat()
         assert apart(alone[0], together[model]) < 1e-4
         for epoch in (1, 2):
-            assert float(losses[model, epoch]) == pytest.approx(float(losses["together", epoch][model]), abs=1e-4)
-    assert all(apart(together[a], together[b]) > 0.01 for a, b in itertools.combinations(range(3), 2))
+            assert float(losses[model, epoch]) == pytest.approx(
+                float(losses["together", epoch][model]), abs=1e-4
+            )
+    assert all(
+        apart(together[a], together[b]) > 0.01 for a, b in itertools.combinations(range(3), 2)
+    )
 
 
 @pytest.mark.parametrize("allowed", [False, True])
 @pytest.mark.parametrize("model", [0, 2])
 def test_training_images_are_augmented_as_drawn(allowed, model):
-    """One full batch a step: the steps are those on the images as the network's own stream changes them."""
+    """One full batch a step: the steps are those on the images as the network's own stream changes
+    them."""
     images, labels = data()
-    stack = run(Recipe(epochs=2, lr=0.1, batch=20, augment="dsa"), flip_allowed=allowed, first=model)
+    stack = run(
+        Recipe(epochs=2, lr=0.1, batch=20, augment="dsa"), flip_allowed=allowed, first=model
+    )
     order, draws = stream("order", model), stream("augment", model)
     batches = []
     for _ in range(2):
@@ -278,12 +331,19 @@ def test_the_same_seed_gives_the_same_bits(network):
 
 
 def test_work_this_small_is_neither_compiled_nor_in_low_precision():
-    """Whatever the study allows: so the small sets of a study do not depend on what a processor can do."""
+    """Whatever the study allows: so the small sets of a study do not depend on what a processor can
+    do."""
     images, labels = data(100)
     recipe = Recipe(epochs=2, lr=0.1, batch=8)
-    found = [run(recipe, images=images, labels=labels, compute=compute) for compute in (Compute("auto", "auto"), COMPUTE)]
+    found = [
+        run(recipe, images=images, labels=labels, compute=compute)
+        for compute in (Compute("auto", "auto"), COMPUTE)
+    ]
     assert torch.equal(found[0].flat(), found[1].flat())
-    tested = [training.test(found[0], images, labels, classes=CLASSES, compute=c) for c in (Compute("auto", "auto"), COMPUTE)]
+    tested = [
+        training.test(found[0], images, labels, classes=CLASSES, compute=c)
+        for c in (Compute("auto", "auto"), COMPUTE)
+    ]
     assert torch.equal(tested[0]["loss"], tested[1]["loss"])
 
 
@@ -302,7 +362,12 @@ def test_soft_labels_that_are_hard_train_the_same_and_others_by_their_cross_entr
 
     assert apart(found, by_hand(plain(), [(images, soft)] * 2, [0.1] * 2, loss=loss)) < 1e-5
     noted = []
-    run(Recipe(epochs=1, lr=0.0), images=images, labels=soft, after_epoch=lambda *all_: noted.append(all_[2]))
+    run(
+        Recipe(epochs=1, lr=0.0),
+        images=images,
+        labels=soft,
+        after_epoch=lambda *all_: noted.append(all_[2]),
+    )
     right = plain()(images).argmax(1) == soft.argmax(1)
     assert float(noted[1]["accuracy"]) == pytest.approx(float(right.float().mean()))
 
@@ -319,12 +384,17 @@ def test_replay_averages_the_loss_of_the_batch_and_of_the_memory():
     )
 
     def loss(logits, targets):
-        return 0.5 * (functional.cross_entropy(logits[:20], targets[:20]) + functional.cross_entropy(logits[20:], targets[20:]))
+        return 0.5 * (
+            functional.cross_entropy(logits[:20], targets[:20])
+            + functional.cross_entropy(logits[20:], targets[20:])
+        )
 
     joined = torch.cat([images, memory[0]]), torch.cat([labels, memory[1]])
     assert apart(stack.flat(), by_hand(plain(), [joined] * 2, [0.1] * 2, loss=loss)) < 1e-5
     # The loss that is told is that of the images, not of the memory.
-    assert float(noted[1]) == pytest.approx(float(functional.cross_entropy(plain()(images), labels).detach()), rel=1e-5)
+    assert float(noted[1]) == pytest.approx(
+        float(functional.cross_entropy(plain()(images), labels).detach()), rel=1e-5
+    )
 
 
 def test_replay_draws_the_size_asked_for_from_the_whole_memory(monkeypatch):
@@ -335,7 +405,9 @@ def test_replay_draws_the_size_asked_for_from_the_whole_memory(monkeypatch):
     def spy(stepper, x, y, weights):
         drawn.append(x[0, 8:, 0, 0, 0].int() - 100)
         assert torch.equal(y[0, 8:], labels[drawn[-1].long()])
-        assert float(weights[:8].sum()) == pytest.approx(0.5) and torch.allclose(weights[8:], torch.tensor(0.5 / 9))
+        assert float(weights[:8].sum()) == pytest.approx(0.5) and torch.allclose(
+            weights[8:], torch.tensor(0.5 / 9)
+        )
         return real(stepper, x, y, weights)
 
     monkeypatch.setattr(training._Plain, "__call__", spy)
@@ -360,7 +432,9 @@ def test_training_goes_on_from_a_stack():
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_divergence_is_told(epochs):
     """With one epoch of one step no loss is seen after the step: the parameters tell."""
-    with pytest.raises(UserError, match=r"training of ConvNet diverged in epoch \d.*learning rate 1e\+38.*`lr`"):
+    with pytest.raises(
+        UserError, match=r"training of ConvNet diverged in epoch \d.*learning rate 1e\+38.*`lr`"
+    ):
         run(Recipe(epochs=epochs, lr=1e38, weight_decay=1e3, batch=20))
 
 
@@ -370,12 +444,14 @@ def test_a_tolerant_training_goes_on_without_the_network_that_diverged():
     start.parameters["classifier.weight"][1, 0, 0] = float("inf")
     noted = []
     recipe = Recipe(epochs=2, lr=0.1)
-    stack = run(recipe, count=2, start=start, tolerant=True, after_epoch=lambda *all_: noted.append(all_[0]))
+    stack = run(
+        recipe, count=2, start=start, tolerant=True, after_epoch=lambda *all_: noted.append(all_[0])
+    )
     assert noted == [0, 1, 2] and not torch.isfinite(stack.flat()[1]).all()
     assert apart(stack.flat()[:1], by_hand(plain(), [(images, labels)] * 2, [0.1] * 2)) < 1e-5
 
 
-# ---- batch normalisation ---------------------------------------------------------------------------------------------
+# ---- batch normalisation -------------------------------------------------------------------------
 
 
 def test_batch_normalisation_trains_as_the_module_does():
@@ -394,13 +470,18 @@ def test_batch_normalisation_is_tested_by_its_running_statistics():
     stack = run(Recipe(epochs=2, lr=0.1), network=BATCH_NORM)
     kept = {name: value.clone() for name, value in stack.buffers.items()}
     whole = training.test(stack, images, labels, classes=CLASSES, compute=COMPUTE)
-    parts = [training.test(stack, images[n : n + 1], labels[n : n + 1], classes=CLASSES, compute=COMPUTE) for n in range(20)]
-    assert float(whole["loss"]) == pytest.approx(sum(float(part["loss"]) for part in parts) / 20, rel=1e-4)
+    parts = [
+        training.test(stack, images[n : n + 1], labels[n : n + 1], classes=CLASSES, compute=COMPUTE)
+        for n in range(20)
+    ]
+    assert float(whole["loss"]) == pytest.approx(
+        sum(float(part["loss"]) for part in parts) / 20, rel=1e-4
+    )
     assert all(torch.equal(stack.buffers[name], kept[name]) for name in kept)
     assert stack.module.training
 
 
-# ---- stacks ----------------------------------------------------------------------------------------------------------
+# ---- stacks --------------------------------------------------------------------------------------
 
 
 def test_a_fresh_stack_holds_the_networks_of_its_generators():
@@ -423,7 +504,11 @@ def test_stacks_are_for_gpus_and_for_networks_without_running_statistics(monkeyp
     assert training.stack_size(NETWORK, 7, CPU) == 1
     assert training.stack_size(NETWORK, 7, cuda) == 7
     free["bytes"] = 2**26
-    assert training.stack_size(NETWORK, 1000, cuda) < training.stack_size(NETWORK, 1000, cuda, batch=1) * 2 < 2000
+    assert (
+        training.stack_size(NETWORK, 1000, cuda)
+        < training.stack_size(NETWORK, 1000, cuda, batch=1) * 2
+        < 2000
+    )
     free["bytes"] = 0
     assert training.stack_size(NETWORK, 7, cuda) == 1
     free["bytes"] = 2**36
@@ -443,7 +528,9 @@ def test_out_of_memory_halves_the_stack_and_goes_on():
     training.in_stacks(11, 11, run_some)
     assert asked == [11, 5, 2, 2, 2, 2, 2, 1] and done == list(range(11))
     with pytest.raises(torch.OutOfMemoryError):
-        training.in_stacks(1, 1, lambda first, number: (_ for _ in ()).throw(torch.OutOfMemoryError("too much")))
+        training.in_stacks(
+            1, 1, lambda first, number: (_ for _ in ()).throw(torch.OutOfMemoryError("too much"))
+        )
 
 
 class Memory:
@@ -467,14 +554,29 @@ class Memory:
 @pytest.mark.parametrize("network", [NETWORK, BATCH_NORM], ids=["instance", "batch"])
 @pytest.mark.parametrize("at", [1, 4, 5, 8, 11])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(monkeypatch, network, at, compiled):
+def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(
+    monkeypatch, network, at, compiled
+):
     if compiled:  # the compiled step, run eagerly
         monkeypatch.setattr(Compute, "compiles", lambda *_: True)
         monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: function)
-        monkeypatch.setattr(training, "_architecture", lambda key, device: training._Architecture(training.json.loads(key), torch.device(device)))
+        monkeypatch.setattr(
+            training,
+            "_architecture",
+            lambda key, device: training._Architecture(
+                training.json.loads(key), torch.device(device)
+            ),
+        )
     images, labels = data()
-    recipe = Recipe(epochs=4, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half", augment="dsa")
-    arguments = {"network": network, "images": images, "labels": labels, "replay": (images[:5], labels[:5], 3)}
+    recipe = Recipe(
+        epochs=4, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half", augment="dsa"
+    )
+    arguments = {
+        "network": network,
+        "images": images,
+        "labels": labels,
+        "replay": (images[:5], labels[:5], 3),
+    }
     whole = run(recipe, **arguments)
     memory = Memory(at)
     with pytest.raises(InterruptedError):
@@ -488,20 +590,32 @@ def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(monkeypat
 def test_the_compiled_step_is_the_plain_one(monkeypatch):
     images, labels = data()
     recipe = Recipe(epochs=3, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half")
-    plain_ones = [run(recipe, count=count, images=images, labels=labels, replay=(images[:5], labels[:5], 3)) for count in (1, 2)]
+    plain_ones = [
+        run(recipe, count=count, images=images, labels=labels, replay=(images[:5], labels[:5], 3))
+        for count in (1, 2)
+    ]
     monkeypatch.setattr(Compute, "compiles", lambda *_: True)
     monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: function)
-    monkeypatch.setattr(training, "_architecture", lambda key, device: training._Architecture(training.json.loads(key), torch.device(device)))
+    monkeypatch.setattr(
+        training,
+        "_architecture",
+        lambda key, device: training._Architecture(training.json.loads(key), torch.device(device)),
+    )
     for count, expected in zip((1, 2), plain_ones, strict=True):
         noted = {}
         found = run(
-            recipe, count=count, images=images, labels=labels, replay=(images[:5], labels[:5], 3), after_epoch=lambda e, s, m, noted=noted: noted.update({e: m})
+            recipe,
+            count=count,
+            images=images,
+            labels=labels,
+            replay=(images[:5], labels[:5], 3),
+            after_epoch=lambda e, s, m, noted=noted: noted.update({e: m}),
         )
         assert apart(found.flat(), expected.flat()) < 1e-4
         assert noted[3]["loss"].shape == (count,)
 
 
-# ---- testing ---------------------------------------------------------------------------------------------------------
+# ---- testing -------------------------------------------------------------------------------------
 
 
 def test_testing_is_a_plain_loop(monkeypatch):
@@ -510,10 +624,23 @@ def test_testing_is_a_plain_loop(monkeypatch):
     images, labels = data()
     network = {**NETWORK, "classes": CLASSES + 1}
     # Trained a little, each on images of its own, so that they answer differently, and often wrong.
-    alone = [run(Recipe(epochs=4, lr=0.1), network=network, images=data(seed=s)[0], labels=data(seed=s + 9)[1]) for s in (1, 2)]
-    stack = training.Stack(alone[0].architecture, {name: torch.cat([one.parameters[name] for one in alone]) for name in alone[0].parameters})
+    alone = [
+        run(
+            Recipe(epochs=4, lr=0.1),
+            network=network,
+            images=data(seed=s)[0],
+            labels=data(seed=s + 9)[1],
+        )
+        for s in (1, 2)
+    ]
+    stack = training.Stack(
+        alone[0].architecture,
+        {name: torch.cat([one.parameters[name] for one in alone]) for name in alone[0].parameters},
+    )
     found = training.test(stack, images, labels, classes=CLASSES + 1, compute=COMPUTE)
-    assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(("loss", "accuracy", "class_accuracy"), torch.float64)
+    assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(
+        ("loss", "accuracy", "class_accuracy"), torch.float64
+    )
     for model in range(2):
         module, losses, hits = plain(network), [], [[] for _ in range(CLASSES + 1)]
         module.load_state_dict({name: value[model] for name, value in stack.parameters.items()})
@@ -524,14 +651,18 @@ def test_testing_is_a_plain_loop(monkeypatch):
         assert float(found["loss"][model]) == pytest.approx(sum(losses) / 20, rel=1e-5)
         assert float(found["accuracy"][model]) == pytest.approx(sum(map(sum, hits)) / 20)
         for c in range(CLASSES):
-            assert float(found["class_accuracy"][model, c]) == pytest.approx(sum(hits[c]) / len(hits[c]))
+            assert float(found["class_accuracy"][model, c]) == pytest.approx(
+                sum(hits[c]) / len(hits[c])
+            )
         assert found["class_accuracy"][model, CLASSES].isnan()
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_low_precision_stays_near_float32(count):
     images, labels = data()
-    stack = training.initialise(NETWORK, [stream("initialise", model) for model in range(count)], CPU)
+    stack = training.initialise(
+        NETWORK, [stream("initialise", model) for model in range(count)], CPU
+    )
     for tensor in stack.parameters.values():
         tensor.requires_grad_()
     x, y = images.expand(count, *images.shape), labels.expand(count, 20)
@@ -541,7 +672,9 @@ def test_low_precision_stays_near_float32(count):
         assert logits.dtype == torch.float32
         loss = functional.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
         losses.append(loss.detach())
-        gradient = torch.autograd.grad(loss.sum(), [v for v in stack.parameters.values() if v.ndim > 2])
+        gradient = torch.autograd.grad(
+            loss.sum(), [v for v in stack.parameters.values() if v.ndim > 2]
+        )
         gradients.append(torch.cat([g.flatten() for g in gradient]))
     assert apart(losses[0], losses[1]) < 0.02
     assert float(functional.cosine_similarity(*gradients, dim=0)) > 0.99
