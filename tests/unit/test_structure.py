@@ -265,7 +265,7 @@ def test_what_the_parse_of_the_workflow_imports_is_light():
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_is_short_and_one_function_and_a_block_that_maps_snakemake_onto_it(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 100
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 120
     functions = [node for node in tree(path).body if isinstance(node, ast.FunctionDef)]
     assert [function.name for function in functions] == [path.stem]
     last = tree(path).body[-1]

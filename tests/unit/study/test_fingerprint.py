@@ -25,6 +25,7 @@ TOY = {
     "distillery/late.py": "LATE = True\n",
     "distillery/unused.py": "UNUSED = 1\n",
     "distillery/errors.py": "class UserError(Exception):\n    pass\n",
+    "distillery/store/__init__.py": "",
     "distillery/store/files.py": "from distillery.errors import UserError\n\n\ndef write():\n    raise UserError('full, sadly')\n",
     "distillery/run/__init__.py": "",
     "distillery/run/job.py": "from distillery import only_run\n\nEVERY = 20\n",
@@ -187,12 +188,13 @@ def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_pro
 
 RUNS = {
     "workflow/scripts/make.py": TOY["workflow/scripts/make.py"].replace(
-        "import tools", "import files, tools\nfrom distillery.run import job"
+        "import tools",
+        "import tools\nfrom distillery.run import job\nfrom distillery.store import files",
     )
 }
 
 
-@pytest.mark.parametrize("name", ["run/job", "run/__init__", "errors", "files", "only_run"])
+@pytest.mark.parametrize("name", ["run/job", "run/__init__", "errors", "store/files", "only_run"])
 def test_what_only_runs_a_job_and_what_that_imports_does_not_count(toy, name):
     path = f"distillery/{name}.py"
     root, other = toy(RUNS), toy(RUNS | {path: "ANOTHER = 1\n"})
