@@ -58,7 +58,7 @@ format: .venv/.done ## Format the code
 
 lock: .venv/.done ## Resolve the versions anew and write requirements.lock
 	$(BIN)/python -m uv lock --upgrade
-	$(BIN)/python -m uv export --quiet --frozen --format requirements-txt --no-emit-project --extra test -o requirements.lock
+	$(BIN)/python -m uv export --quiet --frozen --format requirements-txt --no-emit-project --extra test --extra docs -o requirements.lock
 
 clean: ## Remove the quickstart's results
 	rm -rf $(QUICKSTART)
