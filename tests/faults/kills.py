@@ -23,7 +23,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config", "distillery", "envs", "profiles", "workflow")
+PARTS = ("Snakefile", "config", "distillery", "envs", "profiles", "studies", "workflow")
 STUDY = {
     "study": "Killed",
     "compute": {"threads": 1},

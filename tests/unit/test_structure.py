@@ -248,7 +248,7 @@ def test_what_the_parse_of_the_workflow_imports_is_light():
     imported sets."""
     texts = [
         (ROOT / path).read_text(encoding="utf-8")
-        for path in ("Snakefile", "workflow/rules/common.smk")
+        for path in ("workflow/Snakefile", "workflow/rules/common.smk")
     ]
     used = re.findall(r"^from (distillery[\w.]*) import (.+)$", "\n".join(texts), re.MULTILINE)
     names = {f"{package}.{name.split()[0]}" for package, names in used for name in names.split(",")}
@@ -530,6 +530,7 @@ NO_ENGLISH_OF_THE_FIELD = re.compile(
     [
         "README.md",
         "config/*",
+        "studies/*",
         "docs/*.md",
         "benchmarks/*.py",
         "distillery/**/*.py",

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 # All that a run reads; `results` and `.snakemake` are what it leaves.
-PARTS = ("Snakefile", "config", "distillery", "envs", "profiles", "workflow")
+PARTS = ("Snakefile", "config", "distillery", "envs", "profiles", "studies", "workflow")
 LEFT = ("results", ".snakemake", "tiny.yaml", "released.pt")
 
 TINY = {

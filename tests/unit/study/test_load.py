@@ -24,7 +24,9 @@ def refusal(path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name
+    "path",
+    [*sorted((ROOT / "config").glob("*.yaml")), *sorted((ROOT / "studies").glob("*.yaml"))],
+    ids=lambda path: path.name,
 )
 def test_every_shipped_config_is_fine(path):
     check(path)

@@ -18,7 +18,10 @@ from distillery.study.study import Cell, Study, check_groups
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
 SHIPPED = sorted(
-    path.name for path in (ROOT / "config").glob("*.yaml") if path.name != "schema.yaml"
+    path.relative_to(ROOT).as_posix()
+    for folder in ("config", "studies")
+    for path in (ROOT / folder).glob("*.yaml")
+    if path.name != "schema.yaml"
 )
 
 BLOCK = {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1}
@@ -93,25 +96,18 @@ def test_the_grid_is_the_union_of_its_blocks_and_a_block_the_product_of_its_list
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
-    loaded = Study(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")), SCHEMA)
+    loaded = Study(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), SCHEMA)
     methods = {cell.method for cell in loaded.cells}
     assert "random" in methods
-    if name in ("quickstart.yaml", "paper.yaml"):
+    if name in ("config/quickstart.yaml", "config/paper.yaml"):
         assert methods >= {"dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding"}
-    if name in (
-        "published-cpu.yaml",
-        "published-gpu.yaml",
-        "course-cpu.yaml",
-        "course-cifar-cpu.yaml",
-        "search-mtt-mnist.yaml",
-        "mtt-mnist.yaml",
-    ):
+    if name.startswith("studies/"):
         return  # cells to reproduce or to choose from, nothing else
     assert {"dc", "mtt", "random", "herding"} <= methods
     for dataset in loaded.dataset_names:
         assert loaded.evaluation_networks(dataset) and loaded.vanilla_networks(dataset)
         inits = {cell.init for cell in loaded.cells if cell.dataset == dataset}
-        assert inits == {"real", "noise"} or (name == "paper.yaml" and dataset == "CIFAR100")
+        assert inits == {"real", "noise"} or (name == "config/paper.yaml" and dataset == "CIFAR100")
     assert loaded.continual_datasets and all(
         loaded.memories(dataset) for dataset in loaded.continual_datasets
     )
