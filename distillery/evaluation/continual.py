@@ -20,6 +20,7 @@ from distillery.errors import UserError
 from distillery.store.metrics import Metrics
 from distillery.training import train as training
 from distillery.training.train import Recipe, Stack
+from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIES
 
 # Each network's accuracies after every stage: on all classes, then on each group (None: it has no
 # test image).
@@ -29,7 +30,7 @@ History = dict[int, list[list[float | None]]]
 def recipe(strategy: str, settings: dict[str, Any]) -> Recipe:
     """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a
     batch size of its own."""
-    own = "afterwards_" if strategy == "afterwards" else ""
+    own = "afterwards_" if strategy == AFTERWARDS else ""
     sizes = {name: settings[own + name] for name in ("epochs", "batch")}
     return Recipe(
         **sizes, **{name: settings[name] for name in ("lr", "momentum", "weight_decay", "augment")}
@@ -180,10 +181,9 @@ def learn(
         UserError: the strategy is unknown, there is no test image, a group has no image to learn
             from, or a group to replay has none in the memory.
     """
-    if strategy not in ("finetune", "joint", "replay"):
+    if strategy not in (FINETUNE, JOINT, REPLAY):
         raise UserError(
-            f"unknown continual strategy {strategy!r}; known are finetune, joint, replay and "
-            "afterwards"
+            f"unknown continual strategy {strategy!r}; known are {', '.join(STRATEGIES)}"
         )
     for number, group in enumerate(groups):
         if not len(_members(labels, group)):
@@ -199,12 +199,12 @@ def learn(
         for stage, _ in enumerate(groups):
             shown = (
                 [c for group in groups[: stage + 1] for c in group]
-                if strategy == "joint"
+                if strategy == JOINT
                 else groups[stage]
             )
             index = _members(labels, shown)
             replay = None
-            if strategy == "replay" and stage:
+            if strategy == REPLAY and stage:
                 if not len(_members(memory[1], groups[stage - 1])):
                     raise UserError(
                         f"replay: the memory holds no image of classes {groups[stage - 1]}"
@@ -220,7 +220,7 @@ def learn(
                 stream=lambda purpose, m, stage=stage: stream(purpose, m, stage),
                 compute=compute,
                 flip_allowed=flip_allowed,
-                start=stack if strategy != "joint" else None,
+                start=stack if strategy != JOINT else None,
                 first=model,
                 after_epoch=None
                 if progress is None

@@ -13,6 +13,7 @@ from distillery.errors import UserError
 from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
 from distillery.training.train import Stack, in_stacks, stack_size, test, train
+from distillery.vocabulary import LAST, SNAPSHOT
 
 log = logging.getLogger("distillery")
 
@@ -110,7 +111,7 @@ def measure(
                     "it",
                     begin + e,
                 )
-                rows.add("diverged", 1, model=begin + e, selection="last", split="test")
+                rows.add("diverged", 1, model=begin + e, selection=LAST, split="test")
             for c, value in enumerate(last["class_accuracy"][e]):
                 if torch.isnan(value):
                     continue  # the class has no test image: there is nothing to record
@@ -118,7 +119,7 @@ def measure(
                     "class_accuracy",
                     value,
                     model=begin + e,
-                    selection="last",
+                    selection=LAST,
                     split="test",
                     class_=c,
                 )
@@ -134,7 +135,7 @@ def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) 
     speak of."""
     for name in ("loss", "accuracy"):
         if torch.isfinite(summary[name][e]):
-            metrics.add(name, summary[name][e], selection="last", **columns)
+            metrics.add(name, summary[name][e], selection=LAST, **columns)
 
 
 def select(
@@ -213,7 +214,7 @@ def select(
                     "accuracy",
                     value,
                     model=model,
-                    selection="snapshot",
+                    selection=SNAPSHOT,
                     split=split,
                     iteration=iteration,
                 )

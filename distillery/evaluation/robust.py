@@ -14,6 +14,7 @@ from distillery.errors import UserError
 from distillery.evaluation import evaluate
 from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
+from distillery.vocabulary import LAST
 
 
 def random_images(
@@ -121,7 +122,7 @@ def measure(
         if training not in found:
             found[training] = train(*training)
         for model, accuracy in enumerate(found[training]):
-            metrics.add(name, accuracy, model=model, selection="last", split="test")
+            metrics.add(name, accuracy, model=model, selection=LAST, split="test")
 
 
 def _numbered(

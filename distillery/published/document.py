@@ -20,14 +20,25 @@ from typing import Any
 from distillery.errors import UserError
 from distillery.published import figures as published
 from distillery.store import layout
+from distillery.store.costs import read_cost
 from distillery.store.files import write_text
-from distillery.store.metrics import read_cost
+from distillery.store.measurements import finished, read_metrics
+from distillery.vocabulary import (
+    AFTERWARDS,
+    FINETUNE,
+    INITS,
+    JOINT,
+    LAST,
+    REPLAY,
+    SELECTIONS,
+    WHOLE,
+)
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT, RECORDS = "reproduction.md", "reproduction"
 FORMAT = 1
 
-METHODS = ("dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding", "whole")
+METHODS = ("dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding", WHOLE)
 DATASETS = ("MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
 NETWORK = "ConvNet"
 # The network of the published tables, as a set's header describes it.
@@ -47,8 +58,7 @@ WORK = {
 }
 COUNTS = {"sets": "sets", "networks": "networks a set"}
 CELL = ("dataset", "method", "init", "ipc")
-STRATEGIES = ("finetune", "replay", "afterwards", "joint")
-SELECTIONS = ("last", "best_validation", "held_out", "best_test")
+STRATEGIES = (FINETUNE, REPLAY, AFTERWARDS, JOINT)
 PUBLISHED, COURSE = published.PROTOCOLS
 SAME = "published budget"
 
@@ -206,20 +216,18 @@ def _key(about: Mapping) -> tuple:
 def _accuracies(path: Path, continual: bool) -> tuple[dict[str, list[float]], int]:
     """Every network's final figures in percent, by name, and of continual learning the number of
     groups."""
-    from distillery.report import page as report
-
     if not path.exists():
         return {}, 0
-    rows, groups = report.read_metrics(path).sort_values("model", kind="stable"), 0
+    rows, groups = read_metrics(path).sort_values("model", kind="stable"), 0
     if continual:
         groups = int(rows["group"].max()) + 1
         end = rows[rows["stage"] == rows["stage"].max()]
         parts = {
             name: end[end["measure"] == measure]["value"]
-            for name, measure in (("last", "overall_accuracy"), ("forgetting", "forgetting"))
+            for name, measure in ((LAST, "overall_accuracy"), ("forgetting", "forgetting"))
         }
     else:
-        rows = report.finished(rows)
+        rows = finished(rows)
         parts = {name: rows[rows["selection"] == name]["value"] for name in SELECTIONS}
     return {
         name: [round(100 * value, 2) for value in values]
@@ -347,7 +355,7 @@ def spent(cell: Mapping) -> dict[str, int | str]:
     absent."""
     settings, lengths = (
         cell["settings"],
-        [len(one["accuracies"].get("last", ())) for one in cell["sets"]],
+        [len(one["accuracies"].get(LAST, ())) for one in cell["sets"]],
     )
     found = {name: settings.get(name) for name in ("iterations", "outer", "inner")}
     found |= {
@@ -437,7 +445,7 @@ def _budget_words(cell: Mapping, beside: Mapping) -> str:
     parts = []
     for name, word in WORK.items():
         own, full = ours.get(name), theirs.get(name)
-        if name == "epochs" and cell["method"] == "whole":
+        if name == "epochs" and cell["method"] == WHOLE:
             word = "epochs"
         word = word.removesuffix("s") if own in (1, "auto") and full in (None, 1) else word
         if own is None:
@@ -611,7 +619,7 @@ def _order(cell: Mapping) -> tuple:
         _rank(DATASETS, cell["dataset"]),
         _rank(METHODS, _of(cell)),
         cell["method"],
-        _rank(("real", "noise", ""), cell["init"]),
+        _rank((*INITS, ""), cell["init"]),
         math.inf if cell["ipc"] is None else cell["ipc"],
         _rank((NETWORK,), cell["network"]),
     )
@@ -743,7 +751,7 @@ def _row(name: str, found: Mapping, cell: Mapping) -> list[str]:
 
 def _continual_row(name: str, found: Mapping, cell: Mapping) -> list[str]:
     settings, groups = cell["evaluation"], f"{cell['groups']} group{'s' * (cell['groups'] > 1)}"
-    if cell["strategy"] == "afterwards":
+    if cell["strategy"] == AFTERWARDS:
         work = (
             f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, "
             f"{settings.get('afterwards_batch')} images a step"
@@ -762,7 +770,7 @@ def _continual_row(name: str, found: Mapping, cell: Mapping) -> list[str]:
 
 def _measured(name: str, found: Mapping, cell: Mapping, looked: Mapping) -> dict[str, str]:
     """What the rows of both tables say."""
-    ours, differences = _figure(cell, "last"), []
+    ours, differences = _figure(cell, LAST), []
     for protocol, row in looked.items():
         if ours is not None:
             words = f"{round(ours[0], 2) - row['value']:+.2f}".replace("-", "−")
@@ -806,7 +814,7 @@ def _time(cell: Mapping) -> str:
         ("set", "a set"),
         (
             "evaluation",
-            "training" if cell["method"] == "whole" or "strategy" in cell else "evaluation",
+            "training" if cell["method"] == WHOLE or "strategy" in cell else "evaluation",
         ),
     ):
         seconds = [

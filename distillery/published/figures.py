@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from distillery.errors import UserError
+from distillery.vocabulary import WHOLE
 
 FILE = Path(__file__).with_name("figures.csv")
 COLUMNS = (
@@ -154,7 +155,7 @@ def budget(
     keeps its defaults), and from the course project's.
     """
     if protocol == "course project":
-        if method == "whole":
+        if method == WHOLE:
             return {"epochs": 20, "networks": 1, "sets": 1}
         if method in ("dc", "mtt"):
             extra = {"experts": "a few"} if method == "mtt" else {}

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from distillery.errors import UserError
-from distillery.store import artefact, metrics
+from distillery.store import artefact, costs
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
 from distillery.study.fingerprint import ROOT
@@ -116,7 +116,7 @@ class Records:
             )
             return list(compared(job.record, spec, asked, "spec"))
         place = str(Path(job.record).parent) if own else job.record
-        found = metrics.read_cost(job.record) if own else artefact.header(job.record, rule=job.rule)
+        found = costs.read_cost(job.record) if own else artefact.header(job.record, rule=job.rule)
         if not {"asked", "inputs"} <= found.keys():
             return [
                 Difference(

@@ -16,16 +16,15 @@ import yaml
 from markupsafe import Markup
 
 from distillery import plugins
-from distillery.errors import UserError
+from distillery.errors import UserError, first_line
 from distillery.evaluation import scores
 from distillery.images import normalization, whitening
 from distillery.published import figures as published
 from distillery.report import charts as figures
 from distillery.report.charts import Series
 from distillery.store import artefact, files
-from distillery.store.metrics import COLUMNS
+from distillery.store.measurements import finished, read_metrics, summarise
 
-NUMBERS = ("ipc", "seed", "model", "stage", "group", "class", "epoch", "iteration", "value")
 CELL = ["dataset", "method", "init", "ipc"]
 SELECTIONS = {
     "last": "final images",
@@ -54,104 +53,6 @@ SHOWN_CLASSES, SHOWN_IMAGES, EVOLUTION_CLASSES, EVOLUTION_FRAMES = 10, 10, 5, 8
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> pd.DataFrame:
-    """Tidy metrics as one frame: text columns with "" for nothing, number columns as float with NaN
-    for nothing.
-
-    Args:
-        metrics: a frame, a CSV file, or several CSV files (concatenated), with the columns
-            ``COLUMNS``; further ones are kept.
-
-    Raises:
-        UserError: a file is missing or is no such table, or a number is none.
-    """
-    if isinstance(metrics, pd.DataFrame):
-        frame, where = metrics.copy(), "metrics"
-    else:
-        paths = [metrics] if isinstance(metrics, str | Path) else list(metrics)
-        where, parts = (
-            ", ".join(str(path) for path in paths[:2]) + (", …" if len(paths) > 2 else ""),
-            [],
-        )
-        for path in paths:
-            try:
-                parts.append(pd.read_csv(path, dtype=str, keep_default_na=False, comment="#"))
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"{path}: the metrics cannot be read ({_short(error)}); delete the file: the "
-                    "rule that wrote it "
-                    "(distill, evaluate_synthetic, train_vanilla, continual or the collecting "
-                    "rule) re-creates it"
-                ) from error
-        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    missing = [name for name in COLUMNS if name not in frame]
-    if missing:
-        raise UserError(
-            f"{where}: the metrics have no column {', '.join(missing)}; the tidy columns are "
-            f"{', '.join(COLUMNS)}"
-        )
-    for name in COLUMNS:
-        if name in NUMBERS:
-            blank = frame[name].isna() | (frame[name].astype(str).str.strip() == "")
-            numbers = pd.to_numeric(frame[name].where(~blank), errors="coerce").astype(float)
-            bad = numbers.isna() & ~blank & (frame[name].astype(str).str.lower() != "nan")
-            if bad.any():
-                raise UserError(
-                    f"{where}: the column {name} holds {frame[name][bad].iloc[0]!r} in row "
-                    f"{bad.idxmax()}; "
-                    "a number is needed"
-                )
-            frame[name] = numbers
-        else:
-            frame[name] = [
-                ("" if value is None or value != value else str(value)) for value in frame[name]
-            ]
-    return frame.reset_index(drop=True)
-
-
-def finished(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``metrics`` (as :func:`read_metrics` gives) that hold accuracies of finished
-    training: no curves, no classes, no continual learning. All are test accuracies but those of
-    selection ``held_out``: what ``best_validation`` was chosen by, the accuracy of that snapshot on
-    the images held out for it. Settings are to be compared by these."""
-    rows = metrics[
-        (metrics["measure"] == "accuracy")
-        & (metrics["strategy"] == "")
-        & metrics[["epoch", "stage", "class"]].isna().all(axis=1)
-    ]
-    tested = rows[(rows["split"] == "test") & rows["selection"].isin(list(SELECTIONS))]
-    held = rows[(rows["split"] == "validation") & (rows["selection"] == "snapshot")]
-    keys = ["dataset", "network", "ipc", "method", "init", "seed", "model", "iteration"]
-    chosen, snapshots = (
-        pd.MultiIndex.from_frame(part[keys].fillna(-1.0))
-        for part in (tested[tested["selection"] == "best_validation"], held)
-    )
-    return pd.concat([tested, held[snapshots.isin(chosen)].assign(selection="held_out")])
-
-
-def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies of finished training (:func:`finished`), averaged over sets (seeds) and networks
-    trained on each.
-
-    Args:
-        metrics: as :func:`read_metrics` gives.
-
-    Returns:
-        One row a dataset, network, ipc (NaN: the full training set), method, init and selection,
-        with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers do;
-        fractions), ``count``, ``sets`` and ``models`` (most networks a set).
-    """
-    rows = finished(metrics)
-    keys = ["dataset", "network", "ipc", "method", "init", "selection"]
-    found = []
-    for key, part in rows.groupby(keys, dropna=False, sort=True):
-        values = part["value"].to_numpy()
-        sets = part["seed"].nunique(dropna=False)
-        models = int(part.groupby("seed", dropna=False)["model"].nunique(dropna=False).max())
-        found.append((*key, values.mean(), values.std(), len(values), sets, models))
-    return pd.DataFrame(found, columns=[*keys, "mean", "std", "count", "sets", "models"])
-
-
 def _read_costs(costs) -> list[dict]:
     parts = [costs] if isinstance(costs, str | Path | dict) else list(costs or [])
     found: list[dict] = []
@@ -161,7 +62,7 @@ def _read_costs(costs) -> list[dict]:
                 content = json.loads(Path(part).read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise UserError(
-                    f"{part}: the costs cannot be read ({_short(error)}); delete the file: the "
+                    f"{part}: the costs cannot be read ({first_line(error)}); delete the file: the "
                     "rule that wrote it "
                     "(collect, for the whole study's) re-creates it"
                 ) from error
@@ -202,10 +103,6 @@ def _read_tensors(
 
 
 # --- Words and numbers ----------------------------------------------------------------------------
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
 def _blank(value: Any) -> bool:
@@ -2836,7 +2733,7 @@ def build(
         source = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{template}: the report's template cannot be read ({_short(error)}); it is part of "
+            f"{template}: the report's template cannot be read ({first_line(error)}); it is part of "
             "the repository"
         ) from error
     if sums is not None:
@@ -2868,6 +2765,6 @@ def build(
         page = environment.from_string(source).render(**view)
     except jinja2.TemplateError as error:
         raise UserError(
-            f"{template}: the report's template is not valid: {_short(error)}"
+            f"{template}: the report's template is not valid: {first_line(error)}"
         ) from error
     files.write_text(output, page)

@@ -23,8 +23,8 @@ from distillery.run import code as stamped
 from distillery.run import meter, provenance
 from distillery.run.progress import Progress, log
 from distillery.store import artefact
+from distillery.store.costs import sealed
 from distillery.store.files import write_text
-from distillery.store.metrics import sealed
 from distillery.study.jobs import digest, recorded
 
 

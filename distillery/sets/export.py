@@ -19,6 +19,8 @@ from distillery.images import pictures
 from distillery.recipe import Recipe
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact, files
+from distillery.store.measurements import read_metrics, summarise
+from distillery.vocabulary import LAST, NOISE, REAL, WHOLE
 
 SET, CARD, PICTURE, LABELS, HEADER = (
     "synthetic.safetensors",
@@ -28,7 +30,7 @@ SET, CARD, PICTURE, LABELS, HEADER = (
     "set.json",
 )
 TABLE = "data/train-00000-of-00001.parquet"  # as hubs name the only part of a split
-STARTS = {"real": "random real images", "noise": "Gaussian noise"}
+STARTS = {REAL: "random real images", NOISE: "Gaussian noise"}
 # The identifiers of https://huggingface.co/docs/hub/repositories-licenses that an image dataset may
 # come with.
 HUB_LICENCES = {
@@ -249,21 +251,17 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
         UserError: a file is no such table, none of its rows is about this set, or they are about
             another set of the same names.
     """
-    from distillery.report import page as report  # late: it is large, and only figures need it
-
     header = synthetic.header
-    rows = report.read_metrics(metrics)
+    rows = read_metrics(metrics)
     records = _records(metrics)
-    whole = rows[(rows["dataset"] == header.get("dataset")) & (rows["method"] == "whole")]
+    whole = rows[(rows["dataset"] == header.get("dataset")) & (rows["method"] == WHOLE)]
     names = {name: header.get(name) for name in ("dataset", "method", "init", "ipc")}
     for name, value in names.items():
         rows = rows[rows[name] == value]
 
     def last(part) -> dict[str, Any]:
-        found = report.summarise(part)
-        return {
-            row["network"]: row for row in found[found["selection"] == "last"].to_dict("records")
-        }
+        found = summarise(part)
+        return {row["network"]: row for row in found[found["selection"] == LAST].to_dict("records")}
 
     own, alike, whole = last(rows[rows["seed"] == header.get("seed")]), last(rows), last(whole)
     if not own:

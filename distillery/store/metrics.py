@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 import math
 import os
 from typing import Any
@@ -111,49 +110,3 @@ def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
         # columns alone.
         parts.append(text[len(header) : at])
     write_text(output, "".join(parts))
-
-
-SEAL = "sha256"
-
-
-def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """A record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged file
-    is found."""
-    return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
-
-
-def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
-    """Put the cost records (one JSON object a file) into one JSON list, in the order given.
-
-    Raises:
-        UserError: a file is missing, or is not one JSON object as :func:`sealed` gives it.
-    """
-    records = [read_cost(path) for path in paths]
-    write_text(output, json.dumps(records, indent=1, sort_keys=True) + "\n")
-
-
-def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, Any]:
-    """One job's cost record, without its seal.
-
-    Args:
-        unsealed: a record without a seal, or with another, is read too: those of earlier versions
-            have none.
-
-    Raises:
-        UserError: the file is missing, is no JSON object, or (unless ``unsealed``) is not what
-            :func:`sealed` gave.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file)
-        if not isinstance(record, dict):
-            raise ValueError(f"it holds a {type(record).__name__}, not an object")
-        found = {name: value for name, value in record.items() if name != SEAL}
-        if not unsealed and record != sealed(found):
-            raise ValueError("it is not what was written")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule "
-            "re-creates it"
-        ) from error
-    return found

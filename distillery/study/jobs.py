@@ -23,6 +23,7 @@ from distillery.store.files import write_text
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
 from distillery.study.fingerprint import fingerprint
 from distillery.study.study import Cell, Study, check_groups
+from distillery.vocabulary import AFTERWARDS, ALONE, FINETUNE, REPLAY
 
 CELL = ("dataset", "method", "init", "ipc", "seed")
 
@@ -231,9 +232,9 @@ class Jobs:
         settings = self.study.continual(dataset)
         # Only replay draws from a memory at each step, only afterwards trains once more.
         unread = {"groups", "network"}
-        if strategy != "replay":
+        if strategy != REPLAY:
             unread |= {"replay_batch"}
-        if strategy == "afterwards":
+        if strategy == AFTERWARDS:
             unread |= {"epochs", "batch", "images_per_class", "models"}
         else:
             unread |= {"afterwards_epochs", "afterwards_batch"}
@@ -310,11 +311,11 @@ class Jobs:
     def _finetuned(self, wildcards: Mapping[str, str]) -> list[str]:
         """The networks that `afterwards` goes on from: they have seen real images as the memory set
         is normalised."""
-        if wildcards["strategy"] != "afterwards":
+        if wildcards["strategy"] != AFTERWARDS:
             return []
         whitened = self.study.normalization(cell_of(wildcards)) == "zca"
         pattern = self.layout.continual_whitened if whitened else self.layout.continual
-        folder = filled(pattern, {"dataset": wildcards["dataset"], "strategy": "finetune"})
+        folder = filled(pattern, {"dataset": wildcards["dataset"], "strategy": FINETUNE})
         return [f"{folder}/finetuned.safetensors"]
 
     # ---- all of them -----------------------------------------------------------------------------
@@ -348,7 +349,7 @@ class Jobs:
                 yield _job("train_vanilla", layout.vanilla, dataset=dataset, network=network)
         for dataset in study.continual_datasets:
             for strategy in study.strategies:
-                if strategy in ("finetune", "joint"):
+                if strategy in ALONE:
                     yield _job(
                         "continual_alone", layout.continual, dataset=dataset, strategy=strategy
                     )
@@ -366,7 +367,7 @@ class Jobs:
         """Every job whose cost is collected: those that measure, and those that are measured within
         others, by what `afterwards` makes of them."""
         found = list(self.measuring)
-        if "afterwards" in self.study.strategies:
+        if AFTERWARDS in self.study.strategies:
             for dataset in self.study.continual_datasets:
                 if any(
                     self.study.normalization(cell) == "zca" for cell in self.study.memories(dataset)
@@ -376,7 +377,7 @@ class Jobs:
                             "continual_whitened",
                             self.layout.continual_whitened,
                             dataset=dataset,
-                            strategy="finetune",
+                            strategy=FINETUNE,
                         )
                     )
         return found

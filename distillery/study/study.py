@@ -21,17 +21,14 @@ from distillery.store import paths
 from distillery.store.layout import normalised
 from distillery.study.values import number as number_in
 from distillery.study.values import read as read_values
+from distillery.vocabulary import CORESET, IMPORTED, INITS, NOISE, REAL, REMEMBERING, WHOLE
 
-INITS = ("real", "noise")
-IMPORTED = "imported"
 # Settings that every method has, beside those that it declares: what the job does around it, not
 # what the method does.
 COMMON = {"normalization": {"type": "string", "enum": ["channel", "zca"], "default": "channel"}}
 # Snakemake takes seconds for a thousand jobs to find out what is to be done, and more than its
 # share of memory.
 MOST_SETS, MOST_SHARDS = 10_000, 1000
-# What the whole dataset is called where methods are compared.
-WHOLE = "whole"
 _COUNTS = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}
 # What the jobs of a section can differ in.
 _TOLD_APART = {
@@ -184,7 +181,7 @@ class Study:
                 _known(where, "dataset", dataset, self.datasets)
                 _known(where, "method", method, self.methods)
                 _known(where, "init", init, INITS)
-                if self.methods[method]["kind"] == "coreset" and init != "real":
+                if self.methods[method]["kind"] == CORESET and init != REAL:
                     raise UserError(
                         f"{where}: {method} chooses real images: give it a block of its own with "
                         f"`init: [real]`, not {init!r}"
@@ -514,10 +511,10 @@ class Study:
                 )
             return
         # Noise needs no image to start from, and methods draw as many real images as there are.
-        if cell.ipc > smallest - held_out and (cell.init != "noise" or robust):
+        if cell.ipc > smallest - held_out and (cell.init != NOISE or robust):
             drawn = (
                 ""
-                if cell.init != "noise"
+                if cell.init != NOISE
                 else (
                     ", and evaluate.robust compares with as many real images; set its models to 0 "
                     "there"
@@ -621,7 +618,7 @@ class Study:
                     value,
                     dict.fromkeys(getattr(cell, key) for cell in candidates),
                 )
-        remembering = {"replay", "afterwards"} & set(self.strategies)
+        remembering = set(REMEMBERING) & set(self.strategies)
         if (
             remembering
             and candidates

@@ -40,11 +40,10 @@ from PIL import Image  # noqa: E402
 
 from distillery.datasets import _fetch as sources  # noqa: E402
 from distillery.errors import UserError  # noqa: E402
-from distillery.report import page as report  # noqa: E402
 from distillery.sets import export  # noqa: E402
 from distillery.sets import released as imported  # noqa: E402
 from distillery.sets.synthetic import Evolution, SyntheticSet, load_evolution  # noqa: E402
-from distillery.store import artefact, metrics  # noqa: E402
+from distillery.store import artefact, costs, measurements, metrics  # noqa: E402
 from distillery.study.study import Study  # noqa: E402
 from distillery.training.trajectories import Experts  # noqa: E402
 
@@ -268,10 +267,10 @@ READERS = {
         lambda path: Experts([path]),
     ),
     "metrics": (lambda: _file(_rows), _read_collected),
-    "summary": (lambda: _file(_rows), report.read_metrics),
+    "summary": (lambda: _file(_rows), measurements.read_metrics),
     "costs": (
-        lambda: json.dumps(metrics.sealed({"seconds": 1.5})).encode(),
-        lambda path: metrics.collect_costs([path], path.with_suffix(".out")),
+        lambda: json.dumps(costs.sealed({"seconds": 1.5})).encode(),
+        lambda path: costs.collect_costs([path], path.with_suffix(".out")),
     ),
     "config": (lambda: (ROOT / "config/quickstart.yaml").read_bytes(), _read_study),
 }

@@ -19,7 +19,7 @@ from distillery.images import whitening
 from distillery.report import page as report
 from distillery.run import job
 from distillery.sets.synthetic import Evolution, SyntheticSet, load_evolution
-from distillery.store import artefact, files, metrics
+from distillery.store import artefact, costs, files, metrics
 from distillery.store.checkpoint import Checkpoint
 from distillery.training import trajectories
 
@@ -57,7 +57,7 @@ KINDS = {
     ),
     "cost": (
         f"{EVALUATED}/cost.json",
-        lambda path: metrics.collect_costs([path], path.with_suffix(".all")),
+        lambda path: costs.collect_costs([path], path.with_suffix(".all")),
         "",
     ),
     "summary": ("results/summary.csv", lambda path: built(path.parent), "collect"),

@@ -2,6 +2,7 @@
 import atexit
 import shlex
 
+from distillery import vocabulary
 from distillery.store import outcome
 from distillery.study.study import Study
 from distillery.study.jobs import Jobs
@@ -42,13 +43,13 @@ if workflow.is_main_process:
 wildcard_constraints:
     dataset="|".join(STUDY.datasets),
     method="[A-Za-z][A-Za-z0-9_]*",
-    init="real|noise|imported",
+    init="|".join((*vocabulary.INITS, vocabulary.IMPORTED)),
     ipc=r"\d+",
     seed=r"\d+",
     network="|".join(STUDY.networks),
     recipe="[A-Za-z0-9_]+",
     shard=r"\d+",
-    strategy="finetune|joint|replay|afterwards",
+    strategy="|".join(vocabulary.STRATEGIES),
 
 
 def own(path):

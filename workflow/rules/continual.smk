@@ -13,7 +13,7 @@ rule continual_alone:
     benchmark:
         LAYOUT.benchmark("continual_alone")
     wildcard_constraints:
-        strategy="finetune|joint",
+        strategy="|".join(vocabulary.ALONE),
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads
@@ -49,7 +49,7 @@ use rule continual_alone as continual_whitened with:
     benchmark:
         LAYOUT.benchmark("continual_whitened")
     wildcard_constraints:
-        strategy="finetune",
+        strategy=vocabulary.FINETUNE,
     message:
         "Continual learning on {wildcards.dataset}: {wildcards.strategy}, on whitened images"
 
@@ -67,7 +67,7 @@ rule continual_memory:
     benchmark:
         LAYOUT.benchmark("continual_memory")
     wildcard_constraints:
-        strategy="replay|afterwards",
+        strategy="|".join(vocabulary.REMEMBERING),
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads

@@ -28,7 +28,7 @@ rule distill:
     benchmark:
         LAYOUT.benchmark("distill")
     wildcard_constraints:
-        init="real|noise",
+        init="|".join(vocabulary.INITS),
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads

@@ -3,13 +3,13 @@ the study asks for, and note what the two hold."""
 
 from distillery.report import asked as records
 from distillery.run import job
-from distillery.store import files, metrics
+from distillery.store import costs, files, metrics
 
 
 def collect(*, config, inputs, outputs):
     records.check(records.jobs_of(config))
     metrics.collect(inputs.metrics, outputs.summary)
-    metrics.collect_costs(inputs.costs, outputs.costs)
+    costs.collect_costs(inputs.costs, outputs.costs)
     files.write_sums(outputs.sums, [outputs.summary, outputs.costs])
 
 

@@ -9,6 +9,7 @@ from distillery.run import job
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact
 from distillery.store.metrics import Metrics
+from distillery.vocabulary import AFTERWARDS
 
 
 def continual(run, *, identity, strategy, network, groups, settings, seed, asked, inputs, outputs):
@@ -38,7 +39,7 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, asked
         "flip_allowed": dataset.horizontal_flip,
     }
     recipe = learning.recipe(strategy, settings)
-    if strategy == "afterwards":
+    if strategy == AFTERWARDS:
         finetuned, history = learning.finetuned(
             *artefact.load(inputs.finetuned, rule="continual_alone or continual_whitened")
         )

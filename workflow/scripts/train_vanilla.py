@@ -6,12 +6,13 @@ from distillery.images import dataset as data
 from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.store.metrics import Metrics
+from distillery.vocabulary import WHOLE
 
 
 def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outputs):
     images = data.load(inputs.data, run.device)
     recipe = Recipe.of(settings)
-    identity = {"dataset": dataset, "method": "whole", "network": network["name"]}
+    identity = {"dataset": dataset, "method": WHOLE, "network": network["name"]}
     metrics = Metrics(rule="train_vanilla", **identity)
     evaluate.measure(
         metrics,

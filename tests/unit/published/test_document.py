@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery import __main__
+from distillery import __main__, vocabulary
 from distillery.errors import UserError
 from distillery.published import document as reproduction
 from distillery.published import figures as published
-from distillery.report import page as report
 from distillery.sets.synthetic import SyntheticSet
-from distillery.store import artefact
+from distillery.store import artefact, measurements
 from distillery.store.files import write_text
 from distillery.store.metrics import Metrics
 
@@ -483,13 +482,11 @@ def test_a_folder_with_nothing_to_record_is_refused(tmp_path):
         reproduction.record(tmp_path, COMMAND)
 
 
-def test_the_selections_are_the_reports_and_so_are_the_means(study):
-    assert tuple(report.SELECTIONS) == reproduction.SELECTIONS and set(report.STRATEGIES) == set(
-        reproduction.STRATEGIES
-    )
+def test_every_strategy_has_its_place_and_the_means_are_the_reports(study):
+    assert set(reproduction.STRATEGIES) == set(vocabulary.STRATEGIES)
     dc = cell_of(full(study), "MNIST", "dc", 10)
-    summary = report.summarise(
-        report.read_metrics(sorted((study.folder / "evaluate/MNIST/dc").rglob("metrics.csv")))
+    summary = measurements.summarise(
+        measurements.read_metrics(sorted((study.folder / "evaluate/MNIST/dc").rglob("metrics.csv")))
     )
     values = [value for one in dc["sets"] for value in one["accuracies"]["last"]]
     assert [100 * summary["mean"].item(), 100 * summary["std"].item()] == pytest.approx(

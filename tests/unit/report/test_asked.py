@@ -11,7 +11,7 @@ import yaml
 
 from distillery.errors import UserError
 from distillery.report import asked as records
-from distillery.store import artefact, metrics
+from distillery.store import artefact, costs, metrics
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
 from distillery.study.jobs import Jobs, recorded
@@ -61,7 +61,7 @@ def made(jobs: Jobs, job, content: float = 0.0) -> None:
         for name in names[1:]:
             artefact.save(folder / name, {"images": torch.tensor(content)}, {})
         about["outputs"] = {name: artefact.content(folder / name) for name in names}
-        write_text(job.record, json.dumps(metrics.sealed({"rule": job.rule, **about})))
+        write_text(job.record, json.dumps(costs.sealed({"rule": job.rule, **about})))
 
 
 @pytest.fixture
@@ -175,9 +175,9 @@ def test_an_artefact_of_another_dataset_s_description_is_named(jobs):
 
 
 def test_an_artefact_of_an_earlier_version_is_no_proof(jobs):
-    record = metrics.read_cost(f"{DC}/{COST}")
+    record = costs.read_cost(f"{DC}/{COST}")
     del record["asked"]
-    write_text(f"{DC}/{COST}", json.dumps(metrics.sealed(record)))
+    write_text(f"{DC}/{COST}", json.dumps(costs.sealed(record)))
     assert f"{DC}: its record: has nothing: it is of an earlier version" in told(jobs)
 
 

@@ -18,7 +18,7 @@ from distillery.published import figures as published
 from distillery.report import charts as figures
 from distillery.report import page as report
 from distillery.sets.synthetic import SyntheticSet
-from distillery.store import artefact
+from distillery.store import artefact, measurements
 from distillery.store.metrics import COLUMNS
 
 TEMPLATE = Path(__file__).parents[3] / "workflow" / "report" / "report.html.jinja"
@@ -467,7 +467,7 @@ def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(stu
     )
     values = rows["value"].astype(float).to_numpy()
     assert len(values) == 6
-    found = report.summarise(report.read_metrics(metrics))
+    found = measurements.summarise(measurements.read_metrics(metrics))
     row = only(
         found,
         found["dataset"] == "CIFAR10",
@@ -483,7 +483,7 @@ def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks(stu
 
 
 def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study, page):
-    rows = report.read_metrics(study["metrics"])
+    rows = measurements.read_metrics(study["metrics"])
     where = (
         (rows["dataset"] == "MNIST")
         & (rows["method"] == "dc")
@@ -496,7 +496,7 @@ def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study,
         & (rows["split"] == "validation")
         & (rows["iteration"] == 90)
     ]
-    found = report.summarise(rows[where & (rows["network"] == "ConvNet")])
+    found = measurements.summarise(rows[where & (rows["network"] == "ConvNet")])
     held = only(found, found["selection"] == "held_out").iloc[0]
     assert (
         held["mean"] == pytest.approx(snapshots["value"].mean())
@@ -512,7 +512,7 @@ def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study,
 
 
 def test_table_shows_mean_deviation_gain_and_share(study, page):
-    found = report.summarise(report.read_metrics(study["metrics"]))
+    found = measurements.summarise(measurements.read_metrics(study["metrics"]))
 
     def mean(method, init, ipc):
         rows = only(
@@ -844,7 +844,7 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
             ("MNIST", name, "real", 1): {**header, "method": name, "of": of, "experts": found}
             for name, (of, found) in learned.items()
         },
-        metrics=report.read_metrics(pd.DataFrame(columns=report.COLUMNS)),
+        metrics=measurements.read_metrics(pd.DataFrame(columns=COLUMNS)),
         summary=summary,
         costs=[],
         config={"experts": {"default": {"number": 10}}, "methods": {}},

@@ -564,23 +564,6 @@ def test_collecting_refuses_what_is_no_whole_metrics_file(tmp_path):
     assert not (tmp_path / "all.csv").exists()
 
 
-def test_costs_become_one_list(tmp_path):
-    paths = [tmp_path / "a.json", tmp_path / "b.json"]
-    for n, path in enumerate(paths):
-        path.write_text(json.dumps(metrics.sealed({"seconds": 0.1 + n, "rule": "distill"})))
-    metrics.collect_costs(paths, tmp_path / "costs.json")
-    assert json.loads((tmp_path / "costs.json").read_text()) == [
-        {"seconds": 0.1, "rule": "distill"},
-        {"seconds": 1.1, "rule": "distill"},
-    ]
-    whole = paths[1].read_text()
-    for left in ("", '{"seconds": 1', "[]", "3", '{"seconds": 1}', whole.replace("1.1", "1.2")):
-        paths[1].write_text(left)
-        with pytest.raises(UserError, match=r"b\.json: is not a cost record"):
-            metrics.collect_costs(paths, tmp_path / "others.json")
-    assert not (tmp_path / "others.json").exists()
-
-
 # ---- streams -------------------------------------------------------------------------------------
 
 

@@ -375,6 +375,19 @@ COMPUTING = METHODS | {
             },
         ),
         ("store/metrics.py", COMPUTING | {"collect", "report"}),
+        ("store/costs.py", {"collect", "report"}),
+        ("store/measurements.py", {"report"}),
+        (
+            "vocabulary.py",
+            {
+                "evaluate_synthetic",
+                "evaluate_robust",
+                "train_vanilla",
+                "continual",
+                "collect",
+                "report",
+            },
+        ),
         ("datasets/mnist.py", {"MNIST"}),
     ],
 )

@@ -1,0 +1,113 @@
+"""Readers of the metrics rows that jobs leave: as a frame, and summarised by cell."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from distillery.errors import UserError, first_line
+from distillery.store.metrics import COLUMNS
+from distillery.vocabulary import BEST_VALIDATION, HELD_OUT, SELECTIONS, SNAPSHOT
+
+NUMBERS = ("ipc", "seed", "model", "stage", "group", "class", "epoch", "iteration", "value")
+
+
+def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Read tidy metrics as one frame: text columns with "" for nothing, number columns as float
+    with NaN for nothing.
+
+    Args:
+        metrics: a frame, a CSV file, or several CSV files (concatenated), with the columns
+            ``COLUMNS``; further ones are kept.
+
+    Raises:
+        UserError: a file is missing or is no such table, or a number is none.
+    """
+    if isinstance(metrics, pd.DataFrame):
+        frame, where = metrics.copy(), "metrics"
+    else:
+        paths = [metrics] if isinstance(metrics, str | Path) else list(metrics)
+        where = ", ".join(str(path) for path in paths[:2]) + (", …" if len(paths) > 2 else "")
+        parts = [_read_csv(path) for path in paths]
+        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    missing = [name for name in COLUMNS if name not in frame]
+    if missing:
+        raise UserError(
+            f"{where}: the metrics have no column {', '.join(missing)}; the tidy columns are "
+            f"{', '.join(COLUMNS)}"
+        )
+    for name in COLUMNS:
+        if name in NUMBERS:
+            frame[name] = _numbers(frame[name], where)
+        else:
+            frame[name] = [
+                ("" if value is None or value != value else str(value)) for value in frame[name]
+            ]
+    return frame.reset_index(drop=True)
+
+
+def _read_csv(path: str | Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: the metrics cannot be read ({first_line(error)}); delete the file: the rule "
+            "that wrote it (distill, evaluate_synthetic, train_vanilla, continual or the "
+            "collecting rule) re-creates it"
+        ) from error
+
+
+def _numbers(column: pd.Series, where: str) -> pd.Series:
+    """Read a column as floats; what is neither blank nor a number is an error."""
+    blank = column.isna() | (column.astype(str).str.strip() == "")
+    numbers = pd.to_numeric(column.where(~blank), errors="coerce").astype(float)
+    bad = numbers.isna() & ~blank & (column.astype(str).str.lower() != "nan")
+    if bad.any():
+        raise UserError(
+            f"{where}: the column {column.name} holds {column[bad].iloc[0]!r} in row "
+            f"{bad.idxmax()}; a number is needed"
+        )
+    return numbers
+
+
+def finished(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of ``metrics`` (as :func:`read_metrics` gives) that hold accuracies of
+    finished training: no curves, no classes, no continual learning. All are test accuracies but those of
+    selection ``held_out``: what ``best_validation`` was chosen by, the accuracy of that snapshot on
+    the images held out for it. Settings are to be compared by these."""
+    rows = metrics[
+        (metrics["measure"] == "accuracy")
+        & (metrics["strategy"] == "")
+        & metrics[["epoch", "stage", "class"]].isna().all(axis=1)
+    ]
+    tested = rows[(rows["split"] == "test") & rows["selection"].isin(SELECTIONS)]
+    held = rows[(rows["split"] == "validation") & (rows["selection"] == SNAPSHOT)]
+    keys = ["dataset", "network", "ipc", "method", "init", "seed", "model", "iteration"]
+    chosen, snapshots = (
+        pd.MultiIndex.from_frame(part[keys].fillna(-1.0))
+        for part in (tested[tested["selection"] == BEST_VALIDATION], held)
+    )
+    return pd.concat([tested, held[snapshots.isin(chosen)].assign(selection=HELD_OUT)])
+
+
+def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Average the accuracies of finished training (:func:`finished`) over sets (seeds) and networks
+    trained on each.
+
+    Args:
+        metrics: as :func:`read_metrics` gives.
+
+    Returns:
+        One row for each dataset, network, ipc (NaN: the full training set), method, init and selection,
+        with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers do;
+        fractions), ``count``, ``sets`` and ``models`` (most networks of one set).
+    """
+    rows = finished(metrics)
+    keys = ["dataset", "network", "ipc", "method", "init", "selection"]
+    cells = []
+    for key, part in rows.groupby(keys, dropna=False, sort=True):
+        values = part["value"].to_numpy()
+        sets = part["seed"].nunique(dropna=False)
+        models = int(part.groupby("seed", dropna=False)["model"].nunique(dropna=False).max())
+        cells.append((*key, values.mean(), values.std(), len(values), sets, models))
+    return pd.DataFrame(cells, columns=[*keys, "mean", "std", "count", "sets", "models"])
