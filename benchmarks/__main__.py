@@ -25,7 +25,7 @@ import torch
 from benchmarks import present
 from benchmarks.cases import KINDS, Case, flops, grid
 from benchmarks.process import EndedError, Process, run_peak
-from distillery.compute import device
+from distillery.compute import process
 from distillery.compute.device import Compute
 from distillery.run import meter
 from distillery.store.files import write_text
@@ -301,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[
             0
         ]
-    device.keep_compiled()
+    process.keep_compiled()
     limits = (
         Limits(repeats=2, budget=5, longest=30)
         if options.quick

@@ -12,7 +12,7 @@ How it is computed, with the times that led there (two AVX-512 cores, ConvNet of
 images of one class, 28 x 28 and 32 x 32 x 3):
 
 - Real side: first order, without a graph, one class after the other. Eager float32 1.50 and 1.04 s;
-  with freed memory kept (``device.keep_host_memory``) 0.72 and 0.55 s; compiled 0.49 and 0.44 s;
+  with freed memory kept (``process.keep_host_memory``) 0.72 and 0.55 s; compiled 0.49 and 0.44 s;
   compiled with bfloat16 convolutions 0.40 and 0.25 s; and with the first convolution rewritten for
   one channel (``base.network``) 0.235 s on 28 x 28.
 - Synthetic side: one function ``vmap``ped over the ten classes. At 1 image per class: compiled 0.06

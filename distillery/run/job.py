@@ -16,7 +16,8 @@ from typing import IO, Any
 
 import torch
 
-from distillery.compute import device
+from distillery.compute import process
+from distillery.compute.claim import claim
 from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.run import code as stamped
@@ -36,9 +37,9 @@ class Run:
         compute: how to compute.
     """
 
-    def __init__(self, device_: torch.device, compute: dict[str, Any] | None, name: str = ""):
+    def __init__(self, device: torch.device, compute: dict[str, Any] | None, name: str = ""):
         settings = compute or {"precision": "float32", "compile": "off"}
-        self.device = device_
+        self.device = device
         self.compute = Compute(settings["precision"], settings["compile"])
         self.threads = torch.get_num_threads()
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -144,18 +145,14 @@ def run(
     # whatever the job makes of SIGTERM (`checkpoint.stop_gently`).
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, lambda number, frame: signal.raise_signal(signal.SIGTERM))
-    device.keep_host_memory()
-    device.keep_compiled()
+    process.keep_host_memory()
+    process.keep_compiled()
     torch.set_num_threads(compute["threads"] if compute else 1)
     state = None
     try:
         if asked is not None:
             stamped.check(asked["code"])
-        with (
-            device.claim(log.info)
-            if compute
-            else contextlib.nullcontext(torch.device("cpu")) as claimed
-        ):
+        with claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
             _repeatable(claimed.type == "cpu")
             state = Run(claimed, compute, _name(log_path))
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)

@@ -2,8 +2,9 @@
 
 Snakemake compares the times of script files and never looks at what they import. Here a script
 stands for itself and for each project module that it imports, transitively, found in the syntax
-tree. Docstrings, comments and layout do not count, nor do the words of an error, imports for type
-checkers alone, and the modules that only run a job (``RUN_ONLY``).
+tree, and a module for the data beside it that bears its name (``BESIDE``). Docstrings, comments and
+layout do not count, nor do the words of an error, imports for type checkers alone, and the modules
+that only run a job (``RUN_ONLY``).
 """
 
 import ast
@@ -19,6 +20,9 @@ PACKAGE = "distillery"
 # What runs a job, reports on it and puts its files in their place. It decides no result, so it is
 # no part of a job's identity, and nothing that it imports is.
 RUN_ONLY = ("run", "errors.py", "store/files.py")
+# What a module reads of its own is named after it: winograd.py reads winograd.cpp. All of it counts,
+# comments too.
+BESIDE = (".cpp", ".csv")
 
 
 @functools.cache
@@ -193,8 +197,15 @@ def _digest(text: str) -> str:
 
 
 def of_file(path: Path) -> str:
-    """SHA-256 (hex) of a Python file's syntax tree without docstrings and comments."""
-    return _digest(_text(path))
+    """Return the SHA-256 (hex) of a Python file's syntax tree without docstrings and comments; of
+    any other file, that of its text."""
+    text = _text(path)
+    return _digest(text) if path.suffix == ".py" else hashlib.sha256(text.encode()).hexdigest()
+
+
+def beside(path: Path) -> list[Path]:
+    """Return the data that bear a module's name, which count with it."""
+    return [data for data in map(path.with_suffix, BESIDE) if data.is_file()]
 
 
 @functools.cache
@@ -214,7 +225,7 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
         *(root / PACKAGE / plugin for plugin in plugins),
     ]
     digest = hashlib.sha256()
-    for path in closure(start, root):
+    for path in (file for module in closure(start, root) for file in (module, *beside(module))):
         digest.update(f"{path.relative_to(root).as_posix()}\0{of_file(path)}\n".encode())
     return " ".join([digest.hexdigest()[:16], *(plugin.removesuffix(".py") for plugin in plugins)])
 

@@ -241,7 +241,7 @@ def test_compiled_functions_use_them(monkeypatch):
 def test_without_a_compiler_everything_stays_usual():
     script = (
         "import os; os.environ['PATH'] = ''\n"
-        "from distillery import winograd\n"
+        "from distillery.compute import winograd\n"
         "import torch\n"
         "assert winograd.library() is None and winograd.options() == {}\n"
         "assert not winograd.fits(torch.zeros(8, 32, 16, 16), 32, 32)\n"
@@ -278,7 +278,7 @@ def test_a_library_that_is_not_whole_is_made_again_before_it_is_loaded(tmp_path)
     script = (
         "import os, pathlib, sys\n"
         "os.environ['TORCHINDUCTOR_CACHE_DIR'] = sys.argv[1]\n"
-        "from distillery import winograd\n"
+        "from distillery.compute import winograd\n"
         "assert winograd.library() is not None\n"
         "(path,) = pathlib.Path(sys.argv[1]).glob('winograd-*.so')\n"
         "whole = path.read_bytes()\n"

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 import pty
 import re
@@ -23,7 +22,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from distillery.compute import device
 from distillery.errors import UserError
 from distillery.run import job
 from distillery.run import progress as shown
@@ -358,126 +356,3 @@ def test_a_job_takes_its_handlers_off_the_log_however_it_ends(log):
     with pytest.raises(SystemExit), job.run(str(log), COMPUTE):
         raise UserError("x")
     assert (job.log.handlers, logging.getLogger("py.warnings").handlers) == before
-
-
-# ---- devices -------------------------------------------------------------------------------------
-
-
-def hold(names, folder):
-    """Claim one of some names, write down which, and hold it until told. By files: a killed process
-    would take a queue's lock with it."""
-
-    def say(what, text):
-        files.write_text(folder / f"{what}.{os.getpid()}", str(text))
-
-    with device.claim_one(
-        names, folder / "locks", lambda line: say("told", line), poll_seconds=0.02
-    ) as index:
-        say("claimed", index)
-        while not (folder / "release").exists():
-            time.sleep(0.02)
-
-
-class Claims:
-    """Processes that each claim a device."""
-
-    def __init__(self, context, folder):
-        self._context, self._folder, self._started = context, folder, []
-
-    def start(self, names):
-        process = self._context.Process(target=hold, args=(names, self._folder))
-        process.start()
-        self._started.append(process)
-        return process.pid
-
-    def read(self, what, pid):
-        """What a process has written, waited for."""
-        while not self.has(what, pid):
-            time.sleep(0.02)
-        return (self._folder / f"{what}.{pid}").read_text()
-
-    def has(self, what, pid):
-        return (self._folder / f"{what}.{pid}").exists()
-
-    def end(self):
-        (self._folder / "release").touch()
-        for process in self._started:
-            process.join()
-
-
-@pytest.fixture(scope="module")
-def context():
-    """Fresh processes that have torch already: one imports it, the others are its forks."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["distillery.compute.device"])
-    return made
-
-
-@pytest.fixture
-def claims(context, tmp_path):
-    made = Claims(context, tmp_path)
-    yield made
-    made.end()
-
-
-def test_as_many_jobs_as_devices_get_different_ones_and_the_next_waits_for_a_free_one(claims):
-    names = ["GPU-a", "GPU-b", "GPU-c"]
-    holders = [claims.start(names) for _ in names]
-    indices = [claims.read("claimed", pid) for pid in holders]
-    assert sorted(indices) == ["0", "1", "2"]
-    waiting = claims.start(names)
-    assert claims.read("told", waiting) == "all 3 devices are taken: waiting for one"
-    assert not claims.has("claimed", waiting)
-    # The locks end with the process, however it ends.
-    os.kill(holders[indices.index("1")], signal.SIGKILL)
-    assert claims.read("claimed", waiting) == "1"
-
-
-def test_devices_are_known_by_name_whatever_number_a_job_gives_them(claims):
-    assert claims.read("claimed", claims.start(["GPU-a", "GPU-b"])) == "0"
-    assert claims.read("claimed", claims.start(["GPU-a", "GPU-c"])) == "1"
-    assert claims.read("claimed", claims.start(["GPU-b", "GPU-a"])) == "0"
-
-
-def test_a_device_is_free_again_when_its_job_is_done(tmp_path):
-    for _ in range(2):
-        with device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail) as index:
-            assert index == 0
-    with (
-        pytest.raises(ZeroDivisionError),
-        device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail),
-    ):
-        1 / 0  # noqa: B018
-    with device.claim_one(["GPU-a"], tmp_path / "locks", pytest.fail) as index:
-        assert index == 0
-
-
-def test_a_machine_without_a_gpu_computes_on_its_processor(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with device.claim(pytest.fail) as claimed:
-        assert claimed == torch.device("cpu")
-
-
-# ---- compiled code -------------------------------------------------------------------------------
-
-
-def test_compiled_code_is_kept_in_the_user_s_cache_and_left_to_torch_where_there_is_none(
-    tmp_path, monkeypatch
-):
-    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-
-    def homeless():
-        raise RuntimeError("Could not determine home directory.")
-
-    with monkeypatch.context() as context:
-        context.setattr(Path, "home", homeless)
-        device.keep_compiled()
-    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    device.keep_compiled()
-    assert (
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "distillery/compiled")
-        and (tmp_path / "distillery/compiled").is_dir()
-    )

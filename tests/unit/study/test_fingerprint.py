@@ -1,15 +1,17 @@
 """The identity of code: what a job runs decides, and nothing else."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from distillery import plugins
 from distillery.errors import UserError
-from distillery.study.fingerprint import ROOT, closure, fingerprint
+from distillery.study.fingerprint import ROOT, beside, closure, fingerprint
 
 SCRIPTS = sorted(path.name for path in (ROOT / "workflow/scripts").glob("*.py"))
 
@@ -257,6 +259,45 @@ def test_the_words_for_a_damaged_file_are_no_part_of_the_code(toy):
         for said in (text, text.replace("is missing; ", "is gone; "))
     )
     assert fingerprint("make.py", root=one) == fingerprint("make.py", root=other)
+
+
+# ---- what is no Python ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".cpp", ".csv"])
+def test_what_bears_a_module_s_name_counts_with_it(toy, suffix):
+    path = f"distillery/tools{suffix}"
+    without, one, other = toy(), toy({path: "// a\n1\n"}), toy({path: "// b\n1\n"})
+    assert len({fingerprint("make.py", root=root) for root in (without, one, other)}) == 3
+
+
+@pytest.mark.parametrize(
+    "path", ["distillery/unused.cpp", "distillery/tools.txt", "distillery/tools.py~", "tools.cpp"]
+)
+def test_what_no_module_of_the_job_reads_does_not_count(toy, path):
+    assert fingerprint("make.py", root=toy({path: "1\n"})) == fingerprint("make.py", root=toy())
+
+
+def test_an_edit_of_the_fast_convolutions_makes_the_jobs_that_compute_stale_and_no_other(tmp_path):
+    for folder in ("distillery", "workflow/scripts"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    source = tmp_path / "distillery/compute/winograd.cpp"
+    source.write_text(source.read_text(encoding="utf-8") + "// faster\n", encoding="utf-8")
+    stale = {
+        script for script in SCRIPTS if fingerprint(script) != fingerprint(script, root=tmp_path)
+    }
+    computing = {"distill", "train_experts", "train_vanilla", "evaluate_synthetic", "continual"}
+    assert {f"{name}.py" for name in computing} <= stale
+    assert not {"download.py", "whiten.py", "import_synthetic.py"} & stale
+
+
+def test_what_modules_read_beside_them_is_installed_with_them():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = set(project["tool"]["setuptools"]["package-data"]["distillery"])
+    library = ROOT / "distillery"
+    read = {data for module in library.rglob("*.py") for data in beside(module)}
+    assert {data.relative_to(library).as_posix() for data in read} <= installed
+    assert {"winograd.cpp", "figures.csv"} <= {data.name for data in read}
 
 
 # ---- plug-ins ------------------------------------------------------------------------------------
