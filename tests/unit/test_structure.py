@@ -391,6 +391,21 @@ def test_the_walk_over_the_repository_sees_it_and_nothing_else():
     )
 
 
+def test_the_house_in_the_readme_is_the_house_that_stands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    drawn = text.partition("## How it is built\n\n```\n")[2].partition("```")[0].splitlines()
+    shown = {line.split()[0] for line in drawn if not line.startswith(" ")}
+    rooms = {line.split()[0].strip("/") for line in drawn if line.startswith("  ")}
+    assert rooms == set(ROOMS)
+    folders = {f"{path.relative_to(ROOT).parts[0]}/" for path in FILES if path.parent != ROOT}
+    hidden = {name for name in folders if name.startswith(".")}
+    assert shown == (folders - hidden) | {"Snakefile"}
+    for line in drawn:
+        for inner in re.findall(r"(?<![\w/])([a-z]+)/(?=[ ,;]|$)", line.partition("  ")[2]):
+            above = LIBRARY if line.startswith("  ") else ROOT / line.split("/")[0]
+            assert (above / inner).is_dir() or (ROOT / inner).is_dir(), line
+
+
 # What Snakemake, make, pip, conda, git and shells read, some of them in the encoding of the user's
 # locale, which need not be UTF-8.
 OURS = (".md", ".jinja", ".csv", ".png")
