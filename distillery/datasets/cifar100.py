@@ -3,7 +3,9 @@ fine labels."""
 
 from pathlib import Path
 
-from distillery.datasets import _fetch as sources
+from distillery.datasets._archives import in_folder_or_tar
+from distillery.datasets._formats import Raw, read_cifar
+from distillery.datasets._transports import mirror_cifar
 
 # fmt: off
 SPEC = {
@@ -44,9 +46,9 @@ TRAIN, TEST = ("train",), ("test",)
 FILES = tuple(f"{FOLDER}/{name}" for name in TRAIN + TEST)
 
 
-def _local(folder: Path) -> sources.Raw:
-    return sources.read_cifar(
-        sources.in_folder_or_tar(folder, FOLDER, ARCHIVE, TRAIN + TEST),
+def _local(folder: Path) -> Raw:
+    return read_cifar(
+        in_folder_or_tar(folder, FOLDER, ARCHIVE, TRAIN + TEST),
         SPEC,
         TRAIN,
         TEST,
@@ -54,8 +56,8 @@ def _local(folder: Path) -> sources.Raw:
     )
 
 
-def _torchvision(folder: Path) -> sources.Raw:
-    sources.mirror_cifar("CIFAR100", folder)
+def _torchvision(folder: Path) -> Raw:
+    mirror_cifar("CIFAR100", folder)
     return _local(folder)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distillery.datasets import _fetch as sources
+from distillery.datasets._formats import Raw
 
 SPEC = {
     "name": "digits",
@@ -32,7 +32,7 @@ SPEC = {
 FILES = ()
 
 
-def _embedded(folder: Path) -> sources.Raw:
+def _embedded(folder: Path) -> Raw:
     """Grey levels 0 to 16 become 0 to 255. Every fifth image of a class is for testing: no random
     numbers."""
     from sklearn.datasets import load_digits

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from distillery.datasets import _fetch as sources
+from distillery.datasets._archives import in_deb, in_folder
+from distillery.datasets._formats import IDX_FILES, Raw, read_idx
+from distillery.datasets._transports import apt_download, mirror_idx
 
 SPEC = {
     "name": "FashionMNIST",
@@ -36,24 +38,22 @@ SPEC = {
         "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
 }
-FILES = tuple(f"FashionMNIST/raw/{name}" for name in sources.IDX_FILES)
+FILES = tuple(f"FashionMNIST/raw/{name}" for name in IDX_FILES)
 
 
-def _local(folder: Path) -> sources.Raw:
-    return sources.read_idx(sources.in_folder(folder / "FashionMNIST" / "raw"), SPEC)
+def _local(folder: Path) -> Raw:
+    return read_idx(in_folder(folder / "FashionMNIST" / "raw"), SPEC)
 
 
-def _torchvision(folder: Path) -> sources.Raw:
-    sources.mirror_idx("FashionMNIST", folder / "FashionMNIST" / "raw")
+def _torchvision(folder: Path) -> Raw:
+    mirror_idx("FashionMNIST", folder / "FashionMNIST" / "raw")
     return _local(folder)
 
 
-def _registry(folder: Path) -> sources.Raw:
-    package = sources.apt_download("dataset-fashion-mnist", folder)
-    names = [f"{name}.gz" for name in sources.IDX_FILES]
-    return sources.read_idx(
-        sources.in_deb(package, "usr/share/datasets/fashion-mnist", names), SPEC
-    )
+def _registry(folder: Path) -> Raw:
+    package = apt_download("dataset-fashion-mnist", folder)
+    names = [f"{name}.gz" for name in IDX_FILES]
+    return read_idx(in_deb(package, "usr/share/datasets/fashion-mnist", names), SPEC)
 
 
 SOURCES = {"local": _local, "torchvision": _torchvision, "registry": _registry}

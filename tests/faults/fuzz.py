@@ -38,7 +38,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from distillery.datasets import _fetch as sources  # noqa: E402
+from distillery.datasets import _archives, _formats, _unpickle  # noqa: E402
 from distillery.errors import UserError  # noqa: E402
 from distillery.sets import export  # noqa: E402
 from distillery.sets import released as imported  # noqa: E402
@@ -200,14 +200,14 @@ def _in_folder(name: str):
 
 def _read_idx(path: Path) -> None:
     content = path.read_bytes()
-    sources.read_idx(lambda name, limit: content[: limit + 1], GREY)
+    _formats.read_idx(lambda name, limit: content[: limit + 1], GREY)
 
 
 def _read_json(path: Path) -> None:
     def read(name: str, limit: int) -> bytes:
         return path.read_bytes() if name.endswith("json") else _png()
 
-    sources.read_png_rows(read, SPEC, ["a.png"], ["a.png"], "train.json", "test.json")
+    _formats.read_png_rows(read, SPEC, ["a.png"], ["a.png"], ("train.json", "test.json"))
 
 
 def _read_study(path: Path) -> None:
@@ -226,7 +226,7 @@ def _read_mat(path: Path) -> None:
         **SPEC,
         "md5": dict.fromkeys(("train.mat", "test.mat"), hashlib.md5(_mat()).hexdigest()),
     }
-    sources.read_svhn(lambda name, limit: path.read_bytes(), published, "train.mat", "test.mat")
+    _formats.read_svhn(lambda name, limit: path.read_bytes(), published, "train.mat", "test.mat")
 
 
 def _read_collected(path: Path) -> None:
@@ -252,11 +252,11 @@ READERS = {
     "imported-table": (lambda: (_exported() / "labels.csv").read_bytes(), _in_folder("labels.csv")),
     "imported-picture": (lambda: (_exported() / "a/0.png").read_bytes(), _in_folder("a/0.png")),
     "idx": (_idx, _read_idx),
-    "png": (_png, lambda path: sources._png(path.read_bytes(), path.name, 6, 4)),
+    "png": (_png, lambda path: _formats._png(path.read_bytes(), path.name, 6, 4)),
     "json": (lambda: json.dumps([0, 1] * 3).encode(), _read_json),
-    "cifar-pickle": (lambda: CIFAR, lambda path: sources.unpickle(path.read_bytes(), path.name)),
+    "cifar-pickle": (lambda: CIFAR, lambda path: _unpickle.unpickle(path.read_bytes(), path.name)),
     "mat": (_mat, _read_mat),
-    "tar": (_tar, lambda path: sources.in_tar(path, "inside", ["train"])("train", 100)),
+    "tar": (_tar, lambda path: _archives.in_tar(path, "inside", ["train"])("train", 100)),
     "set": (lambda: _file(_set().save), lambda path: SyntheticSet.load(path).pixels()),
     "evolution": (
         lambda: _file(_evolution),

@@ -481,14 +481,14 @@ def test_nothing_runs_what_a_file_says(path):
     # The one unpickler is CIFAR's, which finds nothing but what those files need.
     assert (
         "pickle" not in external(path) | set(imported(path))
-        or path == LIBRARY / "datasets" / "_fetch.py"
+        or path == LIBRARY / "datasets" / "_unpickle.py"
     )
 
 
 def test_the_one_unpickler_refuses_every_name_but_a_few():
     classes = [
         node
-        for node in tree(LIBRARY / "datasets" / "_fetch.py").body
+        for node in tree(LIBRARY / "datasets" / "_unpickle.py").body
         if isinstance(node, ast.ClassDef)
     ]
     (unpickler,) = [node for node in classes if "pickle.Unpickler" in map(ast.unparse, node.bases)]

@@ -2,17 +2,15 @@
 
 import tempfile
 
-from distillery.datasets import _fetch as sources
-from distillery.images import dataset as data
+from distillery.datasets._fetch import fetch
+from distillery.images.dataset import write
 from distillery.run import job
 
 
 def download(*, dataset, order, local, output):
     with tempfile.TemporaryDirectory() as workspace:
-        arrays = sources.fetch(
-            dataset, sources=order, local=local, workspace=workspace, log=job.log.info
-        )
-        data.write(arrays, output)
+        arrays = fetch(dataset, sources=order, local=local, workspace=workspace, log=job.log.info)
+        write(arrays, output)
 
 
 if __name__ == "__main__":
