@@ -21,9 +21,9 @@ def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
         if _holds(rule.get("when", {}), options) and options[name] % number:
             below = options[name] // number * number
             near = " or ".join(str(value) for value in (below, below + number) if value)
-            said = ", ".join(f"{key} {options[key]}" for key in rule.get("when", {}))
+            named = ", ".join(f"{key} {options[key]}" for key in rule.get("when", {}))
             return (
-                f"with {said} the {name} must be a multiple of {number}, such as {near}, not "
+                f"with {named} the {name} must be a multiple of {number}, such as {near}, not "
                 f"{options[name]}"
             )
     return None
@@ -61,6 +61,21 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
         f"with {name} {halvings} needs images of at least {2**halvings} pixels a side; {name} "
         f"{side.bit_length() - 1} is the most for these"
     )
+
+
+def mixes_images(spec: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Whether a network normalises an image by the others of its batch, so that nothing can be
+    distilled with it.
+
+    Args:
+        spec: a network's ``SPEC``: ``batch_norm``, true or false, or the values of options with
+            which it does.
+        options: a value for each option.
+    """
+    declared = spec.get("batch_norm", False)
+    if isinstance(declared, Mapping):
+        return any(_holds({key: values}, options) for key, values in declared.items())
+    return declared
 
 
 def _holds(when: Mapping[str, Any], options: Mapping[str, Any]) -> bool:

@@ -1,22 +1,552 @@
 """What the library offers, read from its source without importing it: a parse of the workflow needs
-no torch."""
+no torch.
+
+Each kind of plug-in has a folder, in which a file without an underscore is one plug-in, and a frozen
+dataclass here that says what such a file binds. A field is the literal of that name in capitals
+(``TITLE``, ``KIND``), or a key of the literal ``SPEC``; what has a default may be left out. A field
+that is missing or wrong is named, with its file, in one line before any job starts.
+"""
 
 import ast
+import dataclasses
+import difflib
 import functools
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from distillery.errors import UserError
 
 LIBRARY = Path(__file__).resolve().parent
 # A file without an underscore in one of these is a plug-in.
 FOLDERS = ("datasets", "networks", "augmentations", "methods")
+# What shares a folder with plug-ins and is none of them.
+_MACHINERY = {"methods": ("base",)}
+# What a plug-in must bind beside its fields: jobs call or read it.
+_BOUND = {
+    "datasets": ("FILES", "SOURCES"),
+    "networks": ("build",),
+    "augmentations": ("draw",),
+    "methods": ("distill",),
+}
+# What only tables and charts read: it stands beside ``SPEC``, whose every key is of the data.
+SHOWN = ("title", "order")
+# The kinds of methods.
+DISTILLED, CORESET = "distilled", "coreset"
+# Where a new plug-in stands in tables: after those that say where.
+LAST = 1000
+NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
+_Kind = TypeVar("_Kind")
+
+
+# ---- what a field may hold -----------------------------------------------------------------------
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_whole(value: Any, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _field(what: str, fits: Callable[[Any], bool], default: Any = dataclasses.MISSING) -> Any:
+    """A field of a plug-in: what it must be, in words and as a test, and its default."""
+    metadata = {"what": what, "fits": fits}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _text(default: Any = dataclasses.MISSING) -> Any:
+    return _field("a text", _is_text, default)
+
+
+def _count(least: int = 1) -> Any:
+    return _field(f"a whole number of {least} or more", lambda value: _is_whole(value, least))
+
+
+def _flag(default: Any = dataclasses.MISSING) -> Any:
+    return _field("True or False", lambda value: isinstance(value, bool), default)
+
+
+def _numbers() -> Any:
+    return _field(
+        "a list of numbers, one a channel",
+        lambda value: isinstance(value, list | tuple) and value and all(map(_is_number, value)),
+    )
+
+
+def _block(what: str = "a block of keys", default: Any = dataclasses.MISSING) -> Any:
+    return _field(what, lambda value: isinstance(value, dict), default)
+
+
+def _title() -> Any:
+    return _field("a text", _is_text, "")  # the name of the plug-in
+
+
+def _order() -> Any:
+    return _field("a number", _is_number, LAST)
+
+
+# ---- the kinds -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to make a synthetic set: a file in ``methods``, which binds ``distill(task)``.
+
+    Attributes:
+        name: in a config; a variant has a name of its own.
+        module: its file's name.
+        kind: ``distilled``, or ``coreset``: chosen real images, which have no start of their own.
+        title: in the report.
+        needs_experts: whether it learns from trained networks.
+        needs_network: whether it runs a network.
+        settings: name to JSON-schema property, with ``default`` and ``description``. One called
+            ``augment`` names an augmentation: any, unless the method says which.
+        protocol: how networks are trained on its sets, as published; with ``overrides``.
+        augment: the augmentation that it always takes.
+        order: its place in tables, among its kind.
+        colour: the number of its colour in charts; ``None`` for one that is free.
+    """
+
+    name: str
+    module: str
+    kind: str = _field(f"{DISTILLED} or {CORESET}", lambda value: value in (DISTILLED, CORESET))
+    title: str = _title()
+    needs_experts: bool = _flag(False)
+    needs_network: bool = _flag(True)
+    settings: Mapping[str, Mapping[str, Any]] = _block(default={})
+    protocol: Mapping[str, Any] = _block()
+    augment: str | None = _text(None)
+    order: float = _order()
+    colour: int | None = _field("a whole number of 1 or more", lambda v: _is_whole(v, 1), None)
+
+    @property
+    def is_coreset(self) -> bool:
+        """Whether its images are chosen real ones."""
+        return self.kind == CORESET
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A labelled image dataset: a file in ``datasets``, named as the dataset in lower case.
+
+    Attributes:
+        module: its file's name.
+        spec: the file's ``SPEC``, which data files carry in their headers.
+        channels, size: of an image; ``size`` in pixels a side.
+        classes: their names, in the order of the labels.
+        train, test: how many images there are.
+        smallest_class: training images of the smallest class.
+        mean, std: of the training pixels in [0, 1], for each channel.
+        licence, home: of the data, and the address of their page.
+        horizontal_flip: whether a mirrored image keeps its class.
+        raw: the layout that ``sha256`` is of: ``nhwc`` or ``idx``.
+        sha256, md5: published digests (hex), by array and by file.
+        title, order: its name in the report and its place in tables.
+    """
+
+    name: str
+    module: str
+    spec: Mapping[str, Any]
+    channels: int = _field("1 to 4", lambda value: _is_whole(value, 1) and value <= 4)
+    size: int = _count()
+    classes: tuple[str, ...] = _field(
+        "a list of different texts",
+        lambda value: (
+            isinstance(value, list | tuple)
+            and value
+            and all(map(_is_text, value))
+            and len(set(value)) == len(value)
+        ),
+    )
+    train: int = _count()
+    test: int = _count()
+    smallest_class: int = _count()
+    mean: tuple[float, ...] = _numbers()
+    std: tuple[float, ...] = _numbers()
+    licence: str = _text()
+    home: str = _text()
+    horizontal_flip: bool = _flag()
+    raw: str = _field("nhwc or idx", lambda value: value in ("nhwc", "idx"))
+    sha256: Mapping[str, str] = _block()
+    md5: Mapping[str, str] = _block(default={})
+    title: str = _title()
+    order: float = _order()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network: a file in ``networks``, named as the network in lower case, which binds
+    ``build(channels, size, classes, **options)``.
+
+    Attributes:
+        module: its file's name.
+        spec: the file's ``SPEC``, which :mod:`distillery.limits` reads.
+        minimum_size: pixels a side of the smallest image that it takes.
+        options: name to JSON-schema property, with ``default`` and ``description``; an integer has
+            a ``minimum`` and a ``maximum``.
+        batch_norm: whether its normalisation mixes the images of a batch, so that nothing can be
+            distilled with it; or the values of options with which it does.
+        halvings: how often it halves an image: a number, or the ``option`` that says it, ``unless``
+            others have certain values.
+        multiples: options that must be a multiple ``of`` a number, and ``when``.
+        title, order: its name in the report and its place in tables.
+    """
+
+    name: str
+    module: str
+    spec: Mapping[str, Any]
+    minimum_size: int = _count()
+    options: Mapping[str, Mapping[str, Any]] = _block(default={})
+    batch_norm: bool | Mapping[str, list[Any]] = _field(
+        "True, False or a block of options and the values that bring it",
+        lambda value: isinstance(value, bool | dict),
+        False,
+    )
+    halvings: int | Mapping[str, Any] = _field(
+        "a whole number or a block with `option`",
+        lambda value: _is_whole(value) or (isinstance(value, dict) and "option" in value),
+        0,
+    )
+    multiples: Iterable[Mapping[str, Any]] = _field(
+        "a list of blocks with `option` and `of`",
+        lambda value: (
+            isinstance(value, list | tuple)
+            and all(isinstance(rule, dict) and {"option", "of"} <= rule.keys() for rule in value)
+        ),
+        (),
+    )
+    title: str = _title()
+    order: float = _order()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """A random change to a batch of images: a file in ``augmentations``, which binds ``draw``."""
+
+    name: str
+    title: str = _title()
+    order: float = _order()
+
+
+@functools.cache
+def methods() -> dict[str, Method]:
+    """Every method by name: that of its file.
+
+    Raises:
+        UserError: a file does not say what a method is.
+    """
+    found = {}
+    for module in _modules("methods"):
+        file = f"methods/{module}.py"
+        values = _bound(file, _fields(Method)) | {"name": module, "module": module}
+        # How networks are trained on sets in the literature, unless the method says otherwise.
+        values.setdefault("protocol", literal("methods/base.py", "PROTOCOL"))
+        method = _made(file, Method, values)
+        settings = _declared(file, "SETTINGS", _with_augmentations(method.settings))
+        if method.augment is not None and method.augment not in augmentations():
+            raise _wrong(file, "AUGMENT", _one_of(augmentations()), method.augment)
+        found[module] = dataclasses.replace(method, settings=settings)
+    return found
+
+
+def _with_augmentations(settings: Mapping[str, Any]) -> dict[str, Any]:
+    rule = settings.get("augment")
+    if not isinstance(rule, dict):
+        return dict(settings)
+    return {**settings, "augment": {"enum": list(augmentations()), **rule}}
+
+
+@functools.cache
+def datasets() -> dict[str, Dataset]:
+    """Every dataset by name.
+
+    Raises:
+        UserError: a file does not say what a dataset is.
+    """
+    found = {}
+    for module in _modules("datasets"):
+        file = f"datasets/{module}.py"
+        dataset = _made(file, Dataset, _specified(file, Dataset))
+        for key in ("mean", "std"):
+            if len(getattr(dataset, key)) != dataset.channels:
+                what = f"a list of numbers, one a channel ({dataset.channels})"
+                raise _wrong(file, f"SPEC.{key}", what, getattr(dataset, key))
+        if dataset.smallest_class * len(dataset.classes) > dataset.train:
+            most = dataset.train // len(dataset.classes)
+            what = f"{most} or less, for there are {dataset.train} training images"
+            raise _wrong(file, "SPEC.smallest_class", what, dataset.smallest_class)
+        found[dataset.name] = dataset
+    return found
+
+
+@functools.cache
+def networks() -> dict[str, Network]:
+    """Every network by name.
+
+    Raises:
+        UserError: a file does not say what a network is.
+    """
+    found = {}
+    for module in _modules("networks"):
+        file = f"networks/{module}.py"
+        network = _made(file, Network, _specified(file, Network))
+        options = _declared(file, "SPEC.options", network.options)
+        for name, rule in options.items():
+            if rule.get("type") == "integer" and not {"minimum", "maximum"} <= rule.keys():
+                raise _wrong(
+                    file,
+                    f"SPEC.options.{name}",
+                    "a whole number with `minimum` and `maximum`",
+                    rule,
+                )
+        for key, name in _named_options(network):
+            if name not in options:
+                raise _wrong(file, f"SPEC.{key}", _one_of(options), name)
+        found[network.name] = network
+    return found
+
+
+def _named_options(network: Network) -> Iterator[tuple[str, Any]]:
+    """The options that a network's constraints name, each with the field that names it."""
+    if isinstance(network.batch_norm, Mapping):
+        yield from (("batch_norm", name) for name in network.batch_norm)
+    if isinstance(network.halvings, Mapping):
+        yield "halvings", network.halvings["option"]
+        yield from (("halvings", name) for name in network.halvings.get("unless", ()))
+    for rule in network.multiples:
+        yield "multiples", rule["option"]
+        yield from (("multiples", name) for name in rule.get("when", ()))
+
+
+@functools.cache
+def augmentations() -> dict[str, Augmentation]:
+    """Every augmentation by name: that of its file.
+
+    Raises:
+        UserError: a file does not say what an augmentation is.
+    """
+    found = {}
+    for module in _modules("augmentations"):
+        file = f"augmentations/{module}.py"
+        found[module] = _made(file, Augmentation, _bound(file, SHOWN) | {"name": module})
+    return found
+
+
+def used(network: str, *settings: Any) -> list[str]:
+    """The files of the network and the augmentations that a job runs, relative to the library: what
+    its code is beside its script.
+
+    Args:
+        network: the network's name.
+        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names
+            an augmentation.
+    """
+    names = sorted({name for block in settings for name in _augments(block)})
+    return [
+        f"networks/{networks()[network].module}.py",
+        *(f"augmentations/{name}.py" for name in names),
+    ]
+
+
+def _augments(block: Any) -> Iterator[str]:
+    for key, value in block.items() if isinstance(block, dict) else ():
+        if key == "augment" and value is not None:
+            yield value
+        yield from _augments(value)
+
+
+# ---- from files to kinds -------------------------------------------------------------------------
+
+
+def _modules(folder: str) -> list[str]:
+    stems = sorted(path.stem for path in (LIBRARY / folder).glob("[!_]*.py"))
+    modules = [stem for stem in stems if stem not in _MACHINERY.get(folder, ())]
+    for module in modules:
+        file = f"{folder}/{module}.py"
+        if not NAME.fullmatch(module):
+            raise UserError(
+                f"{_shown(file)}: is named by letters, digits and underscores, a letter first"
+            )
+        missing = [name for name in _BOUND[folder] if name not in _names(file)]
+        if missing:
+            raise UserError(f"{_shown(file)}: {missing[0]}: is missing")
+    return modules
+
+
+def _names(file: str) -> set[str]:
+    """What a module binds at its top level."""
+    names = set()
+    for node in _tree(file).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {
+                part.id
+                for target in targets
+                for part in ast.walk(target)
+                if isinstance(part, ast.Name)
+            }
+    return names
+
+
+def _fields(kind: type) -> list[str]:
+    """The names of the fields that a file binds."""
+    return [field.name for field in dataclasses.fields(kind) if "fits" in field.metadata]
+
+
+def _bound(file: str, fields: Iterable[str]) -> dict[str, Any]:
+    """Those of ``fields`` that a file binds in capitals."""
+    names = _names(file)
+    return {field: _literal_of(file, field.upper()) for field in fields if field.upper() in names}
+
+
+def _specified(file: str, kind: type) -> dict[str, Any]:
+    """The fields of ``kind`` that a file binds: the keys of ``SPEC``, and ``TITLE`` and
+    ``ORDER``."""
+    if "SPEC" not in _names(file):
+        raise UserError(f"{_shown(file)}: SPEC: is missing")
+    spec = _literal_of(file, "SPEC")
+    if not isinstance(spec, dict):
+        raise _wrong(file, "SPEC", "a block of keys", spec)
+    known = ["name", *(field for field in _fields(kind) if field not in SHOWN)]
+    for key in spec:
+        if key not in known:
+            raise UserError(
+                f"{_shown(file)}: SPEC: unknown key {key!r}; {hint(key, known)}known are "
+                f"{', '.join(known)}"
+            )
+    name, module = spec.get("name"), Path(file).stem
+    if not _is_text(name):
+        raise _wrong(file, "SPEC.name", "a text", name) if "name" in spec else _absent(file, "name")
+    if not NAME.fullmatch(name):
+        raise _wrong(file, "SPEC.name", "of letters, digits and underscores, a letter first", name)
+    if name.lower() != module:
+        what = kind.__name__.lower()
+        raise UserError(
+            f"{_shown(file)}: holds the {what} {name}, so it must be called {name.lower()}.py"
+        )
+    return {**spec, **_bound(file, SHOWN), "module": module, "spec": spec}
+
+
+def _absent(file: str, key: str) -> UserError:
+    return UserError(f"{_shown(file)}: SPEC.{key}: is missing")
+
+
+def _made(file: str, kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
+    """The plug-in of these fields, each of which is what it must be.
+
+    Raises:
+        UserError: a field is missing or wrong.
+    """
+    in_spec = "spec" in values
+    given = dict(values)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if "fits" not in field.metadata:
+            continue
+        capitals = field.name in SHOWN or not in_spec
+        place = field.name.upper() if capitals else f"SPEC.{field.name}"
+        if field.name in given:
+            if not field.metadata["fits"](given[field.name]):
+                raise _wrong(file, place, field.metadata["what"], given[field.name])
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(
+                f"{_shown(file)}: {place}: is missing; it must be {field.metadata['what']}"
+            )
+    given["title"] = given.get("title") or given["name"]
+    return kind(**given)
+
+
+_TYPES = ("integer", "number", "string", "boolean")
+_RULES = {
+    *("type", "enum", "const", "anyOf", "default", "description"),
+    *("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"),
+}
+
+
+def _declared(file: str, place: str, rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a plug-in declares them: name to JSON-schema property.
+
+    Raises:
+        UserError: one is not declared so that a value could be checked against it.
+    """
+    for name, rule in rules.items():
+        where = f"{place}.{name}"
+        if not isinstance(rule, dict):
+            raise _wrong(file, where, "a block with `type`, `default` and `description`", rule)
+        for key in ("default", "description"):
+            if key not in rule:
+                raise UserError(f"{_shown(file)}: {where}: {key}: is missing")
+        forms = rule["anyOf"] if isinstance(rule.get("anyOf"), list) else [rule]
+        for form in forms:
+            unknown = next((key for key in form if key not in _RULES), None)
+            if unknown is not None:
+                raise UserError(
+                    f"{_shown(file)}: {where}: unknown key {unknown!r}; "
+                    f"{hint(unknown, _RULES)}known are {', '.join(sorted(_RULES))}"
+                )
+            if form.get("type") not in (*_TYPES, None):
+                raise _wrong(file, f"{where}.type", _one_of(_TYPES), form["type"])
+            if not {"type", "enum", "const"} & form.keys():
+                raise UserError(
+                    f"{_shown(file)}: {where}: type: is missing; it must be {_one_of(_TYPES)}"
+                )
+    return dict(rules)
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"one of {', '.join(names)}"
+
+
+def _wrong(file: str, place: str, what: str, value: Any) -> UserError:
+    return UserError(f"{_shown(file)}: {place}: must be {what}, not {value!r}")
+
+
+def _shown(file: str) -> str:
+    """A file of the library as messages name it."""
+    return f"distillery/{file}"
+
+
+def hint(name: object, known: Iterable[str]) -> str:
+    """What may have been meant of what is known in this place, whatever its capitals."""
+    lower = {text.lower(): text for text in known}
+    close = difflib.get_close_matches(str(name).lower(), lower, 1, 0.65)
+    return f"did you mean {lower[close[0]]!r}? " if close else ""
+
+
+# ---- literals ------------------------------------------------------------------------------------
 
 
 @functools.cache
 def _tree(relative: str) -> ast.Module:
-    return ast.parse((LIBRARY / relative).read_text(encoding="utf-8"))
+    try:
+        return ast.parse((LIBRARY / relative).read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(
+            f"{_shown(relative)}: line {error.lineno}: is not Python: {error.msg}"
+        ) from None
+
+
+def _literal_of(file: str, name: str) -> Any:
+    try:
+        return literal(file, name)
+    except (KeyError, ValueError, TypeError):
+        raise UserError(
+            f"{_shown(file)}: {name}: must be a literal of texts, numbers, lists and blocks, or that "
+            "of another module, which is read without running the file"
+        ) from None
 
 
 @functools.cache
@@ -36,9 +566,10 @@ def literal(relative: str, name: str) -> Any:
     """
     tree = _tree(relative)
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == name for t in node.targets
-        ):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets = [node.target]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             return _value(tree, node.value)
     raise KeyError(f"{relative} binds no {name}")
 
@@ -47,14 +578,14 @@ def _value(tree: ast.Module, node: ast.expr) -> Any:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         return literal(_source(tree, node.value.id), node.attr)
     if isinstance(node, ast.Dict) and None in node.keys:
-        found: dict = {}
+        merged: dict = {}
         for key, value in zip(node.keys, node.values, strict=True):
-            found |= (
+            merged |= (
                 _value(tree, value)
                 if key is None
                 else {ast.literal_eval(key): ast.literal_eval(value)}
             )
-        return found
+        return merged
     return ast.literal_eval(node)
 
 
@@ -64,103 +595,3 @@ def _source(tree: ast.Module, name: str) -> str:
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
             return "/".join([*node.module.split(".")[1:], f"{name}.py"])
     raise ValueError(f"{name} is no module of this library")
-
-
-def _optional(relative: str, name: str) -> Any:
-    """As :func:`literal`, ``None`` where there is no such constant."""
-    try:
-        return literal(relative, name)
-    except KeyError:
-        return None
-
-
-def _modules(folder: str) -> list[str]:
-    return sorted(
-        path.stem for path in (LIBRARY / folder).glob("*.py") if not path.stem.startswith("_")
-    )
-
-
-@functools.cache
-def methods() -> dict[str, dict[str, Any]]:
-    """Every method by name: ``module`` (its file's name), ``title``, ``kind``, ``needs_experts``,
-    ``settings`` (name to JSON-schema property), ``protocol`` (how networks are trained on its sets,
-    as published; with ``overrides``), ``augment``, where it always takes the same one, and
-    ``needs_network`` (unless it says no).
-
-    A setting called ``augment`` names an augmentation: any, unless the method says which."""
-    return {
-        name: {
-            "module": name,
-            "title": literal(f"methods/{name}.py", "TITLE"),
-            "kind": literal(f"methods/{name}.py", "KIND"),
-            "needs_experts": literal(f"methods/{name}.py", "NEEDS_EXPERTS"),
-            "settings": _with_augmentations(literal(f"methods/{name}.py", "SETTINGS")),
-            "augment": _optional(f"methods/{name}.py", "AUGMENT"),
-            "needs_network": _optional(f"methods/{name}.py", "NEEDS_NETWORK") is not False,
-            "protocol": literal(f"methods/{name}.py", "PROTOCOL"),
-        }
-        for name in _modules("methods")
-        if name != "base"
-    }
-
-
-def _with_augmentations(settings: dict[str, Any]) -> dict[str, Any]:
-    if "augment" not in settings:
-        return settings
-    return {**settings, "augment": {"enum": list(augmentations()), **settings["augment"]}}
-
-
-@functools.cache
-def datasets() -> dict[str, dict[str, Any]]:
-    """Every dataset by name, with its ``SPEC`` and the ``module`` that holds it."""
-    found = {}
-    for module in _modules("datasets"):
-        spec = literal(f"datasets/{module}.py", "SPEC")
-        found[spec["name"]] = {**spec, "module": module}
-    return found
-
-
-@functools.cache
-def networks() -> dict[str, dict[str, Any]]:
-    """Every network by name, with its ``SPEC`` (``minimum_size``, ``options``) and the ``module``
-    that holds it: its name in lower case."""
-    found = {}
-    for module in _modules("networks"):
-        spec = literal(f"networks/{module}.py", "SPEC")
-        if spec["name"].lower() != module:
-            right = f"{spec['name'].lower()}.py"
-            raise UserError(
-                f"distillery/networks/{module}.py: holds the network {spec['name']}, so it must be "
-                f"called {right}"
-            )
-        found[spec["name"]] = {**spec, "module": module}
-    return found
-
-
-@functools.cache
-def augmentations() -> tuple[str, ...]:
-    """The name of every augmentation: that of its file."""
-    return tuple(_modules("augmentations"))
-
-
-def used(network: str, *settings: Any) -> list[str]:
-    """The files of the network and the augmentations that a job runs, relative to the library: what
-    its code is beside its script.
-
-    Args:
-        network: the network's name.
-        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names
-            an augmentation.
-    """
-    names = sorted({name for block in settings for name in _augments(block)})
-    return [
-        f"networks/{networks()[network]['module']}.py",
-        *(f"augmentations/{name}.py" for name in names),
-    ]
-
-
-def _augments(block: Any) -> Iterator[str]:
-    for key, value in block.items() if isinstance(block, dict) else ():
-        if key == "augment" and value is not None:
-            yield value
-        yield from _augments(value)

@@ -11,9 +11,6 @@ INITS = (REAL, NOISE)
 # What training on the full training set is called where methods are compared.
 WHOLE = "whole"
 
-# The methods' kinds.
-DISTILLATION, CORESET = "distillation", "coreset"
-
 # Strategies of continual learning: those that need no memory set, and those that learn from one.
 FINETUNE, JOINT, REPLAY, AFTERWARDS = "finetune", "joint", "replay", "afterwards"
 ALONE = (FINETUNE, JOINT)

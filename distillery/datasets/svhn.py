@@ -7,6 +7,7 @@ from distillery.datasets._archives import in_folder
 from distillery.datasets._formats import Raw, read_svhn
 from distillery.datasets._transports import mirror_svhn
 
+ORDER = 40
 SPEC = {
     "name": "SVHN",
     "channels": 3,

@@ -14,8 +14,9 @@ The loop is ``_gradient_matching``'s.
 from distillery.methods import _gradient_matching, base
 
 TITLE = "DC"
-KIND = "distillation"
-NEEDS_EXPERTS = False
+KIND = "distilled"
+ORDER = 10
+COLOUR = 1
 AUGMENT = "none"
 SETTINGS = _gradient_matching.SETTINGS
 # Published: 300 epochs; 1000 where images are augmented, which they are on MNIST alone.

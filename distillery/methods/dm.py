@@ -16,8 +16,9 @@ import torch
 from distillery.methods import _distribution_matching, base
 
 TITLE = "DM"
-KIND = "distillation"
-NEEDS_EXPERTS = False
+KIND = "distilled"
+ORDER = 30
+COLOUR = 4
 SETTINGS = {
     "iterations": {
         "type": "integer",

@@ -14,8 +14,9 @@ steps on images augmented one by one.
 from distillery.methods import _gradient_matching, base
 
 TITLE = "DSA"
-KIND = "distillation"
-NEEDS_EXPERTS = False
+KIND = "distilled"
+ORDER = 20
+COLOUR = 3
 AUGMENT = "dsa"
 SETTINGS = _gradient_matching.SETTINGS
 PROTOCOL = base.AUGMENTED

@@ -18,8 +18,8 @@ from distillery.methods import base
 
 TITLE = "Herding"
 KIND = "coreset"
-NEEDS_EXPERTS = False
-PROTOCOL = base.PROTOCOL
+ORDER = 10
+COLOUR = 5
 SETTINGS = {
     "features": {
         "type": "string",

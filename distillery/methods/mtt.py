@@ -13,7 +13,9 @@ The loop is ``_trajectory_matching``'s.
 from distillery.methods import _trajectory_matching, base
 
 TITLE = "MTT"
-KIND = "distillation"
+KIND = "distilled"
+ORDER = 40
+COLOUR = 2
 NEEDS_EXPERTS = True
 SETTINGS = _trajectory_matching.SETTINGS
 PROTOCOL = _trajectory_matching.PROTOCOL

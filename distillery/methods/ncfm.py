@@ -34,7 +34,9 @@ from distillery import networks
 from distillery.methods import _distribution_matching, base
 
 TITLE = "NCFM"
-KIND = "distillation"
+KIND = "distilled"
+ORDER = 60
+COLOUR = 6
 NEEDS_EXPERTS = True
 SETTINGS = {
     "iterations": {

@@ -7,9 +7,9 @@ from distillery.methods import base
 
 TITLE = "Random"
 KIND = "coreset"
-NEEDS_EXPERTS = False
+ORDER = 20
+COLOUR = 7
 NEEDS_NETWORK = False
-PROTOCOL = base.PROTOCOL
 SETTINGS = {}
 
 

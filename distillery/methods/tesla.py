@@ -26,7 +26,8 @@ from distillery.methods import _trajectory_matching, base
 from distillery.networks import unflatten
 
 TITLE = "TESLA"
-KIND = "distillation"
+KIND = "distilled"
+ORDER = 50
 NEEDS_EXPERTS = True
 SETTINGS = {
     **_trajectory_matching.SETTINGS,

@@ -12,8 +12,9 @@ A module without an underscore is one network, named as its file in its own capi
     a literal, read without an import: ``name``, ``minimum_size`` (pixels a side), ``options`` (name
     to JSON-schema property with a ``default``; an integer has a ``minimum`` and a ``maximum``) and,
     where its normalisation mixes the images of a batch, so that nothing can be distilled with it,
-    ``batch_norm: True``. ``halvings`` and ``multiples`` say what the options ask of the images and
-    of each other (:mod:`distillery.limits`).
+    ``batch_norm``: true, or the values of options with which it does. ``halvings`` and
+    ``multiples`` say what the options ask of the images and of each other
+    (:mod:`distillery.limits`).
 ``build(channels, size, classes, **options)``
     the network as a ``Network``, or any module with ``embed(images)`` and ``classifier``.
     Convolutions, linear layers and normalisations start as :func:`initialise` says; another layer

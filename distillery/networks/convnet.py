@@ -42,6 +42,7 @@ SPEC = {
             "description": "Pooling at the end of each block, 2 x 2.",
         },
     },
+    "batch_norm": {"norm": ["batch"]},
     "halvings": {"option": "depth", "unless": {"pooling": ["none"]}},
     "multiples": [{"option": "width", "of": 4, "when": {"norm": ["group"]}}],
 }

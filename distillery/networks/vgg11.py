@@ -15,6 +15,7 @@ SPEC = {
             "description": "Normalisation after each convolution.",
         },
     },
+    "batch_norm": {"norm": ["batch"]},
     "halvings": 5,
 }
 

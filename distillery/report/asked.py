@@ -111,9 +111,7 @@ class Records:
             # no part of what they are.
             spec = artefact.header(job.record, rule=job.rule).get("spec") or {}
             dataset = self.jobs.study.datasets[wildcards["dataset"]]
-            asked = json.loads(
-                json.dumps({key: value for key, value in dataset.items() if key != "module"})
-            )
+            asked = json.loads(json.dumps(dataset.spec))
             return list(compared(job.record, spec, asked, "spec"))
         place = str(Path(job.record).parent) if own else job.record
         found = costs.read_cost(job.record) if own else artefact.header(job.record, rule=job.rule)

@@ -110,7 +110,7 @@ def _blank(value: Any) -> bool:
 
 
 def _plugin_titles() -> dict[str, str]:
-    return {name: str(found["title"]) for name, found in plugins.methods().items()}
+    return {name: method.title for name, method in plugins.methods().items()}
 
 
 def _method(name: str, titles: dict[str, str]) -> str:

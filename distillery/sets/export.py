@@ -374,11 +374,11 @@ def describe(synthetic: SyntheticSet) -> list[tuple[str, str]]:
 def _source(header: dict[str, Any]) -> dict[str, str]:
     """The dataset that a set is made from: ``name``, ``home`` and ``licence``."""
     name = str(header.get("dataset", "a dataset that is not stated"))
-    known = plugins.datasets().get(name, {})
+    known = plugins.datasets().get(name)
     return {
         "name": name,
-        "home": known.get("home", "no page known"),
-        "licence": header.get("licence") or known.get("licence", "not known"),
+        "home": known.home if known else "no page known",
+        "licence": header.get("licence") or (known.licence if known else "not known"),
     }
 
 
@@ -390,9 +390,10 @@ def _method(header: dict[str, Any]) -> dict[str, Any]:
     if known is None:  # taken over, or made by a method that another version had
         return {
             "title": name,
-            "kind": "imported" if header.get("init") == "imported" else "distillation",
+            "kind": "imported" if header.get("init") == "imported" else "distilled",
         }
-    return {**known, "title": f"{name} (a variant of {known['title']})"} if of else known
+    title = f"{name} (a variant of {known.title})" if of else known.title
+    return {"title": title, "kind": known.kind}
 
 
 def _ipc(synthetic: SyntheticSet) -> str:

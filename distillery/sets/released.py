@@ -849,12 +849,12 @@ def describe(file: str, labels: str | None = None) -> list[tuple[str, str]]:
         rows.append(("step size", f"{float(part.step_size):.6g}"))
     fits = [
         name
-        for name, spec in plugins.datasets().items()
-        if len(images) and images.ndim == 4 and _fits(images, spec)
+        for name, known in plugins.datasets().items()
+        if len(images) and images.ndim == 4 and _fits(images, known.spec)
     ]
     rows.append(("datasets", ", ".join(fits) or "no built-in one has images of this shape"))
     dataset = fits[0] if fits else "DATASET"
-    classes = len(plugins.datasets()[dataset]["classes"]) if fits else 0
+    classes = len(plugins.datasets()[dataset].classes) if fits else 0
     ipc = len(images) // classes if classes and len(images) % classes == 0 else "N"
     given = {
         "name": "released",
@@ -883,7 +883,7 @@ def _not_images(part: _Part, file: str) -> list[tuple[str, str]]:
             ("step size", f"{number:.6g}, if that is what its one number is"),
             ("entry", f"step_size: {file} in that of the images' file"),
         ]
-    pixels = {spec["channels"] * spec["size"] ** 2 for spec in plugins.datasets().values()}
+    pixels = {known.channels * known.size**2 for known in plugins.datasets().values()}
     if value.ndim not in (1, 2) or (value.ndim == 2 and value.shape[1] in pixels):
         return []
     text, logits = _about_labels(value) if value.numel() <= 1 << 28 else (_shape(value), False)

@@ -119,12 +119,12 @@ class Jobs:
         fixed: list[str | None] = []
         runs_network = "network" in asked
         if rule == "download":
-            found.append(f"datasets/{self.study.datasets[wildcards['dataset']]['module']}.py")
+            found.append(f"datasets/{self.study.datasets[wildcards['dataset']].module}.py")
         elif rule == "distill":
             method = self.study.methods[wildcards["method"]]
-            found.append(f"methods/{method['module']}.py")
-            fixed.append(method["augment"])
-            runs_network = method["needs_network"]
+            found.append(f"methods/{method.module}.py")
+            fixed.append(method.augment)
+            runs_network = method.needs_network
         elif rule == "evaluate_robust":
             fixed.append("none")  # beside those that the settings name
         if runs_network:
@@ -180,7 +180,7 @@ class Jobs:
             "cell": dict(cell.__dict__),
             "seed": self._seed,
             "network": self._distilled_with(cell.dataset),
-            "module": method["module"],
+            "module": method.module,
             "settings": self.study.method_settings(cell),
             "protocol": self.study.protocol(cell),
             "snapshots": self.study.config["snapshots"],
@@ -238,7 +238,7 @@ class Jobs:
             unread |= {"epochs", "batch", "images_per_class", "models"}
         else:
             unread |= {"afterwards_epochs", "afterwards_batch"}
-        classes = len(self.study.datasets[dataset]["classes"])
+        classes = len(self.study.datasets[dataset].classes)
         return {
             "identity": {
                 **(cell_of(wildcards).__dict__ if "method" in wildcards else {"dataset": dataset})
@@ -299,7 +299,7 @@ class Jobs:
         return found
 
     def _experts(self, cell: Cell) -> list[str]:
-        if not self.study.methods[cell.method]["needs_experts"]:
+        if not self.study.methods[cell.method].needs_experts:
             return []
         recipe = self.study.recipe(cell)
         folders = [
@@ -330,7 +330,7 @@ class Jobs:
         for dataset in study.dataset_names:
             cells = [cell for cell in study.cells if cell.dataset == dataset]
             own = [cell for cell in cells if not study.is_imported(cell.method)]
-            learning = [cell for cell in own if study.methods[cell.method]["needs_experts"]]
+            learning = [cell for cell in own if study.methods[cell.method].needs_experts]
             for recipe in dict.fromkeys(study.recipe(cell) for cell in learning):
                 for shard in range(len(self.shards(dataset, recipe))):
                     yield _job(

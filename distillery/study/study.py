@@ -2,7 +2,7 @@
 torch: every job parses it."""
 
 import copy
-import difflib
+import dataclasses
 import itertools
 import math
 import os
@@ -21,7 +21,7 @@ from distillery.store import paths
 from distillery.store.layout import normalised
 from distillery.study.values import number as number_in
 from distillery.study.values import read as read_values
-from distillery.vocabulary import CORESET, IMPORTED, INITS, NOISE, REAL, REMEMBERING, WHOLE
+from distillery.vocabulary import IMPORTED, INITS, NOISE, REAL, REMEMBERING, WHOLE
 
 # Settings that every method has, beside those that it declares: what the job does around it, not
 # what the method does.
@@ -113,11 +113,11 @@ class Study:
             base = block.get("of", name) if isinstance(block, dict) else name
             if isinstance(base, str) and base in plugins.methods():
                 read_values(
-                    block, _overridden({"properties": plugins.methods()[base]["settings"]}), {}
+                    block, _overridden({"properties": plugins.methods()[base].settings}), {}
                 )
         for name, options in networks.items() if isinstance(networks, dict) else ():
             if name in plugins.networks():
-                read_values(options, {"properties": plugins.networks()[name]["options"]}, {})
+                read_values(options, {"properties": plugins.networks()[name].options}, {})
 
     def _variants(self, methods: dict[str, Any]) -> dict[str, Any]:
         """The config's own methods: blocks that say which method they are ``of``, and differ from
@@ -138,7 +138,9 @@ class Study:
                     f"with a letter, and is not `{WHOLE}`"
                 )
             _known(f"{where}.of", "method", block["of"], methods)
-            found[name] = {**methods[block["of"]], "title": name}
+            found[name] = dataclasses.replace(
+                methods[block["of"]], name=name, title=name, colour=None
+            )
         return found
 
     def _matched(self, cell: Cell, **more: Any) -> dict[str, Any]:
@@ -147,7 +149,7 @@ class Study:
         names = (
             [cell.method]
             if self.is_imported(cell.method)
-            else [cell.method, self.methods[cell.method]["module"]]
+            else [cell.method, self.methods[cell.method].module]
         )
         return {**cell.__dict__, "method": names, **more}
 
@@ -155,7 +157,7 @@ class Study:
         """The config's settings of ``cell``'s method: its block, or for a variant its method's and
         then its own; with the overrides that match."""
         settings: dict[str, Any] = {}
-        for name in dict.fromkeys((self.methods[cell.method]["module"], cell.method)):
+        for name in dict.fromkeys((self.methods[cell.method].module, cell.method)):
             settings |= _resolve(
                 self.config["methods"].get(name, {}), self._matched(cell), drop=("of",)
             )
@@ -181,7 +183,7 @@ class Study:
                 _known(where, "dataset", dataset, self.datasets)
                 _known(where, "method", method, self.methods)
                 _known(where, "init", init, INITS)
-                if self.methods[method]["kind"] == CORESET and init != REAL:
+                if self.methods[method].is_coreset and init != REAL:
                     raise UserError(
                         f"{where}: {method} chooses real images: give it a block of its own with "
                         f"`init: [real]`, not {init!r}"
@@ -222,7 +224,7 @@ class Study:
         ]
 
     def _is_distilled(self, cell: Cell) -> bool:
-        return not self.is_imported(cell.method) and self.methods[cell.method]["kind"] != "coreset"
+        return not self.is_imported(cell.method) and not self.methods[cell.method].is_coreset
 
     # ---- settings of one job ---------------------------------------------------------------------
 
@@ -232,22 +234,22 @@ class Study:
         spec = self.datasets[dataset]
         return {
             "name": name,
-            "channels": spec["channels"],
-            "size": spec["size"],
-            "classes": len(spec["classes"]),
+            "channels": spec.channels,
+            "size": spec.size,
+            "classes": len(spec.classes),
             "options": self._options(name),
         }
 
     def _options(self, network: str) -> dict[str, Any]:
         defaults = {
-            key: schema["default"] for key, schema in self.networks[network]["options"].items()
+            key: schema["default"] for key, schema in self.networks[network].options.items()
         }
         return defaults | self.config["networks"].get(network, {})
 
     def method_settings(self, cell: Cell) -> dict[str, Any]:
         """Every setting of ``cell``'s method: defaults, then the config's block, then the overrides
         that match the cell."""
-        properties = self.methods[cell.method]["settings"]
+        properties = self.methods[cell.method].settings
         settings = {name: schema["default"] for name, schema in properties.items()}
         settings.update(self._method_block(cell))
         return {
@@ -267,7 +269,7 @@ class Study:
     def protocol(self, cell: Cell) -> dict[str, Any]:
         """How networks are trained on the sets of ``cell``'s method where it was published: what a
         set's header says, whatever this study does."""
-        return _resolve(self.methods[cell.method]["protocol"], self._matched(cell))
+        return _resolve(self.methods[cell.method].protocol, self._matched(cell))
 
     def recipe(self, cell: Cell) -> str:
         """The name of the expert recipe that ``cell``'s method learns from."""
@@ -367,7 +369,7 @@ class Study:
     def _small(self, dataset: str, network: str) -> str | None:
         """Why a dataset's images are too small for a network, as the config has it."""
         return limits.too_small(
-            self.networks[network], self._options(network), self.datasets[dataset]["size"]
+            self.networks[network].spec, self._options(network), self.datasets[dataset].size
         )
 
     def _check_networks(self) -> None:
@@ -383,21 +385,16 @@ class Study:
                 _known(f"config: {where}", "network", name, self.networks)
         for name, options in self.config["networks"].items():
             _check_properties(
-                f"config: networks.{name}", "option", options, self.networks[name]["options"]
+                f"config: networks.{name}", "option", options, self.networks[name].options
             )
-            clash = limits.clash(self.networks[name], self._options(name))
+            clash = limits.clash(self.networks[name].spec, self._options(name))
             if clash:
                 raise UserError(f"config: networks.{name}: {clash}")
 
     def _check_distillation_network(self) -> None:
         name = self.config["network"]
-        options = self._options(name)
-        distilled = any(
-            not self.is_imported(cell.method)
-            and self.methods[cell.method]["kind"] == "distillation"
-            for cell in self.cells
-        )
-        if distilled and (self.networks[name].get("batch_norm") or options.get("norm") == "batch"):
+        mixes = limits.mixes_images(self.networks[name].spec, self._options(name))
+        if mixes and any(map(self._is_distilled, self.cells)):
             raise UserError(
                 f"config: network: {name} has batch normalisation, whose statistics would mix the "
                 "images of a batch, so nothing can be distilled with it; "
@@ -410,13 +407,13 @@ class Study:
             _known("config: methods", "method", name, self.methods)
             if not isinstance(block, dict):
                 raise UserError(f"{where}: must be a block of settings, not {block!r}")
-            properties = self.methods[name]["settings"] | COMMON
+            properties = {**self.methods[name].settings, **COMMON}
             for place, part in _blocks(where, block):
                 if place != where:
                     self._check_when(
                         place, part.pop("when"), ("dataset", "method", "init", "ipc", "seed")
                     )
-                extra = {"experts"} if self.methods[name]["needs_experts"] else set()
+                extra = {"experts"} if self.methods[name].needs_experts else set()
                 if place == where:
                     part.pop("of", None)
                 _check_properties(
@@ -491,7 +488,7 @@ class Study:
 
     def _check_cell(self, cell: Cell) -> None:
         spec = self.datasets[cell.dataset]
-        smallest = spec["smallest_class"]
+        smallest = spec.smallest_class
         held_out = int(self.config["data"]["validation"] * smallest)
         robust = self.robust(cell)
         if robust and robust["robust"]["augment"] == "none":
@@ -528,7 +525,7 @@ class Study:
             )
         if not self._fits(cell.dataset, self.config["network"]):
             self._too_small("network", cell.dataset, self.config["network"])
-        if self.methods[cell.method]["needs_experts"]:
+        if self.methods[cell.method].needs_experts:
             settings, recipe = self.method_settings(cell), self.recipe(cell)
             if recipe not in self.config["experts"]:
                 raise UserError(
@@ -570,14 +567,14 @@ class Study:
     def _too_small(self, where: str, dataset: str, network: str) -> None:
         raise UserError(
             f"config: {where}: {network} {self._small(dataset, network)}; {dataset} has "
-            f"{self.datasets[dataset]['size']}"
+            f"{self.datasets[dataset].size}"
         )
 
     def _check_measurements(self) -> None:
         for dataset in self.dataset_names:
             share, smallest = (
                 self.config["data"]["validation"],
-                self.datasets[dataset]["smallest_class"],
+                self.datasets[dataset].smallest_class,
             )
             if (
                 share
@@ -603,7 +600,7 @@ class Study:
                 )
         self._check_memory()
         for dataset in self.continual_datasets:
-            check_groups(len(self.datasets[dataset]["classes"]), self.continual(dataset)["groups"])
+            check_groups(len(self.datasets[dataset].classes), self.continual(dataset)["groups"])
             if not self._fits(dataset, self.config["continual"]["network"]):
                 self._too_small("continual.network", dataset, self.config["continual"]["network"])
 
@@ -719,15 +716,8 @@ def _known(where: str, what: str, name: object, names: Iterable[str]) -> None:
     if name not in names:
         texts = list(map(str, names))
         raise UserError(
-            f"{where}: unknown {what} {name!r}; {_hint(name, texts)}known are {', '.join(texts)}"
+            f"{where}: unknown {what} {name!r}; {plugins.hint(name, texts)}known are {', '.join(texts)}"
         )
-
-
-def _hint(name: object, known: Iterable[str]) -> str:
-    """What may have been meant of what is known in this place, whatever its capitals."""
-    lower = {text.lower(): text for text in known}
-    close = difflib.get_close_matches(str(name).lower(), lower, 1, 0.65)
-    return f"did you mean {lower[close[0]]!r}? " if close else ""
 
 
 def _check_properties(
@@ -862,7 +852,7 @@ def _told(where: str, error: jsonschema.ValidationError) -> str:
     if rule == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         name = next(key for key in value if key not in known)
-        return f"{where}: unknown key {name!r}; {_hint(name, known)}known are {', '.join(known)}"
+        return f"{where}: unknown key {name!r}; {plugins.hint(name, known)}known are {', '.join(known)}"
     if rule == "required":
         missing = next(key for key in limit if key not in value)
         return f"{where}: the key {missing!r} is missing"

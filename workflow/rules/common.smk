@@ -21,7 +21,9 @@ try:
 
         for number, entry in enumerate(STUDY.config["imported"]):
             for line in check(
-                entry, STUDY.datasets[entry["dataset"]], f"config: imported[{number}]"
+                entry,
+                STUDY.datasets[entry["dataset"]].spec,
+                f"config: imported[{number}]",
             ):
                 print(f"note: {line}", file=sys.stderr)
 except UserError as error:

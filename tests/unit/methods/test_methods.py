@@ -124,14 +124,12 @@ def test_every_method_declares_settings_whose_defaults_its_own_schema_accepts():
     found = plugins.methods()
     assert {"dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding"} <= set(found)
     for name, method in found.items():
-        for setting, schema in method["settings"].items():
+        for setting, schema in method.settings.items():
             assert schema["description"], (name, setting)
             jsonschema.validate(schema["default"], schema)
-    assert found["mtt"]["needs_experts"] and not found["dc"]["needs_experts"]
-    assert {name for name, method in found.items() if method["kind"] == "coreset"} == {
-        "random",
-        "herding",
-    }
+    assert found["mtt"].needs_experts and not found["dc"].needs_experts
+    assert {"random", "herding"} <= {name for name, method in found.items() if method.is_coreset}
+    assert not found["dc"].is_coreset and not found["mtt"].is_coreset
 
 
 QUICK = {
@@ -145,7 +143,7 @@ QUICK = {
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, method in plugins.methods().items() if method["kind"] == "distillation"]
+    "name", [name for name, method in plugins.methods().items() if not method.is_coreset]
 )
 def test_noise_starts_more_images_of_a_class_than_there_are_real_ones(experts, name):
     module = importlib.import_module(f"distillery.methods.{name}")

@@ -78,9 +78,9 @@ def test_convnet_has_what_its_options_say(width, depth, pooling, norm):
 
 # Of every plug-in, one that is added too.
 SHAPES = [
-    (name, size, {"width": 4} if "width" in spec["options"] else {})
-    for name, spec in plugins.networks().items()
-    for size in sorted({spec["minimum_size"], 28})
+    (name, size, {"width": 4} if "width" in network.options else {})
+    for name, network in plugins.networks().items()
+    for size in sorted({network.minimum_size, 28})
 ]
 
 
@@ -340,11 +340,11 @@ def test_a_network_that_does_not_work_is_told_in_one_line(monkeypatch, layers, t
 
 
 def test_a_network_is_found_by_the_name_of_its_file_alone():
-    assert {spec["module"] for spec in plugins.networks().values()} == {
+    assert {network.module for network in plugins.networks().values()} == {
         path.stem for path in Path(networks.__file__).parent.glob("[!_]*.py")
     }
-    for name, spec in plugins.networks().items():
-        assert name.lower() == spec["module"]
+    for name, network in plugins.networks().items():
+        assert name.lower() == network.module
 
 
 # ---- normalisation -------------------------------------------------------------------------------

@@ -49,9 +49,7 @@ def made(jobs: Jobs, job, content: float = 0.0) -> None:
         "inputs": artefact.contents(jobs.inputs(job.rule, wildcards)),
     }
     if job.rule == "download":
-        spec = {
-            key: value for key, value in jobs.study.datasets["digits"].items() if key != "module"
-        }
+        spec = jobs.study.datasets["digits"].spec
         artefact.save(job.record, {"images": torch.tensor(content)}, {"spec": spec})
     elif Path(job.record).name != COST:
         artefact.save(job.record, {"mean": torch.tensor(content)}, about)

@@ -532,7 +532,7 @@ def test_a_card_names_the_home_and_the_licence_of_every_dataset(tmp_path, datase
     synthetic = SyntheticSet(made().images, made().labels, None, {**header, "dataset": dataset})
     export.hub(synthetic, tmp_path / "out")
     found, text = front((tmp_path / "out/README.md").read_text(encoding="utf-8"))
-    assert spec["home"] in text and f"| licence | {spec['licence']} |" in text
+    assert spec.home in text and f"| licence | {spec.licence} |" in text
     assert found["license"] in {"mit", "cc-by-4.0", "cc-by-sa-3.0", "unknown", "other"} and (
         "license_name" in found
     ) == (found["license"] == "other")
@@ -897,7 +897,7 @@ def test_info_says_what_a_file_of_others_holds_and_which_entry_takes_it(tmp_path
         **{"name": "released", "dataset": "digits", "ipc": 2, "file": files[0]},
         **{"labels": files[1], "normalization": "pixels", "labels_are": "logits"},
     }
-    spec = plugins.datasets()["digits"]
+    spec = plugins.datasets()["digits"].spec
     assert imported.check(entry, spec, "here") == []  # the entry that it names is taken
     (tmp_path / "page.pt").write_text("<html>")
     assert commands.main(["info", str(tmp_path / "page.pt")]) == 1

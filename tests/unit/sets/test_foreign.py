@@ -21,7 +21,7 @@ from distillery.sets import export
 from distillery.sets import released as imported
 from distillery.sets.synthetic import SyntheticSet
 
-SPECS = plugins.datasets()
+SPECS = {name: dataset.spec for name, dataset in plugins.datasets().items()}
 DIGITS, MNIST, CIFAR = SPECS["digits"], SPECS["MNIST"], SPECS["CIFAR10"]
 WHERE = "config: imported[0]"
 

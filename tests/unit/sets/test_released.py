@@ -435,7 +435,7 @@ def digits():
     return (
         torch.tensor(bunch.images).float()[:, None] / 16,
         torch.tensor(bunch.target),
-        plugins.datasets()["digits"],
+        plugins.datasets()["digits"].spec,
     )
 
 

@@ -435,11 +435,11 @@ COMPUTING = METHODS | {
 def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
     jobs = {}
     for name, method in plugins.methods().items():
-        settings = {key: schema["default"] for key, schema in method["settings"].items()}
+        settings = {key: schema["default"] for key, schema in method.settings.items()}
         jobs[name] = (
             "distill.py",
             f"methods/{name}.py",
-            *plugins.used("ConvNet", settings, {"augment": method["augment"]}),
+            *plugins.used("ConvNet", settings, {"augment": method.augment}),
         )
     jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
     jobs |= {

@@ -277,7 +277,7 @@ def test_texts_are_read_as_the_numbers_that_they_are_where_numbers_are_wanted():
 
 def test_every_declared_number_is_read_from_a_text():
     for name, method in plugins.methods().items():
-        for setting, rule in method["settings"].items():
+        for setting, rule in method.settings.items():
             if rule.get("type") in ("integer", "number"):
                 found = study(
                     grid=[{**BLOCK, "method": name}],
@@ -388,8 +388,8 @@ def test_a_variant_is_a_method_of_its_own_with_its_method_s_settings_and_then_it
     found = study(grid=blocks, methods=methods, evaluate__overrides=evaluation)
     assert (
         len(found.cells) == 8
-        and found.methods["dc_bold"]["module"] == "dc"
-        and found.methods["dc"]["module"] == "dc"
+        and found.methods["dc_bold"].module == "dc"
+        and found.methods["dc"].module == "dc"
     )
     bold, plain = (Cell("digits", name, "noise", 10, 0) for name in ("dc_bold", "dc"))
     assert found.method_settings(bold) == found.method_settings(plain) | {
@@ -434,7 +434,7 @@ def test_a_method_s_settings_are_all_its_own_and_none_of_another_s(method):
     }
     found = study(grid=[block], methods=methods)
     settings = found.method_settings(Cell("MNIST", method, "real", 1, 0))
-    declared = plugins.methods()[method]["settings"]
+    declared = plugins.methods()[method].settings
     assert settings == {name: rule["default"] for name, rule in declared.items()} | methods.get(
         method, {}
     )
@@ -524,7 +524,7 @@ def test_a_network_is_told_the_dataset_s_shape_and_every_option():
         "size": 8,
         "classes": 10,
     }
-    declared = plugins.networks()["ConvNet"]["options"]
+    declared = plugins.networks()["ConvNet"].options
     assert built["options"] == {name: rule["default"] for name, rule in declared.items()} | {
         "width": 16
     }
