@@ -18,10 +18,8 @@ from distillery.report import asked as records
 from distillery.report import page as report
 from distillery.store import metrics, outcome
 from distillery.store.layout import COST, EVOLUTION, SET, Layout, filled, normalised
-from distillery.study.fingerprint import ROOT
 from distillery.study.jobs import Job, Jobs, digest, recorded
 
-TEMPLATE = ROOT / "workflow" / "report" / "report.html.jinja"
 DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = (
     "done",
     "failed",
@@ -247,7 +245,6 @@ def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = Non
             evolutions=[folder + EVOLUTION for folder in own],
             data=[job.record for job in jobs.all if job in done and job.rule == "download"],
             config=jobs.study.config,
-            template=TEMPLATE,
             output=output,
             provenance={"distillery": __version__},
             missing=told(jobs, found),

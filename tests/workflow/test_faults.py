@@ -76,7 +76,6 @@ def built(folder: Path) -> None:
         evolutions=[],
         data=[],
         config={},
-        template=ROOT / "workflow/report/report.html.jinja",
         output=folder / "report.html",
         provenance={},
     )

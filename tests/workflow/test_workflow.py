@@ -364,9 +364,17 @@ def test_robust_scores_are_jobs_of_their_own(clone, outputs):
     )
 
 
-def test_the_template_makes_the_report_again_and_nothing_else(clone):
-    path = clone / "workflow/report/report.html.jinja"
-    path.write_text(path.read_text(encoding="utf-8") + "<!-- more -->\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("file", "more"),
+    [
+        ("templates/page.html.jinja", "<!-- more -->\n"),
+        ("templates/style.css", "b { font-weight: 700; }\n"),
+        ("sections/cost.py", "MORE = 1\n"),
+    ],
+)
+def test_an_edit_of_the_page_makes_the_report_again_and_nothing_else(clone, file, more):
+    path = clone / "distillery/report" / file
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
     assert clone.planned() == REPORT
 
 

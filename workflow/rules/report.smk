@@ -42,7 +42,8 @@ rule report:
             filled(LAYOUT.data, {"dataset": dataset})
             for dataset in STUDY.dataset_names
         ],
-        template=own("workflow/report/report.html.jinja"),
+        template=own("distillery/report/templates/page.html.jinja"),
+        style=own("distillery/report/templates/style.css"),
         published=own("distillery/published/figures.csv"),
     output:
         report=report(

@@ -19,7 +19,6 @@ def report(*, config, inputs, output):
         evolutions=inputs.evolutions,
         data=inputs.data,
         config=config,
-        template=inputs.template,
         output=output,
         provenance={**provenance.gather(), "packages": provenance.packages()},
     )

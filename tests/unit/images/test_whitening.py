@@ -262,7 +262,6 @@ def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(
         evolutions=[tmp_path / "evolution.safetensors"],
         data=[],
         config={},
-        template=ROOT / "workflow/report/report.html.jinja",
         output=tmp_path / "report.html",
         provenance={},
     )

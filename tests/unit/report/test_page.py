@@ -4,7 +4,6 @@ computed by hand."""
 import html.parser
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,12 +15,14 @@ from distillery import plugins
 from distillery.errors import UserError
 from distillery.published import figures as published
 from distillery.report import charts as figures
+from distillery.report import effort
 from distillery.report import page as report
+from distillery.report import results as study_results
+from distillery.report.sections import budgets, cost, sources
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact, measurements
 from distillery.store.metrics import COLUMNS
 
-TEMPLATE = Path(__file__).parents[3] / "workflow" / "report" / "report.html.jinja"
 STATISTICS = {
     "MNIST": ([0.1307], [0.3081], tuple("0123456789"), 28),
     "CIFAR10": (
@@ -371,7 +372,6 @@ def study(tmp_path_factory):
         "evolutions": evolutions,
         "data": [],
         "config": CONFIG,
-        "template": TEMPLATE,
         "provenance": {"device": "A graphics card", "commit": "0123456789ab"},
     }
 
@@ -850,7 +850,7 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
         config={"experts": {"default": {"number": 10}}, "methods": {}},
         titles={"tesla": "TESLA", "bold": "Bold"},
     )
-    told = report._expert_notes(study, "MNIST")
+    told = budgets.expert_notes(study, "MNIST")
     less = (
         "at 1 image per class ran with 3 experts and 100 iterations; published: 100 experts and "
         "5000 iterations."
@@ -1198,7 +1198,7 @@ UNKNOWN = [(None, 4, 10, None), (60, None, 10, None), (60, 4, None, None)]
     ],
 )
 def test_a_set_has_paid_once_the_time_saved_exceeds_its_making(making, ours, full, after):
-    assert report._pays(making, ours, full) == after
+    assert effort.pays_after(making, ours, full) == after
 
 
 def test_curves_say_of_how_many_networks_they_are(study, page, tmp_path):
@@ -1247,7 +1247,7 @@ def test_classes_and_groups_without_test_images_are_named_and_nothing_is_nan(
     tested = {"test_labels": labels, "test_images": labels}
     learned = {"labels": torch.arange(10), "images": torch.zeros(10, 1, 28, 28, dtype=torch.uint8)}
     dataset = SimpleNamespace(name="MNIST", classes=STATISTICS["MNIST"][2], **tested, **learned)
-    monkeypatch.setattr(report, "_read_data", lambda paths: {"MNIST": dataset})
+    monkeypatch.setattr(study_results, "_read_data", lambda paths: {"MNIST": dataset})
     whole = {"measure": "class_accuracy", "value": 0.5}
     by_class = [{**row, **whole, "class": c} for row in SETS for c in labels.tolist()]
     # As an earlier version wrote a class without test images.
@@ -1400,7 +1400,7 @@ def test_imported_sets_have_rows_of_their_own(study, tmp_path):
     assert any("released" in r and "imported" in r for r in re.findall(r"(?s)<tr.*?</tr>", table))
 
 
-def test_broken_inputs_are_named(study, tmp_path):
+def test_broken_inputs_are_named(study, tmp_path, monkeypatch):
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(study["sets"][0].read_bytes()[:500])
     with pytest.raises(UserError, match=r"broken\.safetensors.*distill"):
@@ -1418,8 +1418,13 @@ def test_broken_inputs_are_named(study, tmp_path):
     (tmp_path / "costs.json").write_text("[{")
     with pytest.raises(UserError, match=r"costs\.json"):
         built(study, tmp_path / "r.html", costs=tmp_path / "costs.json")
-    with pytest.raises(UserError, match=r"none\.jinja"):
-        built(study, tmp_path / "r.html", template=tmp_path / "none.jinja")
+    template = tmp_path / "page.html.jinja"
+    monkeypatch.setattr(report, "TEMPLATE", template)
+    with pytest.raises(UserError, match=r"page\.html\.jinja: the report's template cannot be read"):
+        built(study, tmp_path / "r.html")
+    template.write_text("{% if %}")
+    with pytest.raises(UserError, match=r"page\.html\.jinja: the report's template is not valid"):
+        built(study, tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
 
 
@@ -1466,9 +1471,7 @@ def test_lookup_prefers_the_same_start():
 def test_energy_that_no_job_measured_is_said_to_be_so():
     jobs = (("distill", None), ("evaluate", 2e3), ("evaluate", None), ("collect", 5.0))
     costs = [{"rule": rule, "seconds": 1.0, "energy_joules": energy} for rule, energy in jobs]
-    told = {
-        line["rule"]: line["energy"] for line in report._cost_rules(SimpleNamespace(costs=costs))
-    }
+    told = {line["rule"]: line["energy"] for line in cost.rules(SimpleNamespace(costs=costs))}
     assert told["distill"] == "not measured"
     assert told["evaluate"].endswith(" (1 of 2 jobs)") and "of" not in told["collect"]
 
@@ -1498,7 +1501,7 @@ def test_a_figure_that_is_not_comparable_says_why_and_has_no_mark_on_the_axis(pa
     resnet = published.lookup(
         "MNIST", "dc", ipc=10, init="real", network="ResNet18", protocol="course project"
     )
-    assert report._Sources().cell(resnet)["not_comparable"] == resnet["not_comparable"].item() != ""
+    assert sources.Sources().cell(resnet)["not_comparable"] == resnet["not_comparable"].item() != ""
     table = text_of(
         page[page.index('aria-label="Accuracy on MNIST of ResNet18"') :].split("</table>")[0]
     )

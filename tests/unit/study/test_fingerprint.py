@@ -382,6 +382,7 @@ COMPUTING = METHODS | {
         ("evaluation/scores.py", {"report"}),
         ("evaluation/continual.py", {"continual"}),
         ("report/page.py", {"report"}),
+        ("report/sections/cost.py", {"report"}),
         ("report/charts.py", {"report"}),
         ("sets/released.py", {"import_synthetic"}),
         ("study/study.py", {"collect", "report"}),

@@ -1,0 +1,41 @@
+"""The sources of published figures, numbered."""
+
+import pandas as pd
+
+from distillery.published import figures as published
+from distillery.report.words import INIT_TITLES, blank
+
+
+class Sources:
+    """Numbers the sources of published figures in the order in which the page names them."""
+
+    def __init__(self):
+        self.rows: dict[tuple[str, str], int] = {}
+
+    def cell(self, frame: pd.DataFrame, init: str | None = None) -> dict | None:
+        if frame.empty:
+            return None
+        row = frame.iloc[0]
+        number = self.rows.setdefault((row["source"], row["evidence"]), len(self.rows) + 1)
+        other = row["init"] and init is not None and row["init"] != init
+        return {
+            "text": row["printed"],
+            "value": float(row["value"]),
+            "std": 0.0 if blank(row["std"]) else float(row["std"]),
+            "source": number,
+            "unconfirmed": row["evidence"] == "M",
+            "note": row["note"],
+            "not_comparable": row["not_comparable"],
+            "other_start": f"from {INIT_TITLES.get(row['init'], row['init'])}" if other else "",
+        }
+
+    def list(self) -> list[dict]:
+        return [
+            {
+                "number": number,
+                "text": source,
+                "evidence": published.EVIDENCE.get(tag, tag),
+                "unconfirmed": tag == "M",
+            }
+            for (source, tag), number in self.rows.items()
+        ]
