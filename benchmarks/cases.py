@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import textbook
 from distillery import networks, streams
 from distillery.methods import base
+from distillery.networks import NetworkSpec
 
 SHAPES = {"mnist": (1, 28), "cifar10": (3, 32), "tiny": (1, 8)}
 KINDS = ("dc", "mtt", "experts", "evaluate")
@@ -95,17 +96,13 @@ class Case:
         }.get(self.kind, 1)
 
     @property
-    def network(self) -> dict[str, Any]:
-        """The network as the library describes one."""
+    def network(self) -> NetworkSpec:
+        """The network that is trained."""
         channels, size = SHAPES[self.data]
         depth = 2 if size < 16 else 3
-        return {
-            "name": "ConvNet",
-            "channels": channels,
-            "size": size,
-            "classes": CLASSES,
-            "options": {"width": self.width, "depth": depth},
-        }
+        return NetworkSpec(
+            "ConvNet", channels, size, CLASSES, {"width": self.width, "depth": depth}
+        )
 
     def record(self) -> dict[str, Any]:
         """The case for JSON."""

@@ -26,10 +26,11 @@ from benchmarks.cases import (
 from distillery import networks
 from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
+from distillery.images.labelled import Images
 from distillery.methods import _trajectory_matching, dc, mtt
 from distillery.methods._unroll import Unroll
 from distillery.methods.base import Task
-from distillery.store.metrics import Metrics
+from distillery.recipe import Recipe
 from distillery.training import experts
 from distillery.training import train as training
 
@@ -146,28 +147,21 @@ def _mtt(case: Case, material: Material, gate, device, compute) -> None:
     _distil(mtt, case, material, gate, compute, _Experts(material.start, material.goal), **settings)
 
 
+def _bench(case: Case, compute: Compute, progress=lambda epochs: None) -> training.Bench:
+    return training.Bench(network=case.network, stream=stream, compute=compute, progress=progress)
+
+
 def _experts(case: Case, material: Material, gate, device, compute) -> None:
-    few = slice(0, case.batch)
-    recipe = training.Recipe(epochs=1, lr=LR_NETWORK, batch=case.batch)
-    pair = experts.train_experts(
-        case.network,
-        [0],
-        material.images[few],
-        material.labels[few],
-        recipe,
-        stream=stream,
-        compute=compute,
-    )
+    bench, images = _bench(case, compute), Images(material.images, material.labels)
+    recipe = Recipe(epochs=1, lr=LR_NETWORK, batch=case.batch)
+    pair = experts.train_experts(bench, recipe, images[: case.batch], [0])
     gate.restart()
     seen = [pair[0, 1] - pair[0, 0]]
     experts.train_experts(
-        case.network,
+        bench,
+        Recipe(epochs=50, lr=LR_NETWORK, batch=case.batch),
+        images,
         list(range(10 if device.type == "cuda" else 1)),
-        material.images,
-        material.labels,
-        training.Recipe(epochs=50, lr=LR_NETWORK, batch=case.batch),
-        stream=stream,
-        compute=compute,
         after_epoch=lambda number, epoch, summary: gate(
             units=len(summary["loss"]), gradient=seen.pop() if seen else None
         ),
@@ -175,67 +169,34 @@ def _experts(case: Case, material: Material, gate, device, compute) -> None:
 
 
 def _evaluate(case: Case, material: Material, gate, device, compute) -> None:
-    recipe = training.Recipe(epochs=1, **EVALUATION)
-    stack = training.train(
-        case.network, 1, material.initial, material.targets, recipe, stream=stream, compute=compute
-    )
+    recipe = Recipe(epochs=1, **EVALUATION)
+    learned = Images(material.initial, material.targets)
+    stack = training.train(_bench(case, compute), recipe, learned, range(1))
     seen = [stack.flat()[0] - networks.flatten(material.params)]
     gate.restart()
-    recipe = training.Recipe(epochs=300, **EVALUATION)
-    _measure(
-        case,
-        material,
-        recipe,
-        compute,
-        Metrics(),
-        lambda count: gate(units=count, gradient=seen.pop() if seen else None),
-    )
+
+    def progress(count: int) -> None:
+        gate(units=count, gradient=seen.pop() if seen else None)
+
+    _measure(_bench(case, compute, progress), Recipe(epochs=300, **EVALUATION), material)
 
 
 def _test(case: Case, material: Material, gate, device, compute) -> None:
-    """The part of an evaluation between the end of a training and the record of its result, again
-    and again."""
-    count = 0
+    """The part of an evaluation between the end of a training and its result, again and again."""
+    test = evaluate.test
 
-    def trained(number: int) -> None:
-        nonlocal count
-        count = number
-        gate.restart()
+    def tested(stack, *arguments, **named) -> dict[str, Tensor]:
+        measured = test(stack, *arguments, **named)
+        gate(units=stack.count, gradient=measured["loss"][:1].float())
+        return measured
 
-    class Recorded(Metrics):
-        def extend(self, rows: Metrics) -> None:
-            loss = next(
-                row["value"]
-                for row in rows.rows
-                if row["measure"] == "loss" and row["split"] == "test"
-            )
-            gate(units=count, gradient=torch.tensor([loss]))
-
+    evaluate.test = tested
     while True:
-        _measure(
-            case, material, training.Recipe(epochs=1, **EVALUATION), compute, Recorded(), trained
-        )
+        bench = _bench(case, compute, progress=lambda count: gate.restart())
+        _measure(bench, Recipe(epochs=1, **EVALUATION), material)
 
 
-def _measure(
-    case: Case,
-    material: Material,
-    recipe: training.Recipe,
-    compute: Compute,
-    metrics: Metrics,
-    progress,
-) -> None:
-    evaluate.measure(
-        metrics,
-        case.network,
-        material.initial,
-        material.targets,
-        material.images,
-        material.labels,
-        recipe,
-        models=MODELS,
-        stream=stream,
-        compute=compute,
-        curve=0,
-        progress=progress,
-    )
+def _measure(bench: training.Bench, recipe: Recipe, material: Material) -> None:
+    learned = Images(material.initial, material.targets)
+    tested = Images(material.images, material.labels)
+    evaluate.measure(bench, recipe, learned, tested, MODELS)

@@ -113,7 +113,7 @@ def _mtt(networks, reparam, case: Case, inputs: Material, gate, device) -> None:
             inputs.initial.shape[1],
             CLASSES,
             case.width,
-            case.network["options"]["depth"],
+            case.network.options["depth"],
             "relu",
             "instancenorm",
             "avgpooling",

@@ -8,13 +8,16 @@ unrolled graph kept); the code is our own.
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+
+if TYPE_CHECKING:
+    from distillery.networks import NetworkSpec
 
 
 class ConvNet(nn.Module):
@@ -38,15 +41,17 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(images).flatten(1))
 
 
-def shape(network: Mapping[str, Any]) -> dict[str, int]:
-    """The arguments of :class:`ConvNet` for a network as the library describes one."""
+def shape(network: "NetworkSpec") -> dict[str, int]:
+    """The arguments of :class:`ConvNet` for a network of the library."""
     return {
-        **{name: network[name] for name in ("channels", "size", "classes")},
-        **network["options"],
+        "channels": network.channels,
+        "size": network.size,
+        "classes": network.classes,
+        **network.options,
     }
 
 
-def parameters(network: Mapping[str, Any]) -> int:
+def parameters(network: "NetworkSpec") -> int:
     """How many parameters it has."""
     return sum(value.numel() for value in ConvNet(**shape(network)).parameters())
 

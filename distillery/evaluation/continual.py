@@ -8,33 +8,20 @@ upper bound); ``afterwards`` trains a finetuned network on the whole memory set 
 passed.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.images.labelled import Images
+from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
-from distillery.training import train as training
-from distillery.training.train import Recipe, Stack
+from distillery.training.stack import Stack, initialise
+from distillery.training.train import Bench, Replay, test, train
 from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIES
-
-# Each network's accuracies after every stage: on all classes, then on each group (None: it has no
-# test image).
-History = dict[int, list[list[float | None]]]
-
-
-def recipe(strategy: str, settings: dict[str, Any]) -> Recipe:
-    """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a
-    batch size of its own."""
-    own = "afterwards_" if strategy == AFTERWARDS else ""
-    sizes = {name: settings[own + name] for name in ("epochs", "batch")}
-    return Recipe(
-        **sizes, **{name: settings[name] for name in ("lr", "momentum", "weight_decay", "augment")}
-    )
 
 
 def limited(images: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Tensor]:
@@ -49,29 +36,41 @@ def limited(images: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Ten
     return images[kept], labels[kept]
 
 
-def packed(
-    finals: list[dict[str, Tensor]], history: History
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Finetuned networks and their accuracies as tensors and a header, for :func:`finetuned`."""
-    tensors = {
-        f"{model}.{name}": value
-        for model, values in enumerate(finals)
-        for name, value in values.items()
-    }
-    return tensors, {"history": {str(model): stages for model, stages in history.items()}}
+# A network's accuracies after every stage: on all classes, then on each group (None: it has no test
+# image). By the number of the network.
+History = dict[int, list[list[float | None]]]
 
 
-def finetuned(
-    tensors: dict[str, Tensor], header: dict[str, Any]
-) -> tuple[list[dict[str, Tensor]], History]:
-    """What :func:`packed` packed: each network's values by name, and its accuracies after every
-    stage."""
-    history = {int(model): stages for model, stages in header["history"].items()}
-    finals: list[dict[str, Tensor]] = [{} for _ in history]
-    for key, value in tensors.items():
-        model, name = key.split(".", 1)
-        finals[int(model)][name] = value
-    return finals, history
+@dataclass
+class Learned:
+    """Networks that have met all groups.
+
+    Attributes:
+        networks: the values of each by name, on the CPU.
+        history: their accuracies after every stage.
+    """
+
+    networks: list[dict[str, Tensor]] = field(default_factory=list)
+    history: History = field(default_factory=dict)
+
+    def packed(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """As tensors and a header, for :meth:`unpacked`."""
+        tensors = {
+            f"{model}.{name}": value
+            for model, values in enumerate(self.networks)
+            for name, value in values.items()
+        }
+        return tensors, {"history": {str(model): stages for model, stages in self.history.items()}}
+
+    @classmethod
+    def unpacked(cls, tensors: dict[str, Tensor], header: dict[str, Any]) -> "Learned":
+        """Undo :meth:`packed`."""
+        learned = cls(history={int(model): stages for model, stages in header["history"].items()})
+        learned.networks = [{} for _ in learned.history]
+        for key, value in tensors.items():
+            model, name = key.split(".", 1)
+            learned.networks[int(model)][name] = value
+        return learned
 
 
 def _members(labels: Tensor, group: list[int]) -> Tensor:
@@ -82,32 +81,26 @@ class _Record:
     """Accuracy on every group after every stage, for the networks of one stack, and what follows
     from it."""
 
-    def __init__(self, metrics: Metrics, groups, tests, classes, compute, models):
-        self.metrics, self.groups, self.classes, self.compute = metrics, groups, classes, compute
-        self.passes = models * len(groups)
-        self.images, self.labels = tests
-        if not len(self.labels):
+    def __init__(self, bench: Bench, groups: Sequence[list[int]], tested: Images, models: int):
+        self.metrics, self._groups, self._tested = Metrics(), groups, tested
+        self._compute, self._passes = bench.compute, models * len(groups)
+        if not len(tested):
             raise UserError(
                 "continual: there is no test image; a network cannot be judged without one"
             )
+        counts = torch.bincount(tested.labels.cpu(), minlength=bench.network.classes)
+        self._counts = counts.double()
         self.history: History = {}
 
     def stage(self, stage: int, stack: Stack, first: int) -> None:
         """Test a stack after ``stage`` and record every network of it."""
-        tested = training.test(
-            stack,
-            self.images,
-            self.labels,
-            classes=self.classes,
-            compute=self.compute,
-            passes=self.passes,
-        )
-        counts = torch.bincount(self.labels.cpu(), minlength=self.classes).double()
+        tested = test(stack, self._tested, self._compute, passes=self._passes)
+        counts = self._counts
         for e in range(stack.count):
             hits = tested["class_accuracy"][e].nan_to_num() * counts
             by_group = [
                 float(hits[group].sum() / counts[group].sum()) if counts[group].sum() else None
-                for group in self.groups
+                for group in self._groups
             ]
             self.note(stage, first + e, [float(tested["accuracy"][e]), *by_group])
 
@@ -134,7 +127,7 @@ class _Record:
         accuracy minus the last. The group that came last is not old; a group without test images
         counts nowhere."""
         for model, stages in sorted(self.history.items()):
-            old = [g for g in range(len(self.groups) - 1) if stages[-1][1 + g] is not None]
+            old = [g for g in range(len(self._groups) - 1) if stages[-1][1 + g] is not None]
             if not old:
                 continue
             losses = [max(stage[1 + g] for stage in stages[g:-1]) - stages[-1][1 + g] for g in old]
@@ -148,34 +141,26 @@ class _Record:
 
 
 def learn(
-    metrics: Metrics,
-    strategy: str,
-    network: dict[str, Any],
-    images: Tensor,
-    labels: Tensor,
-    tests: tuple[Tensor, Tensor],
-    groups: list[list[int]],
+    bench: Bench,
     recipe: Recipe,
-    *,
+    strategy: str,
+    images: Images,
+    tested: Images,
+    groups: Sequence[list[int]],
     models: int,
-    stream: Callable[..., torch.Generator],
-    compute: Compute,
-    memory: tuple[Tensor, Tensor] | None = None,
-    replay_batch: int = 0,
-    flip_allowed: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[list[dict[str, Tensor]], History]:
+    replay: Replay | None = None,
+) -> tuple[Metrics, Learned]:
     """Run ``finetune``, ``joint`` or ``replay`` over the groups and record every stage.
 
     Args:
-        images: (N, C, H, W) float32 normalised, all classes; labels: (N,) int64.
-        memory: (images, hard labels) of the set to replay from; at each stage only classes of
+        images: of all classes, with hard labels.
+        tested: what is tested on; hard labels.
+        models: how many networks.
+        replay: the memory of ``replay``, with hard labels; at each stage only its classes of
             earlier groups are used.
-        replay_batch: memory images a step.
 
     Returns:
-        The final parameters of each network by name, and each network's accuracies after every
-        stage (all classes, then each group): what :func:`afterwards` goes on from.
+        The measurements, and the networks that :func:`afterwards` starts from.
 
     Raises:
         UserError: the strategy is unknown, there is no test image, a group has no image to learn
@@ -186,97 +171,76 @@ def learn(
             f"unknown continual strategy {strategy!r}; known are {', '.join(STRATEGIES)}"
         )
     for number, group in enumerate(groups):
-        if not len(_members(labels, group)):
+        if not len(_members(images.labels, group)):
             raise UserError(
                 f"continual: group {number + 1} (classes {', '.join(map(str, group))}) has no "
-                "training image; "
-                "name groups that have some in `continual.groups`"
+                "training image; name groups that have some in `continual.groups`"
             )
-    record = _Record(metrics, groups, tests, network["classes"], compute, models)
-    finals: list[dict[str, Tensor]] = []
+    record, learned = _Record(bench, groups, tested, models), Learned()
+    bench = replace(bench, calls=models * len(groups))
     for model in range(models):
         stack = None
-        for stage, _ in enumerate(groups):
-            shown = (
-                [c for group in groups[: stage + 1] for c in group]
-                if strategy == JOINT
-                else groups[stage]
-            )
-            index = _members(labels, shown)
-            replay = None
-            if strategy == REPLAY and stage:
-                if not len(_members(memory[1], groups[stage - 1])):
-                    raise UserError(
-                        f"replay: the memory holds no image of classes {groups[stage - 1]}"
-                    )
-                kept = _members(memory[1], [c for group in groups[:stage] for c in group])
-                replay = (memory[0][kept], memory[1][kept], replay_batch)
-            stack = training.train(
-                network,
-                1,
-                images[index],
-                labels[index],
+        for stage in range(len(groups)):
+            seen = groups[: stage + 1] if strategy == JOINT else [groups[stage]]
+            index = _members(images.labels, [c for group in seen for c in group])
+            stack = train(
+                _at_stage(bench, stage),
                 recipe,
-                stream=lambda purpose, m, stage=stage: stream(purpose, m, stage),
-                compute=compute,
-                flip_allowed=flip_allowed,
+                images[index],
+                range(model, model + 1),
                 start=stack if strategy != JOINT else None,
-                first=model,
-                after_epoch=None
-                if progress is None
-                else lambda epoch, *_: progress(1) if epoch else None,
-                replay=replay,
-                calls=models * len(groups),
+                replay=_of_groups(replay, groups[:stage]) if replay and stage else None,
             )
             record.stage(stage, stack, model)
-        finals.append(
-            {
-                name: value[0].detach().cpu()
-                for name, value in {**stack.parameters, **stack.buffers}.items()
-            }
-        )
+        values = {**stack.parameters, **stack.buffers}
+        learned.networks.append({name: value[0].detach().cpu() for name, value in values.items()})
     record.forgetting()
-    return finals, record.history
+    learned.history = record.history
+    return record.metrics, learned
+
+
+def _at_stage(bench: Bench, stage: int | str) -> Bench:
+    """The bench whose streams are those of a stage."""
+    return replace(bench, stream=lambda purpose, model: bench.stream(purpose, model, stage))
+
+
+def _of_groups(replay: Replay, groups: Sequence[list[int]]) -> Replay:
+    """What to replay of these groups.
+
+    Raises:
+        UserError: the memory has no image of the last of them.
+    """
+    labels = replay.memory.labels
+    if not len(_members(labels, groups[-1])):
+        raise UserError(f"replay: the memory holds no image of classes {groups[-1]}")
+    kept = _members(labels, [c for group in groups for c in group])
+    return Replay(replay.memory[kept], replay.batch)
 
 
 def afterwards(
-    metrics: Metrics,
-    network: dict[str, Any],
-    finetuned: list[dict[str, Tensor]],
-    history: History,
-    memory: tuple[Tensor, Tensor],
-    tests: tuple[Tensor, Tensor],
-    groups: list[list[int]],
+    bench: Bench,
     recipe: Recipe,
-    *,
-    stream: Callable[..., torch.Generator],
-    compute: Compute,
-    flip_allowed: bool = False,
-) -> None:
+    memory: Images,
+    learned: Learned,
+    tested: Images,
+    groups: Sequence[list[int]],
+) -> Metrics:
     """Train networks that were finetuned over all groups on the whole memory set, and record the
     stage after it.
 
     ``stage`` counts on: with T groups, stages 0 to T - 1 are those of the finetuned network and
     stage T is after the memory set.
     """
-    record = _Record(metrics, groups, tests, network["classes"], compute, len(finetuned))
-    for model, values in enumerate(finetuned):
-        stack = training.initialise(network, [stream("initialise", model)], memory[0].device)
+    record = _Record(bench, groups, tested, len(learned.networks))
+    recipe = replace(recipe, batch=min(recipe.batch, len(memory)))
+    for model, values in enumerate(learned.networks):
+        stack = initialise(bench.network, [bench.stream("initialise", model)], memory.device)
         for part in (stack.parameters, stack.buffers):
             for name in part:
-                part[name] = values[name][None].to(memory[0].device).clone()
-        for stage, accuracies in enumerate(history[model]):
+                part[name] = values[name][None].to(memory.device).clone()
+        for stage, accuracies in enumerate(learned.history[model]):
             record.note(stage, model, accuracies)
-        training.train(
-            network,
-            1,
-            *memory,
-            replace(recipe, batch=min(recipe.batch, len(memory[0]))),
-            stream=lambda purpose, m: stream(purpose, m, "afterwards"),
-            compute=compute,
-            flip_allowed=flip_allowed,
-            start=stack,
-            first=model,
-        )
+        train(_at_stage(bench, AFTERWARDS), recipe, memory, range(model, model + 1), start=stack)
         record.stage(len(groups), stack, model)
     record.forgetting()
+    return record.metrics

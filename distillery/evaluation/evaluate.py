@@ -2,17 +2,19 @@
 by."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.images.labelled import Images
 from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
-from distillery.training.train import Stack, in_stacks, stack_size, test, train
+from distillery.training.stack import Stack, in_stacks, stack_size
+from distillery.training.train import Bench, test, train
 from distillery.vocabulary import LAST, SNAPSHOT
 
 log = logging.getLogger("distillery")
@@ -25,109 +27,65 @@ def curve_epochs(epochs: int, points: int = 20) -> set[int]:
 
 
 def measure(
-    metrics: Metrics,
-    network: dict[str, Any],
-    images: Tensor,
-    labels: Tensor,
-    test_images: Tensor,
-    test_labels: Tensor,
-    recipe: Recipe,
-    *,
-    models: int,
-    stream: Callable[..., torch.Generator],
-    compute: Compute,
-    curve: int,
-    flip_allowed: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> list[float]:
-    """Train ``models`` networks on a set and record how they do: ``accuracy``, ``loss`` and
+    bench: Bench, recipe: Recipe, images: Images, tested: Images, models: int, curve: int = 0
+) -> Metrics:
+    """Train ``models`` networks on a set and test them: ``accuracy``, ``loss`` and
     ``class_accuracy`` on the test images after the last epoch (selection ``last``), and learning
     curves (``epoch`` set) of training and test.
 
     Args:
-        images: (N, C, H, W) float32 normalised; labels: (N,) int64 or (N, K) float32: the set.
-        test_images, test_labels: what is tested on; hard labels.
+        images: the set, on the device that computes.
+        tested: what is tested on; hard labels.
         curve: at about how many epochs to record the learning curves (0: none): of training for
             every network, of test for the first alone, because on small sets testing costs more
             than training.
-        progress: called with the number of epochs done since the last call.
 
     A class without test images has no ``class_accuracy``.
-
-    Returns:
-        The test accuracy of each network after its last epoch.
 
     Raises:
         UserError: there is no test image.
     """
-    if not len(test_images):
+    if not len(tested):
         raise UserError(
             "evaluation: there is no test image; a network cannot be judged without one"
         )
-    accuracies: list[float] = []
-    size = stack_size(network, models, images.device, min(recipe.batch, len(images)))
+    measured = Metrics()
+    size = stack_size(bench.network, models, images.device, min(recipe.batch, len(images)))
+    bench = replace(bench, calls=-(-models // size))
     on_the_way = curve_epochs(recipe.trained_epochs, curve) if curve else set()
     # The first network is tested along its way, the others at their end.
-    testing = {
-        "classes": network["classes"],
-        "compute": compute,
-        "passes": models + len(on_the_way),
-    }
+    passes = models + len(on_the_way)
 
-    def run(begin: int, count: int) -> None:
+    def run(part: range) -> None:
         rows = Metrics()
         last: dict[str, Tensor] = {}
 
-        def note(epoch, stack, summary):
-            if epoch and progress is not None:
-                progress(stack.count)
-            for e in range(stack.count if epoch in on_the_way else 0):
-                _note(rows, summary, e, model=begin + e, split="train", epoch=epoch)
+        def note(epoch: int, stack: Stack, summary: dict[str, Tensor]) -> None:
+            if epoch in on_the_way:
+                for e, model in enumerate(part):
+                    _note(rows, summary, e, model=model, split="train", epoch=epoch)
             if epoch == recipe.trained_epochs:
-                last.update(test(stack, test_images, test_labels, **testing))
-            if epoch in on_the_way and begin == 0:
-                tested = last or test(stack.first(), test_images, test_labels, **testing)
-                _note(rows, tested, 0, model=0, split="test", epoch=epoch)
+                last.update(test(stack, tested, bench.compute, passes=passes))
+            if epoch in on_the_way and 0 in part:
+                first = last or test(stack.first(), tested, bench.compute, passes=passes)
+                _note(rows, first, 0, model=0, split="test", epoch=epoch)
 
-        train(
-            network,
-            count,
-            images,
-            labels,
-            recipe,
-            stream=stream,
-            compute=compute,
-            flip_allowed=flip_allowed,
-            first=begin,
-            after_epoch=note,
-            calls=-(-models // size),
-            tolerant=True,
-        )
-        for e in range(count):
-            _note(rows, last, e, model=begin + e, split="test")
-            if not torch.isfinite(last["loss"][e]):
-                log.warning(
-                    "network %d diverged on these images: its accuracy is that of what is left of "
-                    "it",
-                    begin + e,
-                )
-                rows.add("diverged", 1, model=begin + e, selection=LAST, split="test")
-            for c, value in enumerate(last["class_accuracy"][e]):
-                if torch.isnan(value):
-                    continue  # the class has no test image: there is nothing to record
-                rows.add(
-                    "class_accuracy",
-                    value,
-                    model=begin + e,
-                    selection=LAST,
-                    split="test",
-                    class_=c,
-                )
-            accuracies.append(float(last["accuracy"][e]))
-        metrics.extend(rows)
+        train(bench, recipe, images, part, after_epoch=note, tolerant=True)
+        for e, model in enumerate(part):
+            _note_last(rows, last, e, model)
+        measured.extend(rows)
 
-    in_stacks(models, size, run)
-    return accuracies
+    in_stacks(range(models), size, run)
+    return measured
+
+
+def accuracies(measured: Metrics) -> list[float]:
+    """The test accuracy of each network after its last epoch, of what :func:`measure` measured."""
+    return [
+        row["value"]
+        for row in measured.rows
+        if row["measure"] == "accuracy" and row["split"] == "test" and "epoch" not in row
+    ]
 
 
 def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) -> None:
@@ -138,21 +96,38 @@ def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) 
             metrics.add(name, summary[name][e], selection=LAST, **columns)
 
 
+def _note_last(metrics: Metrics, last: dict[str, Tensor], e: int, model: int) -> None:
+    """What the test after the last epoch gave of network ``e`` of a stack, number ``model``."""
+    _note(metrics, last, e, model=model, split="test")
+    columns = {"model": model, "selection": LAST, "split": "test"}
+    if not torch.isfinite(last["loss"][e]):
+        log.warning(
+            "network %d diverged on these images: its accuracy is that of what is left of it", model
+        )
+        metrics.add("diverged", 1, **columns)
+    for c, value in enumerate(last["class_accuracy"][e]):
+        if not torch.isnan(value):  # else the class has no test image: there is nothing to record
+            metrics.add("class_accuracy", value, **columns, class_=c)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A set as it was after ``iteration`` iterations of its distillation, and how to train on
+    it."""
+
+    iteration: int
+    images: Images
+    recipe: Recipe
+
+
 def select(
-    metrics: Metrics,
-    network: dict[str, Any],
-    frames: list[tuple[int, Tensor, Tensor, float | None]],
-    validation: tuple[Tensor, Tensor],
-    tested: tuple[Tensor, Tensor],
-    recipe_of: Callable[[float | None], Recipe],
-    *,
+    bench: Bench,
+    snapshots: Sequence[Snapshot],
+    held: Images,
+    tested: Images,
     models: int,
-    stream: Callable[..., torch.Generator],
-    compute: Compute,
     test_all: bool = True,
-    flip_allowed: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> None:
+) -> Metrics:
     """Judge every saved snapshot of a distillation, and name the best by two rules.
 
     ``best_validation`` is the iteration with the highest mean accuracy on the validation images,
@@ -161,84 +136,78 @@ def select(
     accuracy. Ties go to the earlier iteration.
 
     Args:
-        frames: (iteration, images, labels, step size) of each snapshot, on the device.
-        recipe_of: the evaluation recipe for a snapshot's step size.
+        held: the validation images.
+        models: how many networks judge a snapshot.
         test_all: test every snapshot. Otherwise the test images are seen by no snapshot but the
             best on the validation images, and there is no ``best_test``: what a search among
             settings should look at, at half the time.
     """
-    splits = {"validation": validation, "test": tested} if test_all else {"validation": validation}
-    scores: dict[str, list[float]] = {split: [] for split in splits}
-    finals: list[list[float]] = []
+    judged = Metrics()
+    splits = {"validation": held, "test": tested} if test_all else {"validation": held}
+    values: dict[str, list[list[float]]] = {split: [] for split in splits}
+    judge = _Judge(bench, models, len(snapshots))
     best_stacks: list[Stack] = []
-    size = stack_size(network, models, frames[0][1].device, len(frames[0][1]))
-    passes = {"classes": network["classes"], "compute": compute, "passes": len(frames) * models}
-    for iteration, images, labels, step_size in frames:
-        recipe = recipe_of(step_size)
-        per_split: dict[str, list[float]] = {split: [] for split in splits}
-        stacks: list[Stack] = []
-
-        def run(
-            begin: int,
-            count: int,
-            images=images,
-            labels=labels,
-            recipe=recipe,
-            per_split=per_split,
-            stacks=stacks,
-        ) -> None:
-            stack = train(
-                network,
-                count,
-                images,
-                labels,
-                recipe,
-                stream=stream,
-                compute=compute,
-                flip_allowed=flip_allowed,
-                first=begin,
-                calls=len(frames) * -(-models // size),
-                tolerant=True,
-            )
-            for split, held in splits.items():
-                per_split[split] += test(stack, *held, **passes)["accuracy"].tolist()
-            if not test_all:
-                stacks.append(stack)
-            if progress is not None:
-                progress(count * recipe.trained_epochs)
-
-        in_stacks(models, size, run)
-        for split, values in per_split.items():
-            for model, value in enumerate(values):
-                metrics.add(
-                    "accuracy",
-                    value,
-                    model=model,
-                    selection=SNAPSHOT,
-                    split=split,
-                    iteration=iteration,
-                )
-            scores[split].append(sum(values) / len(values))
-        if test_all:
-            finals.append(per_split["test"])
-        elif scores["validation"][-1] > max(scores["validation"][:-1], default=-1.0):
+    for snapshot in snapshots:
+        accuracies, stacks = judge(snapshot, splits, keep=not test_all)
+        for split in splits:
+            values[split].append(accuracies[split])
+            for model, value in enumerate(accuracies[split]):
+                _note_selected(judged, value, model, SNAPSHOT, split, snapshot.iteration)
+        if _best(values["validation"]) == len(values["validation"]) - 1:
             best_stacks = stacks
     for split in splits:
-        name = f"best_{split}"
-        best = max(
-            range(len(frames)), key=lambda index, split=split: (scores[split][index], -index)
-        )
-        found = (
-            finals[best]
+        best = _best(values[split])
+        chosen = (
+            values["test"][best]
             if test_all
-            else [a for s in best_stacks for a in test(s, *tested, **passes)["accuracy"].tolist()]
+            else [value for stack in best_stacks for value in judge.test(stack, tested)]
         )
-        for model, value in enumerate(found):
-            metrics.add(
-                "accuracy",
-                value,
-                model=model,
-                selection=name,
-                split="test",
-                iteration=frames[best][0],
-            )
+        for model, value in enumerate(chosen):
+            iteration = snapshots[best].iteration
+            _note_selected(judged, value, model, f"best_{split}", "test", iteration)
+    return judged
+
+
+class _Judge:
+    """Trains and tests ``models`` networks a snapshot, for ``number`` snapshots."""
+
+    def __init__(self, bench: Bench, models: int, number: int):
+        self._bench, self._models, self._number = bench, models, number
+
+    def __call__(
+        self, snapshot: Snapshot, splits: dict[str, Images], keep: bool
+    ) -> tuple[dict[str, list[float]], list[Stack]]:
+        """The accuracy of each network on each split, and the networks if they are to be kept."""
+        values: dict[str, list[float]] = {split: [] for split in splits}
+        images, stacks = snapshot.images, list[Stack]()
+        size = stack_size(self._bench.network, self._models, images.device, len(images))
+        bench = replace(self._bench, calls=self._number * -(-self._models // size))
+
+        def run(part: range) -> None:
+            stack = train(bench, snapshot.recipe, images, part, tolerant=True)
+            accuracies = {split: self.test(stack, held) for split, held in splits.items()}
+            for split in splits:
+                values[split] += accuracies[split]
+            if keep:
+                stacks.append(stack)
+
+        in_stacks(range(self._models), size, run)
+        return values, stacks
+
+    def test(self, stack: Stack, images: Images) -> list[float]:
+        """The accuracy of each network of a stack."""
+        passes = self._number * self._models
+        return test(stack, images, self._bench.compute, passes=passes)["accuracy"].tolist()
+
+
+def _best(values: list[list[float]]) -> int:
+    """Which of several lists has the highest mean; the earlier one of two alike."""
+    means = [sum(each) / len(each) for each in values]
+    return means.index(max(means))
+
+
+def _note_selected(
+    metrics: Metrics, value: float, model: int, selection: str, split: str, iteration: int
+) -> None:
+    columns = {"selection": selection, "split": split, "iteration": iteration}
+    metrics.add("accuracy", value, model=model, **columns)

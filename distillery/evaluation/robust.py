@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.evaluation import evaluate
+from distillery.images.labelled import Images
 from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
+from distillery.training.train import Bench
 from distillery.vocabulary import LAST
 
 
@@ -69,22 +70,15 @@ def trainings(recipe: Recipe, augment: str, soft: bool) -> dict[str, tuple[str, 
 
 
 def measure(
-    metrics: Metrics,
-    network: dict[str, Any],
-    images: Tensor,
-    random: Sequence[Tensor],
-    labels: dict[str, Tensor],
-    tested: tuple[Tensor, Tensor],
+    bench: Bench,
     recipe: Recipe,
-    *,
+    images: Images,
+    random: Sequence[Tensor],
+    tested: Images,
     augment: str,
-    stream: Callable[..., torch.Generator],
-    compute: Compute,
-    flip_allowed: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> None:
-    """Record the test accuracies, after the last epoch, that DD-Ranking's scores (arXiv 2505.13300)
-    are computed from, network by network.
+) -> Metrics:
+    """Measure the test accuracies, after the last epoch, that DD-Ranking's scores (arXiv
+    2505.13300) are computed from, network by network.
 
     All use the set's evaluation recipe, its learning rate included; that paper tunes the rate of
     random images, and labels them by a teacher where here they take the labels of the set itself.
@@ -92,37 +86,39 @@ def measure(
     Network m starts and goes on as network m of the set's evaluation in each measure.
 
     Args:
-        images: (N, C, H, W) float32 normalised: the set.
+        bench: ``progress`` hears of the draws × the epochs of each training that differs.
+        images: the set, on the device that computes.
         random: as many random images, class for class in the set's order, for each network: as many
             networks a measure as there are draws.
-        labels: ``own``, (N,) int64 or (N, K) float32, and ``hard``, (N,) int64.
         tested: test images and their hard labels.
         augment: the augmentation of the measures with one.
-        progress: called with the number of epochs done since the last call, of the draws × the
-            epochs of each training that differs.
     """
-    shared = {"compute": compute, "curve": 0, "flip_allowed": flip_allowed, "progress": progress}
-    found: dict[tuple[str, str, str], list[float]] = {}
+    measured = Metrics()
+    known: dict[tuple[str, str, str], list[float]] = {}
+    labels = {"own": images.labels, "hard": images.hard}
 
     def train(which: str, labelled: str, augmentation: str) -> list[float]:
-        rest = (labels[labelled], *tested, replace(recipe, augment=augmentation))
+        changed = replace(recipe, augment=augmentation)
         if which == "set":
-            return evaluate.measure(
-                Metrics(), network, images, *rest, models=len(random), stream=stream, **shared
+            learned = Images(images.images, labels[labelled])
+            return evaluate.accuracies(
+                evaluate.measure(bench, changed, learned, tested, len(random))
             )
         accuracies = []
         for model, drawn in enumerate(random):
-            numbered = functools.partial(_numbered, stream, model)
-            accuracies += evaluate.measure(
-                Metrics(), network, drawn, *rest, models=1, stream=numbered, **shared
+            alone = replace(bench, stream=functools.partial(_numbered, bench.stream, model))
+            learned = Images(drawn, labels[labelled])
+            accuracies += evaluate.accuracies(
+                evaluate.measure(alone, changed, learned, tested, models=1)
             )
         return accuracies
 
-    for name, training in trainings(recipe, augment, labels["own"].ndim == 2).items():
-        if training not in found:
-            found[training] = train(*training)
-        for model, accuracy in enumerate(found[training]):
-            metrics.add(name, accuracy, model=model, selection=LAST, split="test")
+    for name, training in trainings(recipe, augment, images.labels.ndim == 2).items():
+        if training not in known:
+            known[training] = train(*training)
+        for model, accuracy in enumerate(known[training]):
+            measured.add(name, accuracy, model=model, selection=LAST, split="test")
+    return measured
 
 
 def _numbered(

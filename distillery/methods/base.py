@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from distillery import augmentations, networks
 from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.networks import NetworkSpec
 from distillery.store import checkpoint as checkpoints
 
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and
@@ -48,7 +49,7 @@ class Task:
         initial: (K·I, C, H, W) float32, class-ordered: what the synthetic images start from; it is
             not changed.
         classes, ipc: K and I.
-        network: of the distillation: ``name``, ``channels``, ``size``, ``classes``, ``options``.
+        network: of the distillation.
         settings: a value for each key of the method's ``SETTINGS``.
         stream: ``stream(purpose, …)`` gives this job's generator (CPU) for a purpose.
         recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no
@@ -67,7 +68,7 @@ class Task:
     initial: Tensor
     classes: int
     ipc: int
-    network: dict[str, Any]
+    network: NetworkSpec
     settings: dict[str, Any]
     stream: Callable[..., torch.Generator]
     recorder: Any
@@ -272,7 +273,7 @@ def finite(
     return float(loss)
 
 
-def fitting(name: str, experts, like: Mapping[str, Tensor], spec: Mapping[str, Any]) -> None:
+def fitting(name: str, experts, like: Mapping[str, Tensor], spec: NetworkSpec) -> None:
     """Raise ``UserError`` where there are no experts, or they have not the parameters ``like`` of
     the network ``spec``."""
     if experts is None or experts.number < 1:
@@ -280,17 +281,13 @@ def fitting(name: str, experts, like: Mapping[str, Tensor], spec: Mapping[str, A
     length, found = sum(value.numel() for value in like.values()), experts.pair(0, 0, 0)[0].numel()
     if found != length:
         raise UserError(
-            f"{name}: the experts have {found} parameters and {spec['name']} has {length}; they "
+            f"{name}: the experts have {found} parameters and {spec.name} has {length}; they "
             "must be of the same network and dataset"
         )
 
 
-def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:
+def network(spec: NetworkSpec, device: torch.device) -> nn.Module:
     """The network that a method distils with, uninitialised, on ``device``.
-
-    Args:
-        spec: ``name``, ``channels``, ``size``, ``classes`` and ``options`` as for
-            ``networks.build``.
 
     Raises:
         UserError: it has batch normalisation, whose statistics would mix the images of a batch and
@@ -299,7 +296,7 @@ def network(spec: Mapping[str, Any], device: torch.device) -> nn.Module:
     module = networks.from_spec(spec)
     if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()):
         raise UserError(
-            f"network {spec['name']} has batch normalisation, which cannot distil: take ConvNet "
+            f"network {spec.name} has batch normalisation, which cannot distil: take ConvNet "
             "with norm instance, "
             "and use the other for evaluation"
         )

@@ -33,10 +33,12 @@ from distillery.networks._functional import (
     unflatten,
 )
 from distillery.networks._layers import InstanceNorm, Network, for_device, initialise
+from distillery.networks._spec import NetworkSpec
 
 __all__ = [
     "InstanceNorm",
     "Network",
+    "NetworkSpec",
     "build",
     "cast",
     "count",

@@ -2,13 +2,13 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from distillery.networks import _build
+from distillery.networks._spec import NetworkSpec
 
 if TYPE_CHECKING:
     from distillery.store.metrics import Metrics
@@ -19,7 +19,7 @@ _PASSES_OF_A_TRAINING_STEP = 3
 _FLOPS_OF_A_MAC = 2
 
 
-def macs(network: Mapping) -> int:
+def macs(network: NetworkSpec) -> int:
     """Multiply-accumulates of one forward pass of one image, counted by fvcore.
 
     Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for
@@ -27,17 +27,13 @@ def macs(network: Mapping) -> int:
     activations, fixed pooling, additions (residuals, biases). The count does not change with the
     machine, the precision or compilation.
 
-    Args:
-        network: ``name``, ``channels``, ``size``, ``classes`` and optionally ``options``, as for
-            ``networks.build``.
-
     Raises:
         UserError: the network cannot be built.
     """
     from fvcore.nn import FlopCountAnalysis
 
     module = _build.from_spec(network).eval()
-    images = torch.zeros(1, network["channels"], network["size"], network["size"])
+    images = torch.zeros(1, network.channels, network.size, network.size)
     tracing = logging.getLogger("fvcore")
     level = tracing.level
     tracing.setLevel(logging.ERROR)
@@ -64,7 +60,7 @@ def training_flops(macs: int, images_seen: int) -> int:
     return _FLOPS_OF_A_MAC * _PASSES_OF_A_TRAINING_STEP * int(macs) * int(images_seen)
 
 
-def record_training(metrics: "Metrics", network: Mapping, images: int, epochs: int) -> None:
+def record_training(metrics: "Metrics", network: NetworkSpec, images: int, epochs: int) -> None:
     """Note what training one network on ``images`` images for ``epochs`` epochs takes.
 
     ``macs_per_image`` (multiply-accumulates, forward), ``parameters``, ``images_seen`` and

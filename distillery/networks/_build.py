@@ -11,6 +11,7 @@ from torch import nn
 from distillery import limits
 from distillery.errors import UserError
 from distillery.networks import _layers
+from distillery.networks._spec import NetworkSpec
 
 
 def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn.Module:
@@ -76,13 +77,14 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
     return module
 
 
-def from_spec(spec: Mapping) -> nn.Module:
-    """The network that ``spec`` describes: ``name``, ``channels``, ``size``, ``classes`` and
-    optionally ``options``, as for :func:`build`."""
+def from_spec(spec: NetworkSpec) -> nn.Module:
+    """Build the network that ``spec`` describes, as :func:`build` does."""
     return build(
-        spec["name"],
-        **{key: spec[key] for key in ("channels", "size", "classes")},
-        **spec.get("options", {}),
+        spec.name,
+        channels=spec.channels,
+        size=spec.size,
+        classes=spec.classes,
+        **spec.options,
     )
 
 

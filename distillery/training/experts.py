@@ -2,40 +2,38 @@
 et al., arXiv 2203.11932, section 3.1)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.images.labelled import Images
+from distillery.recipe import Recipe
 from distillery.store import checkpoint as checkpoints
-from distillery.training.train import Recipe, Stack, in_stacks, stack_size, train
+from distillery.training.stack import Stack, in_stacks, stack_size
+from distillery.training.train import Bench, train
 
 
 def train_experts(
-    network: dict[str, Any],
-    numbers: list[int],
-    images: Tensor,
-    labels: Tensor,
+    bench: Bench,
     recipe: Recipe,
+    images: Images,
+    numbers: list[int],
     *,
-    stream: Callable[..., torch.Generator],
-    compute: Compute,
-    flip_allowed: bool = False,
     after_epoch: Callable[[int, int, dict[str, Tensor]], None] | None = None,
     checkpoint=checkpoints.NONE,
 ) -> Tensor:
     """Train a shard of experts.
 
     Args:
+        images: on the device that computes.
         numbers: the experts' numbers in the whole study; each has its own streams, so a shard's
             size changes no expert.
-        images: (N, C, H, W) float32, normalised; labels: (N,) int64; both on the device that
-            computes.
         after_epoch: called with the first expert's number, the epoch and the epoch's ``loss`` and
             ``accuracy`` (E,), to be recorded; once for every epoch of every expert, also where a
-            checkpoint is taken up.
+            checkpoint is taken up, as ``bench.progress`` is.
         checkpoint: where the state is kept between two steps, and taken up again.
 
     Returns:
@@ -47,45 +45,34 @@ def train_experts(
     """
     if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise UserError(f"experts of a shard must be numbered consecutively, not {numbers}")
-    size = stack_size(network, len(numbers), images.device, recipe.batch)
+    size = stack_size(bench.network, len(numbers), images.device, recipe.batch)
 
-    def tell(begin: int, epoch: int, summary: dict[str, Tensor]) -> None:
+    def report(first: int, epoch: int, summary: dict[str, Tensor]) -> None:
         if after_epoch is not None:
-            after_epoch(numbers[0] + begin, epoch, summary)
+            after_epoch(first, epoch, summary)
+        bench.progress(len(summary["loss"]))
 
-    progress = _Shard(checkpoint, tell)
+    shard = _Shard(checkpoint, report)
+    # The shard reports the epochs of an interrupted job too, which `train` does not see again.
+    quiet = replace(bench, progress=lambda epochs: None, calls=-(-len(numbers) // size))
 
-    def run(begin: int, count: int) -> None:
-        begin += done
-        progress.begin(begin, count)
+    def run(models: range) -> None:
+        shard.begin(models)
 
         def note(epoch: int, stack: Stack, summary: dict[str, Tensor]) -> None:
             # flat() makes a new tensor: a snapshot that shared the live weights' storage would
             # change under training.
-            progress.note(epoch, stack.flat().detach().to("cpu", copy=True), summary)
+            shard.note(epoch, stack.flat().detach().to("cpu", copy=True), summary)
 
-        train(
-            network,
-            count,
-            images,
-            labels,
-            recipe,
-            stream=stream,
-            compute=compute,
-            flip_allowed=flip_allowed,
-            first=numbers[0] + begin,
-            after_epoch=note,
-            calls=-(-len(numbers) // size),
-            checkpoint=progress,
-        )
-        progress.end()
+        train(quiet, recipe, images, models, after_epoch=note, checkpoint=shard)
+        shard.end()
 
-    progress.tell_again()
+    shard.report_again()
     # Stacks that were finished before an interruption are left out, and the next is the one that it
     # interrupted.
-    done = sum(len(finished) for finished in progress.trajectories)
-    in_stacks(len(numbers) - done, progress.size or size, run)
-    return torch.cat(progress.trajectories)
+    done = sum(len(finished) for finished in shard.trajectories)
+    in_stacks(range(numbers[0] + done, numbers[-1] + 1), shard.size or size, run)
+    return torch.cat(shard.trajectories)
 
 
 class _Shard:
@@ -93,39 +80,39 @@ class _Shard:
     training in progress.
 
     Args:
-        tell: called with the first expert of a stack, an epoch and its summary.
+        report: called with the first expert of a stack, an epoch and its summary.
 
     Attributes:
         trajectories: of the stacks that are finished, (E, epochs + 1, P) each.
         size: how many experts the interrupted job trained at once, or 0.
     """
 
-    def __init__(self, checkpoint, tell: Callable[[int, int, dict[str, Tensor]], None]):
-        self._checkpoint, self._tell = checkpoint, tell
+    def __init__(self, checkpoint, report: Callable[[int, int, dict[str, Tensor]], None]):
+        self._checkpoint, self._report = checkpoint, report
         self.trajectories: list[Tensor] = []
-        self._summaries: list[
-            tuple[int, int, dict[str, Tensor]]
-        ] = []  # first of the stack, epoch, summary
+        # The first of the stack, the epoch, the summary.
+        self._summaries: list[tuple[int, int, dict[str, Tensor]]] = []
         self._snapshots: list[Tensor] = []
-        self._begin = self.size = 0
-        self._told: set[tuple[int, int]] = set()  # expert, epoch
+        self._first = self.size = 0
+        self._reported: set[tuple[int, int]] = set()  # expert, epoch
         self._saved = checkpoint.load()
         if self._saved is not None:
             tensors, values = self._saved
             done = checkpoints.part("done", tensors)
             self.trajectories = [done[str(i)] for i in range(len(done))]
             self._snapshots = list(tensors["snapshots"].unbind(1))
-            for i, (begin, epoch) in enumerate(values["summaries"]):
-                self._remember(begin, epoch, checkpoints.part(f"summary.{i}", tensors))
+            for i, (first, epoch) in enumerate(values["summaries"]):
+                self._remember(first, epoch, checkpoints.part(f"summary.{i}", tensors))
             self.size = values["size"]
 
-    def tell_again(self) -> None:
+    def report_again(self) -> None:
+        """Report what the interrupted job did before."""
         for summary in self._summaries:
-            self._tell(*summary)
+            self._report(*summary)
 
-    def begin(self, begin: int, count: int) -> None:
-        """Start, or take up, the stack of ``count`` experts at expert ``begin`` of the shard."""
-        self._begin, self.size = begin, count
+    def begin(self, models: range) -> None:
+        """Start, or take up, the stack of these experts."""
+        self._first, self.size = models.start, len(models)
         if self._saved is None:
             self._snapshots = []
 
@@ -133,21 +120,20 @@ class _Shard:
         self._snapshots.append(parameters)
         # Experts that ran out of memory in a larger stack begin again in a smaller one, and were
         # reported before.
-        if epoch and (self._begin, epoch) not in self._told:
-            self._remember(
-                self._begin, epoch, {name: value.cpu() for name, value in summary.items()}
-            )
-            self._tell(*self._summaries[-1])
+        if epoch and (self._first, epoch) not in self._reported:
+            on_host = {name: value.cpu() for name, value in summary.items()}
+            self._remember(self._first, epoch, on_host)
+            self._report(*self._summaries[-1])
 
-    def _remember(self, begin: int, epoch: int, summary: dict[str, Tensor]) -> None:
-        self._summaries.append((begin, epoch, summary))
-        self._told |= {(begin + e, epoch) for e in range(len(summary["loss"]))}
+    def _remember(self, first: int, epoch: int, summary: dict[str, Tensor]) -> None:
+        self._summaries.append((first, epoch, summary))
+        self._reported |= {(first + e, epoch) for e in range(len(summary["loss"]))}
 
     def end(self) -> None:
         self.trajectories.append(torch.stack(self._snapshots, dim=1))
         self._snapshots, self._saved = [], None
 
-    # What ``training.train`` asks of a checkpoint.
+    # What ``train`` asks of a checkpoint.
 
     def load(self):
         saved, self._saved = self._saved, None
@@ -163,9 +149,9 @@ class _Shard:
         )
         for i, (_, _, summary) in enumerate(self._summaries):
             tensors |= checkpoints.prefixed(f"summary.{i}", summary)
-        summaries = [(begin, epoch) for begin, epoch, _ in self._summaries]
+        summaries = [(first, epoch) for first, epoch, _ in self._summaries]
         self._checkpoint.save(
             tensors,
             {**values, "summaries": summaries, "size": self.size},
-            f"expert {self._begin} of the shard, {note}",
+            f"expert {self._first}, {note}",
         )

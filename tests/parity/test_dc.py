@@ -1,5 +1,7 @@
 """DC's engine against the obvious loop over classes with plain automatic differentiation."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -9,14 +11,9 @@ from distillery import networks
 from distillery.compute.device import Compute
 from distillery.methods import _gradient_distance as matching
 from distillery.methods import base, dc
+from distillery.networks import NetworkSpec
 
-SPEC = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": 28,
-    "classes": 3,
-    "options": {"width": 8, "depth": 2},
-}
+SPEC = NetworkSpec("ConvNet", 1, 28, 3, {"width": 8, "depth": 2})
 CPU = torch.device("cpu")
 
 
@@ -42,7 +39,7 @@ def _textbook_distance(first, second):
 @pytest.mark.parametrize("ipc", [1, 3])
 def test_the_vmapped_image_gradient_is_that_of_a_loop_over_classes(dtype, tolerance, ipc):
     generator = torch.Generator().manual_seed(1)
-    classes = SPEC["classes"]
+    classes = SPEC.classes
     module, params = _parameters(SPEC, dtype)
     apply, _ = networks.functional(module)
     real = torch.randn(classes, 6, 1, 28, 28, generator=generator, dtype=dtype)
@@ -51,7 +48,7 @@ def test_the_vmapped_image_gradient_is_that_of_a_loop_over_classes(dtype, tolera
 
     # The module as it was built, without the rearranged convolutions, in plain automatic
     # differentiation.
-    plain = networks.build("ConvNet", channels=1, size=28, classes=classes, **SPEC["options"]).to(
+    plain = networks.build("ConvNet", channels=1, size=28, classes=classes, **SPEC.options).to(
         dtype
     )
     plain.load_state_dict(params)
@@ -95,7 +92,7 @@ def test_one_iteration_is_the_published_algorithm_written_out():
     real = torch.randn(12, 1, 8, 8, generator=generator)
     labels = torch.arange(classes).repeat(4)
     initial = torch.randn(classes * ipc, 1, 8, 8, generator=generator)
-    spec = {**SPEC, "size": 8}
+    spec = replace(SPEC, size=8)
     stream = lambda *identity: streams.generator(0, *identity)  # noqa: E731
     settings = {name: value["default"] for name, value in dc.SETTINGS.items()}
     settings |= {"iterations": 1, "outer": 2, "inner": 1, "lr_network": 0.1}
@@ -113,7 +110,7 @@ def test_one_iteration_is_the_published_algorithm_written_out():
     )
     result = dc.distill(task)
 
-    model = networks.build("ConvNet", channels=1, size=8, classes=classes, **spec["options"])
+    model = networks.build("ConvNet", channels=1, size=8, classes=classes, **spec.options)
     networks.initialise(model, stream("iteration", 1, "network"))
     weights = list(model.parameters())
     images = initial.clone().requires_grad_()
@@ -151,7 +148,7 @@ def test_the_low_precision_gradient_points_where_the_float32_one_does():
     images = torch.from_numpy(digits.images).float()[chosen, None]
     images = functional.interpolate(images, size=(28, 28), mode="bilinear")
     images = (images - images.mean()) / images.std()
-    spec = {"name": "ConvNet", "channels": 1, "size": 28, "classes": 10, "options": {"width": 32}}
+    spec = NetworkSpec("ConvNet", 1, 28, 10, {"width": 32})
     module, params = _parameters(spec)
     apply, _ = networks.functional(module)
     arguments = (params, images, torch.full((64,), 3), torch.full((64,), 1 / 64))

@@ -1,6 +1,8 @@
 """The adjoint of an unrolled run, against automatic differentiation through the whole run and
 finite differences."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -9,14 +11,9 @@ from distillery import augmentations, networks
 from distillery.errors import UserError
 from distillery.methods import base
 from distillery.methods._unroll import Unroll
+from distillery.networks import NetworkSpec
 
-SPEC = {
-    "name": "ConvNet",
-    "channels": 2,
-    "size": 8,
-    "classes": 3,
-    "options": {"width": 4, "depth": 2},
-}
+SPEC = NetworkSpec("ConvNet", 2, 8, 3, {"width": 4, "depth": 2})
 STEPS, COUNT = 5, 6
 
 
@@ -26,8 +23,8 @@ class Case:
 
     def __init__(self, dtype, *, soft=False, batched=False, augmented=False, smooth=False):
         generator = torch.Generator().manual_seed(5)
-        options = {**SPEC["options"], **({"activation": "sigmoid"} if smooth else {})}
-        module = base.network({**SPEC, "options": options}, torch.device("cpu"))
+        options = {**SPEC.options, **({"activation": "sigmoid"} if smooth else {})}
+        module = base.network(replace(SPEC, options=options), torch.device("cpu"))
         self.apply, _ = networks.functional(module)
         self.like = base.fresh_parameters(module, generator)
         self.start = networks.flatten(self.like).to(dtype)

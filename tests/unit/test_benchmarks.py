@@ -19,10 +19,11 @@ from benchmarks.cases import CLASSES, Case, flops, grid, material, stream
 from distillery import networks
 from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
+from distillery.images.labelled import Images
 from distillery.methods import _gradient_distance as matching
 from distillery.methods import base
 from distillery.methods._unroll import Unroll
-from distillery.store.metrics import Metrics
+from distillery.recipe import Recipe
 from distillery.training import experts
 from distillery.training import train as training
 
@@ -93,10 +94,10 @@ def test_the_unrolled_gradient_is_the_same():
 def test_an_expert_and_an_evaluation_are_trained_alike():
     case = Case("experts", data="tiny", real=20, batch=20, width=4)
     inputs, _, model = _twins(case, torch.float32)
-    recipe = training.Recipe(epochs=3, lr=0.05, batch=20)
-    trajectory = experts.train_experts(
-        case.network, [0], inputs.images, inputs.labels, recipe, stream=stream, compute=EAGER
-    )
+    recipe = Recipe(epochs=3, lr=0.05, batch=20)
+    images = Images(inputs.images, inputs.labels)
+    bench = training.Bench(network=case.network, stream=stream, compute=EAGER)
+    trajectory = experts.train_experts(bench, recipe, images, [0])
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
     for epoch in range(4):
         assert torch.allclose(
@@ -107,20 +108,8 @@ def test_an_expert_and_an_evaluation_are_trained_alike():
         textbook.train_epoch(model, [(inputs.images, inputs.labels)], optimiser)
 
     _, _, model = _twins(case, torch.float32)
-    recipe = training.Recipe(epochs=2, lr=0.05, batch=20, momentum=0.9, weight_decay=5e-4)
-    found = evaluate.measure(
-        Metrics(),
-        case.network,
-        inputs.images,
-        inputs.labels,
-        inputs.images,
-        inputs.labels,
-        recipe,
-        models=1,
-        stream=stream,
-        compute=EAGER,
-        curve=0,
-    )
+    recipe = Recipe(epochs=2, lr=0.05, batch=20, momentum=0.9, weight_decay=5e-4)
+    found = evaluate.accuracies(evaluate.measure(bench, recipe, images, images, models=1))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     loader = textbook.DataLoader(
         textbook.TensorDataset(inputs.images, inputs.labels), batch_size=20, shuffle=True

@@ -1,14 +1,21 @@
 """Class-incremental learning by one strategy, with one memory set where the strategy has a
 memory."""
 
+import functools
+from dataclasses import replace
+
 from distillery import streams
 from distillery.evaluation import continual as learning
 from distillery.images import dataset as data
 from distillery.images import whitening
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact
 from distillery.store.metrics import Metrics
+from distillery.training.train import Bench, Replay
 from distillery.vocabulary import AFTERWARDS
 
 
@@ -18,54 +25,49 @@ def continual(run, *, identity, strategy, network, groups, settings, seed, asked
         run.device,
         whitening.given(inputs.whitening if "whitening" in inputs.keys() else []),
     )
-    images, labels = learning.limited(
-        dataset.images, dataset.labels, settings.get("images_per_class", 0)
-    )
     metrics = Metrics(rule="continual", **identity, network=network["name"], strategy=strategy)
     memory, normalise = None, dataset.normalise
     if "memory" in inputs.keys():
         synthetic = SyntheticSet.load(inputs.memory)
-        memory = synthetic.images.to(run.device), synthetic.hard_labels.to(run.device)
+        memory = Images(synthetic.images, synthetic.hard_labels).to(run.device)
         # Real images join the memory set in its own space.
         normalise = synthetic.normalise
-    tests = normalise(dataset.test_images), dataset.test_labels
+    tested = Images(normalise(dataset.test_images), dataset.test_labels)
     # The same streams for every strategy and memory: all start from the same networks and see the
     # same order.
-    shared = {
-        "stream": lambda purpose, *more: streams.generator(
-            seed, "continual", identity["dataset"], network["name"], purpose, *more
-        ),
-        "compute": run.compute,
-        "flip_allowed": dataset.horizontal_flip,
-    }
-    recipe = learning.recipe(strategy, settings)
+    names = "continual", identity["dataset"], network["name"]
+    bench = Bench(
+        network=NetworkSpec(**network),
+        stream=functools.partial(streams.generator, seed, *names),
+        compute=run.compute,
+        flip=dataset.horizontal_flip,
+    )
     if strategy == AFTERWARDS:
-        finetuned, history = learning.finetuned(
+        own = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
+        recipe = Recipe.of(settings | own | {"decay": "none"})
+        learned = learning.Learned.unpacked(
             *artefact.load(inputs.finetuned, rule="continual_alone or continual_whitened")
         )
-        learning.afterwards(
-            metrics, network, finetuned, history, memory, tests, groups, recipe, **shared
-        )
+        metrics.extend(learning.afterwards(bench, recipe, memory, learned, tested, groups))
     else:
-        finals, history = learning.learn(
-            metrics,
-            strategy,
-            network,
-            normalise(images),
-            labels,
-            tests,
-            groups,
-            recipe,
-            models=settings["models"],
-            memory=memory,
-            replay_batch=settings.get("replay_batch", 0),
-            progress=run.progress(
-                settings["models"] * len(groups) * recipe.trained_epochs, strategy, "epoch"
-            ),
-            **shared,
+        recipe, models = Recipe.of(settings | {"decay": "none"}), settings["models"]
+        images, labels = learning.limited(
+            dataset.images, dataset.labels, settings.get("images_per_class", 0)
         )
+        epochs = models * len(groups) * recipe.trained_epochs
+        measured, learned = learning.learn(
+            replace(bench, progress=run.progress(epochs, strategy, "epoch")),
+            recipe,
+            strategy,
+            Images(normalise(images), labels),
+            tested,
+            groups,
+            models,
+            memory and Replay(memory, settings["replay_batch"]),
+        )
+        metrics.extend(measured)
         if "finetuned" in outputs.keys():
-            artefact.save(outputs.finetuned, *learning.packed(finals, history))
+            artefact.save(outputs.finetuned, *learned.packed())
     metrics.save(outputs.metrics)
     told = {**identity, "network": network["name"], "strategy": strategy}
     run.save_cost(

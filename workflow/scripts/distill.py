@@ -7,6 +7,7 @@ from distillery.errors import named
 from distillery.images import dataset as data
 from distillery.images import pictures, whitening
 from distillery.methods.base import Task, initial_images
+from distillery.networks import NetworkSpec
 from distillery.run import job
 from distillery.sets.synthetic import Evolution, SyntheticSet, header
 from distillery.store.artefact import digests
@@ -57,7 +58,7 @@ def distill(
         initial=initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
         classes=classes,
         ipc=cell["ipc"],
-        network=network,
+        network=NetworkSpec(**network),
         settings=settings,
         stream=lambda *purpose: streams.generator(seed, "distill", *cell.values(), *purpose),
         recorder=evolution,

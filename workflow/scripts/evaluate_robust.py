@@ -1,12 +1,17 @@
 """Measure what the label- and augmentation-robust scores of one synthetic set are made of."""
 
+import functools
+
 from distillery import streams
 from distillery.evaluation import robust
 from distillery.images import dataset as data
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store.metrics import Metrics
+from distillery.training.train import Bench
 
 
 def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):
@@ -28,33 +33,20 @@ def evaluate_robust(run, *, cell, network, settings, validation, seed, asked, in
         synthetic.normalise(robust.random_images(images, labels, synthetic.hard_labels, draw))
         for draw in draws
     ]
-    soft = synthetic.labels.ndim == 2
-    different = len(set(robust.trainings(recipe, augment, soft).values()))
-    metrics = Metrics(rule="evaluate_robust", **cell, network=network["name"])
-    robust.measure(
-        metrics,
-        network,
-        synthetic.images.to(run.device),
-        random,
-        {"own": synthetic.labels.to(run.device), "hard": synthetic.hard_labels.to(run.device)},
-        (synthetic.normalise(dataset.test_images), dataset.test_labels),
-        recipe,
-        augment=augment,
-        # The streams of the sets' evaluation: the same networks in the same order.
-        stream=lambda purpose, *more: streams.generator(
-            seed,
-            "evaluate",
-            cell["dataset"],
-            network["name"],
-            cell["ipc"],
-            cell["seed"],
-            purpose,
-            *more,
-        ),
+    learned = Images(synthetic.images, synthetic.labels).to(run.device)
+    tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
+    different = len(set(robust.trainings(recipe, augment, synthetic.labels.ndim == 2).values()))
+    # The streams of the sets' evaluation: the same networks in the same order.
+    identity = cell["dataset"], network["name"], cell["ipc"], cell["seed"]
+    bench = Bench(
+        network=NetworkSpec(**network),
+        stream=functools.partial(streams.generator, seed, "evaluate", *identity),
         compute=run.compute,
-        flip_allowed=dataset.horizontal_flip,
+        flip=dataset.horizontal_flip,
         progress=run.progress(different * models * recipe.trained_epochs, "robustness", "epoch"),
     )
+    metrics = Metrics(rule="evaluate_robust", **cell, network=network["name"])
+    metrics.extend(robust.measure(bench, recipe, learned, random, tested, augment))
     metrics.save(outputs.metrics)
     told = {**cell, "network": network["name"]}
     run.save_cost(

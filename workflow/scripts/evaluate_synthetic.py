@@ -1,72 +1,55 @@
 """Measure what one synthetic set is worth to one kind of network."""
 
 import functools
+from dataclasses import replace
 
 from distillery import networks, streams
 from distillery.evaluation import evaluate
 from distillery.images import dataset as data
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.sets.synthetic import SyntheticSet, load_evolution
 from distillery.store.metrics import Metrics
+from distillery.training.train import Bench
 
 
 def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):
     dataset = data.load(inputs.data, run.device)
     synthetic = SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.
-    tests = synthetic.normalise(dataset.test_images), dataset.test_labels
-    selection = settings["selection"]
-    recipe_of = functools.partial(Recipe.of, settings)
-    recipe = recipe_of(synthetic.step_size)
+    tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
+    learned = Images(synthetic.images, synthetic.labels).to(run.device)
+    selection, models = settings["selection"], settings["models"]
+    recipe = Recipe.of(settings, synthetic.step_size)
     metrics = Metrics(rule="evaluate_synthetic", **cell, network=network["name"])
     # The same streams for every method: two sets are compared on the same networks in the same
     # order.
-    shared = {
-        "stream": lambda purpose, *more: streams.generator(
-            seed,
-            "evaluate",
-            cell["dataset"],
-            network["name"],
-            cell["ipc"],
-            cell["seed"],
-            purpose,
-            *more,
-        ),
-        "compute": run.compute,
-        "flip_allowed": dataset.horizontal_flip,
-    }
-    progress = run.progress(settings["models"] * recipe.trained_epochs, "evaluation", "epoch")
-    evaluate.measure(
-        metrics,
-        network,
-        synthetic.images.to(run.device),
-        synthetic.labels.to(run.device),
-        *tests,
-        recipe,
-        models=settings["models"],
-        curve=settings["curve"],
-        progress=progress,
-        **shared,
+    identity = cell["dataset"], network["name"], cell["ipc"], cell["seed"]
+    bench = Bench(
+        network=NetworkSpec(**network),
+        stream=functools.partial(streams.generator, seed, "evaluate", *identity),
+        compute=run.compute,
+        flip=dataset.horizontal_flip,
+        progress=run.progress(models * recipe.trained_epochs, "evaluation", "epoch"),
     )
-    networks.record_training(metrics, network, len(synthetic), recipe.trained_epochs)
+    metrics.extend(evaluate.measure(bench, recipe, learned, tested, models, settings["curve"]))
+    networks.record_training(metrics, bench.network, len(learned), recipe.trained_epochs)
     run.stop_clock()  # selection is no part of what a set costs its user
     if selection:
-        held = data.split(dataset, validation, seed).validation_index
-        frames = load_evolution(inputs.evolution, synthetic.labels, run.device)
-        evaluate.select(
-            metrics,
-            network,
-            frames,
-            (synthetic.normalise(dataset.images[held]), dataset.labels[held]),
-            tests,
-            recipe_of,
-            models=selection["models"],
-            test_all=selection["test"],
-            progress=run.progress(
-                selection["models"] * recipe.trained_epochs * len(frames), "selection", "epoch"
-            ),
-            **shared,
+        rows = data.split(dataset, validation, seed).validation_index
+        held = Images(synthetic.normalise(dataset.images[rows]), dataset.labels[rows])
+        snapshots = [
+            evaluate.Snapshot(iteration, Images(images, labels), Recipe.of(settings, step_size))
+            for iteration, images, labels, step_size in load_evolution(
+                inputs.evolution, synthetic.labels, run.device
+            )
+        ]
+        epochs = selection["models"] * recipe.trained_epochs * len(snapshots)
+        bench = replace(bench, progress=run.progress(epochs, "selection", "epoch"))
+        metrics.extend(
+            evaluate.select(bench, snapshots, held, tested, selection["models"], selection["test"])
         )
     metrics.save(outputs.metrics)
     told = {**cell, "network": network["name"]}

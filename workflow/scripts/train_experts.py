@@ -1,14 +1,19 @@
 """Train one shard of experts and keep their trajectories."""
 
+import functools
+
 from distillery import streams
 from distillery.images import dataset as data
 from distillery.images import whitening
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.store.artefact import digests
 from distillery.store.checkpoint import Checkpoint
 from distillery.store.metrics import Metrics
 from distillery.training import experts, trajectories
-from distillery.training.train import Recipe
+from distillery.training.train import Bench
 
 
 def train_experts(
@@ -31,7 +36,6 @@ def train_experts(
     images = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(images, validation, seed).train_index
     metrics = Metrics(rule="train_experts", dataset=dataset, network=network["name"])
-    progress = run.progress(len(numbers) * settings["epochs"], "experts", "epoch")
 
     def note(first, epoch, summary):
         count = len(summary["loss"])
@@ -45,7 +49,6 @@ def train_experts(
                     epoch=epoch,
                     selection="expert",
                 )
-        progress(count)
 
     identity = [
         dataset,
@@ -61,33 +64,24 @@ def train_experts(
     ]
     saved = Checkpoint(checkpoint, {"of": identity})
     saved.stop_gently()
-    rows_of_experts = experts.train_experts(
-        network,
-        numbers,
-        images.normalise(images.images[rows]),
-        images.labels[rows],
-        Recipe(**settings),
-        stream=lambda purpose, *more: streams.generator(
-            seed, "experts", dataset, recipe, purpose, *more
-        ),
+    bench = Bench(
+        network=NetworkSpec(**network),
+        stream=functools.partial(streams.generator, seed, "experts", dataset, recipe),
         compute=run.compute,
-        flip_allowed=images.horizontal_flip,
+        flip=images.horizontal_flip,
+        progress=run.progress(len(numbers) * settings["epochs"], "experts", "epoch"),
+    )
+    rows_of_experts = experts.train_experts(
+        bench,
+        Recipe.of(settings | {"decay": "none"}),
+        Images(images.normalise(images.images[rows]), images.labels[rows]),
+        numbers,
         after_epoch=note,
         checkpoint=saved,
     )
-    trajectories.save(
-        outputs.trajectories,
-        rows_of_experts,
-        {
-            "dataset": dataset,
-            "recipe": recipe,
-            "numbers": numbers,
-            "settings": settings,
-            "network": network,
-            "seed": seed,
-            "code": code,
-        },
-    )
+    header = {"dataset": dataset, "recipe": recipe, "numbers": numbers, "settings": settings}
+    header |= {"network": network, "seed": seed, "code": code}
+    trajectories.save(outputs.trajectories, rows_of_experts, header)
     metrics.save(outputs.metrics)
     told = {"dataset": dataset, "recipe": recipe, "network": network["name"]}
     run.save_cost(

@@ -1,11 +1,16 @@
 """Train networks of one kind on a whole dataset: what synthetic sets are measured against."""
 
+import functools
+
 from distillery import networks, streams
 from distillery.evaluation import evaluate
 from distillery.images import dataset as data
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.store.metrics import Metrics
+from distillery.training.train import Bench
 from distillery.vocabulary import WHOLE
 
 
@@ -14,24 +19,19 @@ def train_vanilla(run, *, dataset, network, settings, seed, asked, inputs, outpu
     recipe = Recipe.of(settings)
     identity = {"dataset": dataset, "method": WHOLE, "network": network["name"]}
     metrics = Metrics(rule="train_vanilla", **identity)
-    evaluate.measure(
-        metrics,
-        network,
-        images.normalise(images.images),
-        images.labels,
-        images.normalise(images.test_images),
-        images.test_labels,
-        recipe,
-        models=settings["models"],
-        curve=settings["curve"],
-        stream=lambda purpose, *more: streams.generator(
-            seed, "vanilla", dataset, network["name"], purpose, *more
-        ),
+    bench = Bench(
+        network=NetworkSpec(**network),
+        stream=functools.partial(streams.generator, seed, "vanilla", dataset, network["name"]),
         compute=run.compute,
-        flip_allowed=images.horizontal_flip,
+        flip=images.horizontal_flip,
         progress=run.progress(settings["models"] * recipe.trained_epochs, "training", "epoch"),
     )
-    networks.record_training(metrics, network, len(images.labels), recipe.trained_epochs)
+    learned = Images(images.normalise(images.images), images.labels)
+    tested = Images(images.normalise(images.test_images), images.test_labels)
+    metrics.extend(
+        evaluate.measure(bench, recipe, learned, tested, settings["models"], settings["curve"])
+    )
+    networks.record_training(metrics, bench.network, len(learned), recipe.trained_epochs)
     metrics.save(outputs.metrics)
     run.save_cost(
         outputs.cost, rule="train_vanilla", asked=asked, inputs=inputs, outputs=outputs, **identity

@@ -14,6 +14,7 @@ from distillery import networks
 from distillery.compute import winograd
 from distillery.compute.device import Compute
 from distillery.methods import base
+from distillery.networks import NetworkSpec
 
 pytestmark = pytest.mark.skipif(
     winograd.library() is None,
@@ -80,13 +81,7 @@ def test_the_same_call_gives_the_same_bits(threads):
 def _network():
     # A ReLU whose input is about 0 opens or closes by the last bits, so one float32 gradient
     # differs from another by more than rounding.
-    spec = {
-        "name": "ConvNet",
-        "channels": 1,
-        "size": 28,
-        "classes": 10,
-        "options": {"width": 32, "activation": "sigmoid"},
-    }
+    spec = NetworkSpec("ConvNet", 1, 28, 10, {"width": 32, "activation": "sigmoid"})
     module = base.network(spec, torch.device("cpu"))
     apply, _ = networks.functional(module)
     return apply, base.fresh_parameters(module, torch.Generator().manual_seed(3))

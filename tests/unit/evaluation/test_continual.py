@@ -1,6 +1,7 @@
 """Class-incremental learning: what each strategy is shown, and how forgetting is counted."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,24 +10,22 @@ from distillery import streams
 from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.evaluation import continual
+from distillery.evaluation.continual import Learned
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.store import artefact
-from distillery.store.metrics import Metrics
-from distillery.training import train as training
-from distillery.training.train import Recipe
+from distillery.training import stack as stacks
+from distillery.training.train import Bench, Replay
 
 CLASSES = 4
 GROUPS = [[2, 0], [3], [1]]
-NETWORK = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": 8,
-    "classes": CLASSES,
-    "options": {"width": 8, "depth": 1},
-}
-SHARED = {
-    "stream": lambda *identity: streams.generator(0, *identity),
-    "compute": Compute("float32", "off"),
-}
+NETWORK = NetworkSpec("ConvNet", 1, 8, CLASSES, {"width": 8, "depth": 1})
+BENCH = Bench(
+    network=NETWORK,
+    stream=lambda *identity: streams.generator(0, *identity),
+    compute=Compute("float32", "off"),
+)
 RECIPE = Recipe(epochs=2, lr=0.1, batch=8)
 
 
@@ -41,24 +40,12 @@ def data(a_class=6, seed=1):
     for c in range(CLASSES):
         images[labels == c, :, :, 2 * c : 2 * c + 2] += 2
     images[:, 0, 0, 0] = torch.arange(float(len(labels)))
-    return images, labels
+    return Images(images, labels)
 
 
-def learn(strategy, metrics=None, groups=GROUPS, recipe=RECIPE, models=1, **arguments):
-    metrics = Metrics() if metrics is None else metrics
-    found = continual.learn(
-        metrics,
-        strategy,
-        NETWORK,
-        *data(),
-        data(4, 2),
-        groups,
-        recipe,
-        models=models,
-        **SHARED,
-        **arguments,
-    )
-    return metrics, *found
+def learn(strategy, tested=None, groups=GROUPS, models=1, replay=None, bench=BENCH):
+    tested = data(4, 2) if tested is None else tested
+    return continual.learn(bench, RECIPE, strategy, data(), tested, groups, models, replay)
 
 
 def rows(metrics, measure, **columns):
@@ -70,28 +57,11 @@ def rows(metrics, measure, **columns):
     ]
 
 
-# ---- settings ------------------------------------------------------------------------------------
-
-
-def test_afterwards_has_epochs_and_a_batch_size_of_its_own():
-    settings = {
-        "lr": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 0.0,
-        "batch": 4,
-        "augment": "dsa",
-        "models": 3,
-    }
-    replay = continual.recipe("replay", {**settings, "epochs": 5})
-    assert (replay.epochs, replay.batch) == (5, 4)
-    found = continual.recipe(
-        "afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2}
-    )
-    assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
+# ---- settings -------------------------------------------------------------------------------------
 
 
 def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
-    images, labels = data()
+    images, labels = data().images, data().labels
     few, kept = continual.limited(images, labels, 2)
     numbers = few[:, 0, 0, 0].int().tolist()
     assert numbers == sorted(
@@ -108,42 +78,26 @@ def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
 @pytest.fixture
 def stages(monkeypatch):
     """Every call of training, with what it was given; nothing is learned."""
-    calls, fresh = [], training.initialise
+    calls = []
 
-    def train(
-        network,
-        count,
-        images,
-        labels,
-        recipe,
-        *,
-        stream,
-        start,
-        first,
-        replay,
-        after_epoch=None,
-        **rest,
-    ):
-        calls.append(
-            {"images": images, "labels": labels, "start": start, "first": first, "replay": replay}
-        )
-        calls[-1]["stack"] = start or fresh(network, [stream("initialise", first)], images.device)
-        for epoch in range(recipe.epochs + 1 if after_epoch else 0):
-            after_epoch(epoch, calls[-1]["stack"], {})
-        return calls[-1]["stack"]
+    def train(bench, recipe, images, models, *, start, replay=None):
+        generators = [bench.stream("initialise", model) for model in models]
+        stack = start or stacks.initialise(bench.network, generators, images.device)
+        call = {"images": images, "start": start, "models": models, "replay": replay}
+        calls.append({**call, "stack": stack})
+        return stack
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(continual, "train", train)
     return calls
 
 
 def shown(call):
-    images, labels = data()
-    numbers = call["images"][:, 0, 0, 0].long()
+    given = call["images"]
+    numbers = given.images[:, 0, 0, 0].long()
     assert len(set(numbers.tolist())) == len(numbers)
-    assert torch.equal(call["images"], images[numbers]) and torch.equal(
-        call["labels"], labels[numbers]
-    )
-    counts = torch.bincount(call["labels"], minlength=CLASSES).tolist()
+    assert torch.equal(given.images, data().images[numbers])
+    assert torch.equal(given.labels, data().labels[numbers])
+    counts = torch.bincount(given.labels, minlength=CLASSES).tolist()
     assert set(counts) <= {0, 6}, "a class is shown whole or not at all"
     return {c for c in range(CLASSES) if counts[c]}
 
@@ -151,7 +105,7 @@ def shown(call):
 def test_finetuning_sees_its_group_alone_and_goes_on(stages):
     learn("finetune", models=2)
     assert [shown(call) for call in stages] == [{0, 2}, {3}, {1}] * 2
-    assert [call["first"] for call in stages] == [0, 0, 0, 1, 1, 1]
+    assert [call["models"] for call in stages] == [range(1)] * 3 + [range(1, 2)] * 3
     assert not any(call["replay"] for call in stages)
     for begin in (0, 3):
         assert stages[begin]["start"] is None
@@ -168,20 +122,21 @@ def test_joint_training_sees_all_groups_so_far_and_starts_afresh(stages):
 
 def test_replay_remembers_earlier_groups_only(stages):
     memory = data(3, seed=5)
-    learn("replay", memory=memory, replay_batch=7)
+    learn("replay", replay=Replay(memory, 7))
     assert [shown(call) for call in stages] == [{0, 2}, {3}, {1}]
     assert stages[0]["replay"] is None
     for call, earlier in zip(stages[1:], ({0, 2}, {0, 2, 3}), strict=True):
-        images, labels, batch = call["replay"]
-        numbers = images[:, 0, 0, 0].long()
-        assert torch.equal(images, memory[0][numbers]) and torch.equal(labels, memory[1][numbers])
-        assert sorted(labels.tolist()) == sorted(3 * list(earlier)) and batch == 7
+        given, batch = call["replay"].memory, call["replay"].batch
+        numbers = given.images[:, 0, 0, 0].long()
+        assert torch.equal(given.images, memory.images[numbers])
+        assert torch.equal(given.labels, memory.labels[numbers])
+        assert sorted(given.labels.tolist()) == sorted(3 * list(earlier)) and batch == 7
         assert call["start"] is stages[0]["stack"]
 
 
-def test_progress_counts_every_epoch(stages):
+def test_progress_counts_every_epoch():
     done = []
-    learn("finetune", models=2, progress=done.append)
+    learn("finetune", models=2, bench=replace(BENCH, progress=done.append))
     assert sum(done) == 2 * len(GROUPS) * RECIPE.epochs
 
 
@@ -192,10 +147,7 @@ def test_streams_differ_by_stage_and_by_network():
         asked.append(identity)
         return streams.generator(0, *identity)
 
-    arguments = {**SHARED, "stream": stream}
-    continual.learn(
-        Metrics(), "finetune", NETWORK, *data(), data(4, 2), GROUPS, RECIPE, models=2, **arguments
-    )
+    learn("finetune", models=2, bench=replace(BENCH, stream=stream))
     orders = [identity for identity in asked if identity[0] == "order"]
     assert sorted(orders) == [("order", model, stage) for model in range(2) for stage in range(3)]
 
@@ -203,10 +155,9 @@ def test_streams_differ_by_stage_and_by_network():
 def test_what_cannot_be_learned_is_refused():
     with pytest.raises(UserError, match="unknown continual strategy 'forget'; known are finetune"):
         learn("forget")
-    images, labels = data()
-    lacking = images[labels != 3], labels[labels != 3]
+    lacking = data()[data().labels != 3]
     with pytest.raises(UserError, match=r"the memory holds no image of classes \[3\]"):
-        learn("replay", memory=lacking, replay_batch=2)
+        learn("replay", replay=Replay(lacking, 2))
 
 
 # ---- what is counted -----------------------------------------------------------------------------
@@ -222,21 +173,21 @@ def faked(monkeypatch, stages):
     """Tests that give the accuracies of ``HISTORY``, stage after stage, whatever the network."""
     calls = []
 
-    def test(stack, images, labels, *, classes, compute, passes=1):
+    def test(stack, images, compute, *, passes=1):
         by_group = [*HISTORY, [0.8, 0.7, 0.6]][len(calls) % 4]
         calls.append(stack)
-        by_class = torch.empty(1, classes, dtype=torch.float64)
+        by_class = torch.empty(1, CLASSES, dtype=torch.float64)
         for group, value in zip(GROUPS, by_group, strict=True):
             by_class[0, group] = value
-        counts = torch.bincount(labels, minlength=classes)
+        counts = torch.bincount(images.labels, minlength=CLASSES)
         accuracy = (by_class * counts).sum(1) / counts.sum()
         return {"accuracy": accuracy, "class_accuracy": by_class, "loss": torch.zeros(1)}
 
-    monkeypatch.setattr(training, "test", test)
+    monkeypatch.setattr(continual, "test", test)
 
 
 def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
-    metrics, _, history = learn("finetune")
+    metrics, learned = learn("finetune")
     for stage, by_group in enumerate(HISTORY):
         for group, value in enumerate(by_group):
             assert rows(metrics, "accuracy", stage=stage, group=group, split="test", model=0) == [
@@ -247,7 +198,7 @@ def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
         # Every class has as many test images, so that group 0, of two classes, weighs twice.
         overall = (2 * by_group[0] + by_group[1] + by_group[2]) / 4
         assert rows(metrics, "overall_accuracy", stage=stage) == [pytest.approx(overall)]
-        assert history[0][stage] == pytest.approx([overall, *by_group])
+        assert learned.history[0][stage] == pytest.approx([overall, *by_group])
     assert (
         rows(metrics, "forgetting")
         == rows(metrics, "forgetting", model=0, stage=2)
@@ -256,7 +207,7 @@ def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
 
 
 def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_nothing():
-    record = continual._Record(Metrics(), [[0], [1]], (None, torch.arange(2)), 2, None, 1)
+    record = continual._Record(BENCH, [[0], [1]], data(), 1)
     record.note(0, 5, [0.2, 0.4, 0.0])
     record.note(1, 5, [0.7, 0.6, 0.8])
     record.forgetting()
@@ -266,7 +217,7 @@ def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_noth
 def test_a_group_is_not_forgotten_before_it_came():
     """What a network guessed of a group before it saw it is luck: only the stages from its own on
     count."""
-    record = continual._Record(Metrics(), [[0], [1], [2]], (None, torch.arange(3)), 3, None, 1)
+    record = continual._Record(BENCH, [[0], [1], [2]], data(), 1)
     record.note(0, 0, [0.5, 0.9, 0.95, 0.0])
     record.note(1, 0, [0.5, 0.6, 0.7, 0.99])
     record.note(2, 0, [0.5, 0.5, 0.4, 0.8])
@@ -277,7 +228,7 @@ def test_a_group_is_not_forgotten_before_it_came():
 
 
 def test_one_group_has_nothing_to_forget(stages):
-    metrics, _, _ = learn("finetune", groups=[[0, 1, 2, 3]])
+    metrics, _ = learn("finetune", groups=[[0, 1, 2, 3]])
     assert rows(metrics, "forgetting") == []
     assert len(rows(metrics, "accuracy")) == 1
 
@@ -285,20 +236,14 @@ def test_one_group_has_nothing_to_forget(stages):
 def test_the_accuracy_of_a_group_is_that_of_its_images():
     """Groups of unequal size and classes with unequal numbers of test images, one with none,
     against a plain count."""
-    images, labels = data(4, 2)
-    kept = (torch.arange(len(labels)) % 5 != 0) & (labels != 0)
-    images, labels = images[kept], labels[kept]
-    metrics = Metrics()
-    finals, _ = continual.learn(
-        metrics, "joint", NETWORK, *data(), (images, labels), GROUPS, RECIPE, models=1, **SHARED
-    )
-    stack = training.Stack(
-        training.initialise(NETWORK, [torch.Generator()], images.device).architecture, {}
-    )
-    stack.parameters = {name: value[None] for name, value in finals[0].items()}
-    right = stack.logits(images[None])[0].argmax(1) == labels
+    every = data(4, 2)
+    tested = every[(torch.arange(len(every)) % 5 != 0) & (every.labels != 0)]
+    metrics, learned = learn("joint", tested)
+    parameters = {name: value[None] for name, value in learned.networks[0].items()}
+    stack = stacks.Stack(stacks.architecture_of(NETWORK, every.device), parameters)
+    right = stack.logits(tested.images[None])[0].argmax(1) == tested.labels
     for group, classes in enumerate(GROUPS):
-        members = torch.tensor([int(label) in classes for label in labels])
+        members = torch.tensor([int(label) in classes for label in tested.labels])
         (found,) = rows(metrics, "accuracy", stage=2, group=group)
         assert found == pytest.approx(float(right[members].float().mean()))
     assert rows(metrics, "overall_accuracy", stage=2) == [
@@ -310,14 +255,9 @@ def test_the_accuracy_of_a_group_is_that_of_its_images():
 
 
 def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
-    metrics, finals, history = learn("finetune", models=1)
-    again = Metrics()
-    monkeypatch.setattr(
-        training, "train", lambda network, count, images, labels, recipe, *, start, **rest: start
-    )
-    continual.afterwards(
-        again, NETWORK, finals, history, data(3, 5), data(4, 2), GROUPS, RECIPE, **SHARED
-    )
+    metrics, learned = learn("finetune", models=1)
+    monkeypatch.setattr(continual, "train", lambda *_, start: start)
+    again = continual.afterwards(BENCH, RECIPE, data(3, 5), learned, data(4, 2), GROUPS)
     before = [row for row in metrics.rows if row["measure"] != "forgetting"]
     assert again.rows[: len(before)] == before
     assert rows(again, "accuracy", stage=3) == [pytest.approx(value) for value in (0.8, 0.7, 0.6)]
@@ -327,16 +267,12 @@ def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
 
 
 def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():
-    _, finals, history = learn("finetune", models=2)
+    _, learned = learn("finetune", models=2)
+    finals, history = learned.networks, learned.history
     kept = [{name: value.clone() for name, value in values.items()} for values in finals]
-    memory, tests = data(3, 5), data(4, 2)
 
     def after(recipe):
-        metrics = Metrics()
-        continual.afterwards(
-            metrics, NETWORK, finals, history, memory, tests, GROUPS, recipe, **SHARED
-        )
-        return metrics
+        return continual.afterwards(BENCH, recipe, data(3, 5), learned, data(4, 2), GROUPS)
 
     still = after(Recipe(epochs=1, lr=0.0, batch=64))
     for model in range(2):
@@ -355,16 +291,18 @@ def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():
         assert all(torch.equal(finals[model][name], kept[model][name]) for name in kept[model])
 
 
+def through_disk(learned, folder):
+    path = folder / "finetuned.safetensors"
+    artefact.save(path, *learned.packed())
+    return Learned.unpacked(*artefact.load(path, rule="continual_alone"))
+
+
 def test_finetuned_networks_survive_the_disk(tmp_path):
-    network = {**NETWORK, "options": {**NETWORK["options"], "norm": "batch"}}
-    finals, history = continual.learn(
-        Metrics(), "finetune", network, *data(), data(4, 2), GROUPS, RECIPE, models=2, **SHARED
-    )
-    artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
-    again, back = continual.finetuned(
-        *artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone")
-    )
-    assert back == history and len(again) == 2
+    network = replace(NETWORK, options={**NETWORK.options, "norm": "batch"})
+    _, learned = learn("finetune", models=2, bench=replace(BENCH, network=network))
+    back = through_disk(learned, tmp_path)
+    finals, again = learned.networks, back.networks
+    assert back.history == learned.history and len(again) == 2
     for model in range(2):
         assert (
             again[model].keys() == finals[model].keys()
@@ -376,29 +314,17 @@ def test_finetuned_networks_survive_the_disk(tmp_path):
 
 def test_finetuning_forgets_and_replay_forgets_less():
     def noisy(a_class, seed):
-        images, labels = data(a_class, seed)
-        images[:, 0, 0, 0] = 0
-        return images + 3 * torch.randn(
-            images.shape, generator=torch.Generator().manual_seed(seed)
-        ), labels
+        images, generator = data(a_class, seed), torch.Generator().manual_seed(seed)
+        images.images[:, 0, 0, 0] = 0
+        noise = torch.randn(images.images.shape, generator=generator)
+        return Images(images.images + 3 * noise, images.labels)
 
     found = {}
     for strategy in ("finetune", "replay", "joint"):
-        metrics, groups = Metrics(), [[0, 1], [2, 3]]
-        arguments = {"memory": noisy(12, 5), "replay_batch": 16} if strategy == "replay" else {}
-        learned, tests, recipe = noisy(12, 1), noisy(25, 2), Recipe(epochs=20, lr=0.1, batch=8)
-        continual.learn(
-            metrics,
-            strategy,
-            NETWORK,
-            *learned,
-            tests,
-            groups,
-            recipe,
-            models=1,
-            **arguments,
-            **SHARED,
-        )
+        replay = Replay(noisy(12, 5), 16) if strategy == "replay" else None
+        images, tested, groups = noisy(12, 1), noisy(25, 2), [[0, 1], [2, 3]]
+        recipe = Recipe(epochs=20, lr=0.1, batch=8)
+        metrics, _ = continual.learn(BENCH, recipe, strategy, images, tested, groups, 1, replay)
         found[strategy] = (
             rows(metrics, "forgetting")[0],
             rows(metrics, "overall_accuracy", stage=1)[0],
@@ -414,10 +340,11 @@ def test_finetuning_forgets_and_replay_forgets_less():
 
 @pytest.mark.parametrize("strategy", ["finetune", "replay"])
 def test_the_same_seed_gives_the_same_rows(strategy):
-    arguments = {"memory": data(3, 5), "replay_batch": 5} if strategy == "replay" else {}
-    first, again = (learn(strategy, **arguments) for _ in range(2))
-    assert first[0].rows == again[0].rows
-    assert all(torch.equal(first[1][0][name], again[1][0][name]) for name in first[1][0])
+    replay = Replay(data(3, 5), 5) if strategy == "replay" else None
+    (first, learned), (again, other) = (learn(strategy, replay=replay) for _ in range(2))
+    assert first.rows == again.rows
+    for name, value in learned.networks[0].items():
+        assert torch.equal(value, other.networks[0][name])
 
 
 # ---- groups without images -----------------------------------------------------------------------
@@ -425,22 +352,12 @@ def test_the_same_seed_gives_the_same_rows(strategy):
 
 @pytest.mark.parametrize("gone", [{3}, {0, 2}, {1}, {0, 2, 3}, {0, 1, 2}])
 def test_a_group_without_test_images_counts_nowhere_and_nothing_is_nan(gone, tmp_path):
-    images, labels = data(4, 2)
-    kept = torch.tensor([int(label) not in gone for label in labels])
-    metrics = Metrics()
-    tests = images[kept], labels[kept]
-    finals, history = continual.learn(
-        metrics, "finetune", NETWORK, *data(), tests, GROUPS, RECIPE, models=1, **SHARED
-    )
+    every = data(4, 2)
+    left = every[torch.tensor([int(label) not in gone for label in every.labels])]
+    metrics, learned = learn("finetune", left)
     # The finetuned networks travel by disk, in JSON, which has no NaN.
-    artefact.save(tmp_path / "finetuned.safetensors", *continual.packed(finals, history))
-    finals, history = continual.finetuned(
-        *artefact.load(tmp_path / "finetuned.safetensors", rule="continual_alone")
-    )
-    again = Metrics()
-    continual.afterwards(
-        again, NETWORK, finals, history, data(3, 5), tests, GROUPS, RECIPE, **SHARED
-    )
+    learned = through_disk(learned, tmp_path)
+    again = continual.afterwards(BENCH, RECIPE, data(3, 5), learned, left, GROUPS)
     tested = [number for number, group in enumerate(GROUPS) if not set(group) <= gone]
     for found in (metrics, again):
         assert all(math.isfinite(row["value"]) for row in found.rows)
@@ -453,25 +370,10 @@ def test_a_group_without_test_images_counts_nowhere_and_nothing_is_nan(gone, tmp
 
 
 def test_a_group_with_nothing_to_learn_or_nothing_to_test_is_refused_in_one_line():
-    images, labels = data()
-    kept = labels != 3
-    arguments = (GROUPS, RECIPE)
+    lacking = data()[data().labels != 3]
     with pytest.raises(
         UserError, match=r"group 2 \(classes 3\) has no training image; .*continual\.groups"
     ):
-        continual.learn(
-            Metrics(),
-            "finetune",
-            NETWORK,
-            images[kept],
-            labels[kept],
-            data(4, 2),
-            *arguments,
-            models=1,
-            **SHARED,
-        )
-    nothing = images[:0], labels[:0]
+        continual.learn(BENCH, RECIPE, "finetune", lacking, data(4, 2), GROUPS, models=1)
     with pytest.raises(UserError, match="there is no test image"):
-        continual.learn(
-            Metrics(), "finetune", NETWORK, images, labels, nothing, *arguments, models=1, **SHARED
-        )
+        learn("finetune", data()[:0])

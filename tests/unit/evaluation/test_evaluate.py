@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,22 +11,21 @@ from distillery import networks, streams
 from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.evaluation import evaluate
+from distillery.evaluation.evaluate import Snapshot
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
 from distillery.training import train as training
-from distillery.training.train import Recipe
+from distillery.training.train import Bench
 
 CLASSES = 3
-NETWORK = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": 8,
-    "classes": CLASSES,
-    "options": {"width": 8, "depth": 1},
-}
-SHARED = {
-    "stream": lambda *identity: streams.generator(0, *identity),
-    "compute": Compute("float32", "off"),
-}
+NETWORK = NetworkSpec("ConvNet", 1, 8, CLASSES, {"width": 8, "depth": 1})
+BENCH = Bench(
+    network=NETWORK,
+    stream=lambda *identity: streams.generator(0, *identity),
+    compute=Compute("float32", "off"),
+)
 
 
 def data(count=30, seed=1):
@@ -35,7 +35,15 @@ def data(count=30, seed=1):
     images = torch.randn(count, 1, 8, 8, generator=generator)
     for c in range(CLASSES):
         images[labels == c, :, :, 2 * c : 2 * c + 3] += 2
-    return images, labels
+    return Images(images, labels)
+
+
+def measure(recipe, tested=None, bench=BENCH, **arguments):
+    """The rows of a job that evaluates the images of ``data``."""
+    metrics = Metrics(rule="evaluate_synthetic")
+    tested = data(15, 2) if tested is None else tested
+    metrics.extend(evaluate.measure(bench, recipe, data(), tested, **arguments))
+    return metrics
 
 
 def values(metrics, **columns):
@@ -82,58 +90,36 @@ def test_every_count_is_of_the_epochs_that_were_trained():
     """The published decay trains one epoch more than its number: curves, progress, images seen and
     FLOPs know."""
     recipe = Recipe(epochs=4, lr=0.05, batch=16, decay="published")
-    metrics, done = Metrics(rule="evaluate_synthetic"), []
-    evaluate.measure(
-        metrics,
-        NETWORK,
-        *data(),
-        *data(15, 2),
-        recipe,
-        models=2,
-        curve=2,
-        progress=done.append,
-        **SHARED,
-    )
+    done = []
+    bench = replace(BENCH, progress=done.append)
+    metrics = measure(recipe, bench=bench, models=2, curve=2)
     assert sum(done) == 2 * 5
     assert {row["epoch"] for row in values(metrics, model=0, split="test") if row.get("epoch")} == {
         2,
         5,
     }
     assert len(values(metrics, measure="accuracy", selection="last", epoch=None)) == 2
-    frames, done = [(iteration, *data(), None) for iteration in (0, 3)], []
-    held = data(15, 2)
-    evaluate.select(
-        metrics,
-        NETWORK,
-        frames,
-        held,
-        held,
-        lambda step: recipe,
-        models=2,
-        progress=done.append,
-        **SHARED,
-    )
+    snapshots, held = [Snapshot(iteration, data(), recipe) for iteration in (0, 3)], data(15, 2)
+    done.clear()
+    evaluate.select(bench, snapshots, held, held, models=2)
     assert sum(done) == 2 * 2 * 5
     seen = Metrics()
     networks.record_training(seen, NETWORK, 30, recipe.trained_epochs)
     assert values(seen, measure="images_seen")[0]["value"] == 150
 
 
-def measured(monkeypatch, together, curve=2, **arguments):
+def measured(monkeypatch, together, curve=2):
     monkeypatch.setattr(evaluate, "stack_size", lambda *_: together)
-    metrics, done = Metrics(rule="evaluate_synthetic"), []
-    recipe = Recipe(epochs=4, lr=0.05, batch=16)
-    arguments = {"models": 3, "progress": done.append, **SHARED, **arguments}
-    found = evaluate.measure(
-        metrics, NETWORK, *data(), *data(15, 2), recipe, curve=curve, **arguments
-    )
+    done = []
+    bench = replace(BENCH, progress=done.append)
+    metrics = measure(Recipe(epochs=4, lr=0.05, batch=16), bench=bench, models=3, curve=curve)
     assert sum(done) == 3 * 4
-    return metrics, found
+    return metrics
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_the_rows_do_not_depend_on_how_many_are_trained_together(together, monkeypatch):
-    metrics, _ = measured(monkeypatch, together)
+    metrics = measured(monkeypatch, together)
     names = ("measure", "model", "split", "selection", "epoch", "class")
     found = sorted((tuple(row.get(name) for name in names) for row in metrics.rows), key=str)
     expected = []
@@ -151,14 +137,12 @@ def test_the_rows_do_not_depend_on_how_many_are_trained_together(together, monke
 
 
 def test_the_values_are_those_of_training_and_testing(monkeypatch):
-    metrics, accuracies = measured(monkeypatch, 2)
-    images, labels = data(15, 2)
-    alone, _ = measured(monkeypatch, 1)
+    metrics, alone = measured(monkeypatch, 2), measured(monkeypatch, 1)
+    accuracies = evaluate.accuracies(metrics)
     for model in range(3):
-        stack = training.train(
-            NETWORK, 1, *data(), Recipe(epochs=4, lr=0.05, batch=16), first=model, **SHARED
-        )
-        tested = training.test(stack, images, labels, classes=CLASSES, compute=SHARED["compute"])
+        recipe = Recipe(epochs=4, lr=0.05, batch=16)
+        stack = training.train(BENCH, recipe, data(), range(model, model + 1))
+        tested = training.test(stack, data(15, 2), BENCH.compute)
         (accuracy,) = values(metrics, measure="accuracy", model=model, split="test", epoch=None)
         (loss,) = values(metrics, measure="loss", model=model, split="test", epoch=None)
         assert accuracy["value"] == accuracies[model] == float(tested["accuracy"])
@@ -196,20 +180,14 @@ def test_on_the_way_only_the_first_network_is_tested(together, monkeypatch):
 
 
 def test_without_a_curve_only_the_end_is_recorded(monkeypatch):
-    metrics, _ = measured(monkeypatch, 1, curve=0)
+    metrics = measured(monkeypatch, 1, curve=0)
     assert len(metrics.rows) == 3 * (2 + CLASSES)
     assert not any("epoch" in row for row in metrics.rows)
 
 
 def test_networks_that_diverge_are_told_and_not_left_out():
-    metrics = Metrics()
-    recipe = Recipe(epochs=2, lr=1e38, batch=16)
-    accuracies = evaluate.measure(
-        metrics, NETWORK, *data(), *data(15, 2), recipe, models=2, curve=2, **SHARED
-    )
-    assert (
-        len(accuracies) == len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
-    )
+    metrics = measure(Recipe(epochs=2, lr=1e38, batch=16), models=2, curve=2)
+    assert len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
     assert [row["model"] for row in values(metrics, measure="diverged", value=1)] == [0, 1]
     # A mean over a loss that is not finite would be none.
     assert (
@@ -222,21 +200,21 @@ def test_memory_that_ends_leaves_no_row_twice(monkeypatch):
     """Three networks at once are too many: the same rows come of one and one and one."""
     real = evaluate.train
 
-    def scarce(network, count, *arguments, after_epoch, **more):
-        stack = real(network, count, *arguments, after_epoch=after_epoch, **more)
-        if count > 1:  # as late as can be
+    def scarce(bench, recipe, images, models, **more):
+        stack = real(bench, recipe, images, models, **more)
+        if len(models) > 1:  # as late as can be
             raise torch.OutOfMemoryError("out of memory")
         return stack
 
-    expected, accuracies = measured(monkeypatch, 1)
+    expected = measured(monkeypatch, 1)
     monkeypatch.setattr(evaluate, "train", scarce)
     monkeypatch.setattr(evaluate, "stack_size", lambda *_: 3)
-    metrics = Metrics(rule="evaluate_synthetic")
-    arguments = {"models": 3, "curve": 2, **SHARED}
-    found = evaluate.measure(
-        metrics, NETWORK, *data(), *data(15, 2), Recipe(epochs=4, lr=0.05, batch=16), **arguments
-    )
-    assert found == accuracies and metrics.rows == expected.rows
+    metrics = measure(Recipe(epochs=4, lr=0.05, batch=16), models=3, curve=2)
+    assert metrics.rows == expected.rows
+    monkeypatch.setattr(evaluate, "train", real)
+    expected = selected()
+    monkeypatch.setattr(evaluate, "train", scarce)
+    assert selected().rows == expected.rows
 
 
 # ---- selection -----------------------------------------------------------------------------------
@@ -245,29 +223,23 @@ def test_memory_that_ends_leaves_no_row_twice(monkeypatch):
 SWAPPED = torch.tensor([1, 2, 0])
 
 
-def selected(validation_labels=None, test_labels=None, frames=None, **arguments):
+RECIPE = Recipe(epochs=8, lr=0.05, batch=16)
+
+
+def selected(validation_labels=None, test_labels=None, test_all=True):
     """Iteration 0 has learned every class as the next one; iteration 10 has learned them right, and
     20 again."""
-    images, labels = data()
-    frames = frames or [
-        (0, images, SWAPPED[labels], 0.05),
-        (10, images, labels, 0.05),
-        (20, images, labels, 0.05),
+    right, held, tested = data(), data(15, 2), data(15, 3)
+    wrong = Images(right.images, SWAPPED[right.labels])
+    snapshots = [
+        Snapshot(iteration, images, RECIPE)
+        for iteration, images in ((0, wrong), (10, right), (20, right))
     ]
-    validation, tested = data(15, 2), data(15, 3)
-    metrics = Metrics()
-    evaluate.select(
-        metrics,
-        NETWORK,
-        frames,
-        (validation[0], validation[1] if validation_labels is None else validation_labels),
-        (tested[0], tested[1] if test_labels is None else test_labels),
-        arguments.pop("recipe_of", lambda step_size: Recipe(epochs=8, lr=step_size, batch=16)),
-        models=2,
-        **SHARED,
-        **arguments,
-    )
-    return metrics
+    if validation_labels is not None:
+        held = Images(held.images, validation_labels)
+    if test_labels is not None:
+        tested = Images(tested.images, test_labels)
+    return evaluate.select(BENCH, snapshots, held, tested, models=2, test_all=test_all)
 
 
 def chosen(metrics, name):
@@ -298,13 +270,11 @@ def test_the_best_snapshot_wins_and_the_earlier_of_equals():
 
 
 def test_best_validation_never_looks_at_the_test_labels():
-    _, test_labels = data(15, 3)
-    metrics = selected(test_labels=SWAPPED[test_labels])
+    metrics = selected(test_labels=SWAPPED[data(15, 3).labels])
     assert chosen(metrics, "best_validation") == 10
     # It is the test images that deceive the other rule.
     assert chosen(metrics, "best_test") == 0
-    _, labels = data(15, 2)
-    metrics = selected(validation_labels=SWAPPED[labels])
+    metrics = selected(validation_labels=SWAPPED[data(15, 2).labels])
     assert (chosen(metrics, "best_validation"), chosen(metrics, "best_test")) == (0, 10)
 
 
@@ -312,11 +282,11 @@ def test_best_validation_never_looks_at_the_test_labels():
 def test_without_test_all_only_the_chosen_snapshot_meets_the_test_images(monkeypatch, stack):
     monkeypatch.setattr(evaluate, "stack_size", lambda *_: stack)
     every, tests = selected(), 0
-    real, held = evaluate.test, data(15, 3)[0]
+    real, tested = evaluate.test, data(15, 3)
 
     def counted(trained, images, *rest, **more):
         nonlocal tests
-        tests += trained.count * torch.equal(images, held)
+        tests += trained.count * torch.equal(images.images, tested.images)
         return real(trained, images, *rest, **more)
 
     monkeypatch.setattr(evaluate, "test", counted)
@@ -332,45 +302,32 @@ def test_without_test_all_only_the_chosen_snapshot_meets_the_test_images(monkeyp
 
 
 def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
-    images, labels = data()
-    asked, done = [], []
-
-    def recipe_of(step_size):
-        asked.append(step_size)
-        return Recipe(epochs=1, lr=0.01, batch=16)
-
-    frames = [(0, images, labels, None), (5, images, labels, 0.3)]
-    selected(frames=frames, recipe_of=recipe_of, progress=done.append)
-    assert asked == [None, 0.3] and sum(done) == 2 * 2
+    held, rates, done = data(15, 2), (0.01, 0.3), []
+    recipes = [Recipe(epochs=2, lr=rate, batch=16) for rate in rates]
+    snapshots = [Snapshot(5 * i, data(), recipe) for i, recipe in enumerate(recipes)]
+    bench = replace(BENCH, progress=done.append)
+    metrics = evaluate.select(bench, snapshots, held, held, models=2)
+    assert sum(done) == 2 * 2 * 2
+    for snapshot in snapshots:
+        found = values(metrics, iteration=snapshot.iteration, split="test", selection="snapshot")
+        for row in found:
+            models = range(row["model"], row["model"] + 1)
+            alone = training.train(BENCH, snapshot.recipe, data(), models)
+            assert row["value"] == float(training.test(alone, held, BENCH.compute)["accuracy"])
 
 
 # ---- classes without test images -----------------------------------------------------------------
 
 
 def test_a_class_without_test_images_has_no_accuracy_and_nothing_is_nan():
-    metrics, (images, labels) = Metrics(), data(15, 2)
-    kept = labels != 1
-    tests = images[kept], labels[kept]
-    evaluate.measure(
-        metrics, NETWORK, *data(), *tests, Recipe(epochs=2, batch=16), models=2, curve=2, **SHARED
-    )
+    every = data(15, 2)
+    recipe = Recipe(epochs=2, batch=16)
+    metrics = measure(recipe, tested=every[every.labels != 1], models=2, curve=2)
     assert all(math.isfinite(row["value"]) for row in metrics.rows)
     assert {row["class"] for row in values(metrics, measure="class_accuracy")} == {0, 2}
     assert len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
 
 
 def test_nothing_to_test_on_is_refused_in_one_line():
-    images, labels = data()
     with pytest.raises(UserError, match="there is no test image"):
-        evaluate.measure(
-            Metrics(),
-            NETWORK,
-            images,
-            labels,
-            images[:0],
-            labels[:0],
-            Recipe(epochs=1),
-            models=1,
-            curve=0,
-            **SHARED,
-        )
+        measure(Recipe(epochs=1), tested=data()[:0], models=1)

@@ -1,6 +1,8 @@
 """What the robust scores are made of: which images, which labels, which augmentation, and each
 training once."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,21 +10,19 @@ from distillery import streams
 from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.evaluation import evaluate, robust
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
-from distillery.training.train import Recipe
+from distillery.training.train import Bench
 
 CLASSES = 3
-NETWORK = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": 8,
-    "classes": CLASSES,
-    "options": {"width": 8, "depth": 1},
-}
-SHARED = {
-    "stream": lambda *identity: streams.generator(0, *identity),
-    "compute": Compute("float32", "off"),
-}
+NETWORK = NetworkSpec("ConvNet", 1, 8, CLASSES, {"width": 8, "depth": 1})
+BENCH = Bench(
+    network=NETWORK,
+    stream=lambda *identity: streams.generator(0, *identity),
+    compute=Compute("float32", "off"),
+)
 RECIPE = Recipe(epochs=3, lr=0.05, batch=16)
 MEASURES = {
     "accuracy_own_labels",
@@ -110,24 +110,12 @@ def test_equal_trainings_are_one(own, augment, soft, different):
         assert tuple(i for i in range(3) if found[one][i] != found[other][i]) == places
 
 
-def measured(labels, models=2, recipe=RECIPE, **arguments):
+def measured(labels, models=2, recipe=RECIPE):
     metrics, done = Metrics(rule="evaluate_robust"), []
-    hard = labels if labels.ndim == 1 else labels.argmax(dim=1)
     random = [data(seed=5 + model)[0] for model in range(models)]
-    labelled = {"own": labels, "hard": hard}
-    robust.measure(
-        metrics,
-        NETWORK,
-        data()[0],
-        random,
-        labelled,
-        data(300, 2),
-        recipe,
-        augment="dsa",
-        progress=done.append,
-        **SHARED,
-        **arguments,
-    )
+    bench = replace(BENCH, progress=done.append)
+    images, tested = Images(data()[0], labels), Images(*data(300, 2))
+    metrics.extend(robust.measure(bench, recipe, images, random, tested, augment="dsa"))
     found = {}
     for row in metrics.rows:
         assert (row["selection"], row["split"], row["rule"]) == ("last", "test", "evaluate_robust")
@@ -137,9 +125,8 @@ def measured(labels, models=2, recipe=RECIPE, **arguments):
 
 
 def alone(images, labels, recipe):
-    return evaluate.measure(
-        Metrics(), NETWORK, images, labels, *data(300, 2), recipe, models=2, curve=0, **SHARED
-    )
+    tested = Images(*data(300, 2))
+    return evaluate.accuracies(evaluate.measure(BENCH, recipe, Images(images, labels), tested, 2))
 
 
 def on_random(labels, recipe):
@@ -177,7 +164,7 @@ def test_a_set_with_hard_labels_is_trained_with_them_once(monkeypatch):
     monkeypatch.setattr(
         evaluate,
         "measure",
-        lambda *arguments, **more: counted.append(arguments[6].augment) or real(*arguments, **more),
+        lambda *arguments, **more: counted.append(arguments[1].augment) or real(*arguments, **more),
     )
     found, epochs = measured(data()[1])
     assert found["accuracy_own_labels"] == found["accuracy_hard_labels"] == found["accuracy_plain"]

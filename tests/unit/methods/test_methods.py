@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,15 +23,10 @@ from distillery.methods import (
     tesla,
 )
 from distillery.methods import random as random_method
+from distillery.networks import NetworkSpec
 
 CLASSES, SIZE = 3, 8
-SPEC = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": SIZE,
-    "classes": CLASSES,
-    "options": {"width": 8, "depth": 2},
-}
+SPEC = NetworkSpec("ConvNet", 1, SIZE, CLASSES, {"width": 8, "depth": 2})
 
 
 def _data(a_class=20, seed=0):
@@ -90,9 +86,7 @@ class Experts:
 
     def __init__(self, number=2, epochs=3, steps=10, rate=0.1):
         images, labels = _data()
-        module = networks.build(
-            "ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"]
-        )
+        module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC.options)
         self.number, self.epochs, self._rows = number, epochs, []
         for expert in range(number):
             networks.initialise(module, torch.Generator().manual_seed(expert))
@@ -218,10 +212,10 @@ def test_real_batches_are_of_their_class_without_repeats_and_weigh_one():
     [(28, 1, "ConvNet"), (32, 3, "ConvNet"), (28, 1, "AlexNet"), (28, 1, "LeNet")],
 )
 def test_the_network_that_distils_is_the_network_that_was_asked_for(size, channels, name):
-    spec = {"name": name, "channels": channels, "size": size, "classes": 3}
-    spec["options"] = {"width": 4} if name == "ConvNet" else {}
+    options = {"width": 4} if name == "ConvNet" else {}
+    spec = NetworkSpec(name, channels, size, 3, options)
     ours = base.network(spec, torch.device("cpu"))
-    plain = networks.build(name, channels=channels, size=size, classes=3, **spec["options"])
+    plain = networks.build(name, channels=channels, size=size, classes=3, **spec.options)
     params = base.fresh_parameters(ours, torch.Generator().manual_seed(0))
     assert list(params) == [parameter for parameter, _ in plain.named_parameters()]
     plain.load_state_dict(params)
@@ -231,7 +225,7 @@ def test_the_network_that_distils_is_the_network_that_was_asked_for(size, channe
 
 @pytest.mark.parametrize("module", [dc, dm, dsa, mtt, ncfm, tesla, herding])
 def test_batch_normalisation_is_refused(module, experts):
-    spec = {**SPEC, "options": {"width": 8, "depth": 2, "norm": "batch"}}
+    spec = replace(SPEC, options={"width": 8, "depth": 2, "norm": "batch"})
     with pytest.raises(UserError, match="batch normalisation"):
         _run(module, network=spec, experts=experts)
 
@@ -337,9 +331,7 @@ class Numbered:
     Remembers what it was asked for."""
 
     def __init__(self, number=2, epochs=6):
-        module = networks.build(
-            "ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"]
-        )
+        module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC.options)
         self.number, self.epochs, self.asked, self.rows = number, epochs, [], {}
         for expert in range(number):
             for epoch in range(epochs + 1):
@@ -377,7 +369,7 @@ def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_l
     assert {start for _, start, _ in asked} == set(range(latest))
     assert {expert for expert, _, _ in asked} == {0, 1}
     assert {stop - start for _, start, stop in asked} == {ahead}
-    network = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    network = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC.options)
     labels = base.synthetic_labels(CLASSES, 2)
     for iteration, (expert, start, stop) in enumerate(asked, 1):
         images, rate = recorder.images[iteration - 1], recorder.step_sizes[iteration - 1]
@@ -495,7 +487,7 @@ def test_mtt_refuses_experts_that_do_not_fit(experts):
             experts=experts,
             iterations=1,
             expert_epochs=1,
-            network={**SPEC, "options": {"width": 4, "depth": 2}},
+            network=replace(SPEC, options={"width": 4, "depth": 2}),
         )
 
 
@@ -555,7 +547,7 @@ def test_one_iteration_of_dm_is_the_published_algorithm_written_out():
     result, recorder = _run(
         dm, ipc=2, initial=initial, iterations=1, lr_images=0.7, augment="none", batch_real=20
     )
-    model = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    model = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC.options)
     networks.initialise(model, streams.generator(0, "iteration", 1, "network"))
     leaf = initial.clone().requires_grad_()
     loss = sum(
@@ -646,7 +638,7 @@ def test_ncfm_refuses_experts_that_do_not_fit(experts):
             ncfm,
             experts=experts,
             iterations=1,
-            network={**SPEC, "options": {"width": 4, "depth": 2}},
+            network=replace(SPEC, options={"width": 4, "depth": 2}),
         )
 
 
@@ -657,7 +649,7 @@ TESLA_SMALL = {"syn_steps": 3, "expert_epochs": 1, "max_start_epoch": 1}
 
 def test_a_teacher_labels_what_it_knows_by_itself_and_the_rest_by_its_class(experts):
     images, labels = _data()
-    module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC.options)
     with torch.no_grad():
         rows = [experts.pair(e, 3, 3)[0] for e in range(2)]
         apply, like = networks.functional(module)[0], networks.parameters(module)
@@ -689,7 +681,7 @@ def test_labels_learn_by_the_derivative_through_the_softmax(experts):
     )
 
     # The textbook: unroll three steps, differentiate in the logits.
-    module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC["options"])
+    module = networks.build("ConvNet", channels=1, size=SIZE, classes=CLASSES, **SPEC.options)
     apply, like = networks.functional(module)[0], networks.parameters(module)
     images, labels = _data()
     initial = base.initial_images(

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from distillery import networks, plugins
 from distillery.errors import UserError
-from distillery.networks import _build
+from distillery.networks import NetworkSpec, _build
 
 TINY = {"channels": 1, "size": 8, "classes": 3, "width": 4, "depth": 2}
 
@@ -155,10 +155,8 @@ def test_resnet18_pads_28_by_28_images_by_one_as_published(name):
     for hook in hooks:
         hook.remove()
     # What padding to 32 x 32 would cost more.
-    shape = {"name": name, "channels": 1, "classes": 10}
-    assert networks.macs({**shape, "size": 32}) / networks.macs(
-        {**shape, "size": 28}
-    ) == pytest.approx(1.22, abs=0.005)
+    small, large = (NetworkSpec(name, 1, size, 10) for size in (28, 32))
+    assert networks.macs(large) / networks.macs(small) == pytest.approx(1.22, abs=0.005)
 
 
 # ---- a plug-in's contract ------------------------------------------------------------------------
@@ -171,7 +169,7 @@ def plugged(monkeypatch, features, embedding=4 * 8 * 8, top=networks.Network):
         build=lambda channels, size, classes: top(nn.Sequential(*features()), embedding, classes),
     )
     monkeypatch.setattr(_build, "_plugin", lambda name: plugin)
-    return {"name": "Mine", "channels": 1, "size": 8, "classes": 3, "options": {}}
+    return NetworkSpec("Mine", 1, 8, 3, {})
 
 
 def convolution():

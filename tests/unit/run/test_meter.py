@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import logging
 import sys
 import time
 from types import SimpleNamespace
@@ -10,75 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from distillery import networks
-from distillery.errors import UserError
 from distillery.run import meter
 from distillery.run.meter import Meter
-from distillery.store.metrics import Metrics
-
-CONVNET = {"name": "ConvNet", "channels": 3, "size": 32, "classes": 10}
-
-
-def convnet_macs(channels, classes, width=128, depth=3, side=32, norm=5):
-    """Convolutions and the linear layer, and ``norm`` operations an element of what is
-    normalised."""
-    total, inputs = 0, channels
-    for _ in range(depth):
-        total += inputs * width * 9 * side**2 + norm * width * side**2
-        inputs, side = width, side // 2
-    return total + width * side**2 * classes
-
-
-@pytest.mark.parametrize(
-    "network, expected",
-    [
-        (CONVNET, convnet_macs(3, 10)),
-        ({**CONVNET, "channels": 1, "size": 28}, convnet_macs(1, 10)),
-        ({**CONVNET, "classes": 100}, convnet_macs(3, 100)),
-        ({**CONVNET, "size": 8, "options": {"width": 8, "depth": 2}}, convnet_macs(3, 10, 8, 2, 8)),
-        ({**CONVNET, "options": {"norm": "none"}}, convnet_macs(3, 10, norm=0)),
-        ({**CONVNET, "options": {"norm": "group"}}, convnet_macs(3, 10)),
-        ({**CONVNET, "options": {"norm": "layer"}}, convnet_macs(3, 10)),
-        (
-            {"name": "MLP", "channels": 1, "size": 28, "classes": 10},
-            784 * 128 + 128 * 128 + 128 * 10,
-        ),
-    ],
-)
-def test_multiply_accumulates_are_those_of_the_layers(network, expected):
-    assert networks.macs(network) == expected
-
-
-def test_the_convnet_takes_51_6_million():
-    assert networks.macs(CONVNET) == pytest.approx(51.6e6, abs=0.05e6)
-
-
-def test_counting_leaves_no_trace():
-    state, level = torch.get_rng_state(), logging.getLogger("fvcore").level
-    networks.macs({**CONVNET, "size": 8})
-    assert torch.equal(torch.get_rng_state(), state) and logging.getLogger("fvcore").level == level
-    with pytest.raises(UserError, match="unknown network"):
-        networks.macs({**CONVNET, "name": "Conv"})
-
-
-def test_training_takes_three_passes_of_two_operations_a_multiply_accumulate():
-    assert networks.training_flops(51_000_000, 7) == 2 * 3 * 51_000_000 * 7
-    assert isinstance(networks.training_flops(torch.tensor(5), torch.tensor(2)), int)
-
-
-def test_what_training_takes_is_recorded():
-    network = {**CONVNET, "size": 8, "options": {"width": 8, "depth": 2}}
-    metrics = Metrics(dataset="toy")
-    networks.record_training(metrics, network, images=50, epochs=4)
-    macs = convnet_macs(3, 10, 8, 2, 8)
-    parameters = (3 * 8 * 9 + 3 * 8) + (8 * 8 * 9 + 3 * 8) + (8 * 4 * 10 + 10)
-    assert {row["measure"]: row["value"] for row in metrics.rows} == {
-        "macs_per_image": macs,
-        "parameters": parameters,
-        "images_seen": 200,
-        "training_flops": 6 * macs * 200,
-    }
-    assert all(row["dataset"] == "toy" for row in metrics.rows)
 
 
 def test_a_meter_measures_time_and_memory():

@@ -3,30 +3,28 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from distillery import streams
 from distillery.compute.device import Compute
+from distillery.images.labelled import Images
 from distillery.methods import base, dc, dm, dsa, mtt, ncfm, tesla
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.sets.synthetic import Evolution
 from distillery.store import artefact
 from distillery.store.checkpoint import Checkpoint
 from distillery.store.metrics import Metrics
 from distillery.training import experts
-from distillery.training.train import Recipe
+from distillery.training.train import Bench
 
 CLASSES, SIZE = 3, 8
-NETWORK = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": SIZE,
-    "classes": CLASSES,
-    "options": {"width": 8, "depth": 2},
-}
+NETWORK = NetworkSpec("ConvNet", 1, SIZE, CLASSES, {"width": 8, "depth": 2})
 # Layers enough that a sum over them in another order has other bits.
-DEEP = {**NETWORK, "options": {"width": 8, "depth": 3}}
+DEEP = replace(NETWORK, options={"width": 8, "depth": 3})
 COMPUTE = Compute("float32", "off")
 
 
@@ -41,6 +39,9 @@ def data(count=60):
 
 def stream(*identity):
     return streams.generator(0, *identity)
+
+
+BENCH = Bench(network=NETWORK, stream=stream, compute=COMPUTE)
 
 
 class KilledError(Exception):
@@ -67,9 +68,8 @@ class Trajectories:
     number, epochs = 2, 4
 
     def __init__(self):
-        self.rows = experts.train_experts(
-            NETWORK, [0, 1], *data(), Recipe(4, lr=0.1, batch=20), stream=stream, compute=COMPUTE
-        )
+        recipe = Recipe(4, lr=0.1, batch=20)
+        self.rows = experts.train_experts(BENCH, recipe, Images(*data()), [0, 1])
 
     def pair(self, expert, start, stop):
         return self.rows[expert, start], self.rows[expert, stop]
@@ -194,12 +194,10 @@ def test_a_shard_of_experts_goes_on_to_the_same_bits(tmp_path, monkeypatch, afte
     def train(checkpoint):
         told = []
         rows = experts.train_experts(
-            NETWORK,
-            [4, 5, 6],
-            *data(),
+            BENCH,
             Recipe(3, lr=0.1, momentum=0.5, batch=25),
-            stream=stream,
-            compute=COMPUTE,
+            Images(*data()),
+            [4, 5, 6],
             after_epoch=lambda first, epoch, summary: told.append(
                 (first, epoch, summary["loss"].tolist())
             ),

@@ -1,6 +1,7 @@
 """Expert trajectories: what is remembered, and what is read back."""
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -8,36 +9,32 @@ import torch
 from distillery import networks, streams
 from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
 from distillery.store import artefact
 from distillery.training import experts, trajectories
 from distillery.training import train as training
-from distillery.training.train import Recipe
+from distillery.training.train import Bench
 
 CLASSES = 3
-NETWORK = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": 8,
-    "classes": CLASSES,
-    "options": {"width": 4, "depth": 2},
-}
+NETWORK = NetworkSpec("ConvNet", 1, 8, CLASSES, {"width": 4, "depth": 2})
 RECIPE = Recipe(epochs=3, lr=0.1, batch=8, augment="dsa")
-SHARED = {
-    "stream": lambda *identity: streams.generator(0, *identity),
-    "compute": Compute("float32", "off"),
-}
-SHAPE = {"channels": 1, "size": 8, "classes": CLASSES, "width": 4, "depth": 2}
+BENCH = Bench(
+    network=NETWORK,
+    stream=lambda *identity: streams.generator(0, *identity),
+    compute=Compute("float32", "off"),
+)
 
 
 def data():
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(20, 1, 8, 8, generator=generator), torch.randint(
-        CLASSES, (20,), generator=generator
-    )
+    images = torch.randn(20, 1, 8, 8, generator=generator)
+    return Images(images, torch.randint(CLASSES, (20,), generator=generator))
 
 
-def trained(numbers, recipe=RECIPE, **arguments):
-    return experts.train_experts(NETWORK, numbers, *data(), recipe, **SHARED, **arguments)
+def trained(numbers, bench=BENCH, **arguments):
+    return experts.train_experts(bench, RECIPE, data(), numbers, **arguments)
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -46,13 +43,11 @@ def trained(numbers, recipe=RECIPE, **arguments):
 def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one():
     found = trained([3])
     assert found.dtype == torch.float32 and found.shape[:2] == (1, 4)
-    start = networks.initialise(
-        networks.build("ConvNet", **SHAPE), SHARED["stream"]("initialise", 3)
-    )
+    start = networks.initialise(networks.from_spec(NETWORK), BENCH.stream("initialise", 3))
     assert torch.equal(found[0, 0], networks.flatten(networks.parameters(start)))
     for epochs in (1, 2, 3):
         recipe = Recipe(epochs=epochs, lr=0.1, batch=8, augment="dsa")
-        stack = training.train(NETWORK, 1, *data(), recipe, first=3, **SHARED)
+        stack = training.train(BENCH, recipe, data(), range(3, 4))
         assert torch.equal(found[0, epochs], stack.flat()[0])
 
 
@@ -91,7 +86,7 @@ def test_snapshots_are_copies_and_not_the_live_weights():
 
 def test_a_snapshot_is_a_copy_even_of_a_vector_that_goes_on_changing(monkeypatch):
     class Live:
-        count, weights = 1, torch.zeros(1, 5)
+        weights = torch.zeros(1, 5)
 
         def flat(self):
             return self.weights
@@ -120,8 +115,10 @@ def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
 @pytest.mark.parametrize("together", [1, 2])
 def test_every_epoch_of_every_expert_is_told(together, monkeypatch):
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
-    told = []
-    trained([4, 5, 6], after_epoch=lambda *all_: told.append(all_))
+    told, done = [], []
+    bench = replace(BENCH, progress=done.append)
+    trained([4, 5, 6], bench, after_epoch=lambda *all_: told.append(all_))
+    assert sum(done) == 3 * 3
     found = [
         (first + e, epoch) for first, epoch, summary in told for e in range(len(summary["loss"]))
     ]
@@ -167,12 +164,16 @@ def test_a_killed_shard_goes_on_to_the_same_bits(together, kills, monkeypatch):
             trained(numbers, checkpoint=checkpoint)
     # The memory that is free may be another then: a network of another stack would have other bits.
     monkeypatch.setattr(experts, "stack_size", lambda *_: 4)
-    told = []
+    told, done = [], []
     checkpoint.left = 0
-    again = trained(numbers, checkpoint=checkpoint, after_epoch=lambda *all_: told.append(all_))
+    bench = replace(BENCH, progress=done.append)
+    again = trained(
+        numbers, bench, checkpoint=checkpoint, after_epoch=lambda *all_: told.append(all_)
+    )
     assert torch.equal(again, whole)
     # Every epoch is told once, those before the interruption too.
     assert [all_[:2] for all_ in told] == [all_[:2] for all_ in expected]
+    assert sum(done) == len(numbers) * RECIPE.epochs
     for (*_, first), (*_, second) in zip(told, expected, strict=True):
         assert all(torch.equal(first[name], second[name]) for name in ("loss", "accuracy"))
 
@@ -222,10 +223,10 @@ def test_a_row_is_a_network(tmp_path):
     path = tmp_path / "shard.safetensors"
     trajectories.save(path, trained([0]), {})
     last = trajectories.Experts([path]).pair(0, 0, 3)[1]
-    module = networks.build("ConvNet", **SHAPE)
+    module = networks.from_spec(NETWORK)
     apply, _ = networks.functional(module)
-    stack = training.train(NETWORK, 1, *data(), RECIPE, **SHARED)
-    images, _ = data()
+    stack = training.train(BENCH, RECIPE, data(), range(1))
+    images = data().images
     logits = apply(networks.unflatten(last, networks.parameters(module)), images)
     assert torch.equal(logits, stack.logits(images[None])[0])
 
@@ -258,7 +259,7 @@ def shard(path, numbers, **header):
     about = {
         "recipe": "few",
         "settings": {"epochs": 3, "lr": 0.1},
-        "network": NETWORK,
+        "network": asdict(NETWORK),
         "seed": 0,
         "code": "abc",
     }

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,16 @@ from torch.nn import functional
 from distillery import augmentations, networks, streams
 from distillery.compute.device import Compute
 from distillery.errors import UserError
+from distillery.images.labelled import Images
+from distillery.networks import NetworkSpec
+from distillery.recipe import Recipe
+from distillery.training import stack as stacks
 from distillery.training import train as training
-from distillery.training.train import Recipe
+from distillery.training.train import Bench, Replay
 
 CLASSES = 3
-NETWORK = {
-    "name": "ConvNet",
-    "channels": 1,
-    "size": 8,
-    "classes": CLASSES,
-    "options": {"width": 8, "depth": 2},
-}
-BATCH_NORM = {**NETWORK, "options": {**NETWORK["options"], "norm": "batch"}}
+NETWORK = NetworkSpec("ConvNet", 1, 8, CLASSES, {"width": 8, "depth": 2})
+BATCH_NORM = replace(NETWORK, options={**NETWORK.options, "norm": "batch"})
 COMPUTE = Compute("float32", "off")
 CPU = torch.device("cpu")
 
@@ -39,20 +38,21 @@ def data(count=20, seed=1, soft=False):
     return images, logits.softmax(1) if soft else logits.argmax(1)
 
 
-def run(recipe, count=1, network=NETWORK, images=None, labels=None, **arguments):
-    if images is None:
-        images, labels = data()
-    arguments = {"stream": stream, "compute": COMPUTE, **arguments}
-    return training.train(network, count, images, labels, recipe, **arguments)
+BENCH = Bench(network=NETWORK, stream=stream, compute=COMPUTE)
+
+
+def run(recipe, models=range(1), images=None, labels=None, bench=BENCH, **arguments):
+    images = Images(*(data() if images is None else (images, labels)))
+    return training.train(bench, recipe, images, models, **arguments)
+
+
+def judged(stack, images, labels, compute=COMPUTE):
+    return training.test(stack, Images(images, labels), compute)
 
 
 def plain(network=NETWORK, model=0):
     """The module that the library trains as number ``model``, and how it starts."""
-    module = networks.build(
-        *[network["name"]],
-        **{k: network[k] for k in ("channels", "size", "classes")},
-        **network["options"],
-    )
+    module = networks.from_spec(network)
     return networks.initialise(module, stream("initialise", model)).train()
 
 
@@ -157,11 +157,9 @@ def test_the_published_decay_is_the_authors_loop_to_the_digit(epochs):
         apart(stack.flat(), flat(module)) < 2e-6
     )  # rounding; a step left out is a thousand times that
     assert seen[1:] == pytest.approx(losses, abs=2e-6)
-    tested, truth = data(200, seed=7)
-    accuracy = float((module.eval()(tested).argmax(1) == truth).double().mean())
-    assert training.test(stack, tested, truth, classes=CLASSES, compute=COMPUTE)[
-        "accuracy"
-    ].tolist() == [accuracy]
+    held, truth = data(200, seed=7)
+    accuracy = float((module.eval()(held).argmax(1) == truth).double().mean())
+    assert judged(stack, held, truth)["accuracy"].tolist() == [accuracy]
 
 
 def test_steps_count_the_smaller_last_batch():
@@ -190,14 +188,18 @@ def test_a_short_training_imports_neither_the_compiler_nor_what_it_needs():
     """Together they take longer than many a job computes."""
     code = (
         "import sys, torch\n"
-        "from distillery import streams, training\n"
+        "from distillery import streams\n"
         "from distillery.compute.device import Compute\n"
-        f"images, labels, network = torch.randn(6, 1, 8, 8), torch.arange(6) % 3, {NETWORK}\n"
-        "recipe = training.Recipe(epochs=1, momentum=0.9)\n"
-        "compute = Compute()\n"
-        "stack = training.train(network, 2, images, labels, recipe, stream=lambda *of: "
-        "streams.generator(0, *of), compute=compute)\n"
-        "training.test(stack, images, labels, classes=3, compute=compute)\n"
+        "from distillery.images.labelled import Images\n"
+        "from distillery.networks import NetworkSpec\n"
+        "from distillery.recipe import Recipe\n"
+        "from distillery.training import train as training\n"
+        "images = Images(torch.randn(6, 1, 8, 8), torch.arange(6) % 3)\n"
+        f"bench = training.Bench(network={NETWORK}, compute=Compute(),"
+        " stream=lambda *of: streams.generator(0, *of))\n"
+        "recipe = Recipe(epochs=1, momentum=0.9)\n"
+        "stack = training.train(bench, recipe, images, range(2))\n"
+        "training.test(stack, images, bench.compute)\n"
         "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'pandas', "
         "'torchvision'} & set(sys.modules)))\n"
     )
@@ -240,7 +242,7 @@ def test_an_epoch_sees_every_image_once_in_mini_batches_of_its_own_order(monkeyp
         return real(stepper, x, y, weights)
 
     monkeypatch.setattr(training._Plain, "__call__", spy)
-    run(Recipe(epochs=2, batch=8), count=2, images=images, labels=labels)
+    run(Recipe(epochs=2, batch=8), range(2), images=images, labels=labels)
     assert [x.shape for x, _ in seen] == [(2, 8), (2, 8), (2, 4)] * 2
     orders = []
     for epoch in range(2):
@@ -259,7 +261,7 @@ def test_the_losses_of_an_epoch_weigh_every_image_alike():
     noted = {}
     run(
         Recipe(epochs=2, lr=0.0, batch=8),
-        count=2,
+        range(2),
         after_epoch=lambda epoch, stack, summary: noted.update({epoch: summary}),
     )
     assert list(noted) == [0, 1, 2] and noted[0] == {}
@@ -281,9 +283,16 @@ def test_a_stack_trains_each_network_as_if_alone(strategy):
     def note(key):
         return lambda epoch, stack, summary: losses.update({(key, epoch): summary.get("loss")})
 
-    together = run(recipe, count=3, flip_allowed=True, after_epoch=note("together")).flat()
+    together = run(
+        recipe, range(3), bench=replace(BENCH, flip=True), after_epoch=note("together")
+    ).flat()
     for model in range(3):
-        alone = run(recipe, first=model, flip_allowed=True, after_epoch=note(model)).flat()
+        alone = run(
+            recipe,
+            range(model, model + 1),
+            bench=replace(BENCH, flip=True),
+            after_epoch=note(model),
+        ).flat()
         assert apart(alone[0], together[model]) < 1e-4
         for epoch in (1, 2):
             assert float(losses[model, epoch]) == pytest.approx(
@@ -301,7 +310,9 @@ def test_training_images_are_augmented_as_drawn(allowed, model):
     them."""
     images, labels = data()
     stack = run(
-        Recipe(epochs=2, lr=0.1, batch=20, augment="dsa"), flip_allowed=allowed, first=model
+        Recipe(epochs=2, lr=0.1, batch=20, augment="dsa"),
+        range(model, model + 1),
+        bench=replace(BENCH, flip=allowed),
     )
     order, draws = stream("order", model), stream("augment", model)
     batches = []
@@ -322,8 +333,10 @@ def test_the_same_seed_gives_the_same_bits(network):
     images, labels = data()
     kept = images.clone()
     before = torch.get_rng_state()
-    first, again = (run(recipe, network=network, images=images, labels=labels) for _ in range(2))
-    other = run(recipe, network=network, stream=lambda *identity: streams.generator(1, *identity))
+    bench = replace(BENCH, network=network)
+    first, again = (run(recipe, bench=bench, images=images, labels=labels) for _ in range(2))
+    bench = replace(bench, stream=lambda *identity: streams.generator(1, *identity))
+    other = run(recipe, bench=bench)
     assert torch.equal(first.flat(), again.flat())
     assert apart(first.flat(), other.flat()) > 0.01
     assert torch.equal(torch.get_rng_state(), before) and torch.equal(images, kept)
@@ -336,15 +349,14 @@ def test_work_this_small_is_neither_compiled_nor_in_low_precision():
     images, labels = data(100)
     recipe = Recipe(epochs=2, lr=0.1, batch=8)
     found = [
-        run(recipe, images=images, labels=labels, compute=compute)
+        run(recipe, images=images, labels=labels, bench=replace(BENCH, compute=compute))
         for compute in (Compute("auto", "auto"), COMPUTE)
     ]
     assert torch.equal(found[0].flat(), found[1].flat())
-    tested = [
-        training.test(found[0], images, labels, classes=CLASSES, compute=c)
-        for c in (Compute("auto", "auto"), COMPUTE)
-    ]
-    assert torch.equal(tested[0]["loss"], tested[1]["loss"])
+    first, other = (
+        judged(found[0], images, labels, compute) for compute in (Compute("auto", "auto"), COMPUTE)
+    )
+    assert torch.equal(first["loss"], other["loss"])
 
 
 def test_soft_labels_that_are_hard_train_the_same_and_others_by_their_cross_entropy():
@@ -379,7 +391,7 @@ def test_replay_averages_the_loss_of_the_batch_and_of_the_memory():
     noted = []
     stack = run(
         Recipe(epochs=2, lr=0.1, batch=20),
-        replay=(*memory, 5),
+        replay=Replay(Images(*memory), 5),
         after_epoch=lambda *all_: noted.append(all_[2].get("loss")),
     )
 
@@ -411,7 +423,7 @@ def test_replay_draws_the_size_asked_for_from_the_whole_memory(monkeypatch):
         return real(stepper, x, y, weights)
 
     monkeypatch.setattr(training._Plain, "__call__", spy)
-    run(Recipe(epochs=4, batch=8), replay=(memory, labels, 9))
+    run(Recipe(epochs=4, batch=8), replay=Replay(Images(memory, labels), 9))
     assert [len(numbers) for numbers in drawn] == [9] * 12
     assert set(torch.cat(drawn).tolist()) == set(range(6))
     assert not torch.equal(drawn[0], drawn[1])
@@ -440,12 +452,16 @@ def test_divergence_is_told(epochs):
 
 def test_a_tolerant_training_goes_on_without_the_network_that_diverged():
     images, labels = data()
-    start = training.initialise(NETWORK, [stream("initialise", model) for model in range(2)], CPU)
+    start = stacks.initialise(NETWORK, [stream("initialise", model) for model in range(2)], CPU)
     start.parameters["classifier.weight"][1, 0, 0] = float("inf")
     noted = []
     recipe = Recipe(epochs=2, lr=0.1)
     stack = run(
-        recipe, count=2, start=start, tolerant=True, after_epoch=lambda *all_: noted.append(all_[0])
+        recipe,
+        range(2),
+        start=start,
+        tolerant=True,
+        after_epoch=lambda *all_: noted.append(all_[0]),
     )
     assert noted == [0, 1, 2] and not torch.isfinite(stack.flat()[1]).all()
     assert apart(stack.flat()[:1], by_hand(plain(), [(images, labels)] * 2, [0.1] * 2)) < 1e-5
@@ -456,7 +472,7 @@ def test_a_tolerant_training_goes_on_without_the_network_that_diverged():
 
 def test_batch_normalisation_trains_as_the_module_does():
     images, labels = data()
-    stack = run(Recipe(epochs=3, lr=0.1), network=BATCH_NORM)
+    stack = run(Recipe(epochs=3, lr=0.1), bench=replace(BENCH, network=BATCH_NORM))
     module = plain(BATCH_NORM)
     expected = by_hand(module, [(images, labels)] * 3, [0.1] * 3)
     assert apart(stack.flat(), expected) < 1e-5
@@ -467,13 +483,10 @@ def test_batch_normalisation_trains_as_the_module_does():
 
 def test_batch_normalisation_is_tested_by_its_running_statistics():
     images, labels = data()
-    stack = run(Recipe(epochs=2, lr=0.1), network=BATCH_NORM)
+    stack = run(Recipe(epochs=2, lr=0.1), bench=replace(BENCH, network=BATCH_NORM))
     kept = {name: value.clone() for name, value in stack.buffers.items()}
-    whole = training.test(stack, images, labels, classes=CLASSES, compute=COMPUTE)
-    parts = [
-        training.test(stack, images[n : n + 1], labels[n : n + 1], classes=CLASSES, compute=COMPUTE)
-        for n in range(20)
-    ]
+    whole = judged(stack, images, labels)
+    parts = [judged(stack, images[n : n + 1], labels[n : n + 1]) for n in range(20)]
     assert float(whole["loss"]) == pytest.approx(
         sum(float(part["loss"]) for part in parts) / 20, rel=1e-4
     )
@@ -481,56 +494,7 @@ def test_batch_normalisation_is_tested_by_its_running_statistics():
     assert stack.module.training
 
 
-# ---- stacks --------------------------------------------------------------------------------------
-
-
-def test_a_fresh_stack_holds_the_networks_of_its_generators():
-    stack = training.initialise(NETWORK, [stream("initialise", model) for model in (4, 2)], CPU)
-    assert stack.count == 2
-    assert torch.equal(stack.flat(), torch.cat([flat(plain(model=4)), flat(plain(model=2))]))
-    images = torch.stack([data(seed=seed)[0] for seed in (1, 2)])
-    logits = stack.logits(images)
-    for e, model in enumerate((4, 2)):
-        assert torch.allclose(logits[e], plain(model=model)(images[e]), atol=1e-5)
-    first = stack.first()
-    assert first.count == 1 and torch.equal(first.flat(), stack.flat()[:1])
-    assert torch.allclose(first.logits(images[:1]), logits[:1], atol=1e-5)
-
-
-def test_stacks_are_for_gpus_and_for_networks_without_running_statistics(monkeypatch):
-    cuda = torch.device("cuda")
-    free = {"bytes": 2**36}
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free["bytes"], 2**37))
-    assert training.stack_size(NETWORK, 7, CPU) == 1
-    assert training.stack_size(NETWORK, 7, cuda) == 7
-    free["bytes"] = 2**26
-    assert (
-        training.stack_size(NETWORK, 1000, cuda)
-        < training.stack_size(NETWORK, 1000, cuda, batch=1) * 2
-        < 2000
-    )
-    free["bytes"] = 0
-    assert training.stack_size(NETWORK, 7, cuda) == 1
-    free["bytes"] = 2**36
-    assert training.stack_size(BATCH_NORM, 7, cuda) == 1
-    assert training.stack_size({**NETWORK, "name": "ResNet18BN", "options": {}}, 7, cuda) == 1
-
-
-def test_out_of_memory_halves_the_stack_and_goes_on():
-    asked, done = [], []
-
-    def run_some(first, number):
-        asked.append(number)
-        if number > 2:
-            raise torch.OutOfMemoryError("too much")
-        done.extend(range(first, first + number))
-
-    training.in_stacks(11, 11, run_some)
-    assert asked == [11, 5, 2, 2, 2, 2, 2, 1] and done == list(range(11))
-    with pytest.raises(torch.OutOfMemoryError):
-        training.in_stacks(
-            1, 1, lambda first, number: (_ for _ in ()).throw(torch.OutOfMemoryError("too much"))
-        )
+# ---- checkpoints ---------------------------------------------------------------------------------
 
 
 class Memory:
@@ -560,22 +524,16 @@ def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(
     if compiled:  # the compiled step, run eagerly
         monkeypatch.setattr(Compute, "compiles", lambda *_: True)
         monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: function)
-        monkeypatch.setattr(
-            training,
-            "_architecture",
-            lambda key, device: training._Architecture(
-                training.json.loads(key), torch.device(device)
-            ),
-        )
+        monkeypatch.setattr(training, "architecture_of", stacks.Architecture)
     images, labels = data()
     recipe = Recipe(
         epochs=4, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half", augment="dsa"
     )
     arguments = {
-        "network": network,
+        "bench": replace(BENCH, network=network),
         "images": images,
         "labels": labels,
-        "replay": (images[:5], labels[:5], 3),
+        "replay": Replay(Images(images[:5], labels[:5]), 3),
     }
     whole = run(recipe, **arguments)
     memory = Memory(at)
@@ -590,25 +548,21 @@ def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(
 def test_the_compiled_step_is_the_plain_one(monkeypatch):
     images, labels = data()
     recipe = Recipe(epochs=3, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half")
+    replay = Replay(Images(images[:5], labels[:5]), 3)
     plain_ones = [
-        run(recipe, count=count, images=images, labels=labels, replay=(images[:5], labels[:5], 3))
-        for count in (1, 2)
+        run(recipe, range(count), images=images, labels=labels, replay=replay) for count in (1, 2)
     ]
     monkeypatch.setattr(Compute, "compiles", lambda *_: True)
     monkeypatch.setattr(Compute, "compiled", lambda self, function, **_: function)
-    monkeypatch.setattr(
-        training,
-        "_architecture",
-        lambda key, device: training._Architecture(training.json.loads(key), torch.device(device)),
-    )
+    monkeypatch.setattr(training, "architecture_of", stacks.Architecture)
     for count, expected in zip((1, 2), plain_ones, strict=True):
         noted = {}
         found = run(
             recipe,
-            count=count,
+            range(count),
             images=images,
             labels=labels,
-            replay=(images[:5], labels[:5], 3),
+            replay=replay,
             after_epoch=lambda e, s, m, noted=noted: noted.update({e: m}),
         )
         assert apart(found.flat(), expected.flat()) < 1e-4
@@ -622,22 +576,22 @@ def test_testing_is_a_plain_loop(monkeypatch):
     """In several parts, the last smaller, with a class that has no image."""
     monkeypatch.setattr(training, "TEST_BATCH", 7)
     images, labels = data()
-    network = {**NETWORK, "classes": CLASSES + 1}
+    network = replace(NETWORK, classes=CLASSES + 1)
     # Trained a little, each on images of its own, so that they answer differently, and often wrong.
     alone = [
         run(
             Recipe(epochs=4, lr=0.1),
-            network=network,
+            bench=replace(BENCH, network=network),
             images=data(seed=s)[0],
             labels=data(seed=s + 9)[1],
         )
         for s in (1, 2)
     ]
-    stack = training.Stack(
+    stack = stacks.Stack(
         alone[0].architecture,
         {name: torch.cat([one.parameters[name] for one in alone]) for name in alone[0].parameters},
     )
-    found = training.test(stack, images, labels, classes=CLASSES + 1, compute=COMPUTE)
+    found = judged(stack, images, labels)
     assert {name: value.dtype for name, value in found.items()} == dict.fromkeys(
         ("loss", "accuracy", "class_accuracy"), torch.float64
     )
@@ -655,27 +609,3 @@ def test_testing_is_a_plain_loop(monkeypatch):
                 sum(hits[c]) / len(hits[c])
             )
         assert found["class_accuracy"][model, CLASSES].isnan()
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_low_precision_stays_near_float32(count):
-    images, labels = data()
-    stack = training.initialise(
-        NETWORK, [stream("initialise", model) for model in range(count)], CPU
-    )
-    for tensor in stack.parameters.values():
-        tensor.requires_grad_()
-    x, y = images.expand(count, *images.shape), labels.expand(count, 20)
-    gradients, losses = [], []
-    for low in (None, torch.bfloat16):
-        logits = stack.architecture.stacked(stack.parameters, stack.buffers, x, low)
-        assert logits.dtype == torch.float32
-        loss = functional.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
-        losses.append(loss.detach())
-        gradient = torch.autograd.grad(
-            loss.sum(), [v for v in stack.parameters.values() if v.ndim > 2]
-        )
-        gradients.append(torch.cat([g.flatten() for g in gradient]))
-    assert apart(losses[0], losses[1]) < 0.02
-    assert float(functional.cosine_similarity(*gradients, dim=0)) > 0.99
-    assert not torch.equal(*gradients)
