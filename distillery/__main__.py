@@ -34,15 +34,16 @@ def _declare_info(parser: argparse.ArgumentParser) -> None:
 
 def _info(given: argparse.Namespace) -> None:
     from distillery import load
-    from distillery.sets import export
-    from distillery.sets import released as imported
+    from distillery.sets import facts
+    from distillery.sets.released import describe
     from distillery.store import artefact
+    from distillery.store.layout import SET
 
-    own = Path(given.set, export.SET) if Path(given.set, export.SET).is_file() else Path(given.set)
-    if artefact.is_one(own) or not own.exists():
-        rows = export.describe(load(own))
+    ours = Path(given.set, SET) if Path(given.set, SET).is_file() else Path(given.set)
+    if artefact.is_one(ours) or not ours.exists():
+        rows = facts.describe(load(ours))
     else:
-        rows = imported.describe(given.set, given.labels)
+        rows = describe.describe(given.set, given.labels)
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:{width}}  {text}" for name, text in rows))
 
@@ -67,10 +68,10 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
 
 def _export(given: argparse.Namespace) -> None:
     from distillery import load
-    from distillery.sets import export
+    from distillery.sets import folder
 
-    form = {"images": export.image_folder, "hub": export.hub}[given.form]
-    form(load(given.set), given.folder, given.metrics)
+    write = {"images": folder.image_folder, "hub": folder.hub}[given.form]
+    write(load(given.set), given.folder, given.metrics)
 
 
 def _declare_report(parser: argparse.ArgumentParser) -> None:

@@ -19,8 +19,6 @@ from distillery.errors import UserError
 from distillery.store.files import atomic
 
 MIRROR_SECONDS = 10  # that a mirror may stay silent
-
-
 CLIENT_SECONDS = 1800  # that a package client may take in all; the largest package is 140 MB
 
 

@@ -1,9 +1,8 @@
 """The synthetic set: the one format that every method writes and every measurement reads."""
 
-import math
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -15,9 +14,6 @@ from distillery.images.dataset import Dataset as RealDataset
 from distillery.images.whitening import Whitening, carried
 from distillery.recipe import Recipe
 from distillery.store import artefact
-
-if TYPE_CHECKING:
-    from distillery.store.metrics import Metrics
 
 TOLERANCE = 0.01  # of the sum of a row of probabilities: 1000 classes in bfloat16
 
@@ -49,12 +45,12 @@ class SyntheticSet(Dataset):
 
     def __post_init__(self):
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
-        said = self.header.get("normalization") or {}
-        if said.get("kind") == "zca" and (
-            self.whitening is None or said != self.whitening.normalization
+        stated = self.header.get("normalization") or {}
+        if stated.get("kind") == "zca" and (
+            self.whitening is None or stated != self.whitening.normalization
         ):
             raise UserError(
-                f"synthetic set: its header says {said} and the whitening "
+                f"synthetic set: its header says {stated} and the whitening "
                 f"{'is not there' if self.whitening is None else 'is another one'}"
             )
 
@@ -66,11 +62,11 @@ class SyntheticSet(Dataset):
 
     @property
     def hard_labels(self) -> torch.Tensor:
-        """(N,) int64: the labels, or the likeliest class of soft ones."""
+        """Labels (N,) int64: the set's own, or the likeliest class of soft ones."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
 
     def pixels(self) -> torch.Tensor:
-        """(N, C, H, W) uint8 on the CPU: the images back in pixel space, clipped and rounded.
+        """Bring the images back to pixel space: (N, C, H, W) uint8 on the CPU, clipped and rounded.
 
         Raises:
             UserError: the header does not say how the images were normalised.
@@ -80,7 +76,7 @@ class SyntheticSet(Dataset):
         )
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Other images, such as those to test on, brought into the space of this set.
+        """Bring other images, such as those to test on, into the space of this set.
 
         Args:
             images: (N, C, H, W) uint8.
@@ -105,21 +101,21 @@ class SyntheticSet(Dataset):
         return normalization.normalise(images, space, self.whitening)
 
     def _space(self) -> dict[str, Any]:
-        """How the images were normalised, as the header says it."""
-        found = self.header.get("normalization") or {}
-        kind = found.get("kind")
+        """Read from the header how the images were normalised."""
+        stated = self.header.get("normalization") or {}
+        kind = stated.get("kind")
         if kind not in normalization.KINDS or (
-            kind == "channel" and not {"mean", "std"} <= found.keys()
+            kind == "channel" and not {"mean", "std"} <= stated.keys()
         ):
             raise UserError(
-                f"synthetic set: its normalization is {found or 'not stated'}; `kind: channel` "
+                f"synthetic set: its normalization is {stated or 'not stated'}; `kind: channel` "
                 "with `mean` and `std`, or `kind: zca`, is needed"
             )
-        return found
+        return stated
 
     def recipe(self) -> Recipe:
-        """How a network is trained on this set: the evaluation protocol that belongs to it, with
-        the learned step size in its place.
+        """Give the recipe by which a network is trained on this set: the evaluation protocol that
+        belongs to it, with the learned step size in its place.
 
         Raises:
             UserError: the set brings no protocol, as those that others released do not, or half of
@@ -140,7 +136,7 @@ class SyntheticSet(Dataset):
             ) from error
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What :meth:`save` writes beside the header."""
+        """Collect the tensors that :meth:`save` writes beside the header."""
         tensors = {"images": self.images, "labels": self.labels}
         if self.whitening is not None:
             tensors |= self.whitening.carried
@@ -196,8 +192,8 @@ def header(
     of: str | None = None,
     experts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a set says of itself: everything that is needed to use it and to trace it, as JSON
-    types."""
+    """Collect what a set says of itself: everything that is needed to use it and to trace it, as
+    JSON types."""
     return {
         "dataset": dataset,
         "classes": list(source.classes),
@@ -228,14 +224,12 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
     if images.ndim != 4 or images.dtype != torch.float32 or len(images) == 0:
         raise UserError(
             f"{where}: images are {images.dtype} of shape {tuple(images.shape)}; float32 (N, C, H, "
-            "W) with N > 0 is "
-            "needed"
+            "W) with N > 0 is needed"
         )
     if labels.ndim not in (1, 2) or len(labels) != len(images):
         raise UserError(
             f"{where}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; "
-            "(N,) or (N, K) is "
-            "needed"
+            "(N,) or (N, K) is needed"
         )
     if not torch.isfinite(images).all():
         raise UserError(f"{where}: images hold NaN or infinite values")
@@ -245,8 +239,7 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
         if int(labels.min()) < 0 or int(labels.max()) >= classes:
             raise UserError(
                 f"{where}: labels run from {int(labels.min())} to {int(labels.max())}; this "
-                "dataset has classes 0 to "
-                f"{classes - 1}"
+                f"dataset has classes 0 to {classes - 1}"
             )
     elif (
         labels.dtype != torch.float32
@@ -255,8 +248,7 @@ def check(images: torch.Tensor, labels: torch.Tensor, *, classes: int, where: st
     ):
         raise UserError(
             f"{where}: soft labels are {labels.dtype} of shape {tuple(labels.shape)}; finite "
-            f"float32 (N, {classes}) is "
-            "needed"
+            f"float32 (N, {classes}) is needed"
         )
     elif wrong := improper(labels):
         raise UserError(
@@ -277,151 +269,3 @@ def improper(labels: torch.Tensor) -> str | None:
     return (
         f"lowest {lowest:.3g}, rows that sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}"
     )
-
-
-class Evolution:
-    """What a distillation looked like on its way: snapshots at intervals and the loss of every
-    iteration.
-
-    Methods call :meth:`iteration` once an iteration; which are kept is decided here.
-
-    Args:
-        iterations: how many there will be.
-        snapshots: how many to keep beside the start (evenly spaced, the last included).
-        progress: called with the iteration and the latest loss, to show it.
-    """
-
-    def __init__(self, iterations: int, snapshots: int, progress=None):
-        count = max(1, min(snapshots, iterations))
-        self.kept = {0} | {round(iterations * (i + 1) / count) for i in range(count)}
-        self.losses: list[tuple[int, torch.Tensor | float]] = []
-        self.step_sizes: list[tuple[int, torch.Tensor | float]] = []
-        self.frames: list[tuple[int, torch.Tensor, torch.Tensor | None, float | None]] = []
-        self._progress = progress
-
-    def iteration(
-        self, iteration: int, loss=None, images=None, *, step_size=None, labels=None
-    ) -> None:
-        """Note an iteration. Iteration 0 is the start, before any update (no loss).
-
-        Args:
-            loss: the matching loss of this iteration (a number or a 0-d tensor, read only at the
-                end).
-            images: (N, C, H, W) after this iteration's update; copied if kept.
-            step_size: the learned step size after this iteration.
-            labels: (N, K) soft labels after this iteration.
-        """
-        if loss is not None:
-            self.losses.append((iteration, loss))
-        if step_size is not None:
-            self.step_sizes.append((iteration, step_size))
-        if iteration in self.kept and not any(frame[0] == iteration for frame in self.frames):
-            self.frames.append(
-                (
-                    iteration,
-                    images.detach().to("cpu", copy=True),
-                    None if labels is None else labels.detach().to("cpu", copy=True),
-                    None if step_size is None else float(step_size),
-                )
-            )
-        if self._progress is not None:
-            self._progress(iteration, loss)
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """All that was noted so far, as tensors for a checkpoint."""
-        found = {}
-        for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
-            found[f"{name}.iteration"] = torch.tensor([i for i, _ in pairs], dtype=torch.int64)
-            found[f"{name}.value"] = torch.tensor(
-                [float(value) for _, value in pairs], dtype=torch.float64
-            )
-        for iteration, images, labels, step_size in self.frames:
-            found[f"frame.{iteration}.images"] = images
-            if labels is not None:
-                found[f"frame.{iteration}.labels"] = labels
-            if step_size is not None:
-                found[f"frame.{iteration}.step_size"] = torch.tensor(step_size, dtype=torch.float64)
-        return found
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from what :meth:`state` gave."""
-        for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
-            pairs[:] = zip(state[f"{name}.iteration"].tolist(), state[f"{name}.value"].tolist())
-        iterations = sorted(
-            {int(name.split(".")[1]) for name in state if name.startswith("frame.")}
-        )
-        self.frames = [
-            (
-                i,
-                state[f"frame.{i}.images"],
-                state.get(f"frame.{i}.labels"),
-                float(state[f"frame.{i}.step_size"]) if f"frame.{i}.step_size" in state else None,
-            )
-            for i in iterations
-        ]
-        if self._progress is not None and self.losses:
-            self._progress(self.losses[-1][0], None)
-
-    def record(self, metrics: "Metrics") -> None:
-        """Note the ``matching_loss`` of every iteration and the ``step_size`` where one is
-        learned."""
-        for measure, values in (("matching_loss", self.losses), ("step_size", self.step_sizes)):
-            for iteration, value in values:
-                if math.isfinite(float(value)):  # iteration 0 has no loss yet
-                    metrics.add(measure, value, iteration=iteration)
-
-    def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
-        """Write the snapshots: ``images`` (S, N, C, H, W) float32, ``iterations`` (S,) int64, and
-        ``step_sizes`` (S,) and ``labels`` if learned."""
-        tensors = {
-            "iterations": torch.tensor([frame[0] for frame in self.frames], dtype=torch.int64),
-            "images": torch.stack([frame[1] for frame in self.frames]).float(),
-        }
-        if all(frame[2] is not None for frame in self.frames):
-            tensors["labels"] = torch.stack([frame[2] for frame in self.frames])
-        if all(frame[3] is not None for frame in self.frames):
-            tensors["step_sizes"] = torch.tensor(
-                [frame[3] for frame in self.frames], dtype=torch.float64
-            )
-        artefact.save(path, tensors, header)
-
-
-def load_evolution(
-    path: str | os.PathLike, labels: torch.Tensor, device: torch.device | str
-) -> list[tuple[int, torch.Tensor, torch.Tensor, float | None]]:
-    """The snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step size) on
-    ``device``.
-
-    Args:
-        labels: of the finished set, for snapshots that learned none of their own.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    tensors, _ = artefact.load(path, rule="distill")
-    steps = tensors.get("step_sizes")
-    count = (
-        len(tensors["iterations"])
-        if "iterations" in tensors and tensors["iterations"].ndim == 1
-        else -1
-    )
-    parts = [
-        tensors.get("images"),
-        *(tensors[name] for name in ("labels", "step_sizes") if name in tensors),
-    ]
-    if any(part is None or part.ndim == 0 or len(part) != count for part in parts):
-        raise UserError(
-            f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the "
-            "rule distill re-creates it"
-        )
-    return [
-        (
-            int(iteration),
-            tensors["images"][i].to(device),
-            tensors.get("labels", labels.expand(len(tensors["iterations"]), *labels.shape))[i].to(
-                device
-            ),
-            None if steps is None else float(steps[i]),
-        )
-        for i, iteration in enumerate(tensors["iterations"])
-    ]

@@ -18,7 +18,8 @@ from distillery.images import dataset as data
 from distillery.images import whitening
 from distillery.report import page as report
 from distillery.run import job
-from distillery.sets.synthetic import Evolution, SyntheticSet, load_evolution
+from distillery.sets.evolution import Evolution, load_evolution
+from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact, costs, files, metrics
 from distillery.store.checkpoint import Checkpoint
 from distillery.training import trajectories

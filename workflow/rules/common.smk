@@ -17,7 +17,7 @@ try:
     STUDY = Study(config, configfiles.load(ROOT / "config" / "schema.yaml"))
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
-        from distillery.sets.released import check
+        from distillery.sets.released.read import check
 
         for number, entry in enumerate(STUDY.config["imported"]):
             for line in check(

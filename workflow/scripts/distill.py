@@ -9,7 +9,8 @@ from distillery.images import pictures, whitening
 from distillery.methods.base import Task, initial_images
 from distillery.networks import NetworkSpec
 from distillery.run import job
-from distillery.sets.synthetic import Evolution, SyntheticSet, header
+from distillery.sets.evolution import Evolution
+from distillery.sets.synthetic import SyntheticSet, header
 from distillery.store.artefact import digests
 from distillery.store.checkpoint import Checkpoint
 from distillery.store.metrics import Metrics

@@ -10,7 +10,8 @@ from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.run import job
-from distillery.sets.synthetic import SyntheticSet, load_evolution
+from distillery.sets.evolution import load_evolution
+from distillery.sets.synthetic import SyntheticSet
 from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 

@@ -3,7 +3,7 @@
 from distillery.images import dataset as data
 from distillery.images import whitening
 from distillery.run import job
-from distillery.sets import released as imported
+from distillery.sets.released.read import read
 from distillery.sets.synthetic import SyntheticSet, header
 from distillery.store import artefact
 
@@ -16,15 +16,19 @@ def import_synthetic(*, cell, entry, code, asked, inputs, output):
         "size": dataset.images.shape[2],
     }
     spec |= {"classes": dataset.classes, "mean": dataset.mean, "std": dataset.std}
-    found = imported.read(entry, spec, cell["seed"], where=f"imported set {entry['name']}")
-    for line in found.told:
+    released = read(entry, spec, cell["seed"], where=f"imported set {entry['name']}")
+    for line in released.notes:
         print(line, flush=True)
     about = header(dataset, **cell, settings={}, network=None, iterations=0, code=code)
     about |= {"asked": asked, "inputs": artefact.contents(dict(inputs.items()))}
-    if found.normalization is not None:
-        about["normalization"] = found.normalization
+    if released.normalization is not None:
+        about["normalization"] = released.normalization
     SyntheticSet(
-        found.images, found.labels, found.step_size, about, found.whitening or dataset.whitening
+        released.images,
+        released.labels,
+        released.step_size,
+        about,
+        released.whitening or dataset.whitening,
     ).save(output)
 
 

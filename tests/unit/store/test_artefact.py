@@ -18,7 +18,8 @@ from distillery import __version__, streams
 from distillery.errors import UserError
 from distillery.images import dataset as data
 from distillery.sets import synthetic
-from distillery.sets.synthetic import Evolution, SyntheticSet, load_evolution
+from distillery.sets.evolution import Evolution, load_evolution
+from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact, files, metrics
 from distillery.store.metrics import Metrics
 
@@ -370,7 +371,7 @@ def evolved(iterations=4, snapshots=2, step_sizes=False, soft=False):
 def test_snapshots_are_copies_that_come_back(tmp_path, step_sizes, soft):
     evolved(step_sizes=step_sizes, soft=soft).save(tmp_path / "e.safetensors", {"dataset": "toy"})
     hard = torch.tensor([2, 1, 0])
-    frames = synthetic.load_evolution(tmp_path / "e.safetensors", hard, "cpu")
+    frames = load_evolution(tmp_path / "e.safetensors", hard, "cpu")
     assert [iteration for iteration, *_ in frames] == [0, 2, 4]
     for iteration, images, labels, step_size in frames:
         assert torch.equal(images, torch.full((3, 1, 2, 2), iteration + 1.0))
@@ -381,7 +382,7 @@ def test_snapshots_are_copies_that_come_back(tmp_path, step_sizes, soft):
 
 def test_a_set_that_learned_soft_labels_lends_them_to_its_snapshots(tmp_path):
     evolved().save(tmp_path / "e.safetensors", {})
-    frames = synthetic.load_evolution(tmp_path / "e.safetensors", SOFT[:3], "cpu")
+    frames = load_evolution(tmp_path / "e.safetensors", SOFT[:3], "cpu")
     assert all(torch.equal(labels, SOFT[:3]) for _, _, labels, _ in frames)
 
 

@@ -14,7 +14,7 @@ from distillery.images.labelled import Images
 from distillery.methods import base, dc, dm, dsa, mtt, ncfm, tesla
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
-from distillery.sets.synthetic import Evolution
+from distillery.sets.evolution import Evolution
 from distillery.store import artefact
 from distillery.store.checkpoint import Checkpoint
 from distillery.store.metrics import Metrics

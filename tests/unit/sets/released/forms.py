@@ -1,5 +1,4 @@
-"""The forms that others release sets in: each file of a corpus is read with the right numbers, or "
-"refused in one line that says what would be right."""
+"""A corpus: each form that a released set is met in, and what is read of it or said to it."""
 
 import io
 import json
@@ -7,18 +6,15 @@ import pickle
 import zipfile
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from distillery import plugins
-from distillery.errors import UserError
 from distillery.images.normalization import normalise
 from distillery.images.whitening import fit
-from distillery.sets import export
-from distillery.sets import released as imported
+from distillery.sets.folder import hub, image_folder
 from distillery.sets.synthetic import SyntheticSet
 
 SPECS = {name: dataset.spec for name, dataset in plugins.datasets().items()}
@@ -55,9 +51,6 @@ SOFT = torch.softmax(
 )
 LOGITS = torch.eye(10) * 9 - 0.9
 TWENTY, TWICE = torch.cat([IMAGES, IMAGES.flip(3)]), LABELS.repeat(2)
-
-
-# ---- how each is written -------------------------------------------------------------------------
 
 
 def saved(value, **options):
@@ -132,7 +125,7 @@ def own(synthetic, form="file"):
         if form == "file":
             synthetic.save(folder / "set.safetensors")
         else:
-            {"images": export.image_folder, "hub": export.hub}[form](synthetic, folder / "set")
+            {"images": image_folder, "hub": hub}[form](synthetic, folder / "set")
 
     return write
 
@@ -171,10 +164,6 @@ def cyclic():
 class Wrapped(torch.utils.data.Dataset):
     """What a user's own class leaves in a file."""
 
-
-# ---- the corpus ----------------------------------------------------------------------------------
-# A name: how it is written; the entry beyond `file: set.pt`; and the numbers that it gives, or what
-# its refusal says.
 
 READ = {
     "list of pairs": (
@@ -428,7 +417,6 @@ TOLD = {
     "a folder of pictures, classes in order": "its folders (n00, n01, n02,",
     "a dictionary with the step size": "its step size 0.02 was read with it",
 }
-
 HTML = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
@@ -694,95 +682,4 @@ def unsaid(folder):
     header = json.loads((folder / "set.json").read_text(encoding="utf-8"))
     (folder / "set.json").write_text(
         json.dumps({**header, "normalization": ["channel"]}), encoding="utf-8"
-    )
-
-
-def entry(folder, more):
-    given = {"name": "theirs", "dataset": "digits", "file": "set.pt", "ipc": 1, **more}
-
-    def placed(value):
-        return (
-            str(folder / value)
-            if isinstance(value, str)
-            else [str(folder / part) for part in value]
-        )
-
-    paths = {key: placed(given[key]) for key in ("file", "labels") if key in given}
-    if isinstance(given.get("step_size"), str):
-        paths["step_size"] = placed(given["step_size"])
-    return {**given, **paths}
-
-
-def tried(name, folder):
-    """The set, or the line of its refusal."""
-    write, more, *_ = READ.get(name) or REFUSED[name]
-    write(folder)
-    given = entry(folder, more)
-    spec = SPECS[given["dataset"]]
-    try:
-        told = imported.check(given, spec, WHERE)
-    except UserError as error:
-        return str(error)
-    found = imported.read(given, spec, where=WHERE)
-    assert found.told == told or given.get("sets", 1) > 1
-    return found
-
-
-@pytest.mark.parametrize("name", READ)
-def test_a_set_in_this_form_is_read_with_its_numbers(tmp_path, name):
-    images, labels = READ[name][2:]
-    found = tried(name, tmp_path)
-    assert not isinstance(found, str), found
-    assert found.images.dtype == torch.float32 and torch.allclose(
-        found.images, images, rtol=0, atol=1e-5
-    )
-    assert found.labels.dtype == labels.dtype and torch.equal(found.labels, labels)
-    assert (
-        found.images.is_contiguous()
-        and found.images.untyped_storage().nbytes() == found.images.nbytes
-    )
-    assert (found.step_size is not None) == (name in WITH_STEP) and abs(
-        (found.step_size or 0.02) - 0.02
-    ) < 1e-6
-    assert all("\n" not in line and line.startswith(f"{WHERE}: ") for line in found.told)
-    assert name not in TOLD or any(TOLD[name] in line for line in found.told)
-    assert (found.whitening is not None) == (name == "our own whitened set") and (
-        found.header is not None
-    ) == name.startswith("our ")
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_refused_in_one_line_that_says_what_would_be_right(tmp_path, name):
-    line = tried(name, tmp_path)
-    assert isinstance(line, str), "it was read"
-    assert (
-        REFUSED[name][2] in line
-        and line.startswith(f"{WHERE}: ")
-        and "\n" not in line
-        and len(line) < 700
-    )
-
-
-def test_the_corpus_holds_the_forms_that_are_met(capsys):
-    with capsys.disabled():
-        print(
-            f"\n{len(READ) + len(REFUSED)} files: {len(READ)} read, {len(REFUSED)} refused in one "
-            "line, none crashed"
-        )
-    assert len(READ) >= 45 and len(REFUSED) >= 45
-
-
-@pytest.mark.parametrize("name", [*READ, *REFUSED])
-def test_what_is_told_of_any_file_is_lines_or_one_refusal(tmp_path, name):
-    write, more, *_ = READ.get(name) or REFUSED[name]
-    write(tmp_path)
-    given = entry(tmp_path, more)
-    file = given["file"] if isinstance(given["file"], str) else given["file"][0]
-    try:
-        rows = dict(imported.describe(file, given.get("labels")))
-    except UserError as error:
-        assert "\n" not in str(error)
-        return
-    assert {"file", "images", "labels"} <= rows.keys() and all(
-        "\n" not in text for text in rows.values()
     )
