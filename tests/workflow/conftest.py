@@ -144,7 +144,7 @@ class Workflow:
             .partition("total")[0]
         )
         rows = [line.split() for line in table.splitlines()[3:] if line.strip()]
-        return sorted(rule for rule, count in rows if rule != "all" for _ in range(int(count)))
+        return sorted(rule for rule, count in rows if rule != "study" for _ in range(int(count)))
 
 
 @pytest.fixture(scope="session")
