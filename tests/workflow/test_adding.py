@@ -1,7 +1,9 @@
 """What docs/adding.md shows is complete: each file is copied out of the page, and its study runs."""
 
+import collections
 import csv
 import re
+import statistics
 
 import pytest
 
@@ -10,6 +12,8 @@ from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
 # Each block of code that begins with the path of its file.
 SHOWN = dict(re.findall(r"^```(?:python|yaml)\n# (\S+/\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.S))
+# Each edit of a file that is there: lines with a plus are put among those without.
+EDITS = re.findall(r"^```diff\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.S)
 
 
 @pytest.fixture
@@ -22,6 +26,13 @@ def checkout(tmp_path, environment) -> Workflow:
     for path, text in SHOWN.items():
         assert not (fresh / path).exists(), path
         (fresh / path).write_text(text, encoding="utf-8")
+    for path, diff in EDITS:
+        lines = diff.splitlines(keepends=True)
+        before = "".join(line[1:] for line in lines if line[0] == " ")
+        text = (fresh / path).read_text(encoding="utf-8")
+        assert text.count(before) == 1, before
+        edited = text.replace(before, "".join(line[1:] for line in lines))
+        (fresh / path).write_text(edited, encoding="utf-8")
     return fresh
 
 
@@ -29,9 +40,17 @@ def test_the_files_of_the_page_run_to_the_report(checkout):
     checkout.configs = ["config/stripes.yaml"]
     command = re.search(r"^snakemake (--cores .*) --configfile config/stripes.yaml$", PAGE, re.M)
     checkout.snakemake(*command[1].split())
-    assert (checkout / "results/stripes/report.html").is_file()
     with (checkout / "results/stripes/summary.csv").open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
+    page = (checkout / "results/stripes/report.html").read_text(encoding="utf-8")
+    section = page.partition('<h2 id="worst">')[2].partition("</section>")[0]
+    by_class = collections.defaultdict(list)
+    for row in rows:
+        if row["method"] == "dc" and row["measure"] == "class_accuracy" and row["split"] == "test":
+            by_class[row["class"]].append(float(row["value"]))
+    assert len(by_class) == 3
+    worst = min(statistics.fmean(values) for values in by_class.values())
+    assert f"<td>{100 * worst:.1f}</td>" in section
     measured = {(row["dataset"], row["method"], row["network"]) for row in rows}
     made = {path.split("/")[-1].removesuffix(".py") for path in SHOWN}
     assert {"stripes", "pooled"} <= made
