@@ -9,7 +9,7 @@ QUICKSTART := results/quickstart
 # imports once more: a dry run of the quickstart then takes 6.2 s instead of 2.8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup quickstart test test-quick test-kills test-fuzz test-slurm bench lint format docs lock clean
+.PHONY: help setup quickstart test test-quick test-kills test-fuzz test-slurm bench lint format docs reference lock clean
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -58,6 +58,9 @@ format: .venv/.done ## Format the code
 
 docs: .venv/.done ## Build the documentation with the API reference, in site/
 	$(BIN)/python -m mkdocs build --strict
+
+reference: .venv/.done ## Write the config's schema and table of keys from its models
+	$(BIN)/python -m distillery schema --write
 
 lock: .venv/.done ## Resolve the versions anew and write requirements.lock
 	$(BIN)/python -m uv lock --upgrade

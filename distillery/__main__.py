@@ -2,6 +2,7 @@
 tools for single files."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,6 +102,25 @@ def _reproduction(given: argparse.Namespace) -> None:
     reproduction.run(given)
 
 
+def _declare_schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write the reference into this checkout: config/schema.json, and the keys in "
+        "config/README.md",
+    )
+
+
+def _schema(given: argparse.Namespace) -> None:
+    from distillery.study import reference
+
+    if given.write:
+        for path in reference.write(Path.cwd()):
+            print(path)
+    else:
+        print(json.dumps(reference.json_schema(), indent=2))
+
+
 COMMANDS = {
     "info": Command("say what a synthetic set is, of ours or of others", _declare_info, _info),
     "export": Command(
@@ -112,6 +132,11 @@ COMMANDS = {
         "say what a study that is under way has done, and write its report so far",
         _declare_report,
         _report,
+    ),
+    "schema": Command(
+        "print the JSON schema of a config, by which an editor completes keys",
+        _declare_schema,
+        _schema,
     ),
     "reproduction": Command(
         "record what was run, beside the published figures", _declare_reproduction, _reproduction

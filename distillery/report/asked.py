@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from distillery.errors import UserError
 from distillery.store import artefact, costs
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
-from distillery.study.fingerprint import ROOT
 from distillery.study.jobs import Job, Jobs, recorded
 from distillery.study.study import Study
 
@@ -32,16 +29,9 @@ def jobs_of(config: Mapping[str, Any]) -> Jobs:
     """The jobs of a resolved config.
 
     Raises:
-        UserError: the config cannot be run, or this is no checkout.
+        UserError: the config cannot be run.
     """
-    path = ROOT / "config" / "schema.yaml"
-    try:
-        schema = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); it is part of the repository"
-        ) from error
-    study = Study(dict(config), schema)
+    study = Study(config)
     return Jobs(study, Layout(study.config["results"]))
 
 

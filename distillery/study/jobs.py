@@ -21,8 +21,10 @@ from typing import Any
 from distillery import plugins
 from distillery.store.files import write_text
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
+from distillery.study.cells import Cell
+from distillery.study.checks import check_groups
 from distillery.study.fingerprint import fingerprint
-from distillery.study.study import Cell, Study, check_groups
+from distillery.study.study import Study
 from distillery.vocabulary import AFTERWARDS, ALONE, FINETUNE, REPLAY
 
 CELL = ("dataset", "method", "init", "ipc", "seed")

@@ -46,11 +46,6 @@ def check(path: str | Path) -> None:
     _look(path, root)
 
 
-def load(path: str | Path) -> Any:
-    """What a YAML file of this project holds."""
-    return LOADER(Path(path).read_text(encoding="utf-8")).get_single_data()
-
-
 def _text(path: str | Path) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8-sig")

@@ -1,74 +1,141 @@
-"""Values as a schema means them: YAML 1.1 reads `1e-5` as a text, and Snakemake's `--config`
-whatever is nested."""
+"""Values as a config means them, and the types that hold them: YAML 1.1 reads `1e-5` as a text, and
+Snakemake's `--config` whatever is nested."""
 
-import re
-from typing import Any
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Union
 
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from distillery import plugins
+from distillery.study.messages import number, refused
+
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+# What JSON and the rest of the world hold in one number.
+_MOST = 2**63
 
 
-def read(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """``value`` with the texts that are numbers or truth values where the schema wants these, and
-    nowhere else.
+def too_large(value: int | float) -> str | None:
+    """What is wrong with a number that no file holds; ``None`` where nothing is. NaN is neither
+    above nor below a limit, so no limit would refuse it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must be a finite number, not {value}"
+    if isinstance(value, int) and abs(value) >= _MOST:
+        shown = value if abs(value) < 10**30 else "a number of such length"
+        return f"must be below 2 to the power of 63, not {shown}"
+    return None
 
-    Blocks and lists are changed in place. What does not fit the schema is left for the check to
-    refuse.
 
-    Args:
-        schema: a JSON schema, or a part of one.
-        root: the schema that holds its ``$defs``.
+def _read(value: Any) -> Any:
+    """A text that is a number as that number; anything else as it is.
+
+    Raises:
+        PydanticCustomError: it is a number that no file holds.
     """
-    options = list(_options(schema, root))
-    if isinstance(value, dict):
-        for option in options:
-            for key in value:
-                inner = option.get("properties", {}).get(key, option.get("additionalProperties"))
-                if isinstance(inner, dict):
-                    value[key] = read(value[key], inner, root)
-    elif isinstance(value, list):
-        for option in options:
-            if isinstance(option.get("items"), dict):
-                value[:] = [read(item, option["items"], root) for item in value]
-    elif isinstance(value, str):
-        return _meant(value, options)
-    elif value is False and any("off" in option.get("enum", ()) for option in options):
-        return "off"  # YAML 1.1 reads a bare `off` as false
+    if isinstance(value, str):
+        meant = number(value)
+        value = value if meant is None else meant
+    problem = too_large(value) if isinstance(value, int | float) else None
+    if problem:
+        raise PydanticCustomError("wrong", "{problem}", {"problem": problem})
     return value
 
 
-def number(text: str) -> int | float | None:
-    """The number that a text writes, ``None`` where it writes none."""
+def _whole(value: Any) -> Any:
+    meant = _read(value)
+    return meant if isinstance(meant, int) else value
+
+
+def _as_written(value: Any, check: Callable[[Any], Any]) -> Any:
+    """A number, which stays whole where it was written so: params are compared by their text."""
+    value = _read(value)
+    check(value)
+    return value
+
+
+def _true_or_false(value: Any) -> Any:
+    return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _bare_off(value: Any) -> Any:
+    return "off" if value is False else value  # YAML 1.1 reads a bare `off` as false
+
+
+def _known_augmentation(name: str) -> str:
+    if name not in plugins.augmentations():
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(plugins.augmentations())})
+    return name
+
+
+WHOLE, NUMBER = BeforeValidator(_whole), WrapValidator(_as_written)
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+Augment = Annotated[str, AfterValidator(_known_augmentation)]
+Off = Annotated[Literal["auto", "off"], BeforeValidator(_bare_off)]
+
+
+def typed(rule: Mapping[str, Any]) -> Any:
+    """The type of a JSON-schema property that a plug-in declares."""
+    if "anyOf" in rule:
+        # A text stays one where it may be one.
+        forms = sorted(rule["anyOf"], key=lambda form: form.get("type") != "string")
+        return Annotated[Union[tuple(map(typed, forms))], Field(union_mode="left_to_right")]  # noqa: UP007
+    if "const" in rule:
+        return Literal[rule["const"]]
+    if "enum" in rule:
+        return Literal[tuple(rule["enum"])]
+    if rule["type"] == "string":
+        return str
+    if rule["type"] == "boolean":
+        return Flag
+    limits = Field(
+        ge=rule.get("minimum"),
+        gt=rule.get("exclusiveMinimum"),
+        le=rule.get("maximum"),
+        lt=rule.get("exclusiveMaximum"),
+    )
+    if rule["type"] == "integer":
+        return Annotated[int, limits, WHOLE]
+    return Annotated[float, limits, NUMBER]
+
+
+@functools.cache
+def _declared(rule: str) -> TypeAdapter[Any]:
+    return adapter(typed(json.loads(rule)))
+
+
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks values of a type, which are not turned into it but where a text is read."""
+    return TypeAdapter(kind, config=ConfigDict(strict=True))
+
+
+def declared(where: str, rule: Mapping[str, Any], value: Any) -> Any:
+    """A value of a setting that a plug-in declares.
+
+    Raises:
+        UserError: it is not what the property asks for.
+    """
+    kept = {key: part for key, part in rule.items() if key not in ("default", "description")}
+    return checked(where, _declared(json.dumps(kept, sort_keys=True)), value)
+
+
+def checked(where: str, kind: TypeAdapter[Any], value: Any) -> Any:
+    """A value of a type.
+
+    Raises:
+        UserError: it is of another.
+    """
     try:
-        return int(text)
-    except ValueError:
-        return float(text) if _FLOAT.fullmatch(text) else None
-
-
-def _options(schema: dict[str, Any], root: dict[str, Any]):
-    """The forms that a value may have: the schema itself, or each of its alternatives."""
-    while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
-    for option in schema.get("anyOf", ()):
-        yield from _options(option, root)
-    if "anyOf" not in schema:
-        yield schema
-
-
-def _meant(text: str, options: list[dict[str, Any]]) -> Any:
-    if any(
-        option.get("type") == "string"
-        or text in option.get("enum", ())
-        or text == option.get("const")
-        for option in options
-    ):
-        return text
-    wanted = {option.get("type") for option in options}
-    found = number(text)
-    if isinstance(found, int) and wanted & {"integer", "number"}:
-        return found
-    if found is not None and "number" in wanted:
-        return found
-    if "boolean" in wanted:
-        return _BOOLEANS.get(text.lower(), text)
-    return text
+        return kind.validate_python(value)
+    except ValidationError as error:
+        raise refused(where, error, value, kind.json_schema()) from None

@@ -212,13 +212,12 @@ def _read_json(path: Path) -> None:
 
 
 def _read_study(path: Path) -> None:
-    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
     try:
         config = yaml.safe_load(path.read_bytes())
     except (yaml.YAMLError, ValueError, UnicodeDecodeError, RecursionError):
         return  # Snakemake reads the YAML and refuses it
     if isinstance(config, dict):
-        Study(config, schema)
+        Study(config)
 
 
 def _read_mat(path: Path) -> None:

@@ -1,16 +1,13 @@
 """Plug-ins: what their files say, read without running them, and what is refused before any job."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from distillery import limits, plugins
 from distillery.errors import UserError
-from distillery.study.load import load
 from distillery.study.study import Study
 
-SCHEMA = load(Path(__file__).resolve().parents[2] / "config/schema.yaml")
 READERS = (plugins.methods, plugins.datasets, plugins.networks, plugins.augmentations)
 CACHED = (*READERS, plugins.literal, plugins._tree)
 
@@ -133,8 +130,7 @@ def test_a_new_file_is_all_that_a_plug_in_needs(add):
             "evaluate": {"networks": ["Linear", "ConvNet"]},
             "vanilla": {"networks": ["Linear", "VGG11"]},
             "continual": {"network": "Linear"},
-        },
-        SCHEMA,
+        }
     )
     first, mine = study.methods["first"], study.methods["mine"]
     assert first.is_coreset and not mine.is_coreset

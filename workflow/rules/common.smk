@@ -14,7 +14,7 @@ if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
 try:
-    STUDY = Study(config, configfiles.load(ROOT / "config" / "schema.yaml"))
+    STUDY = Study(config)
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
         from distillery.sets.released.read import check

