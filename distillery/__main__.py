@@ -91,15 +91,15 @@ def _report(given: argparse.Namespace) -> None:
 
 
 def _declare_reproduction(parser: argparse.ArgumentParser) -> None:
-    from distillery.published import document as reproduction
+    from distillery.published import command
 
-    reproduction.add_arguments(parser)
+    command.add_arguments(parser)
 
 
 def _reproduction(given: argparse.Namespace) -> None:
-    from distillery.published import document as reproduction
+    from distillery.published import command
 
-    reproduction.run(given)
+    command.run(given)
 
 
 def _declare_schema(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,157 @@
+"""Compare what a recorded cell took with the budgets of the published figures beside it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from distillery.published import figures
+from distillery.published.records import NETWORK, Cell
+from distillery.vocabulary import LAST, WHOLE
+
+PUBLISHED, COURSE = figures.PROTOCOLS
+SAME = "published budget"
+# The network of the published tables, as a set's header describes it.
+PUBLISHED_NETWORK = {
+    "depth": 3,
+    "width": 128,
+    "norm": "instance",
+    "activation": "relu",
+    "pooling": "avg",
+}
+WORK = {
+    "iterations": "iterations",
+    "experts": "experts",
+    "outer": "outer loops",
+    "inner": "inner loops",
+    "epochs": "evaluation epochs",
+}
+COUNTS = {"sets": "sets", "networks": "networks a set"}
+
+
+def spent(cell: Cell) -> dict[str, int | str]:
+    """Collect what a cell took, under the names of ``figures.budget``; what it does not tell is
+    absent."""
+    networks = [len(one.accuracies.get(LAST, ())) for one in cell.sets]
+    amounts = {name: cell.settings.get(name) for name in ("iterations", "outer", "inner")}
+    amounts |= {
+        "experts": (cell.experts or {}).get("number"),
+        "epochs": cell.evaluation.get("epochs"),
+        "networks": min(networks),
+        "sets": len(networks),
+    }
+    return {name: value for name, value in amounts.items() if value is not None}
+
+
+def mark(cell: Cell, beside: Mapping[str, Any]) -> str:
+    """Say how a cell's budget stands to those of the figures beside it.
+
+    ``published budget`` or ``course project's budget`` (the same iterations, loops, experts and
+    evaluation epochs, with a word on fewer networks or another start), ``smaller budget``, ``larger
+    budget``, ``other network``, ``budget of the source unknown``, or "" where there is nothing to
+    compare with.
+
+    Args:
+        beside: the published row by protocol, as ``figures.lookup`` gives it, of those that have
+            one.
+    """
+    ours = spent(cell)
+    beside = {name: row for name, row in beside.items() if not row["not_comparable"]}
+    budgets = {name: _budget(cell, name) for name in {PUBLISHED, *beside}}
+    verdicts = {name: _compared(ours, budget) for name, budget in budgets.items()}
+    for name, words in ((PUBLISHED, SAME), (COURSE, "course project's budget")):
+        if verdicts.get(name) == "equal":
+            if not _same_network(cell):
+                return "other network"
+            other = name in beside and beside[name]["init"] not in ("", cell.init)
+            return (
+                words
+                + ", fewer networks" * bool(_fewer(ours, budgets[name]))
+                + ", other start" * other
+            )
+    for verdict in ("smaller", "larger"):
+        if verdict in verdicts.values():
+            return f"{verdict} budget"
+    return "budget of the source unknown" if beside else ""
+
+
+def words(cell: Cell, beside: Mapping[str, Any]) -> str:
+    """Say what a cell took, and of each amount how much was published where that is another."""
+    ours, theirs, whose = spent(cell), _budget(cell, PUBLISHED), "{} published"
+    if not theirs and COURSE in beside:
+        theirs, whose = _budget(cell, COURSE), "the course project's {}"
+    parts = [_amount(name, ours.get(name), theirs.get(name), whose, cell) for name in WORK]
+    parts += [
+        f"{ours[name]} of {whose.format(theirs[name])} {COUNTS[name]}"
+        for name in _fewer(ours, theirs)
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def shortage(cell: Cell) -> str:
+    """Say of trajectory matching what its figure had less than published, to stand beside the
+    figure."""
+    ours, theirs = spent(cell), _budget(cell, PUBLISHED)
+    if "experts" not in theirs:
+        return ""
+    less = [
+        f"{ours.get(name, 'unknown')} of {theirs[name]} {name}"
+        for name in ("experts", "iterations")
+        if ours.get(name, 0) < theirs[name]
+    ]
+    return f"with {' and '.join(less)}" if less else ""
+
+
+def _budget(cell: Cell, protocol: str) -> dict[str, int | str]:
+    return figures.budget(cell.base, cell.dataset, cell.ipc, protocol)
+
+
+def _compared(ours: Mapping, theirs: Mapping) -> str:
+    """Return ``equal``, ``smaller`` or ``larger`` for our work, or "" where one of the two is not
+    known."""
+    pairs = [(ours.get(name), theirs[name]) for name in WORK if name in theirs]
+    # `auto` follows the published table; the course project had "a few" experts.
+    pairs = [
+        (amount, full)
+        for amount, full in pairs
+        if amount is None or not (amount == "auto" or isinstance(full, str))
+    ]
+    if any(amount is not None and amount < full for amount, full in pairs):
+        return "smaller"
+    if not theirs or any(amount is None for amount, _ in pairs):
+        return ""
+    return "larger" if any(amount > full for amount, full in pairs) else "equal"
+
+
+def _fewer(ours: Mapping, theirs: Mapping) -> list[str]:
+    return [name for name in COUNTS if name in theirs and ours.get(name, 0) < theirs[name]]
+
+
+def _same_network(cell: Cell) -> bool:
+    """Return whether a ConvNet that a set was distilled with is the published tables' (a study's
+    ConvNets are all the same)."""
+    network = cell.distilled_with or {}
+    options = network.get("options") or {}
+    return network.get("name", NETWORK) == NETWORK and all(
+        options.get(name, value) == value for name, value in PUBLISHED_NETWORK.items()
+    )
+
+
+def _amount(name: str, amount: Any, full: Any, whose: str, cell: Cell) -> str:
+    """Say one amount of work, ``full`` being the published one; "" where neither is known."""
+    word = "epochs" if name == "epochs" and cell.method == WHOLE else WORK[name]
+    word = word.removesuffix("s") if amount in (1, "auto") and full in (None, 1) else word
+    if amount is None:
+        return "" if full is None else f"unknown of {whose.format(full)} {word}"
+    if amount == "auto":
+        text = f"{word} auto" if full is None else f"{full} {word}"
+    elif full is None or amount == full:
+        text = f"{amount} {word}"
+    elif amount < full:
+        text = f"{amount} of {whose.format(full)} {word}"
+    else:
+        text = f"{amount} {word} ({whose.format(full)})"
+    decay = cell.evaluation.get("decay", "published")
+    if name == "epochs" and full is not None and decay != "published":
+        text += f" (decay {decay})"
+    if name == "experts":
+        text += f" ({cell.experts['epochs']} epochs each)"
+    return text

@@ -1,0 +1,311 @@
+"""Records of studies that were run: what their results folders measured, kept as JSON beside the
+document, because results are not in the repository.
+
+A record is a list of cells; a cell has one place in the tables of the document, one recipe, and the
+sets that were measured.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from distillery.errors import UserError
+from distillery.vocabulary import AFTERWARDS, FINETUNE, INITS, JOINT, REPLAY, WHOLE
+
+RECORDS = "reproduction"  # the folder of the records, beside the document
+FORMAT = 1
+
+# The orders in which the document has its tables, and a table its rows.
+METHODS = ("dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding", WHOLE)
+DATASETS = ("MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
+STRATEGIES = (FINETUNE, REPLAY, AFTERWARDS, JOINT)
+NETWORK = "ConvNet"
+
+
+@dataclass(kw_only=True)
+class Place:
+    """Where a figure stands in the tables.
+
+    Attributes:
+        method: of the set; for continual learning, of its memory set; ``whole``: the full training
+            set.
+        ipc: images per class; ``None``: the full training set.
+        of: for a variant, its method.
+        strategy: of continual learning.
+    """
+
+    dataset: str
+    method: str
+    init: str
+    ipc: int | None
+    network: str | None
+    of: str | None = None
+    strategy: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The method; for a variant, the one that it is a variant of."""
+        return self.of or self.method
+
+    @property
+    def order(self) -> tuple:
+        """Sorts places as the document has them."""
+        return (
+            rank(DATASETS, self.dataset),
+            rank(METHODS, self.base),
+            self.method,
+            rank((*INITS, ""), self.init),
+            math.inf if self.ipc is None else self.ipc,
+            rank((NETWORK,), self.network or ""),
+        )
+
+
+@dataclass
+class Job:
+    """One job: how long it took and where it ran.
+
+    Attributes:
+        started: ISO 8601, as its cost record has it.
+        context: its device, versions, code and commit.
+    """
+
+    seconds: float | None
+    started: str | None
+    context: dict[str, Any]
+
+    @property
+    def moment(self) -> datetime | None:
+        return moment(self.started)
+
+
+@dataclass
+class Measured:
+    """One set of a cell, or one training on the full training set.
+
+    Attributes:
+        set: the job that made it; ``None`` where none of ours did.
+        accuracies: by selection one accuracy per network, in percent, rounded to two digits: on the
+            test images, under ``held_out`` on the held-out images. Of continual learning ``last`` is
+            on all classes in the end; beside it stands ``forgetting``.
+    """
+
+    seed: int | None
+    set: Job | None
+    evaluation: Job
+    accuracies: dict[str, list[float]]
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [job for job in (self.set, self.evaluation) if job is not None]
+
+
+@dataclass(kw_only=True)
+class Cell(Place):
+    """Sets of one recipe, measured by one protocol. Sets of other settings are another cell.
+
+    Attributes:
+        settings: of the method.
+        distilled_with: the network, as a set's header describes it.
+        normalization: its kind.
+        experts: ``number``, ``epochs``, ``recipe``, ``settings``, and ``seconds`` where all shards
+            are there; ``None``: the method learned from none.
+        evaluation: its settings.
+        groups: of classes, of continual learning.
+        sets: one per seed.
+    """
+
+    settings: dict[str, Any]
+    distilled_with: dict[str, Any] | None
+    normalization: str | None
+    experts: dict[str, Any] | None
+    evaluation: dict[str, Any]
+    groups: int | None = None
+    sets: list[Measured] = field(default_factory=list)
+
+    @property
+    def recipe(self) -> str:
+        """A text that only cells of the same place and recipe share."""
+        return as_text({name: value for name, value in _fields(self).items() if name != "sets"})
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [job for one in self.sets for job in one.jobs]
+
+
+@dataclass
+class Record:
+    """What one study measured.
+
+    Attributes:
+        command: how the study was run, as one would type it.
+        cells: in the order of the document.
+        left_out: evaluations of another set than the one that is there: they say nothing about it.
+    """
+
+    command: str
+    cells: list[Cell]
+    left_out: int = 0
+
+    def __post_init__(self):
+        self.cells.sort(key=lambda cell: (cell.order, cell.recipe))
+        for cell in self.cells:
+            cell.sets.sort(key=lambda one: -1 if one.seed is None else one.seed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the record as JSON types; contexts, which many jobs share, stand in a list, and jobs
+        name them by number."""
+        contexts = sorted({as_text(job.context) for cell in self.cells for job in cell.jobs})
+
+        def numbered(job: Job | None) -> dict[str, Any] | None:
+            if job is None:
+                return None
+            return {**_fields(job), "context": contexts.index(as_text(job.context))}
+
+        cells = [
+            {
+                **_fields(cell),
+                "sets": [
+                    {
+                        **_fields(one),
+                        "set": numbered(one.set),
+                        "evaluation": numbered(one.evaluation),
+                    }
+                    for one in cell.sets
+                ],
+            }
+            for cell in self.cells
+        ]
+        return {
+            "format": FORMAT,
+            "command": self.command,
+            "left_out": self.left_out,
+            "contexts": [json.loads(context) for context in contexts],
+            "cells": cells,
+        }
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> "Record":
+        """Read what :meth:`as_json` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is something else.
+        """
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+
+        def job(given: Mapping[str, Any] | None) -> Job | None:
+            return given and Job(**{**given, "context": content["contexts"][given["context"]]})
+
+        cells = [
+            Cell(
+                **{
+                    **cell,
+                    "sets": [
+                        Measured(
+                            **{
+                                **one,
+                                "set": job(one["set"]),
+                                "evaluation": job(one["evaluation"]),
+                            }
+                        )
+                        for one in cell["sets"]
+                    ],
+                }
+            )
+            for cell in content["cells"]
+        ]
+        return cls(content["command"], cells, content.get("left_out", 0))
+
+
+# What stands in a record only where there is something to say.
+_OPTIONAL = {"of", "strategy", "groups"}
+
+
+def _fields(part: Cell | Measured | Job) -> dict[str, Any]:
+    fields = {one.name: getattr(part, one.name) for one in dataclasses.fields(part)}
+    return {
+        name: value for name, value in fields.items() if value is not None or name not in _OPTIONAL
+    }
+
+
+def joined(record: Record, earlier: Record) -> Record:
+    """Add to ``record`` the sets that only an ``earlier`` record of the same study has: for a study
+    that was run in parts, on several machines.
+
+    Raises:
+        UserError: the two were made by different commands.
+    """
+    if record.command != earlier.command:
+        raise UserError(
+            f"--keep: the record was made by another command, `{earlier.command}`; give this "
+            "one a name of its own"
+        )
+    cells: dict[str, Cell] = {}
+    for cell in (*record.cells, *earlier.cells):
+        kept = cells.setdefault(cell.recipe, dataclasses.replace(cell, sets=[])).sets
+        seeds = {one.seed for one in kept}
+        kept += [one for one in cell.sets if one.seed not in seeds]
+    return Record(record.command, list(cells.values()), record.left_out)
+
+
+def rank(order: tuple[str, ...], name: str) -> tuple[int, str]:
+    """Sort names that are listed in ``order`` before all others, which sort by themselves."""
+    return (order.index(name), "") if name in order else (len(order), name)
+
+
+def moment(started: Any) -> datetime | None:
+    """Read when a job started, where that was noted."""
+    try:
+        return datetime.fromisoformat(str(started)).astimezone()
+    except ValueError:
+        return None
+
+
+def as_text(value: Any) -> str:
+    """Write JSON on one line, the same for the same value."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def to_json(value: Any, indent: int = 0, width: int = 150) -> str:
+    """Write JSON for people and for small differences: sorted keys, and on one line what fits into
+    it."""
+    line = as_text(value)
+    if len(line) + indent <= width or not isinstance(value, dict | list) or not value:
+        return line
+    pad = " " * (indent + 1)
+    if isinstance(value, dict):
+        parts = [
+            f"{pad}{as_text(str(key))}: {to_json(value[key], indent + 1, width)}"
+            for key in sorted(value)
+        ]
+        return "{\n" + ",\n".join(parts) + "\n" + " " * indent + "}"
+    return (
+        "[\n"
+        + ",\n".join(pad + to_json(item, indent + 1, width) for item in value)
+        + "\n"
+        + " " * indent
+        + "]"
+    )
+
+
+def load(docs: str | Path) -> dict[str, Record]:
+    """Read all records in a folder of documents, by name.
+
+    Raises:
+        UserError: a file is no record.
+    """
+    records = {}
+    for path in sorted((Path(docs) / RECORDS).glob("*.json")):
+        try:
+            records[path.stem] = Record.of_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise UserError(
+                f"{path}: is not a record of a study ({error!r}); make it again by `python -m "
+                "distillery reproduction add`"
+            ) from error
+    return records
