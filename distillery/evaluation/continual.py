@@ -8,7 +8,7 @@ upper bound); ``afterwards`` trains a finetuned network on the whole memory set 
 passed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,16 +24,22 @@ from distillery.training.train import Bench, Replay, test, train
 from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIES
 
 
-def limited(images: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Tensor]:
-    """The first ``per_class`` images of each class, in their order; all of them for 0."""
+def recipe_of(strategy: str, settings: Mapping[str, Any]) -> Recipe:
+    """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a
+    batch size of its own, and the rate of all stays constant."""
+    own = {}
+    if strategy == AFTERWARDS:
+        own = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
+    return Recipe.of({**settings, **own, "decay": "none"})
+
+
+def limited(labels: Tensor, per_class: int) -> Tensor:
+    """The rows of the first ``per_class`` images of each class, in their order; all of them for
+    0."""
     if not per_class:
-        return images, labels
-    kept = (
-        torch.cat([(labels == c).nonzero(as_tuple=True)[0][:per_class] for c in labels.unique()])
-        .sort()
-        .values
-    )
-    return images[kept], labels[kept]
+        return torch.arange(len(labels), device=labels.device)
+    first = [(labels == c).nonzero(as_tuple=True)[0][:per_class] for c in labels.unique()]
+    return torch.cat(first).sort().values
 
 
 # A network's accuracies after every stage: on all classes, then on each group (None: it has no test

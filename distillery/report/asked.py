@@ -19,7 +19,7 @@ from distillery.errors import UserError
 from distillery.store import artefact, costs
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
-from distillery.study.jobs import Job, Jobs, recorded
+from distillery.study.jobs import Job, Jobs
 from distillery.study.study import Study
 
 TOLD, NAMED = 5, 20  # how many differences a message tells, and how many files it names
@@ -118,7 +118,7 @@ class Records:
             compared(
                 place,
                 found["asked"],
-                recorded(job.rule, wildcards, self.jobs.asked(job.rule, wildcards)),
+                self.jobs.asked(job.rule, wildcards),
             )
         )
         inputs = self.jobs.inputs(job.rule, wildcards)

@@ -18,7 +18,7 @@ from distillery.report import asked as records
 from distillery.report import page as report
 from distillery.store import metrics, outcome
 from distillery.store.layout import COST, EVOLUTION, SET, Layout, filled, normalised
-from distillery.study.jobs import Job, Jobs, digest, recorded
+from distillery.study.jobs import Job, Jobs, digest
 
 DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = (
     "done",
@@ -155,7 +155,7 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
 def _asked(jobs: Jobs, job: Job) -> str:
     """The digest with which the log of a job begins if it runs now."""
     wildcards = dict(job.wildcards)
-    return digest(recorded(job.rule, wildcards, jobs.asked(job.rule, wildcards)))
+    return digest(jobs.asked(job.rule, wildcards))
 
 
 def _log(path: str) -> tuple[str, str, bool, str, bool]:

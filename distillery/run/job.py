@@ -3,6 +3,7 @@ it fails."""
 
 import contextlib
 import errno
+import functools
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,9 +25,11 @@ from distillery.run import code as stamped
 from distillery.run import meter, provenance
 from distillery.run.progress import Progress, log
 from distillery.store import artefact
+from distillery.store.checkpoint import Checkpoint
 from distillery.store.costs import sealed
 from distillery.store.files import write_text
-from distillery.study.jobs import digest, recorded
+from distillery.study.jobs import digest
+from distillery.study.params import RULES
 
 
 class Run:
@@ -35,6 +38,8 @@ class Run:
     Attributes:
         device: where to compute.
         compute: how to compute.
+        asked: what the job was asked, as its record says it.
+        inputs: the paths of the files that it reads, by name.
     """
 
     def __init__(self, device: torch.device, compute: dict[str, Any] | None, name: str = ""):
@@ -47,6 +52,22 @@ class Run:
         self._name, self._bars = name, list[Progress]()
         self._meter = meter.Meter(self.device)
         self._meter.__enter__()
+        self.asked: Mapping[str, Any] = {}
+        self.inputs: Mapping[str, Any] = {}
+        self._checkpoints = list[Checkpoint]()
+
+    @functools.cached_property
+    def origin(self) -> dict[str, Any]:
+        """What the job makes its artefacts from, for a record: ``asked``, and the digests of its
+        ``inputs``."""
+        return {"asked": self.asked, "inputs": artefact.contents(dict(self.inputs.items()))}
+
+    def checkpoint(self, path: str) -> Checkpoint:
+        """Where the job keeps its state while it runs, for itself alone: another one, by what it
+        was asked or by what it reads, does not take it up. It goes when the job is done."""
+        self._checkpoints.append(Checkpoint(path, self.origin))
+        self._checkpoints[-1].stop_gently()
+        return self._checkpoints[-1]
 
     def progress(self, total: int, label: str, unit: str) -> Progress:
         """A new progress display in the place of the last, closed with the job."""
@@ -65,8 +86,6 @@ class Run:
         path: str,
         *,
         rule: str,
-        asked: Mapping[str, Any],
-        inputs: Mapping[str, Any],
         outputs: Mapping[str, Any],
         **identity: Any,
     ) -> None:
@@ -74,9 +93,7 @@ class Run:
         was made from. The one artefact that holds times.
 
         Args:
-            asked: as :func:`asked` gives it.
-            inputs, outputs: paths by name, of files that are there; of what was made, tensors and
-                tables are noted.
+            outputs: paths by name, of files that are there; tensors and tables are noted.
         """
         self.stop_clock()
         made = [
@@ -89,21 +106,41 @@ class Run:
             **identity,
             **self._meter.record(),
             **self._code,
-            "code": asked["code"],
+            "code": self.asked["code"],
             "started": self._started,
-            "settings": asked["settings"],
-            "asked": asked,
-            "inputs": artefact.contents(dict(inputs.items())),
+            "settings": self.asked["settings"],
+            **self.origin,
             "outputs": {Path(file).name: artefact.content(file) for file in made},
         }
         record = json.loads(json.dumps(record))  # as it is read again: tuples are lists
         write_text(path, json.dumps(sealed(record), indent=1, sort_keys=True) + "\n")
 
+    def finish(self) -> None:
+        """The job is done: its checkpoints go."""
+        for checkpoint in self._checkpoints:
+            checkpoint.finish()
 
-def asked(rule: str, params: Any, wildcards: Any) -> dict[str, Any]:
-    """What a job was asked, for its record: the params and wildcards of Snakemake as they are
-    before anything runs."""
-    return recorded(rule, dict(wildcards.items()), dict(params.items()))
+
+def main(
+    function: Callable[..., None], params: Any, inputs: Any, outputs: Any, logs: Any, *more: Any
+) -> None:
+    """Do a job of the workflow: what every script ends in.
+
+    Args:
+        function: of the name of its script; called as ``function(run, asked, inputs, outputs,
+            *more)`` with ``asked`` of the rule's dataclass in ``distillery.study.params``. It
+            computes on a device if that has a ``compute``. Its record is written where the rule
+            has an output ``cost``.
+        params, inputs, outputs, logs: of Snakemake.
+    """
+    asked = RULES[function.__name__](**dict(params.items()))
+    record = asked.recorded()
+    with run(logs[0], getattr(asked, "compute", None), asked=record) as state:
+        state.asked, state.inputs = record, inputs
+        function(state, asked, inputs, outputs, *more)
+        if "cost" in outputs.keys():
+            state.save_cost(outputs.cost, rule=asked.kind, outputs=outputs, **asked.identity)
+        state.finish()
 
 
 @contextlib.contextmanager
@@ -120,7 +157,7 @@ def run(
         compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does
             not compute. The number of threads is the study's, whatever cores Snakemake has to give:
             another number changes the last bits of a result.
-        asked: as :func:`asked` gives it. The log begins with its digest. Its ``code`` is what the
+        asked: as the job's record says it. The log begins with its digest. Its ``code`` is what the
             script's job was planned to run (see ``fingerprint``); the job ends before it computes
             if it would run anything else. Nothing for what is no job of a study.
     """

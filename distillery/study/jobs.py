@@ -24,6 +24,7 @@ from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, fille
 from distillery.study.cells import Cell
 from distillery.study.checks import check_groups
 from distillery.study.fingerprint import fingerprint
+from distillery.study.params import RULES, Evaluating, Params
 from distillery.study.study import Study
 from distillery.vocabulary import AFTERWARDS, ALONE, FINETUNE, REPLAY
 
@@ -63,28 +64,12 @@ def cell_of(wildcards: Mapping[str, str]) -> Cell:
 
 def script(rule: str) -> str:
     """The file in ``workflow/scripts`` that a rule runs."""
-    return "continual.py" if rule.startswith("continual_") else f"{rule}.py"
-
-
-def recorded(rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job's record says it was asked, as JSON types: its wildcards under ``job``, and its
-    params but for paths of this machine."""
-    found = json.loads(json.dumps({"job": dict(wildcards), **asked}))
-    found.pop("checkpoint", None)
-    if rule == "import_synthetic":
-        # A set travels with its record; the digests of the inputs say what was in the files.
-        files = {
-            key
-            for key in ("file", "labels", "step_size")
-            if isinstance(found["entry"].get(key), str | list)
-        }
-        found["entry"] = {key: value for key, value in found["entry"].items() if key not in files}
-    return found
+    return "continual_alone.py" if rule == "continual_whitened" else f"{rule}.py"
 
 
 def digest(asked: Mapping[str, Any]) -> str:
-    """A short digest (hex) of what a job was asked, as :func:`recorded` gives it: its log begins
-    with it."""
+    """A short digest (hex) of what a job was asked, as its record says it: its log begins with
+    it."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -93,21 +78,25 @@ class Jobs:
 
     def __init__(self, study: Study, layout: Layout):
         self.study, self.layout = study, layout
-        self._asked: dict[tuple, dict[str, Any]] = {}
+        self._params: dict[tuple, Params] = {}
         self._shards: dict[tuple[str, str], list[list[int]]] = {}
         self.network = functools.cache(study.network)
 
     # ---- params ----------------------------------------------------------------------------------
 
-    def asked(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        """What the study asks of a job: the params of its rule, by name. Not to be changed: each
-        caller gets the same."""
+    def params(self, rule: str, wildcards: Mapping[str, str]) -> Params:
+        """What the study asks of a job."""
         key = (rule, *wildcards.values())
-        if key not in self._asked:
-            params: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
-            asked = params(wildcards)
-            self._asked[key] = {"code": self.code(rule, wildcards, asked), **asked}
-        return self._asked[key]
+        if key not in self._params:
+            work_out: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
+            asked = work_out(wildcards)
+            code = self.code(rule, wildcards, asked)
+            self._params[key] = RULES[rule](job=dict(wildcards), code=code, **asked)
+        return self._params[key]
+
+    def asked(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        """What the record of a job says where it is what the study asks."""
+        return self.params(rule, wildcards).recorded()
 
     def code(
         self,
@@ -152,6 +141,15 @@ class Jobs:
     def _distilled_with(self, dataset: str) -> dict[str, Any]:
         return self.network(dataset, self.study.config["network"])
 
+    def _checkpoint(self, rule: str, wildcards: Mapping[str, str]) -> str:
+        return filled(self.layout.checkpoint(rule), wildcards)
+
+    def _collect(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        return {"config": self.of_results()}
+
+    def _report(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        return {"config": self.study.config}
+
     def _download(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         return {}
 
@@ -173,6 +171,7 @@ class Jobs:
             "settings": settings,
             "validation": self._share,
             "compute": self._compute,
+            "checkpoint": self._checkpoint("train_experts", wildcards),
         }
 
     def _distill(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
@@ -188,6 +187,7 @@ class Jobs:
             "snapshots": self.study.config["snapshots"],
             "validation": self._share,
             "compute": self._compute,
+            "checkpoint": self._checkpoint("distill", wildcards),
         }
 
     def _import_synthetic(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
@@ -242,9 +242,6 @@ class Jobs:
             unread |= {"afterwards_epochs", "afterwards_batch"}
         classes = len(self.study.datasets[dataset].classes)
         return {
-            "identity": {
-                **(cell_of(wildcards).__dict__ if "method" in wildcards else {"dataset": dataset})
-            },
             "seed": self._seed,
             "network": self.network(dataset, settings["network"]),
             "groups": check_groups(classes, settings["groups"]),
@@ -289,12 +286,14 @@ class Jobs:
             found["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
             if rule == "evaluate_synthetic":
                 # The snapshots, where this network judges them.
-                judged = self.asked(rule, wildcards)["settings"]["selection"] is not None
+                asked = self.params(rule, wildcards)
+                judged = isinstance(asked, Evaluating) and asked.settings["selection"] is not None
                 found["evolution"] = (
                     [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
                 )
-        elif rule == "continual_whitened":
-            found["whitening"] = self._whitening(dataset, "zca")
+        elif rule in ("continual_alone", "continual_whitened"):
+            normalization = "zca" if rule == "continual_whitened" else "channel"
+            found["whitening"] = self._whitening(dataset, normalization)
         elif rule == "continual_memory":
             found["memory"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
             found["finetuned"] = self._finetuned(wildcards)
@@ -439,7 +438,7 @@ class Jobs:
             asked = [
                 job.rule,
                 job.wildcards,
-                self.asked(job.rule, wildcards),
+                self.params(job.rule, wildcards).content(),
                 self.inputs(job.rule, wildcards),
             ]
             total.update(json.dumps(asked, sort_keys=True).encode())

@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from distillery import plugins
 from distillery.study.fingerprint import closure
 from distillery.study.jobs import script
+from distillery.study.params import RULES as PARAMS
+from distillery.study.params import names as names_of_params
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "distillery"
@@ -274,12 +276,16 @@ def test_what_the_parse_of_the_workflow_imports_is_light():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_is_short_and_one_function_and_a_block_that_maps_snakemake_onto_it(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 120
+def test_a_script_is_short_and_one_function_that_is_handed_to_what_runs_a_job(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 80
     functions = [node for node in tree(path).body if isinstance(node, ast.FunctionDef)]
     assert [function.name for function in functions] == [path.stem]
     last = tree(path).body[-1]
     assert isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'"
+    # Nothing else is done there, so that no job runs but as `job.main` sees it through.
+    (call,) = last.body
+    assert isinstance(call, ast.Expr) and isinstance(call.value, ast.Call)
+    assert ast.unparse(call.value.func) == "job.main" and not call.value.keywords
     above = ast.Module(tree(path).body[:-1], [])
     assert not any(
         isinstance(node, ast.Name) and node.id == "snakemake" for node in ast.walk(above)
@@ -288,21 +294,30 @@ def test_a_script_is_short_and_one_function_and_a_block_that_maps_snakemake_onto
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_reads_only_what_makes_its_job_stale(path):
-    """`snakemake.config` would be read unseen: Snakemake compares params, inputs and files."""
-    named = [
-        node
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Name) and node.id == "snakemake"
-    ]
-    read = [
-        node.attr
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute) and node.value in named
-    ]
-    assert len(read) == len(named)  # never handed on as a whole
+    """`snakemake.config` would be read unseen: Snakemake compares params, inputs and files. What is
+    handed on is the function and these parts, in this order, and never `snakemake` as a whole."""
+    handed = [ast.unparse(argument) for argument in tree(path).body[-1].body[0].value.args]
     # Where images come from is no part of what they are.
-    extra = {"resources"} if path.stem == "download" else set()
-    assert {"log"} <= set(read) <= {"input", "output", "params", "wildcards", "log"} | extra
+    extra = ["snakemake.resources"] if path.stem == "download" else []
+    parts = [f"snakemake.{part}" for part in ("params", "input", "output", "log")]
+    assert handed == [path.stem, *parts, *extra]
+
+
+def test_what_a_job_may_read_of_snakemake_is_params_and_files():
+    """`job.main` gives the function what it was handed, and nothing that it finds elsewhere."""
+    (main,) = [
+        node
+        for node in tree(LIBRARY / "run/job.py").body
+        if isinstance(node, ast.FunctionDef) and node.name == "main"
+    ]
+    (call,) = [
+        node
+        for node in ast.walk(main)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "function"
+    ]
+    given = [ast.unparse(argument) for argument in call.args]
+    assert given == ["state", "asked", "inputs", "outputs", "*more"] and not call.keywords
+    assert "RULES[function.__name__](**dict(params.items()))" in ast.unparse(main)
 
 
 # ---- rules ---------------------------------------------------------------------------------------
@@ -340,29 +355,25 @@ def test_a_rule_declares_all_that_a_job_needs(rule):
     assert re.search(r"\bmem_mb=", resources) and re.search(r"\bruntime=", resources)
     # What the study asks of a job is known in one place, and the digest there is of the rule's own
     # script.
-    asked = dict(re.findall(r"(\w+)=(.+),", params))
-    checkpoint = asked.pop("checkpoint", f'HERE.layout.checkpoint("{rule}")')
-    assert checkpoint == f'HERE.layout.checkpoint("{rule}")' and asked["code"] in (
-        f'asks("{rule}", "code")',
-        f'code("{rule}")',
-    )
-    assert rule in ("collect", "report") or asked == {
-        name: f'asks("{rule}", "{name}")' for name in asked
-    }
+    assert params == f'**asks("{rule}"),'
     assert script(rule) == Path(section(rule, "script").strip('"')).name
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_rule_counts_as_computing_if_and_only_if_its_script_claims_a_device(rule):
-    script = (ROOT / "workflow/scripts" / Path(section(rule, "script").strip('"')).name).read_text(
-        encoding="utf-8"
-    )
-    computes = "job.run(snakemake.log[0], snakemake.params.compute, asked=asked)" in script
-    assert computes or "job.run(snakemake.log[0], asked=asked)" in script
+def test_a_rule_claims_a_device_if_and_only_if_it_counts_as_computing(rule):
+    """`job.main` claims one where the rule's params have a `compute`."""
+    computes = "compute" in names_of_params(rule)
     assert bool(re.search(r"\bgpu=1\b", section(rule, "resources"))) == computes
-    assert ("compute=" in section(rule, "params")) == computes
     assert section(rule, "threads") == ("compute_threads" if computes else "1")
     assert section(rule, "conda") == f'"../../envs/{"gpu" if computes else "cpu"}.yaml"'
+
+
+def test_every_rule_has_its_params_and_those_that_share_a_script_have_the_same():
+    used = {path.stem for path in SCRIPTS}
+    assert {script(rule).removesuffix(".py") for rule in PARAMS} == used == set(RULES)
+    for rule, asked in PARAMS.items():
+        assert {"job", "code"} <= set(names_of_params(rule))
+        assert asked is PARAMS[script(rule).removesuffix(".py")]
 
 
 def test_the_default_profile_tracks_code_by_its_digest_and_not_by_the_times_of_files():

@@ -207,9 +207,8 @@ def test_a_disk_that_cannot_be_written_to_is_told_and_nothing_changes(tmp_path, 
         path.write_text("old")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(SystemExit) as left, job.run(str(tmp_path / "job.log")) as run:
-            run.save_cost(
-                str(path), rule="distill", asked={"code": "", "settings": {}}, inputs={}, outputs={}
-            )
+            run.asked = {"code": "", "settings": {}}
+            run.save_cost(str(path), rule="distill", outputs={})
         told = capsys.readouterr().err
         assert left.value.code == 1 and told.startswith(
             f"error: {path}: cannot be written: Read-only file system; make the folder writable"

@@ -5,6 +5,7 @@ import shlex
 from distillery import vocabulary
 from distillery.store import outcome
 from distillery.study.study import Study
+from distillery.study.params import names as names_of_params
 from distillery.study.jobs import Jobs
 from distillery.store.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
 
@@ -69,19 +70,18 @@ def unprefixed(files):
     ]
 
 
-def asks(rule, key):
-    """One of the params that the study asks of a job of a rule, as a function of the job's wildcards."""
-    return lambda wildcards: JOBS.asked(rule, dict(wildcards.items()))[key]
+def asks(rule):
+    """The params of a rule: what the study asks of a job, each a function of its wildcards. What only one job needs is so not worked out by every other that reads the workflow."""
+    return {name: _asked(rule, name) for name in names_of_params(rule)}
+
+
+def _asked(rule, name):
+    return lambda wildcards: getattr(HERE.params(rule, dict(wildcards.items())), name)
 
 
 def reads(rule, name):
     """The files of one input of a rule, which depend on the study, as a function of the job's wildcards."""
     return lambda wildcards: JOBS.inputs(rule, dict(wildcards.items()))[name]
-
-
-def code(rule):
-    """As a function, as those above: what only one job needs is not worked out by every other that reads the workflow."""
-    return lambda wildcards: JOBS.code(rule)
 
 
 def paths(pattern, cells):

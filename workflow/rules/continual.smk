@@ -4,6 +4,7 @@
 rule continual_alone:
     input:
         data=LAYOUT.data,
+        whitening=reads("continual_alone", "whitening"),
     output:
         metrics=f"{LAYOUT.continual}/{METRICS}",
         cost=f"{LAYOUT.continual}/{COST}",
@@ -22,24 +23,18 @@ rule continual_alone:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("continual_alone", "code"),
-        identity=asks("continual_alone", "identity"),
-        seed=asks("continual_alone", "seed"),
-        network=asks("continual_alone", "network"),
-        groups=asks("continual_alone", "groups"),
-        settings=asks("continual_alone", "settings"),
-        compute=asks("continual_alone", "compute"),
+        **asks("continual_alone"),
     message:
         "Continual learning on {wildcards.dataset}: {wildcards.strategy}"
     script:
-        "../scripts/continual.py"
+        "../scripts/continual_alone.py"
 
 
 # Networks that `afterwards` goes on from with a whitened memory set. Their accuracies are in its own metrics.
 use rule continual_alone as continual_whitened with:
     input:
         data=LAYOUT.data,
-        whitening=[LAYOUT.whitening],  # a list, as where it may be empty
+        whitening=reads("continual_whitened", "whitening"),
     output:
         metrics=f"{LAYOUT.continual_whitened}/{METRICS}",
         cost=f"{LAYOUT.continual_whitened}/{COST}",
@@ -76,14 +71,8 @@ rule continual_memory:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("continual_memory", "code"),
-        identity=asks("continual_memory", "identity"),
-        seed=asks("continual_memory", "seed"),
-        network=asks("continual_memory", "network"),
-        groups=asks("continual_memory", "groups"),
-        settings=asks("continual_memory", "settings"),
-        compute=asks("continual_memory", "compute"),
+        **asks("continual_memory"),
     message:
         "Continual learning on {wildcards.dataset}: {wildcards.strategy} with {wildcards.method} from {wildcards.init}, {wildcards.ipc} per class, seed {wildcards.seed}"
     script:
-        "../scripts/continual.py"
+        "../scripts/continual_memory.py"

@@ -18,7 +18,7 @@ rule download:
         sources=",".join(STUDY.config["data"]["sources"]),
         local_data=STUDY.config["data"]["local"],
     params:
-        code=asks("download", "code"),
+        **asks("download"),
     message:
         "Fetching and checking the images of {wildcards.dataset}"
     script:
@@ -41,9 +41,7 @@ rule whiten:
         mem_mb=4000,
         runtime=60,
     params:
-        code=asks("whiten", "code"),
-        seed=asks("whiten", "seed"),
-        validation=asks("whiten", "validation"),
+        **asks("whiten"),
     message:
         "Whitening {wildcards.dataset} (ZCA): fitted to its training images"
     script:

@@ -37,17 +37,7 @@ rule distill:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("distill", "code"),
-        cell=asks("distill", "cell"),
-        seed=asks("distill", "seed"),
-        network=asks("distill", "network"),
-        module=asks("distill", "module"),
-        settings=asks("distill", "settings"),
-        protocol=asks("distill", "protocol"),
-        snapshots=asks("distill", "snapshots"),
-        validation=asks("distill", "validation"),
-        compute=asks("distill", "compute"),
-        checkpoint=HERE.layout.checkpoint("distill"),
+        **asks("distill"),
     message:
         "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images per class, seed {wildcards.seed}"
     script:
@@ -74,9 +64,7 @@ rule import_synthetic:
         mem_mb=4000,
         runtime=30,
     params:
-        code=asks("import_synthetic", "code"),
-        cell=asks("import_synthetic", "cell"),
-        entry=asks("import_synthetic", "entry"),
+        **asks("import_synthetic"),
     message:
         "Importing the released set {wildcards.method} ({wildcards.dataset}, {wildcards.ipc} images per class)"
     script:

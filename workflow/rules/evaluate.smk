@@ -21,13 +21,7 @@ rule evaluate_synthetic:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("evaluate_synthetic", "code"),
-        cell=asks("evaluate_synthetic", "cell"),
-        seed=asks("evaluate_synthetic", "seed"),
-        network=asks("evaluate_synthetic", "network"),
-        settings=asks("evaluate_synthetic", "settings"),
-        validation=asks("evaluate_synthetic", "validation"),
-        compute=asks("evaluate_synthetic", "compute"),
+        **asks("evaluate_synthetic"),
     message:
         "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed}) with {wildcards.network}"
     script:
@@ -53,13 +47,7 @@ rule evaluate_robust:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("evaluate_robust", "code"),
-        cell=asks("evaluate_robust", "cell"),
-        seed=asks("evaluate_robust", "seed"),
-        network=asks("evaluate_robust", "network"),
-        settings=asks("evaluate_robust", "settings"),
-        validation=asks("evaluate_robust", "validation"),
-        compute=asks("evaluate_robust", "compute"),
+        **asks("evaluate_robust"),
     message:
         "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed})"
     script:
@@ -84,11 +72,7 @@ rule train_vanilla:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("train_vanilla", "code"),
-        seed=asks("train_vanilla", "seed"),
-        network=asks("train_vanilla", "network"),
-        settings=asks("train_vanilla", "settings"),
-        compute=asks("train_vanilla", "compute"),
+        **asks("train_vanilla"),
     message:
         "Training {wildcards.network} on the whole of {wildcards.dataset}"
     script:

@@ -21,14 +21,7 @@ rule train_experts:
         mem_mb=compute_memory,
         runtime=compute_runtime,
     params:
-        code=asks("train_experts", "code"),
-        seed=asks("train_experts", "seed"),
-        network=asks("train_experts", "network"),
-        numbers=asks("train_experts", "numbers"),
-        settings=asks("train_experts", "settings"),
-        validation=asks("train_experts", "validation"),
-        compute=asks("train_experts", "compute"),
-        checkpoint=HERE.layout.checkpoint("train_experts"),
+        **asks("train_experts"),
     message:
         "Training experts on {wildcards.dataset}: recipe {wildcards.recipe}, shard {wildcards.shard}"
     script:

@@ -23,8 +23,7 @@ rule collect:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("collect"),
-        config=lambda wildcards: HERE.of_results(),
+        **asks("collect"),
     message:
         "Collecting every measurement"
     script:
@@ -61,8 +60,7 @@ rule report:
         mem_mb=4000,
         runtime=20,
     params:
-        code=code("report"),
-        config=STUDY.config,
+        **asks("report"),
     message:
         "Writing the report: {output.report}"
     script:

@@ -6,14 +6,12 @@ from distillery.run import job
 from distillery.store import costs, files, metrics
 
 
-def collect(*, config, inputs, outputs):
-    records.check(records.jobs_of(config))
+def collect(run, asked, inputs, outputs):
+    records.check(records.jobs_of(asked.config))
     metrics.collect(inputs.metrics, outputs.summary)
     costs.collect_costs(inputs.costs, outputs.costs)
     files.write_sums(outputs.sums, [outputs.summary, outputs.costs])
 
 
 if __name__ == "__main__":
-    asked = job.asked("collect", snakemake.params, snakemake.wildcards)
-    with job.run(snakemake.log[0], asked=asked):
-        collect(config=snakemake.params.config, inputs=snakemake.input, outputs=snakemake.output)
+    job.main(collect, snakemake.params, snakemake.input, snakemake.output, snakemake.log)

@@ -7,18 +7,24 @@ from distillery.images.dataset import write
 from distillery.run import job
 
 
-def download(*, dataset, order, local, output):
+def download(run, asked, inputs, outputs, resources):
     with tempfile.TemporaryDirectory() as workspace:
-        arrays = fetch(dataset, sources=order, local=local, workspace=workspace, log=job.log.info)
-        write(arrays, output)
+        arrays = fetch(
+            asked.job["dataset"],
+            sources=resources.sources.split(","),
+            local=resources.local_data,
+            workspace=workspace,
+            log=job.log.info,
+        )
+        write(arrays, outputs.data)
 
 
 if __name__ == "__main__":
-    asked = job.asked("download", snakemake.params, snakemake.wildcards)
-    with job.run(snakemake.log[0], asked=asked):
-        download(
-            dataset=snakemake.wildcards.dataset,
-            order=snakemake.resources.sources.split(","),
-            local=snakemake.resources.local_data,
-            output=snakemake.output.data,
-        )
+    job.main(
+        download,
+        snakemake.params,
+        snakemake.input,
+        snakemake.output,
+        snakemake.log,
+        snakemake.resources,
+    )

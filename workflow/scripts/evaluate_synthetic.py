@@ -16,21 +16,20 @@ from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 
 
-def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked, inputs, outputs):
-    dataset = data.load(inputs.data, run.device)
-    synthetic = SyntheticSet.load(inputs.synthetic)
+def evaluate_synthetic(run, asked, inputs, outputs):
+    cell, settings, models = asked.cell, asked.settings, asked.settings["models"]
+    dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.
     tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
     learned = Images(synthetic.images, synthetic.labels).to(run.device)
-    selection, models = settings["selection"], settings["models"]
     recipe = Recipe.of(settings, synthetic.step_size)
-    metrics = Metrics(rule="evaluate_synthetic", **cell, network=network["name"])
+    metrics = Metrics(rule=asked.kind, **asked.identity)
     # The same streams for every method: two sets are compared on the same networks in the same
     # order.
-    identity = cell["dataset"], network["name"], cell["ipc"], cell["seed"]
+    names = cell["dataset"], asked.network["name"], cell["ipc"], cell["seed"]
     bench = Bench(
-        network=NetworkSpec(**network),
-        stream=functools.partial(streams.generator, seed, "evaluate", *identity),
+        network=NetworkSpec(**asked.network),
+        stream=functools.partial(streams.generator, asked.seed, "evaluate", *names),
         compute=run.compute,
         flip=dataset.horizontal_flip,
         progress=run.progress(models * recipe.trained_epochs, "evaluation", "epoch"),
@@ -38,8 +37,8 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
     metrics.extend(evaluate.measure(bench, recipe, learned, tested, models, settings["curve"]))
     networks.record_training(metrics, bench.network, len(learned), recipe.trained_epochs)
     run.stop_clock()  # selection is no part of what a set costs its user
-    if selection:
-        rows = data.split(dataset, validation, seed).validation_index
+    if selection := settings["selection"]:
+        rows = data.split(dataset, asked.validation, asked.seed).validation_index
         held = Images(synthetic.normalise(dataset.images[rows]), dataset.labels[rows])
         snapshots = [
             evaluate.Snapshot(iteration, Images(images, labels), Recipe.of(settings, step_size))
@@ -53,23 +52,7 @@ def evaluate_synthetic(run, *, cell, network, settings, validation, seed, asked,
             evaluate.select(bench, snapshots, held, tested, selection["models"], selection["test"])
         )
     metrics.save(outputs.metrics)
-    told = {**cell, "network": network["name"]}
-    run.save_cost(
-        outputs.cost, rule="evaluate_synthetic", asked=asked, inputs=inputs, outputs=outputs, **told
-    )
 
 
 if __name__ == "__main__":
-    asked = job.asked("evaluate_synthetic", snakemake.params, snakemake.wildcards)
-    with job.run(snakemake.log[0], snakemake.params.compute, asked=asked) as run:
-        evaluate_synthetic(
-            run,
-            cell=snakemake.params.cell,
-            network=snakemake.params.network,
-            settings=snakemake.params.settings,
-            validation=snakemake.params.validation,
-            seed=snakemake.params.seed,
-            asked=asked,
-            inputs=snakemake.input,
-            outputs=snakemake.output,
-        )
+    job.main(evaluate_synthetic, snakemake.params, snakemake.input, snakemake.output, snakemake.log)

@@ -7,10 +7,11 @@ from distillery.report import page
 from distillery.run import job, provenance
 
 
-def report(*, config, inputs, output):
+def report(run, asked, inputs, outputs):
     # Once more after collect, from headers and records alone: where the page is all that is to be
     # made again, sets may have been replaced since.
-    records.check(records.jobs_of({**config, "results": str(Path(output).parent)}))
+    results = str(Path(outputs.report).parent)
+    records.check(records.jobs_of({**asked.config, "results": results}))
     page.build(
         metrics=inputs.summary,
         costs=inputs.costs,
@@ -18,15 +19,11 @@ def report(*, config, inputs, output):
         sets=inputs.sets,
         evolutions=inputs.evolutions,
         data=inputs.data,
-        config=config,
-        output=output,
+        config=asked.config,
+        output=outputs.report,
         provenance={**provenance.gather(), "packages": provenance.packages()},
     )
 
 
 if __name__ == "__main__":
-    asked = job.asked("report", snakemake.params, snakemake.wildcards)
-    with job.run(snakemake.log[0], asked=asked):
-        report(
-            config=snakemake.params.config, inputs=snakemake.input, output=snakemake.output.report
-        )
+    job.main(report, snakemake.params, snakemake.input, snakemake.output, snakemake.log)

@@ -60,16 +60,31 @@ def rows(metrics, measure, **columns):
 # ---- settings -------------------------------------------------------------------------------------
 
 
+def test_afterwards_has_epochs_and_a_batch_size_of_its_own():
+    settings = {
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "batch": 4,
+        "augment": "dsa",
+        "models": 3,
+    }
+    replay = continual.recipe_of("replay", {**settings, "epochs": 5})
+    assert replay == Recipe(epochs=5, lr=0.1, momentum=0.9, batch=4, augment="dsa")
+    found = continual.recipe_of(
+        "afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2}
+    )
+    assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
+
+
 def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
-    images, labels = data().images, data().labels
-    few, kept = continual.limited(images, labels, 2)
-    numbers = few[:, 0, 0, 0].int().tolist()
-    assert numbers == sorted(
+    labels = data().labels
+    few = continual.limited(labels, 2)
+    assert few.tolist() == sorted(
         n for c in range(CLASSES) for n in (labels == c).nonzero()[:2, 0].tolist()
     )
-    assert torch.equal(kept, labels[numbers])
-    assert len(continual.limited(images, labels, 99)[0]) == len(images)
-    assert continual.limited(images, labels, 0)[0] is images
+    assert continual.limited(labels, 99).tolist() == list(range(len(labels)))
+    assert continual.limited(labels, 0).tolist() == list(range(len(labels)))
 
 
 # ---- what a stage sees ---------------------------------------------------------------------------

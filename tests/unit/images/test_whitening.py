@@ -20,6 +20,8 @@ from distillery.run import job
 from distillery.sets import synthetic
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact
+from distillery.study.params import RULES
+from distillery.study.params import names as names_of_params
 
 ROOT = Path(__file__).resolve().parents[3]
 CELL = {"dataset": "digits", "method": "random", "init": "real", "ipc": 1, "seed": 0}
@@ -293,8 +295,11 @@ class Names(types.SimpleNamespace):
         return vars(self).items()
 
 
-# What a study asks of a job, as the job's record repeats it.
-ASKED = {"code": "c0de", "settings": {}}
+def asked(rule, job=(), **params):
+    """What a study asks of a job on the digits."""
+    shared = {"code": "c0de", "seed": 0, "network": NETWORK, "compute": COMPUTE}
+    known = {name: value for name, value in shared.items() if name in names_of_params(rule)}
+    return RULES[rule](job={"dataset": "digits", **dict(job)}, **{**known, **params})
 
 
 @pytest.fixture(scope="module")
@@ -325,14 +330,9 @@ def images(tmp_path_factory):
 
 def whitened(images, folder, validation=0.1):
     path = folder / "whitening.safetensors"
-    script("whiten")(
-        dataset="digits",
-        validation=validation,
-        seed=0,
-        asked=ASKED,
-        inputs=Names(data=images),
-        output=path,
-    )
+    run = job.Run(torch.device("cpu"), None)
+    outputs = Names(whitening=path)
+    script("whiten")(run, asked("whiten", validation=validation), Names(data=images), outputs)
     return path
 
 
@@ -406,20 +406,18 @@ def distilled(run, path, given, folder):
     folder.mkdir(exist_ok=True)
     script("distill")(
         run,
-        cell=dict(CELL),
-        module=CELL["method"],
-        network=NETWORK,
-        settings={},
-        protocol=None,
-        snapshots=1,
-        validation=0.1,
-        seed=0,
-        code="c0de",
-        asked=ASKED,
-        compute=COMPUTE,
-        checkpoint=str(folder / "checkpoint.safetensors"),
-        inputs=Names(data=path, whitening=given, experts=[]),
-        outputs=outputs,
+        asked(
+            "distill",
+            cell=dict(CELL),
+            module=CELL["method"],
+            settings={},
+            protocol=None,
+            snapshots=1,
+            validation=0.1,
+            checkpoint=str(folder / "checkpoint.safetensors"),
+        ),
+        Names(data=path, whitening=given, experts=[]),
+        outputs,
     )
     return outputs
 
@@ -472,24 +470,23 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
     seen = {}
     module = importlib.import_module("distillery.evaluation.evaluate")
     measure, select = module.measure, module.select
-    monkeypatch.setattr(
-        module, "measure", lambda *a, **k: (seen.update(test=a[4]), measure(*a, **k))
-    )
-    monkeypatch.setattr(
-        module,
-        "select",
-        lambda *a, **k: (seen.update(held=a[3][0], selected_test=a[4][0]), select(*a, **k)),
-    )
+
+    def measured(bench, recipe, images, tested, *rest):
+        seen.update(test=tested.images)
+        return measure(bench, recipe, images, tested, *rest)
+
+    def selected(bench, snapshots, held, tested, *rest):
+        seen.update(held=held.images, selected_test=tested.images)
+        return select(bench, snapshots, held, tested, *rest)
+
+    monkeypatch.setattr(module, "measure", measured)
+    monkeypatch.setattr(module, "select", selected)
+    settings = {**SETTINGS, "selection": {"models": 1, "test": True}}
     script("evaluate_synthetic")(
         run,
-        cell=dict(CELL),
-        network=NETWORK,
-        settings={**SETTINGS, "selection": {"models": 1, "test": True}},
-        validation=0.1,
-        seed=0,
-        asked=ASKED,
-        inputs=Names(data=path, synthetic=outputs.synthetic, evolution=outputs.evolution),
-        outputs=Names(metrics=str(tmp_path / "metrics.csv"), cost=str(tmp_path / "cost.json")),
+        asked("evaluate_synthetic", cell=dict(CELL), settings=settings, validation=0.1),
+        Names(data=path, synthetic=outputs.synthetic, evolution=outputs.evolution),
+        Names(metrics=str(tmp_path / "metrics.csv")),
     )
     dataset, fitted = data.load(path), whitening.load(tmp_path / "whitening.safetensors")
     held = data.split(dataset, 0.1, 0).validation_index
@@ -515,37 +512,35 @@ def test_continual_learning_sees_real_images_as_its_memory_set_is(
         "weight_decay": 0,
         "batch": 50,
         "augment": "none",
+        "models": 1,
+        "images_per_class": 0,
+        "replay_batch": 5,
     }
     module = importlib.import_module("distillery.evaluation.continual")
     seen, learn, afterwards = [], module.learn, module.afterwards
     monkeypatch.setattr(
-        module, "learn", lambda *a, **k: seen.append((a[3], a[5][0])) or learn(*a, **k)
+        module,
+        "learn",
+        lambda *a, **k: seen.append((a[3].images, a[4].images)) or learn(*a, **k),
     )
     monkeypatch.setattr(
-        module, "afterwards", lambda *a, **k: seen.append((a[4][0], a[5][0])) or afterwards(*a, **k)
+        module,
+        "afterwards",
+        lambda *a, **k: seen.append((a[2].images, a[4].images)) or afterwards(*a, **k),
     )
 
-    def job_of(strategy, inputs, outputs, **more):
-        names = ("metrics.csv", "cost.json")
-        outputs = Names(metrics=str(tmp_path / names[0]), cost=str(tmp_path / names[1]), **outputs)
-        script("continual")(
-            run,
-            identity={"dataset": "digits"},
-            strategy=strategy,
-            network=NETWORK,
-            groups=[[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]],
-            settings={**settings, "models": 1, **more},
-            seed=0,
-            asked=ASKED,
-            inputs=Names(data=path, **inputs),
-            outputs=outputs,
-        )
-
     left = str(tmp_path / "finetuned.safetensors")
-    job_of("finetune", {"whitening": given}, {"finetuned": left})
-    job_of("replay", {"memory": memory, "finetuned": []}, {}, replay_batch=5)
-    job_of("afterwards", {"memory": memory, "finetuned": left}, {})
-    job_of("finetune", {}, {"finetuned": left})
+
+    def learned(rule, strategy, **inputs):
+        groups = [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+        params = asked(rule, {"strategy": strategy}, groups=groups, settings=settings)
+        outputs = Names(metrics=str(tmp_path / "metrics.csv"), finetuned=left)
+        script(rule)(run, params, Names(data=path, **inputs), outputs)
+
+    learned("continual_alone", "finetune", whitening=given)
+    learned("continual_memory", "replay", memory=memory, finetuned=[])
+    learned("continual_memory", "afterwards", memory=memory, finetuned=[left])
+    learned("continual_alone", "finetune", whitening=[])
     real, test = fitted.apply(dataset.images), fitted.apply(dataset.test_images)
     for (shown, tested), expected in zip(seen[:2], [real, real], strict=True):
         assert torch.equal(shown, expected) and torch.equal(tested, test)
@@ -561,31 +556,31 @@ def test_experts_learn_from_whitened_images(run, images, tmp_path, monkeypatch):
     module, seen = importlib.import_module("distillery.training.experts"), []
     train = module.train_experts
     monkeypatch.setattr(
-        module, "train_experts", lambda *a, **k: seen.append(a[2]) or train(*a, **k)
+        module, "train_experts", lambda *a, **k: seen.append(a[2].images) or train(*a, **k)
     )
-    names = ("trajectories.safetensors", "metrics.csv", "cost.json")
+    settings = {
+        "epochs": 1,
+        "lr": 0.01,
+        "momentum": 0,
+        "weight_decay": 0,
+        "batch": 50,
+        "augment": "none",
+    }
     script("train_experts")(
         run,
-        dataset="digits",
-        recipe="zca",
-        network=NETWORK,
-        numbers=[0],
-        settings={
-            "epochs": 1,
-            "lr": 0.01,
-            "momentum": 0,
-            "weight_decay": 0,
-            "batch": 50,
-            "augment": "none",
-        },
-        validation=0.1,
-        seed=0,
-        code="c0de",
-        asked=ASKED,
-        compute=COMPUTE,
-        checkpoint=str(tmp_path / "checkpoint.safetensors"),
-        inputs=Names(data=path, whitening=given),
-        outputs=Names(**{name.partition(".")[0]: str(tmp_path / name) for name in names}),
+        asked(
+            "train_experts",
+            {"recipe": "zca"},
+            numbers=[0],
+            settings=settings,
+            validation=0.1,
+            checkpoint=str(tmp_path / "checkpoint.safetensors"),
+        ),
+        Names(data=path, whitening=given),
+        Names(
+            trajectories=str(tmp_path / "trajectories.safetensors"),
+            metrics=str(tmp_path / "metrics.csv"),
+        ),
     )
     dataset = data.load(path)
     assert torch.equal(
@@ -607,13 +602,12 @@ def test_a_released_set_that_is_said_to_be_whitened_takes_the_whitening_with_it(
         "sets": 1,
         "normalization": "zca",
     }
+    cell = {**CELL, "method": "released", "init": "imported"}
     script("import_synthetic")(
-        cell={**CELL, "method": "released", "init": "imported"},
-        entry=entry,
-        code="c0de",
-        asked=ASKED,
-        inputs=Names(data=path, whitening=given, files=[entry["file"]]),
-        output=tmp_path / "set.safetensors",
+        job.Run(torch.device("cpu"), None),
+        asked("import_synthetic", cell=cell, entry=entry),
+        Names(data=path, whitening=given, files=[entry["file"]]),
+        Names(synthetic=tmp_path / "set.safetensors"),
     )
     found, dataset = SyntheticSet.load(tmp_path / "set.safetensors"), data.load(path)
     assert torch.equal(found.images, released) and torch.equal(

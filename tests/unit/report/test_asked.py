@@ -13,7 +13,7 @@ from distillery.report import asked as records
 from distillery.store import artefact, costs, metrics
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
-from distillery.study.jobs import Jobs, recorded
+from distillery.study.jobs import Jobs
 from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,7 +43,7 @@ def made(jobs: Jobs, job, content: float = 0.0) -> None:
     wildcards, folder = dict(job.wildcards), Path(job.record).parent
     folder.mkdir(parents=True, exist_ok=True)
     about = {
-        "asked": recorded(job.rule, wildcards, jobs.asked(job.rule, wildcards)),
+        "asked": jobs.asked(job.rule, wildcards),
         "inputs": artefact.contents(jobs.inputs(job.rule, wildcards)),
     }
     if job.rule == "download":

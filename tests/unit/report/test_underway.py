@@ -11,7 +11,7 @@ from distillery.errors import UserError
 from distillery.report import underway
 from distillery.run import job as running
 from distillery.store.layout import filled
-from distillery.study.jobs import digest, recorded
+from distillery.study.jobs import digest
 from tests.unit.report import test_asked
 
 jobs_of, made = test_asked.jobs_of, test_asked.made
@@ -100,7 +100,7 @@ def test_a_job_s_own_log_says_the_same(jobs):
 
 
 def asked_of(jobs, rule, wildcards):
-    return digest(recorded(rule, wildcards, jobs.asked(rule, wildcards)))
+    return digest(jobs.asked(rule, wildcards))
 
 
 @pytest.mark.parametrize("error", ["error: diverged", "distillation: 3 of 100 iterations"])

@@ -123,8 +123,8 @@ def test_a_job_s_cost_says_what_ran_where_and_how_long_and_of_what(log, tmp_path
         time.sleep(0.05)
         run.stop_clock()
         time.sleep(0.1)
-        given = {"asked": asked, "inputs": {"data": str(read), "experts": []}, "outputs": outputs}
-        run.save_cost(outputs["cost"], rule="distill", **given, dataset="digits", ipc=1)
+        run.asked, run.inputs = asked, {"data": str(read), "experts": []}
+        run.save_cost(outputs["cost"], rule="distill", outputs=outputs, dataset="digits", ipc=1)
     cost = json.loads((tmp_path / "cost.json").read_text())
     assert cost["asked"] == asked and cost["inputs"] == {
         "data": artefact.digests([read]),

@@ -286,7 +286,7 @@ def test_an_edit_of_the_fast_convolutions_makes_the_jobs_that_compute_stale_and_
     stale = {
         script for script in SCRIPTS if fingerprint(script) != fingerprint(script, root=tmp_path)
     }
-    computing = {"distill", "train_experts", "train_vanilla", "evaluate_synthetic", "continual"}
+    computing = {"distill", "train_experts", "train_vanilla", "evaluate_synthetic", *CONTINUAL}
     assert {f"{name}.py" for name in computing} <= stale
     assert not {"download.py", "whiten.py", "import_synthetic.py"} & stale
 
@@ -339,12 +339,13 @@ def test_a_method_brings_itself_and_no_other_method(method):
 METHODS = set(plugins.methods())
 
 
+CONTINUAL = {"continual_alone", "continual_memory"}
 COMPUTING = METHODS | {
     "train_experts",
     "evaluate_synthetic",
     "evaluate_robust",
     "train_vanilla",
-    "continual",
+    *CONTINUAL,
 }
 
 
@@ -361,7 +362,8 @@ COMPUTING = METHODS | {
         ("methods/base.py", METHODS),
         (
             "sets/synthetic.py",
-            METHODS | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual"},
+            METHODS
+            | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual_memory"},
         ),
         (
             "images/whitening.py",
@@ -372,15 +374,18 @@ COMPUTING = METHODS | {
                 "evaluate_synthetic",
                 "evaluate_robust",
                 "import_synthetic",
-                "continual",
+                *CONTINUAL,
                 "report",
             },
         ),
         ("training/experts.py", {"train_experts"}),
+        ("training/train.py", COMPUTING - METHODS),
+        ("training/stack.py", COMPUTING - METHODS),
+        ("images/labelled.py", COMPUTING - METHODS),
         ("evaluation/evaluate.py", {"evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
         ("evaluation/robust.py", {"evaluate_robust"}),
         ("evaluation/scores.py", {"report"}),
-        ("evaluation/continual.py", {"continual"}),
+        ("evaluation/continual.py", CONTINUAL),
         ("report/page.py", {"report"}),
         ("report/sections/cost.py", {"report"}),
         ("report/charts.py", {"report"}),
@@ -388,6 +393,7 @@ COMPUTING = METHODS | {
         ("study/study.py", {"collect", "report"}),
         ("study/fingerprint.py", {"collect", "report"}),
         ("study/jobs.py", {"collect", "report"}),
+        ("study/params.py", {"collect", "report"}),
         ("run/job.py", set()),
         ("run/progress.py", set()),
         ("run/meter.py", set()),
@@ -401,9 +407,9 @@ COMPUTING = METHODS | {
         ("networks/convnet.py", COMPUTING - {"train_vanilla"}),
         ("networks/mlp.py", {"train_vanilla"}),
         ("augmentations/_base.py", COMPUTING),
-        ("augmentations/_operations.py", {"dsa", "dm", "ncfm", "continual"}),
+        ("augmentations/_operations.py", {"dsa", "dm", "ncfm", *CONTINUAL}),
         ("augmentations/dsa.py", {"dsa", "dm", "ncfm"}),
-        ("augmentations/dc_mnist.py", {"continual"}),
+        ("augmentations/dc_mnist.py", CONTINUAL),
         (
             "augmentations/none.py",
             {
@@ -425,7 +431,7 @@ COMPUTING = METHODS | {
                 "evaluate_synthetic",
                 "evaluate_robust",
                 "train_vanilla",
-                "continual",
+                *CONTINUAL,
                 "collect",
                 "report",
             },
@@ -453,11 +459,11 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
         "evaluate_synthetic",
         "evaluate_robust",
         "train_vanilla",
-        "continual",
+        *CONTINUAL,
     ):
         network, augment = (
             ("MLP" if name == "train_vanilla" else "ConvNet"),
-            ("dc_mnist" if name == "continual" else "none"),
+            ("dc_mnist" if name in CONTINUAL else "none"),
         )
         jobs[name] += tuple(plugins.used(network, {"augment": augment}))
     files = {

@@ -1,0 +1,247 @@
+"""What a job is asked, one dataclass a rule: what the study works out, the rule declares as its
+params, the script reads, and the job's record says. Imports no torch.
+
+Snakemake compares params by their text, so that all values are those of JSON.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from distillery.vocabulary import WHOLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """What every job is asked. Not to be changed.
+
+    Attributes:
+        job: the wildcards of the rule, as texts.
+        code: the digest of the code that it runs.
+        kind: what its measurements and its record call the rule.
+    """
+
+    job: dict[str, str]
+    code: str
+    kind: ClassVar[str]
+    # Paths of this machine, which no record holds.
+    places: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The columns that all measurements of the job share."""
+        return dict(self.job)
+
+    def content(self) -> dict[str, Any]:
+        """All that decides what the job makes, by name."""
+        return {name: value for name, value in vars(self).items() if name not in self.places}
+
+    def recorded(self) -> dict[str, Any]:
+        """What the job's record says it was asked, as JSON types."""
+        return json.loads(json.dumps(self.content()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download(Params):
+    kind = "download"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whiten(Params):
+    kind = "whiten"
+    seed: int
+    validation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing(Params):
+    """What every job that claims a device is asked.
+
+    Attributes:
+        seed: of the study.
+        network: the arguments of a ``NetworkSpec``.
+        settings: of the rule, resolved for this job.
+        compute: ``precision``, ``compile`` and ``threads``.
+    """
+
+    seed: int
+    network: dict[str, Any]
+    settings: dict[str, Any]
+    compute: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainExperts(Computing):
+    """
+    Attributes:
+        numbers: of the experts of this shard.
+        validation: the share of the training images that is held out.
+    """
+
+    kind = "train_experts"
+    places = ("checkpoint",)
+    numbers: list[int]
+    validation: float
+    checkpoint: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        job = self.job
+        return {
+            "dataset": job["dataset"],
+            "recipe": job["recipe"],
+            "network": self.network["name"],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distill(Computing):
+    """
+    Attributes:
+        cell: the synthetic set.
+        module: of the method, by its file.
+        protocol: how networks are trained on such sets in the literature.
+        snapshots: how many times the set is saved on its way.
+        validation: the share of the training images that is held out.
+    """
+
+    kind = "distill"
+    places = ("checkpoint",)
+    cell: dict[str, Any]
+    module: str
+    protocol: dict[str, Any]
+    snapshots: int
+    validation: float
+    checkpoint: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return dict(self.cell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSynthetic(Params):
+    """
+    Attributes:
+        cell: the synthetic set.
+        entry: of the config's ``imported``.
+    """
+
+    kind = "import_synthetic"
+    cell: dict[str, Any]
+    entry: dict[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return dict(self.cell)
+
+    def content(self) -> dict[str, Any]:
+        # A set travels with its record; the digests of the inputs say what was in the files.
+        files = {
+            key
+            for key in ("file", "labels", "step_size")
+            if isinstance(self.entry.get(key), str | list)
+        }
+        entry = {key: value for key, value in self.entry.items() if key not in files}
+        return {**super().content(), "entry": entry}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluating(Computing):
+    """What a job that judges a set is asked.
+
+    Attributes:
+        cell: the synthetic set.
+        validation: the share of the training images that is held out; ``None`` where the job does
+            not need to know.
+    """
+
+    cell: dict[str, Any]
+    validation: float | None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {**self.cell, "network": self.network["name"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSynthetic(Evaluating):
+    kind = "evaluate_synthetic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRobust(Evaluating):
+    kind = "evaluate_robust"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainVanilla(Computing):
+    kind = "train_vanilla"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        network = self.network["name"]
+        return {"dataset": self.job["dataset"], "method": WHOLE, "network": network}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continual(Computing):
+    """What class-incremental learning is asked, with or without a memory set.
+
+    Attributes:
+        groups: of classes, in the order in which they arrive.
+    """
+
+    kind = "continual"
+    groups: list[list[int]]
+
+    @property
+    def strategy(self) -> str:
+        return self.job["strategy"]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        numbers = {name: int(self.job[name]) for name in ("ipc", "seed") if name in self.job}
+        return {**self.job, **numbers, "network": self.network["name"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown(Params):
+    """
+    Attributes:
+        config: the resolved one.
+    """
+
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collect(Shown):
+    kind = "collect"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Shown):
+    kind = "report"
+
+
+RULES: dict[str, type[Params]] = {
+    "download": Download,
+    "whiten": Whiten,
+    "train_experts": TrainExperts,
+    "distill": Distill,
+    "import_synthetic": ImportSynthetic,
+    "evaluate_synthetic": EvaluateSynthetic,
+    "evaluate_robust": EvaluateRobust,
+    "train_vanilla": TrainVanilla,
+    "continual_alone": Continual,
+    "continual_whitened": Continual,
+    "continual_memory": Continual,
+    "collect": Collect,
+    "report": Report,
+}
+
+
+def names(rule: str) -> list[str]:
+    """The names of a rule's params."""
+    return [field.name for field in fields(RULES[rule])]
