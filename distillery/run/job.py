@@ -161,20 +161,7 @@ def run(
             script's job was planned to run (see ``fingerprint``); the job ends before it computes
             if it would run anything else. Nothing for what is no job of a study.
     """
-    handler = logging.FileHandler(log_path, mode="w", encoding="utf-8")
-    _hold(handler.stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    logging.raiseExceptions = (
-        False  # a log that cannot be written to, on a full disk say, is no reason to fail
-    )
-    logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addHandler(handler)
-    noisy = logging.getLogger("torch.utils.cpp_extension")
-    if not any(isinstance(known, _NoNoise) for known in noisy.filters):
-        noisy.addFilter(_NoNoise())
+    handler = _log_to(log_path)
     began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     log.info("began %s", began if asked is None else f"{began}, asked {digest(asked)}")
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that
@@ -218,6 +205,24 @@ def run(
         log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
         handler.close()
+
+
+def _log_to(path: str) -> logging.Handler:
+    """Write what the job logs, and warnings, to a file from now on."""
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    _hold(handler.stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    # A log that cannot be written to, on a full disk say, is no reason to fail.
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(handler)
+    noisy = logging.getLogger("torch.utils.cpp_extension")
+    if not any(isinstance(known, _NoNoise) for known in noisy.filters):
+        noisy.addFilter(_NoNoise())
+    return handler
 
 
 def _hold(stream: IO[str]) -> None:
