@@ -47,16 +47,16 @@ class Recipe:
         return min(self.trained_epochs, self.epochs // 2 + (2 if self.decay == "published" else 1))
 
     def rate(self, epoch: int) -> float:
-        """The learning rate of ``epoch`` (1-based)."""
+        """Return the learning rate of ``epoch`` (1-based)."""
         return self.lr * 0.1 if epoch > self.last_full_epoch else self.lr
 
     def steps(self, count: int) -> int:
-        """Optimiser steps on ``count`` images."""
+        """Count the optimiser steps on ``count`` images."""
         return self.trained_epochs * -(-count // self.batch)
 
     @classmethod
     def of(cls, settings: dict[str, Any], step_size: float | None = None) -> "Recipe":
-        """The recipe of a study's settings of an evaluation, which may hold more.
+        """Read the recipe from a study's settings, which may hold more.
 
         Args:
             settings: a value for each attribute; an ``lr`` of ``learned`` is the set's own step

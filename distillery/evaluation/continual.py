@@ -25,7 +25,7 @@ from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIE
 
 
 def recipe_of(strategy: str, settings: Mapping[str, Any]) -> Recipe:
-    """The training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a
+    """Read the training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a
     batch size of its own, and the rate of all stays constant."""
     own = {}
     if strategy == AFTERWARDS:
@@ -34,8 +34,8 @@ def recipe_of(strategy: str, settings: Mapping[str, Any]) -> Recipe:
 
 
 def limited(labels: Tensor, per_class: int) -> Tensor:
-    """The rows of the first ``per_class`` images of each class, in their order; all of them for
-    0."""
+    """Find the rows of the first ``per_class`` images of each class, in their order; all of them
+    for 0."""
     if not per_class:
         return torch.arange(len(labels), device=labels.device)
     first = [(labels == c).nonzero(as_tuple=True)[0][:per_class] for c in labels.unique()]
@@ -60,7 +60,7 @@ class Learned:
     history: History = field(default_factory=dict)
 
     def packed(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """As tensors and a header, for :meth:`unpacked`."""
+        """Pack them as tensors and a header, for :meth:`unpacked`."""
         tensors = {
             f"{model}.{name}": value
             for model, values in enumerate(self.networks)
@@ -129,7 +129,7 @@ class _Record:
         self.metrics.add("overall_accuracy", overall, model=model, stage=stage, split="test")
 
     def forgetting(self) -> None:
-        """Chaudhry et al. 2018 (arXiv 1801.10112): mean over the old groups of the best earlier
+        """Record forgetting (Chaudhry et al. 2018, arXiv 1801.10112): mean over the old groups of the best earlier
         accuracy minus the last. The group that came last is not old; a group without test images
         counts nowhere."""
         for model, stages in sorted(self.history.items()):
@@ -206,12 +206,12 @@ def learn(
 
 
 def _at_stage(bench: Bench, stage: int | str) -> Bench:
-    """The bench whose streams are those of a stage."""
+    """Give the bench the streams of a stage."""
     return replace(bench, stream=lambda purpose, model: bench.stream(purpose, model, stage))
 
 
 def _of_groups(replay: Replay, groups: Sequence[list[int]]) -> Replay:
-    """What to replay of these groups.
+    """Keep what is to be replayed of these groups.
 
     Raises:
         UserError: the memory has no image of the last of them.

@@ -21,7 +21,7 @@ log = logging.getLogger("distillery")
 
 
 def curve_epochs(epochs: int, points: int = 20) -> set[int]:
-    """The epochs after which a learning curve is measured: at most ``points``, evenly spaced, the
+    """Choose the epochs after which a learning curve is measured: at most ``points``, evenly spaced, the
     last among them."""
     return {round(epochs * (i + 1) / min(points, epochs)) for i in range(min(points, epochs))}
 
@@ -80,7 +80,7 @@ def measure(
 
 
 def accuracies(measured: Metrics) -> list[float]:
-    """The test accuracy of each network after its last epoch, of what :func:`measure` measured."""
+    """Read each network's test accuracy after its last epoch from what :func:`measure` gave."""
     return [
         row["value"]
         for row in measured.rows
@@ -89,7 +89,7 @@ def accuracies(measured: Metrics) -> list[float]:
 
 
 def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) -> None:
-    """The loss and accuracy of network ``e`` of a stack. A network that diverged has no loss to
+    """Note the loss and accuracy of network ``e`` of a stack. A network that diverged has no loss to
     speak of."""
     for name in ("loss", "accuracy"):
         if torch.isfinite(summary[name][e]):
@@ -97,7 +97,8 @@ def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) 
 
 
 def _note_last(metrics: Metrics, last: dict[str, Tensor], e: int, model: int) -> None:
-    """What the test after the last epoch gave of network ``e`` of a stack, number ``model``."""
+    """Note what the test after the last epoch gave of network ``e`` of a stack, number
+    ``model``."""
     _note(metrics, last, e, model=model, split="test")
     columns = {"model": model, "selection": LAST, "split": "test"}
     if not torch.isfinite(last["loss"][e]):
@@ -177,7 +178,7 @@ class _Judge:
     def __call__(
         self, snapshot: Snapshot, splits: dict[str, Images], keep: bool
     ) -> tuple[dict[str, list[float]], list[Stack]]:
-        """The accuracy of each network on each split, and the networks if they are to be kept."""
+        """Return the accuracy of each network on each split, and the networks if kept."""
         values: dict[str, list[float]] = {split: [] for split in splits}
         images, stacks = snapshot.images, list[Stack]()
         size = stack_size(self._bench.network, self._models, images.device, len(images))
@@ -195,13 +196,13 @@ class _Judge:
         return values, stacks
 
     def test(self, stack: Stack, images: Images) -> list[float]:
-        """The accuracy of each network of a stack."""
+        """Return the accuracy of each network of a stack."""
         passes = self._number * self._models
         return test(stack, images, self._bench.compute, passes=passes)["accuracy"].tolist()
 
 
 def _best(values: list[list[float]]) -> int:
-    """Which of several lists has the highest mean; the earlier one of two alike."""
+    """Find which of several lists has the highest mean; the earlier one of two alike."""
     means = [sum(each) / len(each) for each in values]
     return means.index(max(means))
 

@@ -21,7 +21,7 @@ from distillery.vocabulary import LAST
 def random_images(
     images: Tensor, labels: Tensor, wanted: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """For each label of a set one random real image of that class, without replacement.
+    """Draw for each label of a set one random real image of that class, without replacement.
 
     Args:
         images: (N, …); labels: (N,) int64: what is drawn from.
@@ -50,7 +50,7 @@ def random_images(
 
 
 def trainings(recipe: Recipe, augment: str, soft: bool) -> dict[str, tuple[str, str, str]]:
-    """What each measure trains on: images (``set`` or ``random``), labels (``own`` or ``hard``) and
+    """List what each measure trains on: images (``set`` or ``random``), labels (``own`` or ``hard``) and
     augmentation. Equal ones are one training.
 
     Args:
@@ -124,5 +124,5 @@ def measure(
 def _numbered(
     stream: Callable[..., torch.Generator], model: int, purpose: str, _: int, *more: Any
 ) -> torch.Generator:
-    """The streams of network ``model`` for one that is trained alone, as number 0."""
+    """Give the streams of network ``model`` to one that is trained alone, as number 0."""
     return stream(purpose, model, *more)

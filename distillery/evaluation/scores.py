@@ -17,7 +17,7 @@ from distillery.errors import UserError
 def label_robust_score(
     set_own: float, random_same_labels: float, whole_hard: float, set_hard: float, w: float = 0.5
 ) -> float:
-    """DD-Ranking's label-robust score (arXiv 2505.13300): what a set is worth once its labels'
+    """Compute DD-Ranking's label-robust score (arXiv 2505.13300): what a set is worth once its labels'
     share is taken out.
 
     HLR = ``whole_hard`` − ``set_hard`` (hard label recovery), IOR = ``set_own`` −
@@ -49,7 +49,7 @@ def augmentation_robust_score(
     random_plain: float,
     gamma: float = 0.5,
 ) -> float:
-    """DD-Ranking's augmentation-robust score (arXiv 2505.13300; defined in that project's
+    """Compute DD-Ranking's augmentation-robust score (arXiv 2505.13300; defined in that project's
     introduction, "Augmentation-Robust Score"): how far a set is above random images with
     augmentation and without.
 
@@ -120,7 +120,7 @@ def paired_difference(
     second: Mapping[tuple[int, int], float],
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """The mean difference of two methods' accuracies on the same dataset, network and set size,
+    """Compute the mean difference of two methods' accuracies on the same dataset, network and set size,
     with Student's t interval.
 
     Network m of seed s starts from the same parameters and sees the same order whatever the method,

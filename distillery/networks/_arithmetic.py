@@ -20,7 +20,7 @@ _FLOPS_OF_A_MAC = 2
 
 
 def macs(network: NetworkSpec) -> int:
-    """Multiply-accumulates of one forward pass of one image, counted by fvcore.
+    """Count the multiply-accumulates of one forward pass of one image, by fvcore.
 
     Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for
     instance, group and layer norm, less for batch norm) and adaptive pooling. Not counted:
@@ -51,7 +51,7 @@ def macs(network: NetworkSpec) -> int:
 
 
 def training_flops(macs: int, images_seen: int) -> int:
-    """Floating-point operations of training on ``images_seen`` images (with repetition), forward
+    """Count the floating-point operations of training on ``images_seen`` images (with repetition), forward
     and backward.
 
     2 x 3 x ``macs`` x ``images_seen``: a multiply-accumulate is two operations, and a backward pass
@@ -75,7 +75,7 @@ def record_training(metrics: "Metrics", network: NetworkSpec, images: int, epoch
 
 
 def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
-    """What one image (C, H, W) costs a network: ``(flops, activations)``.
+    """Count what one image (C, H, W) costs a network: ``(flops, activations)``.
 
     Returns:
         Floating-point operations of its convolutions and linear layers, forward, two a multiply-add

@@ -15,7 +15,7 @@ from distillery.networks._spec import NetworkSpec
 
 
 def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn.Module:
-    """The network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes`` classes:
+    """Build the network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes`` classes:
     float32, on the CPU.
 
     Parameters are zero until ``initialise`` draws them; no random number is drawn here.
@@ -89,7 +89,7 @@ def from_spec(spec: NetworkSpec) -> nn.Module:
 
 
 def _plugin(name: str) -> ModuleType:
-    """The module of the network ``name``: the file of that name in lower case."""
+    """Import the module of the network ``name``: the file of that name in lower case."""
     files = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
     module = (
         importlib.import_module(f"distillery.networks.{name.lower()}")
@@ -105,7 +105,7 @@ def _plugin(name: str) -> ModuleType:
 
 
 def _try(name: str, module: nn.Module, images: torch.Tensor, classes: int) -> None:
-    """One forward pass as in training, to find out before hours are spent whether it works and
+    """Make one forward pass as in training, to find out before hours are spent whether it works and
     whether it draws random numbers."""
     state = torch.get_rng_state()
     try:

@@ -12,7 +12,7 @@ from distillery.networks._layers import Network
 def functional(
     module: nn.Module,
 ) -> tuple[Callable[[Mapping[str, Tensor], Tensor], Tensor], tuple[str, ...]]:
-    """``module`` as a pure function of its parameters.
+    """Turn ``module`` into a pure function of its parameters.
 
     Returns:
         ``(apply, names)``: ``apply(params, images)`` gives the logits (N, K) of ``images`` (N, C,
@@ -32,7 +32,7 @@ def functional(
 def cast(
     apply: Callable[..., Tensor], low: torch.dtype | None, *, alone: bool = True
 ) -> Callable[..., Tensor]:
-    """``apply(params, images)`` with convolutions and matrix products in ``low``
+    """Give ``apply(params, images)`` with convolutions and matrix products in ``low``
     (``torch.autocast``) and a float32 result; as it is for ``None``.
 
     Args:
@@ -56,7 +56,7 @@ def cast(
 
 
 def functional_embed(module: Network) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """``module.embed`` as a pure function: ``apply(params, images)`` gives the features (N, D). See
+    """Turn ``module.embed`` into a pure function: ``apply(params, images)`` gives the features (N, D). See
     ``functional``."""
     wrapper = _Embed(module)
 
@@ -69,17 +69,17 @@ def functional_embed(module: Network) -> Callable[[Mapping[str, Tensor], Tensor]
 
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:
-    """Detached copies of the parameters of ``module`` by name, in the module's order."""
+    """Copy the parameters of ``module``, detached, by name, in the module's order."""
     return {name: value.detach().clone() for name, value in module.named_parameters()}
 
 
 def flatten(params: Mapping[str, Tensor]) -> Tensor:
-    """All parameters in one vector (P,), in the dict's order, each in C order."""
+    """Join all parameters in one vector (P,), in the dict's order, each in C order."""
     return torch.cat([value.reshape(-1) for value in params.values()])
 
 
 def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of ``flatten``: views of ``vector`` (P,) with the names and shapes of ``like``.
+    """Undo ``flatten``: views of ``vector`` (P,) with the names and shapes of ``like``.
 
     Raises:
         ValueError: the vector's length is not the number of parameters in ``like``.

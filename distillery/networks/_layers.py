@@ -67,11 +67,11 @@ class Network(nn.Module):
         self.classifier = nn.Linear(embedding, classes)
 
     def embed(self, images: Tensor) -> Tensor:
-        """The pre-classifier features of ``images`` (N, C, H, W): (N, D)."""
+        """Compute the pre-classifier features (N, D) of ``images`` (N, C, H, W)."""
         return self.features(images).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits of ``images`` (N, C, H, W): (N, K)."""
+        """Compute the logits (N, K) of ``images`` (N, C, H, W)."""
         return self.classifier(self.embed(images))
 
 
@@ -82,7 +82,7 @@ _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU, nn.FractionalMaxPool2d)
 
 
 def _own(layer: nn.Module) -> list[str]:
-    """The names of the parameters and buffers of a layer itself."""
+    """List the names of the parameters and buffers of a layer itself."""
     return [
         name
         for part in (layer.named_parameters, layer.named_buffers)
@@ -91,7 +91,7 @@ def _own(layer: nn.Module) -> list[str]:
 
 
 def problem(layer: nn.Module) -> str | None:
-    """What keeps a network with this layer from being repeated, and what to do; ``None``: nothing
+    """Tell what keeps a network with this layer from being repeated, and what to do; ``None``: nothing
     that its kind tells."""
     if isinstance(layer, _RANDOM) and getattr(layer, "p", 1):
         return (
@@ -111,7 +111,7 @@ def problem(layer: nn.Module) -> str | None:
 
 
 def reset_normalisation(layer: nn.Module) -> bool:
-    """Scale 1, shift 0, fresh running statistics; False for a layer that is no normalisation."""
+    """Set scale 1, shift 0, fresh running statistics; False for a layer that is no normalisation."""
     if not isinstance(layer, _NORMALISATIONS):
         return False
     with torch.no_grad():
@@ -161,7 +161,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 def for_device(module: nn.Module, device: torch.device) -> nn.Module:
-    """``module`` on ``device``, with the same layers in the form that is fastest there."""
+    """Move ``module`` to ``device``, with the same layers in the form that is fastest there."""
     if device.type == "cpu":
         for layer in module.modules():
             if type(layer) is nn.Conv2d and layer.groups == 1 and layer.dilation == (1, 1):
@@ -176,7 +176,7 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def padding(size: int, usual: int) -> int:
-    """The first convolution's padding: two more on each side of a 28 x 28 image, so that it leaves
+    """Choose the first convolution's padding: two more on each side of a 28 x 28 image, so that it leaves
     as 32 x 32."""
     return usual + 2 if size == 28 else usual
 

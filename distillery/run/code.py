@@ -46,7 +46,7 @@ def check(stamp: str) -> None:
 
 
 def check_plugins(stamp: str) -> None:
-    """Whether every plug-in that this process imported is part of the job's code.
+    """Check that every plug-in which this process imported is part of the job's code.
 
     Raises:
         UserError: one is not, so that an edit of it would not make the result stale.

@@ -63,21 +63,22 @@ class Run:
         return {"asked": self.asked, "inputs": artefact.contents(dict(self.inputs.items()))}
 
     def checkpoint(self, path: str) -> Checkpoint:
-        """Where the job keeps its state while it runs, for itself alone: another one, by what it
-        was asked or by what it reads, does not take it up. It goes when the job is done."""
+        """Open the file where the job keeps its state while it runs. A job that is asked something
+        else, or reads something else, does not resume from it; it is removed when the job is
+        done."""
         self._checkpoints.append(Checkpoint(path, self.origin))
         self._checkpoints[-1].stop_gently()
         return self._checkpoints[-1]
 
     def progress(self, total: int, label: str, unit: str) -> Progress:
-        """A new progress display in the place of the last, closed with the job."""
+        """Show a new progress display in the place of the last, closed with the job."""
         for bar in self._bars:
             bar.close()
         self._bars.append(Progress(total, label, unit, self._name))
         return self._bars[-1]
 
     def stop_clock(self) -> None:
-        """What the job does from now on is no part of its cost."""
+        """Leave what the job does from now on out of its cost."""
         if self._meter.seconds is None:
             self._meter.__exit__()
 
@@ -116,7 +117,7 @@ class Run:
         write_text(path, json.dumps(sealed(record), indent=1, sort_keys=True) + "\n")
 
     def finish(self) -> None:
-        """The job is done: its checkpoints go."""
+        """Remove the checkpoints: the job is done."""
         for checkpoint in self._checkpoints:
             checkpoint.finish()
 
@@ -242,7 +243,7 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def _cannot_write(error: Exception) -> str | None:
-    """What to say where a disk is full or a folder may not be written to; ``None`` for any other
+    """Tell what to say where a disk is full or a folder may not be written to; ``None`` for any other
     error."""
     if not isinstance(error, OSError):
         return None
@@ -262,8 +263,8 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _repeatable(wanted: bool) -> None:
-    """The same bits again are promised on the CPU only; elsewhere the deterministic kernels cost
-    too much.
+    """Promise the same bits again on the CPU only; elsewhere the deterministic kernels cost too
+    much.
 
     ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may
     have nothing to compile.
@@ -274,7 +275,7 @@ def _repeatable(wanted: bool) -> None:
 
 
 def _name(log_path: str) -> str:
-    """What a job is called where several speak: where its log lies among the logs."""
+    """Name a job where several speak: where its log lies among the logs."""
     parts = Path(log_path).with_suffix("").parts
     return "/".join(parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:])
 

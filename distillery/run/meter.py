@@ -54,7 +54,7 @@ class Meter:
             self.peak_memory_bytes = _peak_resident_bytes()
 
     def record(self) -> dict:
-        """The measurements and where they were made, ready for JSON: what a job's ``cost.json``
+        """Give the measurements and where they were made, ready for JSON: what a job's ``cost.json``
         takes from here."""
         return {
             "seconds": self.seconds,
@@ -69,7 +69,7 @@ class Meter:
 
 
 def device_name(device: torch.device | str) -> str:
-    """The GPU's name, or the processor's model as the system tells it."""
+    """Return the GPU's name, or the processor's model as the system tells it."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -86,7 +86,7 @@ def device_name(device: torch.device | str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, of the packages that compute, and of CUDA where torch was built with
+    """List the versions of Python, of the packages that compute, and of CUDA where torch was built with
     it."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
@@ -119,7 +119,7 @@ _nvml_lock = threading.Lock()
 
 
 def _energy_joules(device: torch.device) -> float | None:
-    """The GPU's energy counter, or ``None`` where there is none (no NVML, an old GPU, a slice of
+    """Find the GPU's energy counter, or ``None`` where there is none (no NVML, an old GPU, a slice of
     one)."""
     if device.type != "cuda":
         return None
@@ -147,7 +147,7 @@ def _energy_joules(device: torch.device) -> float | None:
 
 
 def _is_sliced(pynvml, handle) -> bool:
-    """Whether the GPU is divided (MIG): its counter is of all its slices together."""
+    """Tell whether the GPU is divided (MIG): its counter is of all its slices together."""
     try:
         return pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
     except pynvml.NVMLError:  # a GPU that cannot be divided

@@ -48,7 +48,7 @@ class Progress:
         self._take_bar()
 
     def __call__(self, amount: int = 1, note: str = "") -> None:
-        """``amount`` more units are done."""
+        """Note that ``amount`` more units are done."""
         self.done += amount
         now = time.monotonic()
         if self._since is None:
@@ -69,7 +69,7 @@ class Progress:
                 self._take_bar()
 
     def iteration(self, iteration: int, loss: Any) -> None:
-        """As a distillation reports itself: ``iteration`` is done (0: about to begin). The loss is
+        """Note, as a distillation reports itself, that ``iteration`` is done (0: about to begin). The loss is
         read only when it is shown.
 
         A resumed job reports the last iteration that it had done before, without a loss.
@@ -110,7 +110,7 @@ class Progress:
             self._bar.initial, self._bar.start_t = self.done, self._bar._time()
 
     def _left(self, now: float) -> float | None:
-        """Seconds, or ``None`` where too little is done to tell."""
+        """Estimate the seconds left, or ``None`` where too little is done to tell."""
         if self.done >= self.total:
             return 0.0
         if self._since is None or self.done <= self._since[1]:
@@ -133,7 +133,7 @@ class _Screen:
                 self._lock = FileLock(folder / f"{name}.lock")
 
     def claim(self) -> bool:
-        """Whether the line is this job's now. The operating system's lock ends with the process,
+        """Tell whether the line is this job's now. The operating system's lock ends with the process,
         however it ends."""
         if self._lock is None:
             return False
@@ -144,7 +144,7 @@ class _Screen:
         return True
 
     def line(self, text: str) -> None:
-        """A line of its own, over what another job's bar has left on the last."""
+        """Print a line of its own, over what another job's bar has left on the last."""
         with contextlib.suppress(OSError):
             self._stream.write(f"\r\033[K{text}\n")
             self._stream.flush()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def gather() -> dict[str, Any]:
-    """What the report shows of its origin: ``distillery`` (version), ``commit``, ``changed files``,
+    """Gather what the report shows of its origin: ``distillery`` (version), ``commit``, ``changed files``,
     ``python`` and ``platform``.
 
     A folder that is no checkout, or a machine without git, leaves the commit out.
@@ -29,7 +29,7 @@ def gather() -> dict[str, Any]:
 
 
 def checkout() -> dict[str, Any]:
-    """The ``commit`` that this code is of, and how many tracked files are ``changed`` since; empty
+    """Find the ``commit`` that this code is of, and how many tracked files are ``changed`` since; empty
     outside a checkout or without git."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
@@ -41,7 +41,7 @@ def checkout() -> dict[str, Any]:
 
 
 def packages() -> list[dict[str, str]]:
-    """Every installed distribution with its ``name``, ``version`` and ``licence``, by name: the
+    """List every installed distribution with its ``name``, ``version`` and ``licence``, by name: the
     software bill of the environment."""
     bill = {}
     for distribution in importlib.metadata.distributions():

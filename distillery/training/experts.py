@@ -33,8 +33,8 @@ def train_experts(
             size changes no expert.
         after_epoch: called with the first expert's number, the epoch and the epoch's ``loss`` and
             ``accuracy`` (E,), to be recorded; once for every epoch of every expert, also where a
-            checkpoint is taken up, as ``bench.progress`` is.
-        checkpoint: where the state is kept between two steps, and taken up again.
+            checkpoint is resumed from, as ``bench.progress`` is.
+        checkpoint: where the state is kept between two steps, and resumed from.
 
     Returns:
         (experts, epochs + 1, P) float32 on the CPU: parameters before training and after each
@@ -111,7 +111,7 @@ class _Shard:
             self._report(*summary)
 
     def begin(self, models: range) -> None:
-        """Start, or take up, the stack of these experts."""
+        """Start, or resume, the stack of these experts."""
         self._first, self.size = models.start, len(models)
         if self._saved is None:
             self._snapshots = []

@@ -42,7 +42,7 @@ class Stack:
         return len(next(iter(self.parameters.values())))
 
     def first(self) -> "Stack":
-        """The first network alone; it shares the values."""
+        """Give the first network alone; it shares the values."""
         return Stack(
             self.architecture,
             *(
@@ -52,11 +52,11 @@ class Stack:
         )
 
     def logits(self, images: Tensor) -> Tensor:
-        """(E, B, C, H, W) -> (E, B, K); each network sees its own images."""
+        """Answer (E, B, C, H, W) with (E, B, K); each network sees its own images."""
         return self.architecture.stacked(self.parameters, self.buffers, images, None)
 
     def flat(self) -> Tensor:
-        """(E, P) float32: each network's parameters as one vector, in ``networks.flatten``'s
+        """Give each network's parameters as one vector, (E, P) float32, in ``networks.flatten``'s
         order."""
         return torch.stack([networks.flatten(_row(self.parameters, e)) for e in range(self.count)])
 
@@ -107,7 +107,7 @@ class Architecture:
     def logits(
         self, parameters, buffers, images: Tensor, low: torch.dtype | None, *, alone: bool = True
     ) -> Tensor:
-        """(B, C, H, W) to (B, K) float32 by one network, with convolutions and products in ``low``
+        """Answer (B, C, H, W) with (B, K) float32 by one network, with convolutions and products in ``low``
         if given; not ``alone``: under ``vmap``."""
 
         def apply(params, x):
@@ -116,7 +116,7 @@ class Architecture:
         return networks.cast(apply, low, alone=alone)(parameters, images)
 
     def stacked(self, parameters, buffers, images: Tensor, low: torch.dtype | None) -> Tensor:
-        """(E, B, C, H, W) to (E, B, K) by a stack; each network sees its own images."""
+        """Answer (E, B, C, H, W) with (E, B, K) by a stack; each network sees its own images."""
         if len(images) == 1:
             return self.logits(_row(parameters, 0), _row(buffers, 0), images[0], low)[None]
         return torch.vmap(lambda p, b, x: self.logits(p, b, x, low, alone=False))(
@@ -132,7 +132,7 @@ class Architecture:
         device,
         seconds: float,
     ) -> Callable:
-        """One step of SGD with momentum as a pure function, compiled.
+        """Compile one step of SGD with momentum as a pure function.
 
         ``f(parameters, velocity, x (E, B, C, H, W), y, weights (B,), rate)`` gives the next
         parameters and velocity (dicts of (E, …)), the losses (E, B) before the step and whether
@@ -172,7 +172,7 @@ class Architecture:
         )
 
     def tester(self, low: torch.dtype | None, compute: Compute, device, seconds: float) -> Callable:
-        """``f(parameters, buffers, x (E, B, C, H, W))`` gives the logits (E, B, K)."""
+        """Compile ``f(parameters, buffers, x (E, B, C, H, W))``, which gives the logits (E, B, K)."""
 
         def stacked(parameters, buffers, images):
             return self.stacked(parameters, buffers, images, low)
@@ -195,8 +195,8 @@ def architecture_of(network: NetworkSpec, device: torch.device) -> Architecture:
 
 
 def stack_size(network: NetworkSpec, count: int, device: torch.device, batch: int = 256) -> int:
-    """How many of ``count`` networks to train at once: what fits the free memory of a CUDA device,
-    one on a CPU, where a stack only costs.
+    """Tell how many of ``count`` networks to train at once: what fits the free memory of a CUDA
+    device, one on a CPU, where a stack only costs.
 
     Networks with running statistics are trained one by one.
 
@@ -240,5 +240,5 @@ def in_stacks(models: range, size: int, run: Callable[[range], None]) -> None:
 
 
 def are_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Whether each answer (…, K) is the label's, hard (…) or the likeliest of soft ones (…, K)."""
+    """Tell whether each answer (…, K) is the label's, hard (…) or the likeliest of soft ones (…, K)."""
     return logits.argmax(-1) == (labels.argmax(-1) if labels.ndim == logits.ndim else labels)

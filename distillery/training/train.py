@@ -1,4 +1,4 @@
-"""Training and testing networks: several at a time where the device gains from it, with the data on
+"""Train and test networks: several at a time where the device gains from it, with the data on
 the device.
 
 There is no DataLoader and no per-sample Python in the step. Every network has its own streams
@@ -87,8 +87,8 @@ def train(
             mean training ``loss`` and ``accuracy``, both (E,).
         tolerant: a training that diverges goes on to its end, with parameters that are not finite,
             instead of failing.
-        checkpoint: where the state is kept between two steps, and taken up again; ``after_epoch``
-            is not called again for epochs that were over.
+        checkpoint: where the state is kept between two steps, and resumed from; ``after_epoch`` is
+            not called again for epochs that were over.
 
     Returns:
         The trained stack.
@@ -180,7 +180,7 @@ class _Training:
         checkpoint.save(state, {"epoch": self.epoch, "at": self._at, "rate": self._rate}, note)
 
     def resume(self, checkpoint) -> bool:
-        """Take up the state that a checkpoint holds, if it does; whether it did."""
+        """Resume from the state that a checkpoint holds; tell whether there was one."""
         saved = checkpoint.load()
         if saved is None:
             return False
@@ -201,7 +201,7 @@ class _Training:
     # ---- steps ----
 
     def run_epoch(self, checkpoint) -> dict[str, Tensor]:
-        """Train for one epoch, or for the rest of one; its mean ``loss`` and ``accuracy`` (E,)."""
+        """Train for one epoch, or the rest of one. Return its mean ``loss`` and ``accuracy`` (E,)."""
         rate, total = self._recipe.rate(self.epoch), len(self._images)
         if rate != self._rate:
             self._rate = rate
@@ -219,7 +219,7 @@ class _Training:
         return {"loss": self._sums[0] / total, "accuracy": self._sums[1] / total}
 
     def _step(self, index: Tensor) -> None:
-        """One step on the images of ``index`` (E, B)."""
+        """Make one step on the images of ``index`` (E, B)."""
         real = index.shape[1]
         if real < self._batch and self._fills:
             index = torch.cat([index, index[:, :1].expand(-1, self._batch - real)], dim=1)
@@ -237,7 +237,7 @@ class _Training:
     def _remembered(
         self, replay: Replay, x: Tensor, y: Tensor, weights: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """A step's images, labels and weights with those of the memory behind them."""
+        """Put those of the memory behind a step's images, labels and weights."""
         index = torch.stack(
             [
                 torch.randint(len(replay.memory), (replay.batch,), generator=generator)
@@ -262,7 +262,7 @@ class _Training:
         )
 
     def check(self, loss: Tensor) -> None:
-        """Raise ``UserError`` if the epoch's loss is not finite, nor a parameter after the last
+        """Raise ``UserError`` if the epoch's loss is not finite, or a parameter after the last
         one."""
         finite = torch.isfinite(loss).all()
         if self.epoch == self._recipe.trained_epochs:
@@ -282,7 +282,7 @@ class _Plain:
     with running statistics.
 
     By the function behind ``torch.optim.SGD``: making the class imports the compiler, more than a
-        second of a job of seconds.
+    second of a job of seconds.
     """
 
     def __init__(self, made: Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None):

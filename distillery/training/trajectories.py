@@ -18,7 +18,7 @@ def save(path: str | os.PathLike, trajectories: Tensor, header: dict[str, Any]) 
 
 
 def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
-    """What a set says of the experts that it learned from, as their shards tell it: ``recipe`` (its
+    """Gather what a set says of the experts that it learned from, as their shards tell it: ``recipe`` (its
     name), ``number``, ``epochs``, ``settings`` and the content digests of the ``shards``; ``None``
     where there are none.
 
@@ -89,7 +89,7 @@ class Experts:
         self.number, self.epochs = len(self._rows), snapshots - 1
 
     def pair(self, expert: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """The parameter vectors (P,) float32 of one expert after ``start`` and after ``stop``
+        """Read the parameter vectors (P,) float32 of one expert after ``start`` and after ``stop``
         epochs, on the device; copies.
 
         Raises:
