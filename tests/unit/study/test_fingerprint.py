@@ -389,7 +389,7 @@ COMPUTING = METHODS | {
         ("report/page.py", {"report"}),
         ("report/sections/cost.py", {"report"}),
         ("report/charts.py", {"report"}),
-        ("sets/released.py", {"import_synthetic"}),
+        ("sets/released/read.py", {"import_synthetic"}),
         ("study/study.py", {"collect", "report"}),
         ("study/fingerprint.py", {"collect", "report"}),
         ("study/jobs.py", {"collect", "report"}),
