@@ -1,4 +1,4 @@
-"""A dataset as every job reads it: uint8 tensors in one checked file, whole on the job's device."""
+"""Read a dataset as every job does: uint8 tensors in one checked file, all on the job's device."""
 
 import os
 from dataclasses import dataclass
@@ -68,24 +68,23 @@ class Dataset:
     horizontal_flip: bool
     home: str = ""
     digests: dict[str, str] | None = None
-    whitening: Any = (
-        None  # untyped: whoever whitens nothing must not be stale when `whitening` changes
-    )
+    # Untyped: whoever whitens nothing must not be stale when `whitening` changes.
+    whitening: Any = None
 
     @property
     def normalization(self) -> dict[str, Any]:
-        """The space that the networks see, as a header says it."""
+        """The space that the networks see, as headers state it."""
         if self.whitening is not None:
             return self.whitening.normalization
         return {"kind": "channel", "mean": list(self.mean), "std": list(self.std)}
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std, channel by
-        channel, or whitened."""
+        """Bring images (N, C, H, W) uint8 to float32 of the same shape: (x / 255 - mean) / std,
+        channel by channel, or whitened."""
         return normalization.normalise(images, self.normalization, self.whitening)
 
     def denormalise(self, images: torch.Tensor) -> torch.Tensor:
-        """(…, C, H, W) float in normalised space to pixels in [0, 1], clipped."""
+        """Bring images (…, C, H, W) float in normalised space back to pixels in [0, 1], clipped."""
         return normalization.pixels(images, self.normalization, self.whitening).clamp(0, 1)
 
 
@@ -125,7 +124,7 @@ def load(
 
     Raises:
         UserError: the file is missing, cut short, changed, or no dataset; it names the rule that
-            makes the file again.
+            re-creates the file.
     """
     tensors, header = artefact.load(path, rule=RULE)
     try:
@@ -211,10 +210,10 @@ def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
     if not 0 <= fraction < 1:
         raise UserError(f"data.validation: must be at least 0 and below 1, not {fraction}")
     labels = dataset.labels if isinstance(dataset, Dataset) else dataset
-    home, labels = labels.device, labels.cpu()
+    device, labels = labels.device, labels.cpu()
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
         rows = (labels == label).nonzero().flatten()
         order = torch.randperm(len(rows), generator=generator(seed, "validation", label))
         held[rows[order[: int(fraction * len(rows))]]] = True
-    return Split((~held).nonzero().flatten().to(home), held.nonzero().flatten().to(home))
+    return Split((~held).nonzero().flatten().to(device), held.nonzero().flatten().to(device))

@@ -1,5 +1,4 @@
-"""Between pixels and the space that networks see: every conversion, as a header's ``normalization``
-says.
+"""Convert between pixels and the space that networks see, as a header's ``normalization`` says.
 
 ``{"kind": "channel", "mean": [...], "std": [...]}``: each channel of pixels in [0, 1] less its
 mean, over its standard deviation. ``{"kind": "zca", "eps": ..., "whitening": ...}``: whitened by
@@ -17,8 +16,8 @@ KINDS = ("channel", "zca")
 
 
 def normalise(images: Tensor, normalization: dict[str, Any], whitening=None) -> Tensor:
-    """(N, C, H, W) uint8 to float32 of the same shape in normalised space, on the images' device;
-    the images are not changed.
+    """Bring images (N, C, H, W) uint8 to float32 of the same shape in normalised space, on the
+    images' device; the images are not changed.
 
     Raises:
         UserError: the kind of ``normalization`` is unknown, or it is ``zca`` and there is no
@@ -31,8 +30,8 @@ def normalise(images: Tensor, normalization: dict[str, Any], whitening=None) -> 
 
 
 def pixels(images: Tensor, normalization: dict[str, Any], whitening=None) -> Tensor:
-    """(..., C, H, W) float in normalised space to pixels of the same shape, where [0, 1] is what
-    can be shown; not clipped.
+    """Bring images (..., C, H, W) float in normalised space back to pixels of the same shape, where
+    [0, 1] is what can be shown; not clipped.
 
     Raises:
         UserError: as :func:`normalise`.
@@ -44,7 +43,7 @@ def pixels(images: Tensor, normalization: dict[str, Any], whitening=None) -> Ten
 
 
 def to_bytes(values: Tensor) -> Tensor:
-    """Pixels as floats to uint8 of the same shape: clipped to [0, 1] and rounded."""
+    """Turn pixels as floats into uint8 of the same shape: clipped to [0, 1] and rounded."""
     return values.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 

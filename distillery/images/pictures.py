@@ -1,4 +1,4 @@
-"""Pictures of synthetic sets in pixel space."""
+"""Draw synthetic sets in pixel space."""
 
 import os
 
@@ -14,7 +14,7 @@ SHOWN = 10  # images per class
 
 
 def picture(pixels: Tensor) -> Image.Image:
-    """An image (C, H, W) uint8, C 1 (grey) or 3 (colour), for Pillow.
+    """Turn an image (C, H, W) uint8, C 1 (grey) or 3 (colour), into one of Pillow's.
 
     Raises:
         UserError: it has another number of channels.
@@ -26,8 +26,8 @@ def picture(pixels: Tensor) -> Image.Image:
 
 
 def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
-    """Write a PNG with one row a class (at most ``SHOWN`` images of it), enlarged to about 64
-    pixels an image, atomically.
+    """Write a PNG with one row per class (at most ``SHOWN`` images of it), each image enlarged to
+    about 64 pixels, atomically.
 
     Args:
         pixels: (N, C, H, W) uint8, as ``SyntheticSet.pixels`` gives them; labels: (N,) int64.
@@ -53,6 +53,6 @@ def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
             top, left = row * (height * factor + GAP), column * (width * factor + GAP)
             large = image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
             sheet[:, top : top + height * factor, left : left + width * factor] = large
-    whole = picture(sheet)
+    grid = picture(sheet)
     with files.atomic(path) as temporary:
-        whole.save(temporary, format="PNG", optimize=True)
+        grid.save(temporary, format="PNG", optimize=True)

@@ -24,17 +24,18 @@ from distillery.store import artefact
 RULE = "whiten"
 EPS = 0.1  # the trajectory-matching authors'
 TENSORS = ("mean", "vectors", "values")
-CARRIED = "whitening."  # what the names of these begin with in the file of a set, which carries its whitening
+# What the names of these begin with in the file of a set, which carries its whitening.
+CARRIED = "whitening."
 _BLOCK = 2048  # images at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """What takes pixels into whitened space and back.
+    """Takes pixels into whitened space and back.
 
     Attributes:
         mean: (C, H, W) float32, of pixels in [0, 1].
-        vectors: (D, D) float32 with D = C·H·W: the eigenvectors of the covariance, one a column.
+        vectors: (D, D) float32 with D = C·H·W: the eigenvectors of the covariance, one per column.
         values: (D,) float32, ascending, none below 0: its eigenvalues.
         eps: added to each eigenvalue.
     """
@@ -51,10 +52,10 @@ class Whitening:
             "vectors": (size, size),
             "values": (size,),
         }.items():
-            found = getattr(self, name)
-            if self.mean.ndim != 3 or found.shape != shape or found.dtype != torch.float32:
+            tensor = getattr(self, name)
+            if self.mean.ndim != 3 or tensor.shape != shape or tensor.dtype != torch.float32:
                 raise UserError(
-                    f"whitening: {name} are {found.dtype} of shape {tuple(found.shape)}; float32 "
+                    f"whitening: {name} are {tensor.dtype} of shape {tuple(tensor.shape)}; float32 "
                     "(C, H, W) and its square are needed"
                 )
 
@@ -69,8 +70,8 @@ class Whitening:
 
     @functools.cached_property
     def normalization(self) -> dict[str, Any]:
-        """What a header says of images in this space: ``whitening`` is the content digest, that of
-        the whitening's own file too."""
+        """The space of whitened images, as headers state it: ``whitening`` is the content digest,
+        that of the whitening's own file too."""
         return {"kind": "zca", "eps": self.eps, "whitening": artefact.digest(self.tensors)}
 
     @functools.cached_property
@@ -93,15 +94,15 @@ class Whitening:
         """
         self._check(images)
         matrix, mean = self._matrix.to(images.device), self.mean.flatten().to(images.device)
-        found = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-        for block, out in zip(images.split(_BLOCK), found.split(_BLOCK), strict=True):
+        whitened = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+        for block, out in zip(images.split(_BLOCK), whitened.split(_BLOCK), strict=True):
             rows = block.flatten(1).float()
             torch.mm(
                 (rows if images.is_floating_point() else rows / 255) - mean,
                 matrix,
                 out=out.view(len(out), -1),
             )
-        return found
+        return whitened
 
     def invert(self, images: Tensor) -> Tensor:
         """Bring whitened images back.
@@ -140,7 +141,7 @@ class Whitening:
 
 
 def fit(images: Tensor, eps: float = EPS) -> Whitening:
-    """The whitening of a set of images.
+    """Fit the whitening of a set of images.
 
     Sums of products of whole numbers are exact in float64 (up to 370,000 images), so the covariance
     does not depend on the order of the images, on blocks or on threads; its eigendecomposition, in
@@ -197,17 +198,17 @@ def load(path: str | os.PathLike) -> Whitening:
 
 
 def carried(tensors: dict[str, Tensor], header: dict[str, Any]) -> Whitening | None:
-    """The whitening that the file of a set carries, from its tensors and header; ``None`` where it
-    carries none."""
-    found = {name: tensors[CARRIED + name] for name in TENSORS if CARRIED + name in tensors}
+    """Take the whitening that the file of a set carries from its tensors and header; ``None`` where
+    it carries none."""
+    parts = {name: tensors[CARRIED + name] for name in TENSORS if CARRIED + name in tensors}
     return (
-        Whitening(**found, eps=header["normalization"]["eps"])
-        if len(found) == len(TENSORS)
+        Whitening(**parts, eps=header["normalization"]["eps"])
+        if len(parts) == len(TENSORS)
         else None
     )
 
 
 def given(paths: Sequence[str | os.PathLike]) -> Whitening | None:
-    """The whitening of a job that may be given one: that of the only path, or ``None`` where there
-    is none."""
+    """Read the whitening of a job that may be given one: that of the only path, or ``None`` where
+    there is none."""
     return load(*paths) if paths else None

@@ -65,7 +65,7 @@ def _table(path: str) -> pd.DataFrame:
 
 
 def table(path: str | Path = FILE) -> pd.DataFrame:
-    """All published figures, one a row, in the file's order (a method's main table before its other
+    """Read all published figures, one per row, in the file's order (a method's main table before its other
     tables).
 
     Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float,
@@ -92,13 +92,13 @@ def lookup(
     strategy: str = "",
     path: str | Path = FILE,
 ) -> pd.DataFrame:
-    """The published rows that a figure of ours can stand beside, best match first.
+    """Find the published rows that a figure of ours can stand beside, best match first.
 
     Args:
         ipc: images per class; ``None`` for figures without a set (the whole data, continual
             learning without a memory).
         init: the start images. Rows with the same start come first, then rows that do not state
-            theirs, then (only for the protocol ``published``, whose tables give one start a method)
+            theirs, then (only for the protocol ``published``, whose tables give one start per method)
             rows with another start. ``None``: any, in the file's order.
         protocol: one of ``PROTOCOLS``, or ``None`` for both.
 
@@ -147,8 +147,8 @@ _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50:
 def budget(
     method: str, dataset: str, ipc: int | None, protocol: str = "published"
 ) -> dict[str, int | str]:
-    """What a protocol spent: ``iterations``, ``outer`` and ``inner`` loops, ``experts``, ``epochs``
-    (evaluation), ``networks`` (a set), ``sets``.
+    """Look up what a protocol spent: ``iterations``, ``outer`` and ``inner`` loops, ``experts``,
+    ``epochs`` (evaluation), ``networks`` (per set), ``sets``.
 
     Keys that the method has no use for, or that were not found, are absent; an empty dict means
     nothing is known. From the authors' code for DC, DSA, DM and MTT (TESLA's is built on MTT's and

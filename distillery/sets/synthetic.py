@@ -1,6 +1,7 @@
 """The synthetic set: the one format that every method writes and every measurement reads."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,33 +178,29 @@ class SyntheticSet(Dataset):
 
 def header(
     source: RealDataset,
-    /,
+    cell: Mapping[str, Any],
     *,
-    method: str,
-    init: str,
-    ipc: int,
-    seed: int,
     settings: dict[str, Any],
     network: dict[str, Any] | None,
     iterations: int,
     code: str,
-    dataset: str,
     protocol: dict[str, Any] | None = None,
     of: str | None = None,
     experts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Collect what a set says of itself: everything that is needed to use it and to trace it, as
-    JSON types."""
+    JSON types.
+
+    Args:
+        source: what the set was made from.
+        cell: the set's place in the study: ``dataset``, ``method``, ``init``, ``ipc``, ``seed``.
+    """
     return {
-        "dataset": dataset,
+        **{name: cell[name] for name in ("dataset", "method", "init", "ipc", "seed")},
         "classes": list(source.classes),
         "normalization": source.normalization,
         "licence": source.licence,
-        "method": method,
         "of": of,
-        "init": init,
-        "ipc": ipc,
-        "seed": seed,
         "settings": settings,
         "network": network,
         "iterations": iterations,

@@ -46,7 +46,7 @@ def distill(run, asked, inputs, outputs):
         result = importlib.import_module(f"distillery.methods.{asked.module}").distill(task)
     about = header(
         dataset,
-        **cell,
+        cell,
         settings=settings,
         network=asked.network,
         iterations=iterations,

@@ -21,7 +21,7 @@ def import_synthetic(run, asked, inputs, outputs):
     released = read(entry, spec, cell["seed"], where=f"imported set {entry['name']}")
     for line in released.notes:
         print(line, flush=True)
-    about = header(dataset, **cell, settings={}, network=None, iterations=0, code=asked.code)
+    about = header(dataset, cell, settings={}, network=None, iterations=0, code=asked.code)
     about |= run.origin
     if released.normalization is not None:
         about["normalization"] = released.normalization

@@ -15,6 +15,7 @@ from distillery.datasets import digits
 from distillery.errors import UserError
 from distillery.images import dataset as data
 from distillery.images import normalization, whitening
+from distillery.report import charts
 from distillery.report import page as report
 from distillery.run import job
 from distillery.sets import synthetic
@@ -191,7 +192,7 @@ def toy():
 def set_of(source, images, labels, **cell):
     about = synthetic.header(
         source,
-        **{**CELL, "dataset": "toy", **cell},
+        {**CELL, "dataset": "toy", **cell},
         settings={},
         network=None,
         iterations=0,
@@ -251,9 +252,9 @@ def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(
     }
     artefact.save(tmp_path / "evolution.safetensors", frames, whitened.header)
     shown = []
-    strip = report.figures.strip
+    strip = charts.strip
     monkeypatch.setattr(
-        report.figures,
+        charts,
         "strip",
         lambda pixels: shown.append(np.round(pixels * 255).astype(np.uint8)) or strip(pixels),
     )

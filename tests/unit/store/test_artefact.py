@@ -326,7 +326,7 @@ def test_a_header_says_what_is_needed_to_use_and_trace_a_set():
     )
     cell = {"dataset": "toy", "method": "dc", "init": "real", "ipc": 10, "seed": 3}
     found = synthetic.header(
-        dataset, **cell, settings={"lr": 0.1}, network=None, iterations=5, code="abc"
+        dataset, cell, settings={"lr": 0.1}, network=None, iterations=5, code="abc"
     )
     assert json.loads(json.dumps(found)) == found
     assert found.items() >= {**cell, "classes": ["a", "b"], "licence": "CC0", "code": "abc"}.items()
