@@ -1,25 +1,54 @@
-"""The cells of a study: which rows, headers and jobs are about the same sets."""
+"""The cells of a study: which rows, headers and cost records are about the same sets."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from distillery.report.words import DATASET_ORDER, INIT_ORDER, blank, method_rank, rank
-
-CELL = ["dataset", "method", "init", "ipc"]
+from distillery.report.words import blank, dataset_rank, init_rank, method_rank
 
 
-def cell_order(cell) -> tuple:
-    ipc = cell.get("ipc") if isinstance(cell, dict) else cell["ipc"]
-    return (
-        rank(DATASET_ORDER, str(cell.get("dataset", ""))),
-        math.inf if blank(ipc) else float(ipc),
-        method_rank(str(cell.get("method", ""))),
-        rank(INIT_ORDER, str(cell.get("init") or "")),
-    )
+class Cell(NamedTuple):
+    """The sets that differ in their seed alone.
+
+    Attributes:
+        ipc: images per class; ``None`` for the full training set.
+    """
+
+    dataset: str
+    method: str
+    init: str
+    ipc: int | None
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> "Cell":
+        """Read the cell that a header, a cost record or a row is about."""
+        ipc = about.get("ipc")
+        return cls(
+            str(about.get("dataset", "")),
+            str(about.get("method", "")),
+            str(about.get("init") or ""),
+            None if blank(ipc) else int(float(ipc)),
+        )
+
+    @property
+    def order(self) -> tuple:
+        """Sort by this: datasets, then sizes, methods and starts, each in the report's order."""
+        return (
+            dataset_rank(self.dataset),
+            math.inf if self.ipc is None else self.ipc,
+            method_rank(self.method),
+            init_rank(self.init),
+        )
 
 
-def cell_rows(rows: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
-    """Group rows by (dataset, ipc, method, init), in the report's order."""
-    parts = [(dict(zip(CELL, key)), part) for key, part in rows.groupby(CELL, dropna=False)]
-    return sorted(parts, key=lambda item: cell_order(item[0]))
+CELL = list(Cell._fields)
+
+
+def cell_rows(rows: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
+    """Group rows by their cell, in the report's order."""
+    parts = [
+        (Cell.of(dict(zip(CELL, key))), part) for key, part in rows.groupby(CELL, dropna=False)
+    ]
+    return sorted(parts, key=lambda item: item[0].order)

@@ -8,11 +8,12 @@ another chart's, and the same numbers give the same bytes.
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 WIDTH, HEIGHT = 360, 236
@@ -39,7 +40,7 @@ class Series:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) inside ``[low, high]``, about
+    """List round numbers (1, 2, 2.5 or 5 times a power of ten apart) inside ``[low, high]``, about
     ``count`` of them."""
     if not math.isfinite(low) or not math.isfinite(high) or high <= low:
         return [low] if math.isfinite(low) else []
@@ -47,14 +48,14 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
-    found = []
-    while (first + len(found)) * step <= high + step * 1e-9:
-        found.append(round((first + len(found)) * step, 12))
-    return found
+    marks: list[float] = []
+    while (first + len(marks)) * step <= high + step * 1e-9:
+        marks.append(round((first + len(marks)) * step, 12))
+    return marks
 
 
 def number(value: float) -> str:
-    """Short text for an axis: 0.05, 12, 2.5k, 1e-07."""
+    """Give a number as short text for an axis: 0.05, 12, 2.5k, 1e-07."""
     if value == 0:
         return "0"
     size = abs(value)
@@ -75,7 +76,7 @@ def line_chart(
     bounds: Sequence[tuple[str, float, int]] = (),
     log: bool | None = None,
 ) -> str:
-    """An SVG line chart.
+    """Draw an SVG line chart.
 
     Args:
         label: what a screen reader says.
@@ -88,142 +89,194 @@ def line_chart(
         ``<svg>…</svg>``, or an empty string where no finite point is left.
     """
     scale = 100.0 if percent else 1.0
-    lines = []
-    for one in series:
-        x, y = np.asarray(one.x, float), np.asarray(one.y, float) * scale
-        low = None if one.low is None else np.asarray(one.low, float) * scale
-        high = None if one.high is None else np.asarray(one.high, float) * scale
-        keep = np.isfinite(x) & np.isfinite(y)
-        if keep.any():
-            lines.append(
-                (
-                    one,
-                    x[keep],
-                    y[keep],
-                    None if low is None else low[keep],
-                    None if high is None else high[keep],
-                )
-            )
+    lines = [line for one in series if len((line := _Line.of(one, scale)).x)]
     if not lines:
         return ""
     bounds = [
         (text, value * scale, colour) for text, value, colour in bounds if math.isfinite(value)
     ]
-    every_x = np.concatenate([line[1] for line in lines])
-    every_y = np.concatenate(
-        [part for line in lines for part in line[2:] if part is not None] + [[b[1] for b in bounds]]
-    )
-    every_y = every_y[np.isfinite(every_y)]
-    drawn = np.concatenate([line[2] for line in lines])
-    if log is None:
-        log = bool(drawn.min() > 0 and drawn.max() / drawn.min() > 100)
-    if log:
-        every_y = every_y[every_y > 0]
-
-    def forward(v):
-        return np.log10(np.maximum(v, every_y.min())) if log else np.asarray(v, float)
-
-    x0, x1 = float(every_x.min()), float(every_x.max())
-    if x0 == x1:
-        x0, x1 = x0 - 1, x1 + 1
-    y0, y1 = float(forward(every_y.min())), float(forward(every_y.max()))
-    margin = 0.06 * (y1 - y0) or 0.05 * abs(y1) or 1.0
-    y0, y1 = y0 - margin, y1 + margin
-    if not log and every_y.min() >= 0:
-        y0 = max(y0, 0.0)
-    if percent:
-        y1 = min(y1, 100.0) if y1 - margin < 100 else y1
-    if integer_x:
-        side = 0.06 * (x1 - x0)
-        x0, x1 = x0 - side, x1 + side
-
-    def px(v):
-        return LEFT + (np.asarray(v, float) - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
-
-    def py(v):
-        return HEIGHT - BOTTOM - (forward(v) - y0) / (y1 - y0) * (HEIGHT - TOP - BOTTOM)
-
+    axes = _Axes(lines, [value for _, value, _ in bounds], log, percent, integer_x)
     head = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label, quote=True)}"'
-    parts = [f'<svg class="chart" {head}>']
-    if log:
-        powers = range(math.floor(y0), math.ceil(y1) + 1)
-        marks = [
-            10.0**p * m
-            for p in powers
-            for m in ((1,) if y1 - y0 > 2 else (1, 2, 5))
-            if y0 <= p + math.log10(m) <= y1
-        ]
-    else:
-        marks = ticks(y0, y1)
-    for mark in marks:
-        y = float(py(mark))
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(
-            f'<text class="tick" x="{LEFT - 7}" y="{y + 3.8:.1f}" '
-            f'text-anchor="end">{number(mark)}</text>'
-        )
-    whole = sorted({round(v) for v in every_x}) if integer_x else []
-    for mark in whole if whole and len(whole) <= 12 else ticks(x0, x1, 5):
-        x = float(px(mark))
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" '
-            f'text-anchor="middle">{number(mark)}</text>'
-        )
-    parts.append(f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(
-        f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 5}" '
-        f'text-anchor="middle">{escape(x_label)}</text>'
-    )
-    for text, value, colour in bounds:
-        y = float(py(value))
-        parts.append(
-            f'<path class="bound" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" '
-            f'style="stroke:var(--s{colour})"/>'
-        )
-        parts.append(
-            f'<text class="tick" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" '
-            f'text-anchor="end">{escape(text)}</text>'
-        )
-    for one, x, _, low, high in lines:
-        if (
-            low is None
-            or high is None
-            or len(x) < 2
-            or one.thin
-            or not np.isfinite([low, high]).all()
-        ):
-            continue
-        top = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px(x), py(high)))
-        bottom = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px(x)[::-1], py(low)[::-1]))
-        parts.append(
-            f'<polygon class="band" points="{top} {bottom}" style="fill:var(--s{one.colour})"/>'
-        )
-    for one, x, y, _, _ in lines:
-        across, down = px(x), py(y)
-        style = f"stroke:var(--s{one.colour})" + (
-            f";stroke-dasharray:{DASHES[one.dash]}" if DASHES[one.dash] else ""
-        )
-        kind = "line thin" if one.thin else "line"
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down))
-        if len(x) > 1:
-            parts.append(f'<polyline class="{kind}" points="{points}" style="{style}"/>')
-        if len(x) == 1 or (len(x) <= 12 and not one.thin):
-            for a, b in zip(across, down):
-                parts.append(
-                    f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.4" '
-                    f'style="fill:var(--s{one.colour})"/>'
-                )
-    parts.append("</svg>")
+    parts = [
+        f'<svg class="chart" {head}>',
+        *_grid(axes, x_label),
+        *(part for bound in bounds for part in _bound(axes, *bound)),
+        *(part for line in lines for part in _band(axes, line)),
+        *(part for line in lines for part in _points(axes, line)),
+        "</svg>",
+    ]
     return "".join(parts)
 
 
-def swatch(colour: int, dash: str = "solid", thin: bool = False) -> str:
-    """The short line that stands in a legend."""
-    style = f"stroke:var(--s{colour})" + (
-        f";stroke-dasharray:{DASHES[dash]}" if DASHES[dash] else ""
+@dataclass
+class _Line:
+    """A series without its points that are not finite, in the units of the axis."""
+
+    series: Series
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+
+    @classmethod
+    def of(cls, series: Series, scale: float) -> "_Line":
+        x, y = np.asarray(series.x, float), np.asarray(series.y, float) * scale
+        keep = np.isfinite(x) & np.isfinite(y)
+        low, high = (
+            None if edge is None else (np.asarray(edge, float) * scale)[keep]
+            for edge in (series.low, series.high)
+        )
+        return cls(series, x[keep], y[keep], low, high)
+
+
+class _Axes:
+    """Where numbers lie on a chart."""
+
+    def __init__(
+        self,
+        lines: Sequence[_Line],
+        bounds: Sequence[float],
+        log: bool | None,
+        percent: bool,
+        integer_x: bool,
+    ):
+        self.x = np.concatenate([line.x for line in lines])
+        parts = [
+            part for line in lines for part in (line.y, line.low, line.high) if part is not None
+        ]
+        y = np.concatenate([*parts, bounds])
+        y = y[np.isfinite(y)]
+        drawn = np.concatenate([line.y for line in lines])
+        if log is None:
+            log = bool(drawn.min() > 0 and drawn.max() / drawn.min() > 100)
+        self.log, self.integer_x = log, integer_x
+        self.least = y[y > 0].min() if log else y.min()
+        self.x0, self.x1 = self._reach_x()
+        self.y0, self.y1 = self._reach_y(float(y.max()), percent)
+
+    def _reach_x(self) -> tuple[float, float]:
+        low, high = float(self.x.min()), float(self.x.max())
+        if low == high:
+            low, high = low - 1, high + 1
+        side = 0.06 * (high - low) if self.integer_x else 0
+        return low - side, high + side
+
+    def _reach_y(self, most: float, percent: bool) -> tuple[float, float]:
+        low, high = float(self._forward(self.least)), float(self._forward(most))
+        margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+        low, high = low - margin, high + margin
+        if not self.log and self.least >= 0:
+            low = max(low, 0.0)
+        if percent:
+            high = min(high, 100.0) if high - margin < 100 else high
+        return low, high
+
+    def _forward(self, values: ArrayLike) -> np.ndarray:
+        if self.log:
+            return np.log10(np.maximum(values, self.least))
+        return np.asarray(values, float)
+
+    def across(self, values: ArrayLike) -> np.ndarray:
+        """Give the places of values of x."""
+        share = (np.asarray(values, float) - self.x0) / (self.x1 - self.x0)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def down(self, values: ArrayLike) -> np.ndarray:
+        """Give the places of values of y."""
+        share = (self._forward(values) - self.y0) / (self.y1 - self.y0)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    def marks_x(self) -> list[float]:
+        """List the numbers that stand below the axis."""
+        whole = sorted({round(value) for value in self.x}) if self.integer_x else []
+        return whole if whole and len(whole) <= 12 else ticks(self.x0, self.x1, 5)
+
+    def marks_y(self) -> list[float]:
+        """List the numbers that stand beside the axis."""
+        if not self.log:
+            return ticks(self.y0, self.y1)
+        return [
+            10.0**power * times
+            for power in range(math.floor(self.y0), math.ceil(self.y1) + 1)
+            for times in ((1,) if self.y1 - self.y0 > 2 else (1, 2, 5))
+            if self.y0 <= power + math.log10(times) <= self.y1
+        ]
+
+
+def _grid(axes: _Axes, x_label: str) -> Iterator[str]:
+    """Draw grid, ticks and the name of the x axis."""
+    for mark in axes.marks_y():
+        y = float(axes.down(mark))
+        yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        yield (
+            f'<text class="tick" x="{LEFT - 7}" y="{y + 3.8:.1f}" '
+            f'text-anchor="end">{number(mark)}</text>'
+        )
+    for mark in axes.marks_x():
+        x = float(axes.across(mark))
+        yield (
+            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" '
+            f'text-anchor="middle">{number(mark)}</text>'
+        )
+    yield f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>'
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    yield (
+        f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 5}" '
+        f'text-anchor="middle">{escape(x_label)}</text>'
     )
-    kind = "line thin" if thin else "line"
+
+
+def _bound(axes: _Axes, text: str, value: float, colour: int) -> Iterator[str]:
+    y = float(axes.down(value))
+    yield (
+        f'<path class="bound" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" style="stroke:var(--s{colour})"/>'
+    )
+    yield (
+        f'<text class="tick" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" '
+        f'text-anchor="end">{escape(text)}</text>'
+    )
+
+
+def _band(axes: _Axes, line: _Line) -> Iterator[str]:
+    low, high = line.low, line.high
+    if low is None or high is None or len(line.x) < 2 or line.series.thin:
+        return
+    if not np.isfinite([low, high]).all():
+        return
+    x = axes.across(line.x)
+    top, bottom = _places(x, axes.down(high)), _places(x[::-1], axes.down(low)[::-1])
+    style = f"fill:var(--s{line.series.colour})"
+    yield f'<polygon class="band" points="{top} {bottom}" style="{style}"/>'
+
+
+def _points(axes: _Axes, line: _Line) -> Iterator[str]:
+    """Draw a line, and its points where they are few."""
+    one, count = line.series, len(line.x)
+    x, y = axes.across(line.x), axes.down(line.y)
+    if count > 1:
+        kind, style = _stroke(one.colour, one.dash, one.thin)
+        yield f'<polyline class="{kind}" points="{_places(x, y)}" style="{style}"/>'
+    if count == 1 or (count <= 12 and not one.thin):
+        for a, b in zip(x, y):
+            yield (
+                f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.4" '
+                f'style="fill:var(--s{one.colour})"/>'
+            )
+
+
+def _places(x: np.ndarray, y: np.ndarray) -> str:
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
+
+
+def _stroke(colour: int, dash: str, thin: bool) -> tuple[str, str]:
+    """Give the class and the style of a line."""
+    dashes = f";stroke-dasharray:{DASHES[dash]}" if DASHES[dash] else ""
+    return "line thin" if thin else "line", f"stroke:var(--s{colour}){dashes}"
+
+
+def swatch(colour: int, dash: str = "solid", thin: bool = False) -> str:
+    """Draw the short line that stands in a legend."""
+    kind, style = _stroke(colour, dash, thin)
     path = f'<path class="{kind}" d="M1 4H25" style="{style}"/>'
     return f'<svg class="swatch" viewBox="0 0 26 8" aria-hidden="true">{path}</svg>'
 
@@ -231,7 +284,7 @@ def swatch(colour: int, dash: str = "solid", thin: bool = False) -> str:
 def shorten(
     x: np.ndarray, *columns: np.ndarray, points: int = 160
 ) -> tuple[int, np.ndarray, list[np.ndarray]]:
-    """Means over equal bins, so that a line of thousands of points stays small.
+    """Take means over equal bins, so that a line of thousands of points stays small.
 
     Returns:
         (bin size, x, columns); the bin size is 1 where nothing had to be done.
@@ -248,7 +301,7 @@ def shorten(
 
 
 def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarray, bool]:
-    """Normalised images (…, C, H, W) float to pixel space [0, 1], clipped.
+    """Take normalised images (…, C, H, W) float to pixel space [0, 1], clipped.
 
     Returns:
         (pixels, exact): ``exact`` is False where the header knows no channel mean and std (whitened
@@ -275,7 +328,7 @@ def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarra
 
 
 def strip(pixels: np.ndarray) -> dict:
-    """Images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a clear line between, as a PNG
+    """Set images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a clear line between, as a PNG
     data address.
 
     Returns:

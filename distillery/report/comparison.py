@@ -9,18 +9,19 @@ from distillery.report.cells import cell_rows
 from distillery.report.words import quantity
 
 SIGNIFICANT = 0.05
+RANDOM = "random"  # the method that the others are measured by
 
 
 def by_network(rows: pd.DataFrame) -> dict[tuple[str, str], dict[tuple[int, int], float]]:
-    """Values by (method, init), and therein by (seed, number of the network): what is compared in
-    pairs."""
+    """Give values by (method, init), and therein by (seed, number of the network): what is compared
+    in pairs."""
     rows = rows[rows[["ipc", "seed", "model"]].notna().all(axis=1)]
     return {
-        (cell["method"], cell["init"]): {
+        (cell.method, cell.init): {
             (int(seed), int(model)): float(value)
-            for seed, model, value in zip(found["seed"], found["model"], found["value"])
+            for seed, model, value in zip(part["seed"], part["model"], part["value"])
         }
-        for cell, found in cell_rows(rows)
+        for cell, part in cell_rows(rows)
     }
 
 
@@ -32,45 +33,51 @@ class Comparison:
         cells: values by (method, init), and therein by (seed, number of the network).
         tested: how many pairs could be tested; p is adjusted for so many, by Holm. All pairs are
             the family, not those shown: the best cell is picked after looking.
-        unit: what was tested over: ``set``, ``network``, or both where cells differ; empty where
+        units: what was tested over: ``set``, ``network``, or both where cells differ; empty where
             nothing was.
     """
 
     def __init__(self, cells: dict[tuple[str, str], dict[tuple[int, int], float]]):
         self.cells = cells
-        self._found: dict[tuple, scores.PairedDifference] = {}
+        self._differences: dict[tuple, scores.PairedDifference] = {}
         for first, second in itertools.combinations(cells, 2):
             if cells[first].keys() & cells[second].keys():
-                self._found[first, second] = scores.paired_difference(cells[first], cells[second])
-        known = [pair for pair, found in self._found.items() if found.p is not None]
-        self._adjusted = dict(zip(known, scores.holm([self._found[pair].p for pair in known])))
+                self._differences[first, second] = scores.paired_difference(
+                    cells[first], cells[second]
+                )
+        known = [pair for pair, found in self._differences.items() if found.p is not None]
+        self._adjusted = dict(
+            zip(known, scores.holm([self._differences[pair].p for pair in known]))
+        )
         self.tested = len(known)
-        self.units = {self._found[pair].unit for pair in known}
+        self.units = {self._differences[pair].unit for pair in known}
 
     def p(self, first: tuple[str, str], second: tuple[str, str]) -> float | None:
-        """Holm's; ``None`` where the pair cannot be tested."""
+        """Give Holm's p; ``None`` where the pair cannot be tested."""
         return self._adjusted.get((first, second), self._adjusted.get((second, first)))
 
     def between(
         self, first: tuple[str, str], second: tuple[str, str]
     ) -> scores.PairedDifference | None:
-        """How far ``first`` is above ``second``; ``None`` where they have no network in common."""
+        """Give how far ``first`` is above ``second``; ``None`` where they have no network in
+        common."""
         if not self.cells.get(first, {}).keys() & self.cells.get(second, {}).keys():
             return None
-        return self._found.get((first, second)) or scores.paired_difference(
+        return self._differences.get((first, second)) or scores.paired_difference(
             self.cells[first], self.cells[second]
         )
 
     def verdicts(self, best: tuple[str, str]) -> dict[str, list[tuple[str, str]]]:
-        """The other cells by what is known of ``best`` against them: ``better``, ``worse``, ``not
-        significant``, ``untested``."""
-        found: dict[str, list] = {"better": [], "worse": [], "not significant": [], "untested": []}
+        """Sort the other cells by what is known of ``best`` against them: ``better``, ``worse``,
+        ``not significant``, ``untested``."""
+        others: dict[str, list] = {"better": [], "worse": [], "not significant": [], "untested": []}
         for other in self.cells:
             if other != best:
-                found[self.verdict(best, other)].append(other)
-        return found
+                others[self.verdict(best, other)].append(other)
+        return others
 
     def verdict(self, first: tuple[str, str], second: tuple[str, str]) -> str:
+        """Say what is known of ``first`` against ``second``, as :meth:`verdicts` calls it."""
         p = self.p(first, second)
         if p is None:
             return "untested"
@@ -79,11 +86,13 @@ class Comparison:
         return "better" if self.between(first, second).difference > 0 else "worse"
 
     def how(self) -> str:
-        """By what the pairs were tested, in words."""
+        """Say by what the pairs were tested."""
         over = {"set": "over the sets of a cell", "network": "over the networks of one set each"}
         units = " or ".join(over[unit] for unit in sorted(self.units))
         return f"paired t {units}, Holm for {quantity(self.tested, 'pair')}"
 
 
-def pairs_in_words(found: scores.PairedDifference) -> str:
-    return f"{quantity(found.networks, 'pair')} of networks, {quantity(found.sets, 'set')}"
+def pairs_in_words(difference: scores.PairedDifference) -> str:
+    """Count the pairs of networks that a difference is over."""
+    pairs, sets = quantity(difference.networks, "pair"), quantity(difference.sets, "set")
+    return f"{pairs} of networks, {sets}"

@@ -1,5 +1,7 @@
 """Charts, legends and heat cells of a study's rows."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 from markupsafe import Markup
 
@@ -7,52 +9,61 @@ from distillery.report import charts as figures
 from distillery.report.cells import cell_rows
 from distillery.report.charts import Series
 from distillery.report.results import Results
-from distillery.report.words import INIT_ORDER, blank, method_rank, percent, rank
+from distillery.report.words import blank, init_rank, method_rank, percent
 
 
 def curve_of(
     rows: pd.DataFrame, x: str, label: str, style: dict, *, thin: bool = False
 ) -> tuple[Series, int] | None:
+    """Draw the means of rows over the column ``x``, with a band of one deviation where there are
+    several.
+
+    Returns:
+        The line, and over how many points in a row each of its points is the mean.
+    """
     if rows.empty:
         return None
     grouped = rows.groupby(x)["value"]
     mean, std, count = grouped.mean(), grouped.std(ddof=0), grouped.size()
     size, at, (y, spread) = figures.shorten(mean.index.to_numpy(), mean.to_numpy(), std.to_numpy())
     band = bool(count.max() > 1)
-    return Series(
-        label,
-        at,
-        y,
-        **style,
-        low=y - spread if band else None,
-        high=y + spread if band else None,
-        thin=thin,
-    ), size
+    low, high = (y - spread, y + spread) if band else (None, None)
+    return Series(label, at, y, **style, low=low, high=high, thin=thin), size
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What a chart is over and where: the column of the rows that ``x`` is, its name, and of what
+    the chart is, for a screen reader."""
+
+    x: str
+    x_label: str
+    where: str
+    percent: bool = False
 
 
 def chart_of(
     results: Results,
     title: str,
+    axes: Axes,
     rows: pd.DataFrame,
-    x: str,
-    x_label: str,
-    where: str,
     thin: pd.DataFrame | None = None,
-    **options,
 ) -> dict | None:
+    """Draw a line for each cell of ``rows``, and a thin one for each of ``thin``; ``None`` where
+    there is no point."""
     series, binned = [], 1
     for source, is_thin in ((thin, True), (rows, False)):
         if source is None:
             continue
         for cell, part in cell_rows(source):
-            name = results.name(cell["method"], cell["init"])
-            made = curve_of(
-                part, x, name, results.style(cell["method"], cell["init"]), thin=is_thin
-            )
-            if made is not None:
-                series.append(made[0])
-                binned = max(binned, made[1])
-    svg = figures.line_chart(series, label=f"{title}, {where}", x_label=x_label, **options)
+            name, style = (of(cell.method, cell.init) for of in (results.name, results.style))
+            drawn = curve_of(part, axes.x, name, style, thin=is_thin)
+            if drawn is not None:
+                series.append(drawn[0])
+                binned = max(binned, drawn[1])
+    svg = figures.line_chart(
+        series, label=f"{title}, {axes.where}", x_label=axes.x_label, percent=axes.percent
+    )
     if not svg:
         return None
     note = f"Means over {binned} iterations." if binned > 1 else ""
@@ -60,7 +71,8 @@ def chart_of(
 
 
 def legend_of(results: Results, cells: list[tuple[str, str]]) -> list[dict]:
-    pairs = sorted(set(cells), key=lambda c: (method_rank(c[0]), rank(INIT_ORDER, c[1])))
+    """List the lines of cells (method, initialisation), each once, in the report's order."""
+    pairs = sorted(set(cells), key=lambda cell: (method_rank(cell[0]), init_rank(cell[1])))
     return [
         {"svg": Markup(figures.swatch(**results.style(*pair))), "label": results.name(*pair)}
         for pair in pairs
@@ -68,6 +80,7 @@ def legend_of(results: Results, cells: list[tuple[str, str]]) -> list[dict]:
 
 
 def heat_cell(value: float | None, low: float, high: float, digits: int = 1) -> dict | None:
+    """Give a fraction as a cell of a heat map that goes from ``low`` to ``high``."""
     if blank(value):
         return None
     share = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 1.0

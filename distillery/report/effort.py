@@ -1,116 +1,146 @@
 """What training on a set and making it took, by the jobs' records."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
-from distillery.report.cells import CELL, cell_order
+from distillery.report.cells import Cell
 from distillery.report.results import Results
-from distillery.report.words import blank
+from distillery.report.words import blank, thousands
+from distillery.vocabulary import WHOLE
 
 
-def flops_of(results: Results, dataset, network, method, init, ipc) -> float | None:
-    rows = results.measured("training_flops", dataset=dataset, network=network, method=method)
-    if method != "whole":
-        rows = rows[(rows["init"] == init) & (rows["ipc"] == ipc)]
-    rows = rows[rows["strategy"] == ""]
+@dataclass(frozen=True)
+class Spent:
+    """What training and testing one network took.
+
+    Attributes:
+        seconds: mean over so many ``networks``; ``None`` where no job tells.
+        memory: the largest peak (bytes).
+    """
+
+    seconds: float | None
+    memory: float | None
+    networks: int
+
+
+@dataclass(frozen=True)
+class Making:
+    """What making a set of a cell took, in seconds.
+
+    Attributes:
+        distilling: mean over the cell's sets of the whole job, with its deviation ``spread``.
+        experts: all expert jobs of the recipe that the sets learned from, by their headers (0: of
+            none; ``None``: not known).
+        sharing: how many sets of the study learned from that recipe on that dataset.
+    """
+
+    distilling: float
+    spread: float
+    experts: float | None
+    sharing: int
+
+    @property
+    def share(self) -> float:
+        """The set's share of the experts, equal for each."""
+        return self.experts / max(1, self.sharing)
+
+    @property
+    def together(self) -> float | None:
+        """Distilling and the set's share of the experts."""
+        return None if self.experts is None else self.distilling + self.share
+
+    @property
+    def alone(self) -> float | None:
+        """Distilling and all experts, as a set made alone takes."""
+        return None if self.experts is None else self.distilling + self.experts
+
+
+def flops_of(results: Results, cell: Cell, network: str) -> float | None:
+    """Give the FLOPs of training a network on a set, or on the full training set, of a dataset."""
+    rows = results.measured(
+        "training_flops", dataset=cell.dataset, network=network, method=cell.method, strategy=""
+    )
+    if cell.method != WHOLE:
+        rows = rows[(rows["init"] == cell.init) & (rows["ipc"] == cell.ipc)]
     return float(rows["value"].mean()) if len(rows) else None
 
 
-def makings(results: Results) -> dict[tuple, list[dict]]:
-    """The records of the jobs that made each cell's sets, one a seed, by cell in the report's
+def makings(results: Results) -> dict[Cell, list[dict]]:
+    """List the records of the jobs that made each cell's sets, one a seed, by cell in the report's
     order."""
-    groups: dict[tuple, list[dict]] = {}
+    groups: dict[Cell, list[dict]] = {}
     for cost in results.costs:
         if str(cost.get("rule", "")).startswith("distill") and not blank(cost.get("seconds")):
-            groups.setdefault(results.key(cost), []).append(cost)
-    return {
-        key: groups[key] for key in sorted(groups, key=lambda k: cell_order(dict(zip(CELL, k))))
-    }
+            groups.setdefault(Cell.of(cost), []).append(cost)
+    return {cell: groups[cell] for cell in sorted(groups, key=lambda cell: cell.order)}
 
 
-def making_of(results: Results, key: tuple) -> dict | None:
-    """What making a set of a cell took, in seconds; ``None`` where no job tells.
-
-    Returns:
-        ``distilling``: mean over the cell's sets of the whole job, with its deviation ``spread``.
-        ``experts``: the seconds of all expert jobs of the recipe that the sets learned from, by
-        their headers (0: of none; ``None``: not known); ``sharing``: how many sets of the study
-        learned from that recipe on that dataset; ``together``: distilling and the set's share of
-        the experts, equal for each; ``alone``: distilling and all of them, as a set made alone
-        takes.
-    """
-    jobs = makings(results).get(key)
+def making_of(results: Results, cell: Cell) -> Making | None:
+    """Say what making a set of a cell took; ``None`` where no job tells."""
+    jobs = makings(results).get(cell)
     if not jobs:
         return None
     seconds = np.array([float(job["seconds"]) for job in jobs])
-    found: dict[str, Any] = {
-        "distilling": float(seconds.mean()),
-        "spread": float(seconds.std()),
-        "experts": 0.0,
-        "sharing": 0,
-    }
-    recipes = {recipe_name(header) for _, header in results.sets if results.key(header) == key}
+    experts, sharing = 0.0, 0
+    recipes = {recipe_name(header) for _, header in results.sets if Cell.of(header) == cell}
     if recipes - {None}:
         recipe = recipes.pop() if len(recipes) == 1 else None
         shards = [
             float(cost["seconds"])
             for cost in results.costs
             if (cost.get("rule"), cost.get("dataset"), cost.get("recipe"))
-            == ("train_experts", key[0], recipe)
+            == ("train_experts", cell.dataset, recipe)
             and not blank(cost.get("seconds"))
         ]
-        found["experts"] = sum(shards) if recipe is not None and shards else None
-        found["sharing"] = sum(
-            (header.get("dataset"), recipe_name(header)) == (key[0], recipe)
+        experts = sum(shards) if recipe is not None and shards else None
+        sharing = sum(
+            (header.get("dataset"), recipe_name(header)) == (cell.dataset, recipe)
             for _, header in results.sets
         )
-    known = found["experts"] is not None
-    found["together"] = (
-        found["distilling"] + found["experts"] / max(1, found["sharing"]) if known else None
-    )
-    found["alone"] = found["distilling"] + found["experts"] if known else None
-    return found
+    return Making(float(seconds.mean()), float(seconds.std()), experts, sharing)
 
 
 def recipe_name(header: dict) -> str | None:
-    """The expert recipe that a set learned from, as its header says."""
+    """Name the expert recipe that a set learned from, as its header says."""
     experts = header.get("experts")
     return experts.get("recipe") if isinstance(experts, dict) else None
 
 
 def pays_after(making: float | None, ours: float | None, full: float | None) -> int | str | None:
-    """After how many trainings on a set, instead of on the full training set, making it has paid:
-    an integer, ``never`` where a training on it is no faster, ``None`` where a time is not
-    known."""
+    """Count the trainings on a set, instead of on the full training set, after which making it has
+    paid.
+
+    Returns:
+        An integer; ``never`` where a training on the set is no faster; ``None`` where a time is
+        not known.
+    """
     if making is None or not ours or not full:
         return None
     return max(1, math.ceil(making / (full - ours))) if ours < full else "never"
 
 
 def pays_text(pays: int | str | None) -> str:
+    """Give the answer of :func:`pays_after` as a reader is shown it."""
     if pays is None or pays == "never":
         return pays or ""
-    return f"{pays:,}".replace(",", " ")
+    return thousands(pays)
 
 
-def spent(
-    results: Results, dataset: str, network: str, cells: Sequence[tuple] | None
-) -> dict[str, Any]:
-    """What training and testing one network took, by the jobs' records: mean ``seconds`` over so
-    many ``networks``, largest ``memory`` (bytes).
+def spent_on(results: Results, dataset: str, network: str, cells: Collection[Cell] | None) -> Spent:
+    """Say what training and testing one network took, by the jobs' records.
 
     Args:
-        cells: (method, init, ipc) of the sets; ``None`` for the full training set.
+        cells: those of the sets; ``None`` for the full training set.
     """
     rule = "train_vanilla" if cells is None else "evaluate_synthetic"
     seconds, memory, networks = [], [], 0
     for cost in results.costs:
         if (cost.get("rule"), cost.get("dataset"), cost.get("network")) != (rule, dataset, network):
             continue
-        if cells is not None and results.key(cost)[1:] not in cells:
+        if cells is not None and Cell.of(cost) not in cells:
             continue
         if not blank(cost.get("seconds")):
             models = int((cost.get("settings") or {}).get("models") or 1)
@@ -118,8 +148,5 @@ def spent(
             networks += models
         if not blank(cost.get("peak_memory_bytes")):
             memory.append(float(cost["peak_memory_bytes"]))
-    return {
-        "seconds": float(np.mean(seconds)) if seconds else None,
-        "memory": max(memory, default=None),
-        "networks": networks,
-    }
+    mean = float(np.mean(seconds)) if seconds else None
+    return Spent(mean, max(memory, default=None), networks)

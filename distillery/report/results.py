@@ -1,7 +1,8 @@
 """A study's results as read from its artefacts, and what several sections ask of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,67 +10,88 @@ import numpy as np
 import pandas as pd
 import torch
 
+from distillery import plugins
 from distillery.errors import UserError, first_line
 from distillery.evaluation import scores
 from distillery.images import normalization, whitening
 from distillery.report import charts as figures
-from distillery.report.cells import cell_order
+from distillery.report.cells import Cell
 from distillery.report.comparison import Comparison, by_network
 from distillery.report.words import (
-    CORESETS,
-    DATASET_ORDER,
-    blank,
+    INIT_TITLES,
+    dataset_rank,
     images_per_class,
+    is_coreset,
     method_rank,
     method_title,
     network_rank,
     percent,
-    plugin_titles,
+    plus_minus,
     quantity,
-    rank,
-    start_title,
 )
 from distillery.store import artefact
 from distillery.store.measurements import finished, read_metrics, summarise
+from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
 
-COLOURS = {"whole": 0, "dc": 1, "mtt": 2, "dsa": 3, "dm": 4, "herding": 5, "ncfm": 6, "random": 7}
-
-
-INIT_DASHES = {"": "solid", "real": "solid", "noise": "dashed", "imported": "dotted"}
-
-
+# The colours that methods without one of their own take in turn: those of the page from this on.
+FREE_COLOURS = (8, 9, 10, 11)
+INIT_DASHES = {"": "solid", REAL: "solid", NOISE: "dashed", IMPORTED: "dotted"}
 SET_RULE = "distill or import_synthetic"
+
+
+@dataclass(frozen=True)
+class FullTraining:
+    """What training a network on the full training set reaches, and whether others may be measured
+    by it.
+
+    Attributes:
+        mean, std: of the test accuracies of ``count`` networks.
+        better: the sets (method, initialisation, ipc, mean) that reach more, the best first.
+        caveats: sentences that belong beside every share of it; none where it may stand alone.
+    """
+
+    mean: float
+    std: float
+    count: int
+    better: list[tuple[str, str, float, float]]
+    caveats: list[str]
+
+    @property
+    def text(self) -> str:
+        """The accuracy within a sentence, with its count."""
+        of = "one network" if self.count == 1 else quantity(self.count, "network")
+        return f"{plus_minus(self.mean, self.std, self.count, 1)} % ({of})"
 
 
 def _read_costs(costs) -> list[dict]:
     parts = [costs] if isinstance(costs, str | Path | dict) else list(costs or [])
-    found: list[dict] = []
+    records = []
     for part in parts:
-        if isinstance(part, str | Path):
-            try:
-                content = json.loads(Path(part).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"{part}: the costs cannot be read ({first_line(error)}); delete the file: the "
-                    "rule that wrote it "
-                    "(collect, for the whole study's) re-creates it"
-                ) from error
-            found.extend(content if isinstance(content, list) else [content])
-        else:
-            found.append(part)
-    if not all(isinstance(cost, dict) for cost in found):
+        content = _read_json(part) if isinstance(part, str | Path) else part
+        records += content if isinstance(content, list) else [content]
+    if not all(isinstance(record, dict) for record in records):
         raise UserError(
             "costs: each is one JSON object a job (rule, dataset, seconds, …); found something else"
         )
-    return found
+    return records
+
+
+def _read_json(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: the costs cannot be read ({first_line(error)}); delete the file: the rule "
+            "that wrote it (collect, for the whole study's) re-creates it"
+        ) from error
 
 
 def _read_tensors(
     paths: Sequence[str | Path], needed: Sequence[str], whitenings: dict
 ) -> list[tuple[dict, dict]]:
-    """Arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their digest:
-    sets of a dataset share one."""
-    found = []
+    """Read arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their
+    digest: sets of a dataset share one."""
+    read = []
     for path in paths:
         tensors, header = artefact.load(path, rule=SET_RULE)
         lacking = [name for name in needed if name not in tensors]
@@ -78,20 +100,20 @@ def _read_tensors(
                 f"{path}: has no tensor {', '.join(lacking)}; delete it and run snakemake again: "
                 f"the rule {SET_RULE} re-creates it"
             )
-        own = whitening.carried(tensors, header)
-        if own is not None:
-            whitenings.setdefault(header["normalization"]["whitening"], own)
+        carried = whitening.carried(tensors, header)
+        if carried is not None:
+            whitenings.setdefault(header["normalization"]["whitening"], carried)
         arrays = {
             name: tensor.numpy()
             for name, tensor in tensors.items()
             if not name.startswith(whitening.CARRIED)
         }
-        found.append((arrays, header))
-    return sorted(found, key=lambda item: (cell_order(item[1]), item[1].get("seed") or 0))
+        read.append((arrays, header))
+    return sorted(read, key=lambda item: (Cell.of(item[1]).order, item[1].get("seed") or 0))
 
 
 def first_setting(tree: Any, *names: str) -> Any:
-    """The first of ``names`` found anywhere in nested dictionaries, outermost first."""
+    """Find the first of ``names`` anywhere in nested dictionaries, outermost first."""
     level = [tree]
     while level:
         deeper = []
@@ -106,7 +128,20 @@ def first_setting(tree: Any, *names: str) -> Any:
 
 
 class Results:
-    """Everything read, and what several sections ask of it."""
+    """Everything read, and what several sections ask of it.
+
+    Attributes:
+        metrics: the tidy rows that have a number; ``numberless``: accuracies of finished training
+            that have none.
+        summary: as ``measurements.summarise`` gives it.
+        costs: the jobs' records.
+        sets, evolutions: arrays and header of each, in the report's order.
+        headers: the header of the first set of each cell.
+        data: datasets by name.
+        datasets, methods: their names, in the report's order.
+        colours: the number of each method's colour.
+        variants: the method that each variant is one of.
+    """
 
     def __init__(self, metrics, costs, sets, evolutions, data, config, provenance):
         self.metrics = read_metrics(metrics)
@@ -115,6 +150,7 @@ class Results:
         known = self.metrics["value"].notna()
         self.numberless = finished(self.metrics[~known])
         self.metrics = self.metrics[known].reset_index(drop=True)
+        self.summary = summarise(self.metrics)
         self.costs = _read_costs(costs)
         self.whitenings: dict[str, whitening.Whitening] = {}
         self.sets = _read_tensors(sets, ("images", "labels"), self.whitenings)
@@ -122,112 +158,128 @@ class Results:
         self.data = _read_data(data)
         self.config = config or {}
         self.provenance = provenance or {}
-        self.summary = summarise(self.metrics)
-        self.titles = plugin_titles()
-        names = {name for name in self.metrics["dataset"] if name} | {
-            str(h.get("dataset", "")) for _, h in self.sets
-        }
-        self.datasets = sorted(
-            (name for name in names if name), key=lambda name: rank(DATASET_ORDER, name)
-        )
-        methods = {name for name in self.metrics["method"] if name} | {
-            str(h.get("method", "")) for _, h in self.sets
-        }
-        self.methods = sorted((name for name in methods if name), key=method_rank)
-        others = [name for name in self.methods if name not in COLOURS]
-        self.colours = COLOURS | {name: 8 + i % 4 for i, name in enumerate(others)}
-        self.headers: dict[tuple, dict] = {}
+        self.headers: dict[Cell, dict] = {}
         for _, header in self.sets:
-            self.headers.setdefault(self.key(header), header)
+            self.headers.setdefault(Cell.of(header), header)
+        self.variants = {
+            cell.method: str(header["of"])
+            for cell, header in self.headers.items()
+            if header.get("of")
+        }
+        self.datasets = sorted(self._named("dataset"), key=dataset_rank)
+        self.methods = sorted(self._named("method"), key=method_rank)
+        self.colours = _colours(self.methods)
         self._compared: dict[tuple, Comparison] = {}
-        self._full: dict[tuple, dict | None] = {}
+        self._full: dict[tuple, FullTraining | None] = {}
 
-    @staticmethod
-    def key(cell) -> tuple:
-        ipc = cell.get("ipc")
-        return (
-            str(cell.get("dataset", "")),
-            str(cell.get("method", "")),
-            str(cell.get("init") or ""),
-            None if blank(ipc) else int(float(ipc)),
-        )
+    def _named(self, column: str) -> set[str]:
+        """Find every name in a column of the metrics and in the sets' headers."""
+        names = set(self.metrics[column]) | {str(header.get(column, "")) for _, header in self.sets}
+        return names - {""}
 
     def pixels(self, images: np.ndarray, header: dict) -> tuple[np.ndarray, bool]:
-        """As ``figures.to_pixels``, but that whitened images come back by the whitening that their
+        """Do as ``figures.to_pixels``, but take whitened images back by the whitening that their
         set carries."""
-        said = header.get("normalization")
-        own = self.whitenings.get((said or {}).get("whitening"))
-        if own is None:
-            return figures.to_pixels(images, said)
+        normalised = header.get("normalization")
+        carried = self.whitenings.get((normalised or {}).get("whitening"))
+        if carried is None:
+            return figures.to_pixels(images, normalised)
         return normalization.pixels(
-            torch.from_numpy(np.ascontiguousarray(images)), said, own
+            torch.from_numpy(np.ascontiguousarray(images)), normalised, carried
         ).clamp(0, 1).numpy(), True
 
+    def is_coreset(self, method: str) -> bool:
+        """Whether a method, or what it is a variant of, chooses real images."""
+        return is_coreset(self.variants.get(method, method))
+
+    def start(self, method: str, init: str) -> str:
+        """Say what the images of a cell start from."""
+        if init != IMPORTED and self.is_coreset(method):
+            return "chosen real images"
+        return INIT_TITLES.get(init, init)
+
     def name(self, method: str, init: str) -> str:
-        start = start_title(method, init)
-        title = method_title(method, self.titles)
-        if method == "whole" or method in CORESETS or not start:
-            return title + (", imported" if init == "imported" else "")
-        return f"{title}, {start}"
+        """Name a cell in a table: ``DC, real images``."""
+        if self._has_no_start(method, init):
+            return method_title(method) + (", imported" if init == IMPORTED else "")
+        return f"{method_title(method)}, {self.start(method, init)}"
+
+    def short_name(self, method: str, init: str) -> str:
+        """Name a cell in a sentence: ``DC from real images``."""
+        if init == IMPORTED or self._has_no_start(method, init):
+            return self.name(method, init)
+        return f"{method_title(method)} from {self.start(method, init)}"
+
+    def _has_no_start(self, method: str, init: str) -> bool:
+        return method == WHOLE or self.is_coreset(method) or not init
 
     def style(self, method: str, init: str) -> dict:
+        """Give the colour and the dashes of a cell's lines."""
         return {"colour": self.colours.get(method, 0), "dash": INIT_DASHES.get(init, "dashdot")}
 
     def networks(self, dataset: str) -> list[str]:
+        """List the networks with accuracies on a dataset, in the report's order."""
         rows = self.summary[self.summary["dataset"] == dataset]
         return sorted({name for name in rows["network"] if name}, key=network_rank)
 
     def ipcs(self, dataset: str) -> list[float]:
+        """List the sizes with accuracies on a dataset, the smallest first."""
         rows = self.summary[(self.summary["dataset"] == dataset) & self.summary["ipc"].notna()]
         return sorted(set(rows["ipc"]))
 
-    def result(self, dataset, network, ipc, method, init=None, selection="last"):
+    def summed(self, dataset: str, network: str, selection: str | None = None) -> pd.DataFrame:
+        """Select the rows of the summary of a dataset and network, and of one selection."""
         rows = self.summary
-        rows = rows[
-            (rows["dataset"] == dataset) & (rows["network"] == network) & (rows["method"] == method)
-        ]
-        rows = rows[
-            (rows["ipc"].isna() if blank(ipc) else rows["ipc"] == ipc)
-            & (rows["selection"] == selection)
-        ]
-        if init is not None:
-            rows = rows[rows["init"] == init]
-        return None if rows.empty else rows.iloc[0]
+        rows = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+        return rows if selection is None else rows[rows["selection"] == selection]
 
-    def compared(self, dataset: str, network: str, ipc: float) -> "Comparison":
-        """Every pair of the cells (method, initialisation) of a dataset and size, by what their
-        final images train."""
+    def compared(self, dataset: str, network: str, ipc: float) -> Comparison:
+        """Compare every pair of the cells (method, initialisation) of a dataset and size, by what
+        their final images train."""
         key = (dataset, network, int(ipc))
         if key not in self._compared:
             rows = finished(self.metrics)
             rows = rows[
                 (rows["dataset"] == dataset) & (rows["network"] == network) & (rows["ipc"] == ipc)
             ]
-            rows = rows[(rows["selection"] == "last") & (rows["method"] != "whole")]
+            rows = rows[(rows["selection"] == LAST) & (rows["method"] != WHOLE)]
             self._compared[key] = Comparison(by_network(rows))
         return self._compared[key]
 
-    def full(self, dataset: str, network: str) -> dict | None:
-        """What training on the full training set reaches, and whether others may be measured by it.
-
-        Returns:
-            ``mean``, ``std`` and ``count`` of the networks; ``state``, as ``scores.convergence``
-            tells by the learning curve of the first of them; ``better``: the cells (method,
-            initialisation, ipc, mean) that reach more than it;
-            ``caveats``: sentences that belong beside every share of it, none where it may stand
-                alone.
-        """
+    def full(self, dataset: str, network: str) -> FullTraining | None:
+        """Say what training a network on the full training set reaches; ``None`` where none was."""
         key = (dataset, network)
         if key not in self._full:
-            self._full[key] = self._full_found(dataset, network)
+            self._full[key] = self._full_training(dataset, network)
         return self._full[key]
 
-    def _full_found(self, dataset: str, network: str) -> dict | None:
-        row = self.result(dataset, network, None, "whole")
-        if row is None:
+    def _full_training(self, dataset: str, network: str) -> FullTraining | None:
+        rows = self.summed(dataset, network, LAST)
+        trained = rows[rows["ipc"].isna() & (rows["method"] == WHOLE)]
+        if trained.empty:
             return None
+        row = trained.iloc[0]
+        above = rows[rows["ipc"].notna() & (rows["mean"] > row["mean"])]
+        above = above.sort_values("mean", ascending=False)
+        better = list(zip(above["method"], above["init"], above["ipc"], above["mean"]))
+        caveats = self._not_converged(dataset, network)
+        if better:
+            method, init, ipc, mean = better[0]
+            others = f" and {quantity(len(better) - 1, 'other set')}" if len(better) > 1 else ""
+            caveats.append(
+                f"{self.name(method, init)}, {images_per_class(ipc)}{others} reached more than "
+                f"{network} on the full training set ({percent(mean, 1)} % against "
+                f"{percent(row['mean'], 1)} %), from which the set was made: that network was "
+                "trained too little, or by a recipe that suits it less, and no share of it means "
+                "anything."
+            )
+        return FullTraining(row["mean"], row["std"], row["count"], better, caveats)
+
+    def _not_converged(self, dataset: str, network: str) -> list[str]:
+        """Say that training on the full training set had not converged, or may not have, by the
+        learning curve of the first network."""
         curve = self.measured(
-            "accuracy", dataset=dataset, network=network, method="whole", selection="last"
+            "accuracy", dataset=dataset, network=network, method=WHOLE, selection=LAST
         )
         curve = curve[curve["epoch"].notna() & (curve["strategy"] == "")]
         test, train = (
@@ -235,47 +287,23 @@ class Results:
             for split in ("test", "train")
         )
         state = scores.convergence(test.to_dict(), train.to_dict())
-        rows = self.summary
-        rows = rows[
-            (rows["dataset"] == dataset)
-            & (rows["network"] == network)
-            & (rows["selection"] == "last")
-        ]
-        rows = rows[rows["ipc"].notna() & (rows["mean"] > row["mean"])].sort_values(
-            "mean", ascending=False
-        )
-        better = list(zip(rows["method"], rows["init"], rows["ipc"], rows["mean"]))
-        caveats = []
         if state.state == "moving":
-            caveats.append(
+            return [
                 f"{network} on the full training set was still improving when its training ended: "
-                "its test accuracy was "
-                f"{percent(state.before, 1)} % after epoch {state.half:.0f} and "
-                f"{percent(state.after, 1)} % over the last quarter of "
-                f"{state.epochs:.0f} epochs (one network). It would reach more, so every share of "
-                "it is too high."
-            )
-        elif state.state == "unknown":
-            caveats.append(
+                f"its test accuracy was {percent(state.before, 1)} % after epoch {state.half:.0f} "
+                f"and {percent(state.after, 1)} % over the last quarter of {state.epochs:.0f} "
+                "epochs (one network). It would reach more, so every share of it is too high."
+            ]
+        if state.state == "unknown":
+            return [
                 f"Whether {network} on the full training set had converged is not known: its "
-                "learning curve has no point in "
-                "the first half of its training. A share of it may be too high."
-            )
-        if better:
-            method, init, ipc, mean = better[0]
-            others = f" and {quantity(len(better) - 1, 'other set')}" if len(better) > 1 else ""
-            caveats.append(
-                f"{self.name(method, init)}, {images_per_class(ipc)}{others} reached more than {network} on "
-                "the full training set "
-                f"({percent(mean, 1)} % against {percent(row['mean'], 1)} %), from which the set "
-                "was made: that network was "
-                "trained too little, or by a recipe that suits it less, and no share of it means "
-                "anything."
-            )
-        found = {name: row[name] for name in ("mean", "std", "count", "sets", "models")}
-        return found | {"state": state.state, "better": better, "caveats": caveats}
+                "learning curve has no point in the first half of its training. A share of it may "
+                "be too high."
+            ]
+        return []
 
     def classes(self, dataset: str) -> list[str]:
+        """List the names of a dataset's classes; their numbers where nothing says the names."""
         for _, header in self.sets:
             if header.get("dataset") == dataset and header.get("classes"):
                 return [str(name) for name in header["classes"]]
@@ -284,30 +312,25 @@ class Results:
         indices = self.metrics[(self.metrics["dataset"] == dataset)]["class"].dropna()
         return [str(i) for i in range(int(indices.max()) + 1)] if len(indices) else []
 
-    def measured(self, measure: str, **where) -> pd.DataFrame:
+    def measured(self, measure: str, **where: Any) -> pd.DataFrame:
+        """Select the rows of a measure whose columns have the values ``where``."""
         rows = self.metrics[self.metrics["measure"] == measure]
         for name, value in where.items():
             rows = rows[rows[name] == value]
         return rows
 
 
-def _read_data(paths: Sequence[str | Path]) -> dict[str, Any]:
+def _colours(methods: Sequence[str]) -> dict[str, int]:
+    own = {name: method.colour for name, method in plugins.methods().items()}
+    colours = {WHOLE: 0} | {name: colour for name, colour in own.items() if colour is not None}
+    free = [name for name in methods if name not in colours]
+    return colours | {name: FREE_COLOURS[i % len(FREE_COLOURS)] for i, name in enumerate(free)}
+
+
+def _read_data(paths: Sequence[str | Path]) -> Mapping[str, Any]:
     if not paths:
         return {}
-    from distillery.images import (
-        dataset as datasets,
-    )  # late: a report of metrics alone needs no dataset code
+    from distillery.images import dataset  # late: a report of metrics alone needs no dataset code
 
-    loaded = [datasets.load(path) for path in paths]
-    return {dataset.name: dataset for dataset in loaded}
-
-
-def short_name(results: Results, method: str, init: str) -> str:
-    """As a sentence names a cell: ``DC from real images``."""
-    start = start_title(method, init)
-    plain = method in CORESETS or not start or init == "imported"
-    return (
-        results.name(method, init)
-        if plain
-        else f"{method_title(method, results.titles)} from {start}"
-    )
+    loaded = [dataset.load(path) for path in paths]
+    return {one.name: one for one in loaded}

@@ -1,92 +1,134 @@
 """Numbers and names as a reader is shown them, and the order of things."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from distillery import plugins
+from distillery.vocabulary import (
+    BEST_TEST,
+    BEST_VALIDATION,
+    HELD_OUT,
+    IMPORTED,
+    INITS,
+    LAST,
+    NOISE,
+    REAL,
+    WHOLE,
+)
 
-SELECTIONS = {
-    "last": "final images",
-    "best_validation": "best on validation",
-    "held_out": "its score in validation",
-    "best_test": "best on test (papers’ habit)",
+SELECTION_TITLES = {
+    LAST: "final images",
+    BEST_VALIDATION: "best on validation",
+    HELD_OUT: "its score in validation",
+    BEST_TEST: "best on test (papers’ habit)",
 }
+INIT_TITLES = {REAL: "real images", NOISE: "Gaussian noise", IMPORTED: "imported"}
+INIT_ORDER = ("", *INITS, IMPORTED)
 
 
-CORESETS = ("random", "herding")
-
-
-METHOD_ORDER = ("whole", "dc", "dsa", "dm", "mtt", "tesla", "ncfm")
-
-
-INIT_ORDER = ("", "real", "noise", "imported")
-
-
-DATASET_ORDER = ("digits", "MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
-
-
-TITLES = {"whole": "Full training set", "random": "Random", "herding": "Herding", "ncfm": "NCFM"}
-
-
-DATASET_TITLES = {
-    "CIFAR10": "CIFAR-10",
-    "CIFAR100": "CIFAR-100",
-    "digits": "Digits",
-    "FashionMNIST": "Fashion-MNIST",
-}
-
-
-INIT_TITLES = {"real": "real images", "noise": "Gaussian noise", "imported": "imported"}
+# --- Names and their order ------------------------------------------------------------------------
 
 
 def blank(value: Any) -> bool:
+    """Whether a field says nothing: ``None``, NaN or an empty text."""
     return value is None or value == "" or value != value
 
 
-def plugin_titles() -> dict[str, str]:
-    return {name: method.title for name, method in plugins.methods().items()}
+def method_title(name: str) -> str:
+    """Name a method. One that is no plug-in, as a variant or an imported set, keeps its own name,
+    a short one in capitals."""
+    if name == WHOLE:
+        return "Full training set"
+    known = plugins.methods().get(name)
+    if known is not None:
+        return known.title
+    return name.upper() if len(name) <= 4 and name.islower() else name
 
 
-def method_title(name: str, titles: dict[str, str]) -> str:
-    name = str(name)
-    return (
-        TITLES.get(name)
-        or titles.get(name)
-        or (name.upper() if len(name) <= 4 and name.islower() else name)
-    )
+def is_coreset(method: str) -> bool:
+    """Whether a method that is a plug-in chooses real images."""
+    known = plugins.methods().get(method)
+    return known is not None and known.is_coreset
 
 
 def dataset_title(name: str) -> str:
-    return DATASET_TITLES.get(name, name)
+    """Name a dataset; one that is no plug-in keeps its own name."""
+    known = plugins.datasets().get(name)
+    return name if known is None else known.title
 
 
-def start_title(method: str, init: str) -> str:
-    if init == "imported" or method not in CORESETS:
-        return INIT_TITLES.get(init, init)
-    return "chosen real images"
+def rank(order: Sequence[str], name: str) -> tuple[int, str]:
+    """Sort by this: as in ``order``, then the others by name."""
+    return (order.index(name), "") if name in order else (len(order), name)
+
+
+def method_rank(name: str) -> tuple[int, float, str]:
+    """Sort methods by this: the full training set, distilled sets, then coresets, which they are
+    compared with."""
+    if name == WHOLE:
+        return (0, 0, "")
+    known = plugins.methods().get(name)
+    if known is None:
+        return (1, math.inf, name)
+    return (2 if known.is_coreset else 1, known.order, name)
+
+
+def init_rank(name: str) -> tuple[int, str]:
+    """Sort starts by this."""
+    return rank(INIT_ORDER, name)
+
+
+def dataset_rank(name: str) -> tuple[float, str]:
+    """Sort datasets by this; those that are no plug-ins come last."""
+    known = plugins.datasets().get(name)
+    return (math.inf if known is None else known.order, name)
+
+
+def network_rank(name: str) -> tuple[int, str]:
+    """Sort networks by this: first the one that published tables are of."""
+    return rank(("ConvNet",), name)
+
+
+def class_name(names: Sequence[str], index: int) -> str:
+    """Name a class; by its number where it has no name."""
+    return str(names[index]) if index < len(names) else str(index)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names as a sentence does: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+# --- Numbers --------------------------------------------------------------------------------------
 
 
 def images_per_class(value: float | None) -> str:
+    """Say a size; none is that of the full training set."""
     if blank(value):
         return "all images"
     return f"{int(value)} image{'' if value == 1 else 's'} per class"
 
 
 def percent(value: float, digits: int = 2) -> str:
+    """Give a fraction in percent, without the sign."""
     return "" if blank(value) else f"{100 * value:.{digits}f}"
 
 
 def signed(value: float, digits: int = 2) -> str:
+    """Give a number with its sign."""
     # Adding 0 takes the sign from a difference that rounds to none.
     return "" if blank(value) else f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def plus_minus(mean: float, std: float, count: int, digits: int = 2) -> str:
+    """Give fractions in percent, with the deviation where there is one."""
     # A single value has no spread: "± 0.00" would claim one.
     return percent(mean, digits) + (f" ± {percent(std, digits)}" if count > 1 else "")
 
 
 def duration(value: float | None) -> str:
+    """Give seconds in the unit that suits them."""
     if blank(value):
         return ""
     if value < 10:
@@ -99,6 +141,7 @@ def duration(value: float | None) -> str:
 
 
 def byte_count(value: float | None) -> str:
+    """Give bytes in the unit that suits them."""
     if blank(value):
         return ""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
@@ -108,6 +151,7 @@ def byte_count(value: float | None) -> str:
 
 
 def si_number(value: float | None, unit: str) -> str:
+    """Give a number with three digits and an SI prefix."""
     if blank(value):
         return ""
     for prefix, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -116,44 +160,21 @@ def si_number(value: float | None, unit: str) -> str:
     return f"{value:.3g} {unit}".strip()
 
 
+def thousands(value: float) -> str:
+    """Give a whole number with a space after each three digits."""
+    return f"{value:,.0f}".replace(",", " ")
+
+
 def factor(value: float) -> str:
+    """Give how many times one thing is another, in few digits."""
     if value >= 10000:
-        return f"{float(f'{value:.3g}'):,.0f}".replace(",", " ")
+        return thousands(float(f"{value:.3g}"))
     return f"{value:.0f}" if value >= 20 else f"{value:.1f}"
 
 
-def rank(order: Sequence[str], name: str) -> tuple[int, str]:
-    return (order.index(name), "") if name in order else (len(order), name)
-
-
-def method_rank(name: str) -> tuple[int, str]:
-    # Coresets last: they are what the methods are compared with.
-    return (100 + CORESETS[::-1].index(name), "") if name in CORESETS else rank(METHOD_ORDER, name)
-
-
-def network_rank(name: str) -> tuple[int, str]:
-    return rank(("ConvNet",), name)
-
-
-def listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def full_counts(full: dict) -> str:
-    if full["count"] == 1:
-        return "one network, so that its spread is not known"
-    return f"mean ± standard deviation over {quantity(full['count'], 'network')}"
-
-
-def full_text(full: dict) -> str:
-    """The accuracy on the full training set within a sentence, with its count."""
-    of = "one network" if full["count"] == 1 else quantity(full["count"], "network")
-    return f"{plus_minus(full['mean'], full['std'], full['count'], 1)} % ({of})"
-
-
 def fewer(ratio: float, what: str, less: str) -> str:
-    """How many times less (or more) of something a set needs; ``ratio``: the full training set's
-    over the set's."""
+    """Say how many times less (or more) of something a set needs, where ``ratio`` is the full
+    training set's over the set's."""
     if 0.95 < ratio < 1.05:
         return f"as {'many' if less == 'fewer' else 'much'} {what}"
     return (
@@ -164,6 +185,7 @@ def fewer(ratio: float, what: str, less: str) -> str:
 
 
 def counts_in_words(row) -> str:
+    """Say over how many sets and networks the mean of a row of the summary is."""
     if row["count"] == 1:
         return "one set, one network"
     equal = row["count"] == row["sets"] * row["models"]
@@ -176,12 +198,14 @@ def counts_in_words(row) -> str:
 
 
 def counts_of(row) -> str:
-    """``sets × networks``, or how many networks in all where sets had different numbers of them."""
+    """Give ``sets × networks``, or how many networks in all where sets had different numbers of
+    them."""
     return sets_and_networks(row["sets"], row["models"], row["count"])
 
 
 def sets_and_networks(sets: int, most: int, every: int) -> str:
-    """``most`` networks a set at most, ``every`` in all."""
+    """Give ``sets × networks``, where each set has at most ``most`` networks and all have
+    ``every``."""
     return (
         f"{sets} × {most}"
         if every == sets * most
@@ -190,19 +214,17 @@ def sets_and_networks(sets: int, most: int, every: int) -> str:
 
 
 def p_text(value: float | None) -> str:
+    """Give a p-value in the digits that matter."""
     if value is None:
         return ""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def class_name(names: Sequence[str], index: int) -> str:
-    return str(names[index]) if index < len(names) else str(index)
-
-
 def quantity(count: int, noun: str) -> str:
+    """Count things: 1 set, 2 sets."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def one_to(ratio: float) -> str:
-    """How much a set takes to how much the full training set takes, the smaller as 1."""
+    """Give how much a set takes to how much the full training set takes, the smaller as 1."""
     return f"1 : {factor(ratio)}" if ratio >= 1 else f"{factor(1 / ratio)} : 1"

@@ -1,49 +1,54 @@
 """Accuracy of every set and network, beside the published figures."""
 
 import numpy as np
+import pandas as pd
 
 from distillery.published import figures as published
-from distillery.report.results import Results
+from distillery.report.cells import Cell
+from distillery.report.comparison import RANDOM
+from distillery.report.results import FullTraining, Results
 from distillery.report.sections.budgets import astray_notes, budget_table, expert_notes
 from distillery.report.sections.images import SHOWN_CLASSES
 from distillery.report.sections.ladder import ladder_of
 from distillery.report.sections.sources import Sources
 from distillery.report.words import (
-    INIT_ORDER,
-    SELECTIONS,
+    SELECTION_TITLES,
     class_name,
     counts_of,
     dataset_title,
     images_per_class,
+    init_rank,
     method_rank,
     method_title,
     percent,
-    rank,
     signed,
-    start_title,
+)
+from distillery.vocabulary import (
+    BEST_TEST,
+    BEST_VALIDATION,
+    HELD_OUT,
+    IMPORTED,
+    LAST,
+    SELECTIONS,
+    SNAPSHOT,
 )
 
 
 def view(results: Results) -> dict:
+    """Give the tables of every dataset and network, and the sources of the published figures."""
     sources, blocks = Sources(), []
     for dataset in results.datasets:
-        rows = results.summary[results.summary["dataset"] == dataset]
-        if rows.empty:
+        networks = results.networks(dataset)
+        if not networks:
             continue
-        tables = [
-            _accuracy_table(results, sources, dataset, network)
-            for network in results.networks(dataset)
-        ]
-        ladders = [
-            ladder
-            for ipc in results.ipcs(dataset)
-            if (ladder := ladder_of(results, sources, dataset, ipc))
-        ]
+        # In the order of the page, which is that of the sources' numbers.
+        tables = [_table(results, sources, dataset, network) for network in networks]
+        ladders = [ladder_of(results, sources, dataset, ipc) for ipc in results.ipcs(dataset)]
         blocks.append(
             {
                 "dataset": dataset_title(dataset),
                 "tables": tables,
-                "ladders": ladders,
+                "ladders": [ladder for ladder in ladders if ladder],
                 "budgets": budget_table(results, dataset),
                 "notes": expert_notes(results, dataset)
                 + astray_notes(results, dataset)
@@ -51,146 +56,145 @@ def view(results: Results) -> dict:
                 "others": _others(results, sources, dataset),
             }
         )
-    held_out = bool((results.summary["selection"] == "held_out").any())
+    held_out = bool((results.summary["selection"] == HELD_OUT).any())
     return {"blocks": blocks, "sources": sources.list(), "held_out": held_out}
 
 
-def _accuracy_table(results: Results, sources: Sources, dataset: str, network: str) -> dict:
-    rows = results.summary[
-        (results.summary["dataset"] == dataset) & (results.summary["network"] == network)
-    ]
+def _table(results: Results, sources: Sources, dataset: str, network: str) -> dict:
+    rows = results.summed(dataset, network)
     selections = [name for name in SELECTIONS if (rows["selection"] == name).any()]
     full = results.full(dataset, network)
-    groups = []
-    for ipc in [*sorted(set(rows["ipc"].dropna())), None]:
-        part = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
-        cells = sorted(
-            {(m, i) for m, i in zip(part["method"], part["init"])},
-            key=lambda c: (method_rank(c[0]), rank(INIT_ORDER, c[1])),
-        )
-        random = None if ipc is None else results.result(dataset, network, ipc, "random")
-        best = max(
-            (
-                r["mean"]
-                for _, r in part[(part["selection"] == "last")].iterrows()
-                if ipc is not None
-            ),
-            default=None,
-        )
-        lines = []
-        for method, init in cells:
-            by_selection = {
-                name: results.result(dataset, network, ipc, method, init, name)
-                for name in selections
-            }
-            main = by_selection.get("last")
-            counted = (
-                main
-                if main is not None
-                else next(r for r in by_selection.values() if r is not None)
-            )
-            looked = [
-                sources.cell(
-                    published.lookup(
-                        dataset, method, ipc=ipc, init=init, network=network, protocol=protocol
-                    ),
-                    init,
-                )
-                for protocol in published.PROTOCOLS
-            ]
-            # Over the pairs of networks, as everywhere on the page: one difference, one number.
-            above = None
-            if random is not None and main is not None and method != "random":
-                comparison = results.compared(dataset, network, ipc)
-                above = comparison.between((method, init), ("random", random["init"]))
-            gain = None if above is None else 100 * above.difference
-            usable = full is not None and full["mean"] > 0
-            share = (
-                main["mean"] / full["mean"]
-                if usable and main is not None and ipc is not None
-                else None
-            )
-            lines.append(
-                {
-                    "method": method_title(method, results.titles),
-                    "start": "" if ipc is None else start_title(method, init),
-                    "colour": results.colours.get(method, 0),
-                    "best": best is not None
-                    and main is not None
-                    and main["mean"] == best
-                    and len(cells) > 1,
-                    "imported": init == "imported",
-                    "results": [
-                        None
-                        if r is None
-                        else _result_text(r, counted) | {"same": _is_final(results, r)}
-                        for r in by_selection.values()
-                    ],
-                    "count": counts_of(counted),
-                    "gain": signed(gain) if gain is not None else "",
-                    "loss": gain is not None and gain < 0,
-                    "share": percent(share, 1) if share is not None else "",
-                    "published": looked[0],
-                    "course": looked[1],
-                }
-            )
-        if lines:
-            groups.append(
-                {
-                    "title": "All training images"
-                    if ipc is None
-                    else images_per_class(ipc).capitalize(),
-                    "rows": lines,
-                }
-            )
-    every = [line for group in groups for line in group["rows"]]
-    heads = []
-    for position, name in enumerate(selections):
-        # A count that is the same all the way down belongs into the column's head.
-        shown = [line["results"][position] for line in every if line["results"][position]]
-        same = {result["count"] for result in shown}
-        heads.append({"title": SELECTIONS[name], "count": same.pop() if len(same) == 1 else ""})
-        if heads[-1]["count"]:
-            for result in shown:
-                result["count"] = ""
+    groups = [
+        _group(results, sources, part, selections)
+        for _, part in rows.groupby("ipc", dropna=False, sort=True)
+    ]
+    lines = [line for group in groups for line in group["rows"]]
+    columns = ("gain", "share", "published", "course")
+    shares = any(line["share"] for line in lines)
     return {
         "network": network,
-        "selections": heads,
+        "selections": [_head(name, at, lines) for at, name in enumerate(selections)],
         "groups": groups,
-        "has": {
-            name: any(line[name] for line in every)
-            for name in ("gain", "share", "published", "course")
-        },
-        "caveats": full["caveats"]
-        if full is not None and any(line["share"] for line in every)
-        else [],
+        "has": {name: any(line[name] for line in lines) for name in columns},
+        "caveats": full.caveats if full is not None and shares else [],
+    }
+
+
+def _head(selection: str, at: int, lines: list[dict]) -> dict:
+    """Give the head of a selection's column. A count that is the same all the way down belongs
+    into it, and goes from the lines."""
+    shown = [line["results"][at] for line in lines if line["results"][at]]
+    counts = {result["count"] for result in shown}
+    count = counts.pop() if len(counts) == 1 else ""
+    if count:
+        for result in shown:
+            result["count"] = ""
+    return {"title": SELECTION_TITLES[selection], "count": count}
+
+
+def _group(results: Results, sources: Sources, rows: pd.DataFrame, selections: list[str]) -> dict:
+    """Give the lines of the sets of one size, or those of the full training set."""
+    ipc = Cell.of(rows.iloc[0]).ipc
+    cells = sorted(
+        rows.groupby(["method", "init"]),
+        key=lambda item: (method_rank(item[0][0]), init_rank(item[0][1])),
+    )
+    final = rows[rows["selection"] == LAST]["mean"]
+    best = None if ipc is None or final.empty or len(cells) == 1 else final.max()
+    return {
+        "title": "All training images" if ipc is None else images_per_class(ipc).capitalize(),
+        "rows": [_line(results, sources, part, selections, best) for _, part in cells],
+    }
+
+
+def _line(
+    results: Results,
+    sources: Sources,
+    rows: pd.DataFrame,
+    selections: list[str],
+    best: float | None,
+) -> dict:
+    """Give the line of a cell. ``rows``: of its selections; ``best``: the mean of the best."""
+    cell, network = Cell.of(rows.iloc[0]), rows.iloc[0]["network"]
+    of = {row["selection"]: row for _, row in rows.iterrows()}
+    final = of.get(LAST)
+    usual = next(of[name] for name in selections if name in of) if final is None else final
+    figures = [
+        sources.cell(
+            published.lookup(
+                cell.dataset,
+                cell.method,
+                ipc=cell.ipc,
+                init=cell.init,
+                network=network,
+                protocol=protocol,
+            ),
+            cell.init,
+        )
+        for protocol in published.PROTOCOLS
+    ]
+    gain = None if final is None else _gain(results, cell, network)
+    return {
+        "method": method_title(cell.method),
+        "start": "" if cell.ipc is None else results.start(cell.method, cell.init),
+        "colour": results.colours.get(cell.method, 0),
+        "best": bool(best is not None and final is not None and final["mean"] == best),
+        "imported": cell.init == IMPORTED,
+        "results": [
+            _result(results, of[name], usual) if name in of else None for name in selections
+        ],
+        "count": counts_of(usual),
+        "gain": "" if gain is None else signed(gain),
+        "loss": gain is not None and gain < 0,
+        "share": _share(results.full(cell.dataset, network), cell, final),
+        "published": figures[0],
+        "course": figures[1],
+    }
+
+
+def _gain(results: Results, cell: Cell, network: str) -> float | None:
+    """Give how many points a cell is above random images: over the pairs of networks, as everywhere
+    on the page, so that one difference is one number."""
+    if cell.ipc is None or cell.method == RANDOM:
+        return None
+    comparison = results.compared(cell.dataset, network, cell.ipc)
+    random = next((other for other in comparison.cells if other[0] == RANDOM), None)
+    above = None if random is None else comparison.between((cell.method, cell.init), random)
+    return None if above is None else 100 * above.difference
+
+
+def _share(full: FullTraining | None, cell: Cell, final) -> str:
+    """Give what a cell reaches in percent of what the full training set reaches."""
+    if full is None or not full.mean > 0 or final is None or cell.ipc is None:
+        return ""
+    return percent(final["mean"] / full.mean, 1)
+
+
+def _result(results: Results, row, usual) -> dict:
+    """Give an accuracy of a line, with its count where it is not the line's."""
+    return {
+        "mean": percent(row["mean"]),
+        "std": percent(row["std"]) if row["count"] > 1 else "",
+        "count": counts_of(row) if row["count"] != usual["count"] else "",
+        "same": _is_final(results, row),
     }
 
 
 def _is_final(results: Results, row) -> bool:
-    """The snapshots that a selection chose are all the final images: its accuracy is then of the
-    same sets, by its own networks."""
-    if row["selection"] not in ("best_validation", "best_test"):
+    """Whether the snapshots that a selection chose are all the final images: its accuracy is then
+    of the same sets, by its own networks."""
+    if row["selection"] not in (BEST_VALIDATION, BEST_TEST):
         return False
     rows = results.measured(
         "accuracy", **{name: row[name] for name in ("dataset", "network", "ipc", "method", "init")}
     )
     chosen = rows[rows["selection"] == row["selection"]]["iteration"]
-    saved = rows[rows["selection"] == "snapshot"]["iteration"]
+    saved = rows[rows["selection"] == SNAPSHOT]["iteration"]
     return bool(len(chosen) and len(saved) and (chosen == saved.max()).all())
 
 
-def _result_text(row, usual) -> dict:
-    count = counts_of(row) if row["count"] != usual["count"] else ""
-    return {
-        "mean": percent(row["mean"]),
-        "std": percent(row["std"]) if row["count"] > 1 else "",
-        "count": count,
-    }
-
-
 def _untested_notes(results: Results, dataset: str) -> list[str]:
-    """The classes that no test image is of, so that nothing can be said of them."""
+    """Name the classes that no test image is of, so that nothing can be said of them."""
     if dataset not in results.data:
         return []
     data = results.data[dataset]
@@ -203,13 +207,13 @@ def _untested_notes(results: Results, dataset: str) -> list[str]:
     )
     return [
         f"There is no test image of {'class' if len(empty) == 1 else 'the classes'} {shown}: every "
-        "accuracy is over the "
-        f"{len(data.classes) - len(empty)} other classes of {len(data.classes)}."
+        f"accuracy is over the {len(data.classes) - len(empty)} other classes of "
+        f"{len(data.classes)}."
     ]
 
 
 def _others(results: Results, sources: Sources, dataset: str) -> dict | None:
-    """Published figures of every method at the study's set sizes, on ConvNet."""
+    """Give the published figures of every method at the study's set sizes, on ConvNet."""
     table = published.table()
     ipcs = [int(ipc) for ipc in results.ipcs(dataset)]
     table = table[
@@ -227,7 +231,7 @@ def _others(results: Results, sources: Sources, dataset: str) -> dict | None:
             order = next(cell["value"] for cell in cells if cell)
             lines.append(
                 {
-                    "method": method_title(method, results.titles),
+                    "method": method_title(method),
                     "note": note,
                     "cells": cells,
                     "order": order,

@@ -1,49 +1,53 @@
 """Accuracy on other networks than a set was made with."""
 
+import pandas as pd
+
 from distillery.published import figures as published
-from distillery.report.cells import cell_rows
+from distillery.report.cells import Cell, cell_rows
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
-from distillery.report.words import blank, dataset_title, percent
+from distillery.report.words import dataset_title, percent
+from distillery.vocabulary import LAST
 
 
 def view(results: Results) -> list[dict]:
+    """Give a heat map of each dataset that several networks were trained on."""
     blocks = []
     for dataset in results.datasets:
         networks = results.networks(dataset)
         if len(networks) < 2:
             continue
-        rows = results.summary[
-            (results.summary["dataset"] == dataset) & (results.summary["selection"] == "last")
+        rows = results.summary
+        rows = rows[(rows["dataset"] == dataset) & (rows["selection"] == LAST)]
+        bounds = rows["mean"].min(), rows["mean"].max()
+        lines = [
+            {
+                "label": results.name(cell.method, cell.init),
+                "size": "all" if cell.ipc is None else f"{cell.ipc}",
+                "cells": [_heat(cell, network, part, bounds) for network in networks],
+            }
+            for cell, part in cell_rows(rows)
         ]
-        low, high = rows["mean"].min(), rows["mean"].max()
-        lines = []
-        for cell, part in cell_rows(rows):
-            cells = []
-            for network in networks:
-                own = part[part["network"] == network]
-                if own.empty:
-                    cells.append(None)
-                    continue
-                row = own.iloc[0]
-                looked = published.lookup(
-                    dataset,
-                    cell["method"],
-                    ipc=None if blank(cell["ipc"]) else int(cell["ipc"]),
-                    init=cell["init"],
-                    network=network,
-                )
-                theirs = looked[looked["protocol"] == "published"]
-                heat = heat_cell(row["mean"], low, high)
-                heat["std"] = percent(row["std"], 1) if row["count"] > 1 else ""
-                heat["published"] = (
-                    None if theirs.empty else theirs.iloc[0]["printed"].split(" ")[0]
-                )
-                heat["unconfirmed"] = not theirs.empty and theirs.iloc[0]["evidence"] == "M"
-                cells.append(heat)
-            size = "all" if blank(cell["ipc"]) else f"{int(cell['ipc'])}"
-            lines.append(
-                {"label": results.name(cell["method"], cell["init"]), "size": size, "cells": cells}
-            )
         blocks.append({"dataset": dataset_title(dataset), "networks": networks, "rows": lines})
     return blocks
+
+
+def _heat(cell: Cell, network: str, rows: pd.DataFrame, bounds: tuple[float, float]) -> dict | None:
+    """Give the accuracy of a network on a set, with the published figure."""
+    rows = rows[rows["network"] == network]
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    theirs = published.lookup(
+        cell.dataset,
+        cell.method,
+        ipc=cell.ipc,
+        init=cell.init,
+        network=network,
+        protocol=published.PROTOCOLS[0],
+    )
+    return heat_cell(row["mean"], *bounds) | {
+        "std": percent(row["std"], 1) if row["count"] > 1 else "",
+        "published": None if theirs.empty else theirs.iloc[0]["printed"].split(" ")[0],
+        "unconfirmed": not theirs.empty and theirs.iloc[0]["evidence"] == "M",
+    }

@@ -1,19 +1,21 @@
 """Class-incremental learning."""
 
 import math
+from typing import NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
 
 from distillery.published import figures as published
 from distillery.report import charts as figures
+from distillery.report.charts import Series
 from distillery.report.drawn import curve_of, heat_cell
 from distillery.report.results import Results
 from distillery.report.words import (
-    INIT_ORDER,
     blank,
     dataset_title,
     images_per_class,
+    init_rank,
     method_rank,
     network_rank,
     plus_minus,
@@ -21,180 +23,192 @@ from distillery.report.words import (
     rank,
     sets_and_networks,
 )
+from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIES
 
-STRATEGIES = {
-    "finetune": ("Fine-tuning", "one group after another, nothing kept"),
-    "joint": ("Joint", "all groups seen so far together: the bound"),
-    "replay": ("Replay", "the memory set mixed in from the second group on"),
-    "afterwards": ("Afterwards", "fine-tuning, then the memory set alone"),
+TITLES = {
+    FINETUNE: ("Fine-tuning", "one group after another, nothing kept"),
+    JOINT: ("Joint", "all groups seen so far together: the bound"),
+    REPLAY: ("Replay", "the memory set mixed in from the second group on"),
+    AFTERWARDS: ("Afterwards", "fine-tuning, then the memory set alone"),
+}
+MEASURES = {
+    "overall_accuracy": "Accuracy on all classes, %",
+    "average_accuracy": "Mean accuracy of the groups seen so far, %",
 }
 
 
+class _Run(NamedTuple):
+    """The networks that learned by one strategy from one memory; ``ipc`` is NaN where there is
+    none."""
+
+    strategy: str
+    method: str
+    init: str
+    ipc: float
+
+    @property
+    def order(self) -> tuple:
+        size = math.inf if blank(self.ipc) else self.ipc
+        place = rank(STRATEGIES, self.strategy)
+        return (place, method_rank(self.method), init_rank(self.init), size)
+
+    def memory(self, results: Results) -> str:
+        """Name the memory; nothing where there is none."""
+        if not self.method:
+            return ""
+        size = "" if blank(self.ipc) else f", {images_per_class(self.ipc)}"
+        return results.name(self.method, self.init) + size
+
+    def style(self, results: Results) -> dict:
+        """Give the colour and the dashes of its line."""
+        if self.method:
+            return results.style(self.method, self.init)
+        return {"colour": 0, "dash": "dotted" if self.strategy == JOINT else "solid"}
+
+    def title(self) -> str:
+        """Name the strategy."""
+        return TITLES.get(self.strategy, (self.strategy, ""))[0]
+
+    def label(self, results: Results) -> str:
+        """Name strategy and memory."""
+        memory = self.memory(results)
+        return f"{self.title()}{': ' if memory else ''}{memory}"
+
+
 def view(results: Results) -> list[dict]:
+    """Give the charts and tables of every dataset and network that learned so."""
     rows = results.metrics[results.metrics["strategy"] != ""]
     blocks = []
     for dataset in results.datasets:
-        for network in sorted(set(rows[rows["dataset"] == dataset]["network"]), key=network_rank):
-            own = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
-            block = _continual_block(results, dataset, network, own)
-            if block:
-                blocks.append(block)
+        learned = rows[rows["dataset"] == dataset]
+        for network in sorted(set(learned["network"]), key=network_rank):
+            part = learned[learned["network"] == network]
+            blocks.append(_block(results, dataset, network, part))
     return blocks
 
 
-def _continual_block(
-    results: Results, dataset: str, network: str, rows: pd.DataFrame
-) -> dict | None:
-    lines, runs = [], []
-    order = list(STRATEGIES)
-    for key, part in rows.groupby(["strategy", "method", "init", "ipc"], dropna=False):
-        strategy, method, init, ipc = key
-        runs.append(
-            (
-                (
-                    rank(order, strategy),
-                    method_rank(method),
-                    rank(INIT_ORDER, init),
-                    math.inf if blank(ipc) else ipc,
-                ),
-                key,
-                part,
-            )
-        )
-    runs.sort(key=lambda run: run[0])
-    charts = {"overall_accuracy": [], "average_accuracy": []}
-    legend, matrices, bound = [], [], None
-    for _, (strategy, method, init, ipc), part in runs:
-        title, meaning = STRATEGIES.get(strategy, (strategy, ""))
-        memory = (
-            ""
-            if not method
-            else f"{results.name(method, init)}"
-            + ("" if blank(ipc) else f", {images_per_class(ipc)}")
-        )
-        style = (
-            results.style(method, init)
-            if method
-            else {"colour": 0, "dash": "dotted" if strategy == "joint" else "solid"}
-        )
-        line = {
-            "strategy": title,
-            "meaning": meaning,
-            "memory": memory,
-            "colour": style["colour"],
-            "count": "",
-        }
-        line |= dict.fromkeys(charts, "")
-        for measure in charts:
-            values = part[part["measure"] == measure]
-            if len(values):
-                final = (
-                    values[values["stage"] == values["stage"].max()]
-                    if values["stage"].notna().any()
-                    else values
-                )
-                numbers = final["value"].to_numpy()
-                line[measure] = plus_minus(numbers.mean(), numbers.std(), len(numbers))
-                sets, most = (
-                    final["seed"].nunique(dropna=False),
-                    final.groupby("seed", dropna=False).size().max(),
-                )
-                line["count"] = (
-                    sets_and_networks(sets, int(most), len(numbers))
-                    if memory
-                    else quantity(len(numbers), "network")
-                )
-                staged = values[values["stage"].notna()]
-                if len(staged):
-                    made = curve_of(
-                        staged.assign(stage=staged["stage"] + 1),
-                        "stage",
-                        f"{title} {memory}",
-                        style,
-                    )
-                    charts[measure].append((strategy, made[0]))
-                if strategy == "joint" and measure == "overall_accuracy":
-                    bound = float(numbers.mean())
-        forgetting = part[(part["measure"] == "forgetting")]["value"].to_numpy()
-        line["forgetting"] = (
-            plus_minus(forgetting.mean(), forgetting.std(), len(forgetting))
-            if len(forgetting)
-            else ""
-        )
-        looked = published.lookup(
-            dataset,
-            method,
-            ipc=None if blank(ipc) else int(ipc),
-            protocol="course project",
-            network=network,
-            strategy=strategy,
-        )
-        line["course"] = "" if looked.empty else looked.iloc[0]["printed"]
-        lines.append(line)
-        legend.append(
-            {
-                "svg": Markup(figures.swatch(**style)),
-                "label": f"{title}{': ' if memory else ''}{memory}",
-            }
-        )
-        groups = part[
-            (part["measure"] == "accuracy") & part["stage"].notna() & part["group"].notna()
-        ]
-        if len(groups):
-            table = groups.pivot_table(
-                index="stage", columns="group", values="value", aggfunc="mean"
-            )
-            matrices.append(
-                {
-                    "title": f"{title}{': ' if memory else ''}{memory}",
-                    "groups": [int(g) + 1 for g in table.columns],
-                    "rows": [
-                        {
-                            "stage": int(stage) + 1,
-                            "cells": [heat_cell(table.loc[stage, g], 0, 1) for g in table.columns],
-                        }
-                        for stage in table.index
-                    ],
-                }
-            )
-    stages = rows[~rows["strategy"].isin(["afterwards"]) & rows["stage"].notna()]["stage"]
-    tested = set(rows[(rows["measure"] == "accuracy") & rows["group"].notna()]["group"])
-    untested = (
-        [
-            index + 1
-            for index in range(int(stages.max()) + 1 if len(stages) else 0)
-            if index not in tested
-        ]
-        if tested
-        else []
-    )
-    words = {
-        "overall_accuracy": "Accuracy on all classes, %",
-        "average_accuracy": "Mean accuracy of the groups seen so far, %",
-    }
-    drawn = []
-    for measure, series in charts.items():
-        svg = figures.line_chart(
-            [one for _, one in series],
-            label=f"{words[measure]}, {dataset_title(dataset)}",
-            x_label="after stage",
-            percent=True,
-            integer_x=True,
-            bounds=[("joint, all classes", bound, 0)]
-            if bound is not None and measure == "overall_accuracy"
-            else (),
-        )
-        if svg:
-            drawn.append({"title": words[measure], "svg": Markup(svg), "note": ""})
-    if not lines:
-        return None
+def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> dict:
+    keys = ["strategy", "method", "init", "ipc"]
+    runs = [(_Run(*key), part) for key, part in rows.groupby(keys, dropna=False)]
+    runs.sort(key=lambda run: run[0].order)
+    lines = [_line(results, dataset, network, *run) for run in runs]
     return {
         "title": f"{dataset_title(dataset)}, {network}" if network else dataset_title(dataset),
-        "charts": drawn,
-        "legend": legend,
+        "charts": [chart for name in MEASURES if (chart := _chart(results, dataset, name, runs))],
+        "legend": [
+            {"svg": Markup(figures.swatch(**run.style(results))), "label": run.label(results)}
+            for run, _ in runs
+        ],
         "rows": lines,
         "has_course": any(line["course"] for line in lines),
         "has_forgetting": any(line["forgetting"] for line in lines),
-        "untested": ", ".join(str(index) for index in untested),
-        "matrices": matrices,
+        "untested": ", ".join(str(index) for index in _untested(rows)),
+        "matrices": [matrix for run in runs if (matrix := _matrix(results, *run))],
     }
+
+
+def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.DataFrame) -> dict:
+    """Give what the networks of a run reach in the end."""
+    memory = run.memory(results)
+    line = {
+        "strategy": run.title(),
+        "meaning": TITLES.get(run.strategy, ("", ""))[1],
+        "memory": memory,
+        "colour": run.style(results)["colour"],
+        "count": "",
+    }
+    for measure in MEASURES:
+        final = _final(rows, measure)
+        line[measure] = _spread(final["value"])
+        if len(final):
+            sets = final["seed"].nunique(dropna=False)
+            most = int(final.groupby("seed", dropna=False).size().max())
+            line["count"] = (
+                sets_and_networks(sets, most, len(final))
+                if memory
+                else quantity(len(final), "network")
+            )
+    line["forgetting"] = _spread(rows[rows["measure"] == "forgetting"]["value"])
+    course = published.lookup(
+        dataset,
+        run.method,
+        ipc=None if blank(run.ipc) else int(run.ipc),
+        protocol=published.PROTOCOLS[1],
+        network=network,
+        strategy=run.strategy,
+    )
+    line["course"] = "" if course.empty else course.iloc[0]["printed"]
+    return line
+
+
+def _final(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Select the rows of a measure after the last stage, where it has stages."""
+    rows = rows[rows["measure"] == measure]
+    return rows[rows["stage"] == rows["stage"].max()] if rows["stage"].notna().any() else rows
+
+
+def _spread(values: pd.Series) -> str:
+    numbers = values.to_numpy()
+    return plus_minus(numbers.mean(), numbers.std(), len(numbers)) if len(numbers) else ""
+
+
+def _chart(
+    results: Results, dataset: str, measure: str, runs: list[tuple[_Run, pd.DataFrame]]
+) -> dict | None:
+    """Draw a measure over the stages, a line for each run, and what learning all classes together
+    reaches as the bound."""
+    bounds = [
+        ("joint, all classes", float(_final(rows, measure)["value"].to_numpy().mean()), 0)
+        for run, rows in runs
+        if run.strategy == JOINT
+        and measure == "overall_accuracy"
+        and (rows["measure"] == measure).any()
+    ]
+    svg = figures.line_chart(
+        [line for run in runs if (line := _curve(results, measure, *run))],
+        label=f"{MEASURES[measure]}, {dataset_title(dataset)}",
+        x_label="after stage",
+        percent=True,
+        integer_x=True,
+        bounds=bounds[-1:],
+    )
+    return {"title": MEASURES[measure], "svg": Markup(svg), "note": ""} if svg else None
+
+
+def _curve(results: Results, measure: str, run: _Run, rows: pd.DataFrame) -> Series | None:
+    rows = rows[(rows["measure"] == measure) & rows["stage"].notna()]
+    drawn = curve_of(
+        rows.assign(stage=rows["stage"] + 1),
+        "stage",
+        f"{run.title()} {run.memory(results)}",
+        run.style(results),
+    )
+    return None if drawn is None else drawn[0]
+
+
+def _matrix(results: Results, run: _Run, rows: pd.DataFrame) -> dict | None:
+    """Give the accuracy of each group after each stage."""
+    rows = rows[(rows["measure"] == "accuracy") & rows["stage"].notna() & rows["group"].notna()]
+    if rows.empty:
+        return None
+    table = rows.pivot_table(index="stage", columns="group", values="value", aggfunc="mean")
+    return {
+        "title": run.label(results),
+        "groups": [int(group) + 1 for group in table.columns],
+        "rows": [
+            {
+                "stage": int(stage) + 1,
+                "cells": [heat_cell(table.loc[stage, group], 0, 1) for group in table.columns],
+            }
+            for stage in table.index
+        ],
+    }
+
+
+def _untested(rows: pd.DataFrame) -> list[int]:
+    """List the groups that no test image is of, counted from 1."""
+    stages = rows[(rows["strategy"] != AFTERWARDS) & rows["stage"].notna()]["stage"]
+    tested = set(rows[(rows["measure"] == "accuracy") & rows["group"].notna()]["group"])
+    if not tested or stages.empty:
+        return []
+    return [index + 1 for index in range(int(stages.max()) + 1) if index not in tested]

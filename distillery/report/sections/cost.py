@@ -1,11 +1,20 @@
 """What jobs, sets and trainings took."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import pandas as pd
 
-from distillery.report.cells import cell_rows
-from distillery.report.effort import making_of, makings, pays_after, pays_text, spent
+from distillery.report.cells import Cell, cell_rows
+from distillery.report.effort import (
+    Making,
+    Spent,
+    making_of,
+    makings,
+    pays_after,
+    pays_text,
+    spent_on,
+)
 from distillery.report.results import Results, first_setting
 from distillery.report.words import (
     blank,
@@ -16,214 +25,205 @@ from distillery.report.words import (
     network_rank,
     one_to,
     si_number,
+    thousands,
 )
+from distillery.vocabulary import WHOLE
 
 
 def view(results: Results) -> dict:
+    """Give four tables: by rule, by set, until a set has paid, and by training."""
     return {
-        "rules": rules(results),
-        "sets": _sets(results),
+        "rules": rules(results.costs),
+        "sets": [_set(results, cell, jobs) for cell, jobs in makings(results).items()],
         "paid": _paid(results),
         "training": _training(results),
     }
 
 
-def rules(results: Results) -> list[dict]:
-    found: dict[str, list[dict]] = {}
-    for cost in results.costs:
-        found.setdefault(str(cost.get("rule", "")), []).append(cost)
-    lines = []
-    for rule, jobs in found.items():
-        seconds = np.array([float(j["seconds"]) for j in jobs if not blank(j.get("seconds"))])
-        memory = {}
-        for job in jobs:
-            if not blank(job.get("peak_memory_bytes")):
-                kind = str(job.get("memory_kind") or "")
-                memory[kind] = max(memory.get(kind, 0), float(job["peak_memory_bytes"]))
-        energy = [float(j["energy_joules"]) for j in jobs if not blank(j.get("energy_joules"))]
-        lines.append(
-            {
-                "rule": rule,
-                "jobs": len(jobs),
-                "total": float(seconds.sum()),
-                "seconds": duration(float(seconds.sum())) if len(seconds) else "",
-                "median": duration(float(np.median(seconds))) if len(seconds) else "",
-                "longest": duration(float(seconds.max())) if len(seconds) else "",
-                "memory": ", ".join(
-                    f"{byte_count(v)} {k}".strip() for k, v in sorted(memory.items())
-                ),
-                "energy": si_number(sum(energy), "J")
-                + f" ({len(energy)} of {len(jobs)} jobs)" * (len(energy) < len(jobs))
-                if energy
-                else "not measured",
-            }
-        )
+def _numbers(jobs: Iterable[Mapping], name: str) -> list[float]:
+    """List a field of jobs' records where they have it."""
+    return [float(job[name]) for job in jobs if not blank(job.get(name))]
+
+
+def rules(costs: Iterable[Mapping]) -> list[dict]:
+    """Sum up the jobs of each rule, the dearest first."""
+    by_rule: dict[str, list[Mapping]] = {}
+    for cost in costs:
+        by_rule.setdefault(str(cost.get("rule", "")), []).append(cost)
+    lines = [_rule(rule, jobs) for rule, jobs in by_rule.items()]
     total = max((line["total"] for line in lines), default=0)
     for line in lines:
         line["bar"] = round(100 * line["total"] / total, 2) if total else 0
     return sorted(lines, key=lambda line: (-line["total"], line["rule"]))
 
 
-def _sets(results: Results) -> list[dict]:
-    lines = []
-    for key, jobs in makings(results).items():
-        made = making_of(results, key)
-        header = results.headers.get(key, {})
-        iterations = first_setting(jobs[0].get("settings"), "iterations")
-        iterations = header.get("iterations") if iterations is None else iterations
-        memory = [
-            float(job["peak_memory_bytes"])
-            for job in jobs
-            if not blank(job.get("peak_memory_bytes"))
-        ]
-        each = isinstance(iterations, int | float) and iterations
-        lines.append(
-            {
-                "dataset": dataset_title(key[0]),
-                "label": results.name(key[1], key[2]),
-                "size": images_per_class(key[3]),
-                "colour": results.colours.get(key[1], 0),
-                "iterations": "" if iterations is None else iterations,
-                "jobs": len(jobs),
-                "seconds": duration(made["distilling"]),
-                "spread": duration(made["spread"]) if len(jobs) > 1 else "",
-                "each": f"{made['distilling'] / iterations:.3g} s" if each else "",
-                "experts": _expert_text(made),
-                "together": "" if made["together"] is None else duration(made["together"]),
-                "memory": byte_count(max(memory)) if memory else "",
-                "device": ", ".join(
-                    sorted(
-                        {str(job.get("device_name") or job.get("device") or "") for job in jobs}
-                        - {""}
-                    )
-                ),
-            }
+def _rule(rule: str, jobs: list[Mapping]) -> dict:
+    seconds = np.array(_numbers(jobs, "seconds"))
+    kinds = sorted({str(job.get("memory_kind") or "") for job in jobs})
+    peaks = {
+        kind: _numbers(
+            (job for job in jobs if str(job.get("memory_kind") or "") == kind), "peak_memory_bytes"
         )
-    return lines
+        for kind in kinds
+    }
+    memory = [f"{byte_count(max(peak))} {kind}".strip() for kind, peak in peaks.items() if peak]
+    joules = _numbers(jobs, "energy_joules")
+    some = f" ({len(joules)} of {len(jobs)} jobs)" if len(joules) < len(jobs) else ""
+    return {
+        "rule": rule,
+        "jobs": len(jobs),
+        "total": float(seconds.sum()),
+        "seconds": duration(float(seconds.sum())) if len(seconds) else "",
+        "median": duration(float(np.median(seconds))) if len(seconds) else "",
+        "longest": duration(float(seconds.max())) if len(seconds) else "",
+        "memory": ", ".join(memory),
+        "energy": si_number(sum(joules), "J") + some if joules else "not measured",
+    }
 
 
-def _expert_text(made: dict) -> str:
-    if made["experts"] is None:
+def _set(results: Results, cell: Cell, jobs: list[dict]) -> dict:
+    """Say what making the sets of a cell took. ``jobs``: the records of those that made them."""
+    making = making_of(results, cell)
+    iterations = first_setting(jobs[0].get("settings"), "iterations")
+    if iterations is None:
+        iterations = results.headers.get(cell, {}).get("iterations")
+    each = isinstance(iterations, int | float) and iterations
+    devices = {str(job.get("device_name") or job.get("device") or "") for job in jobs} - {""}
+    return _naming(results, cell) | {
+        "dataset": dataset_title(cell.dataset),
+        "iterations": "" if iterations is None else iterations,
+        "jobs": len(jobs),
+        "seconds": duration(making.distilling),
+        "spread": duration(making.spread) if len(jobs) > 1 else "",
+        "each": f"{making.distilling / iterations:.3g} s" if each else "",
+        "experts": _expert_text(making),
+        "together": duration(making.together),
+        "memory": byte_count(max(_numbers(jobs, "peak_memory_bytes"), default=None)),
+        "device": ", ".join(sorted(devices)),
+    }
+
+
+def _naming(results: Results, cell: Cell) -> dict:
+    return {
+        "label": results.name(cell.method, cell.init),
+        "size": images_per_class(cell.ipc),
+        "colour": results.colours.get(cell.method, 0),
+    }
+
+
+def _expert_text(making: Making) -> str:
+    if making.experts is None:
         return "not known"
-    if not made["experts"]:
+    if not making.experts:
         return ""
-    share = made["experts"] / max(1, made["sharing"])
-    return f"{duration(share)} (1 of {made['sharing']} of {duration(made['experts'])})"
+    return f"{duration(making.share)} (1 of {making.sharing} of {duration(making.experts)})"
 
 
 def _paid(results: Results) -> list[dict]:
-    """For each cell and network the number of trainings after which making the set has paid, with
-    the experts shared and not."""
+    """Count, for each cell and network, the trainings after which making the set has paid, with the
+    experts shared and not."""
     blocks = []
     for dataset in results.datasets:
-        networks = [
-            name
-            for name in results.networks(dataset)
-            if spent(results, dataset, name, None)["seconds"]
-        ]
-        lines = []
-        for key in makings(results):
-            if key[0] != dataset or not networks:
-                continue
-            made, cells = making_of(results, key), []
-            for network in networks:
-                full = spent(results, dataset, network, None)["seconds"]
-                ours = spent(results, dataset, network, [key[1:]])["seconds"]
-                together, alone = (
-                    pays_after(made[name], ours, full) for name in ("together", "alone")
-                )
-                cells.append(
-                    {
-                        "text": pays_text(together),
-                        "alone": pays_text(alone) if alone != together else "",
-                        "times": f"{duration(ours)} instead of {duration(full)}" if ours else "",
-                    }
-                )
-            lines.append(
-                {
-                    "label": results.name(key[1], key[2]),
-                    "size": images_per_class(key[3]),
-                    "colour": results.colours.get(key[1], 0),
-                    "together": "" if made["together"] is None else duration(made["together"]),
-                    "alone": duration(made["alone"]) if made["alone"] != made["together"] else "",
-                    "cells": cells,
-                }
+        full = {
+            network: spent_on(results, dataset, network, None).seconds
+            for network in results.networks(dataset)
+        }
+        full = {network: seconds for network, seconds in full.items() if seconds}
+        cells = [cell for cell in makings(results) if cell.dataset == dataset]
+        if cells and full:
+            lines = [_paid_line(results, cell, full) for cell in cells]
+            blocks.append(
+                {"dataset": dataset_title(dataset), "networks": list(full), "rows": lines}
             )
-        if lines:
-            blocks.append({"dataset": dataset_title(dataset), "networks": networks, "rows": lines})
     return blocks
 
 
-def _spent_texts(ours: dict[str, Any], whole: dict[str, Any] | None) -> dict[str, str]:
-    texts = {
-        "seconds": duration(ours["seconds"]),
-        "memory": byte_count(ours["memory"]),
-        "networks": ours["networks"] or "",
+def _paid_line(results: Results, cell: Cell, full: dict[str, float]) -> dict:
+    """``full``: seconds of a training on the full training set, by network."""
+    making, cells = making_of(results, cell), []
+    for network, theirs in full.items():
+        ours = spent_on(results, cell.dataset, network, [cell]).seconds
+        together = pays_after(making.together, ours, theirs)
+        alone = pays_after(making.alone, ours, theirs)
+        cells.append(
+            {
+                "text": pays_text(together),
+                "alone": pays_text(alone) if alone != together else "",
+                "times": f"{duration(ours)} instead of {duration(theirs)}" if ours else "",
+            }
+        )
+    return _naming(results, cell) | {
+        "together": duration(making.together),
+        "alone": duration(making.alone) if making.alone != making.together else "",
+        "cells": cells,
     }
-    for name in ("seconds", "memory"):
-        theirs = None if whole is None else whole[name]
-        texts[f"{name}_ratio"] = one_to(theirs / ours[name]) if theirs and ours[name] else ""
-    return texts
 
 
 def _training(results: Results) -> list[dict]:
+    """Say what training each network on sets and on the full training set took. Sets of equal size
+    that train equally long are one line."""
     lines = []
     for dataset in results.datasets:
-        own = results.metrics[
-            (results.metrics["dataset"] == dataset) & (results.metrics["strategy"] == "")
-        ]
-        for network in sorted({n for n in own["network"] if n}, key=network_rank):
-            part = own[own["network"] == network]
-
-            def mean(measure, rows=part):
-                values = rows[rows["measure"] == measure]["value"]
-                return float(values.mean()) if len(values) else None
-
-            if mean("training_flops") is None and mean("macs_per_image") is None:
-                continue
-            whole = part[part["method"] == "whole"]
-            base = mean("training_flops", whole)
-            spent_whole = spent(results, dataset, network, None)
-            kinds: dict[tuple, list[tuple[str, str]]] = {}
-            for cell, rows in cell_rows(part[part["method"] != "whole"]):
-                flops = mean("training_flops", rows)
-                if flops is not None:
-                    kinds.setdefault((cell["ipc"], flops, mean("images_seen", rows)), []).append(
-                        (cell["method"], cell["init"])
-                    )
-            count = max((len(v) for v in kinds.values()), default=0)
-            for (ipc, flops, seen), cells in kinds.items():
-                alone = len([k for k in kinds if k[0] == ipc]) == 1 and count > 1
-                lines.append(
-                    {
-                        "dataset": dataset_title(dataset),
-                        "network": network,
-                        "what": images_per_class(ipc)
-                        + ("" if alone else f": {'; '.join(results.name(*c) for c in cells)}"),
-                        "macs": si_number(mean("macs_per_image"), ""),
-                        "parameters": si_number(mean("parameters"), ""),
-                        "seen": "" if seen is None else f"{seen:,.0f}".replace(",", " "),
-                        "flops": si_number(flops, "FLOP"),
-                        "ratio": one_to(base / flops) if base and flops else "",
-                        **_spent_texts(
-                            spent(results, dataset, network, [(m, i, int(ipc)) for m, i in cells]),
-                            spent_whole,
-                        ),
-                    }
-                )
-            if base is not None:
-                seen = mean("images_seen", whole)
-                lines.append(
-                    {
-                        "dataset": dataset_title(dataset),
-                        "network": network,
-                        "what": "the full training set",
-                        "macs": si_number(mean("macs_per_image"), ""),
-                        "parameters": si_number(mean("parameters"), ""),
-                        "seen": "" if seen is None else f"{seen:,.0f}".replace(",", " "),
-                        "flops": si_number(base, "FLOP"),
-                        "ratio": "1 : 1",
-                        **_spent_texts(spent_whole, None),
-                    }
-                )
+        rows = results.metrics
+        rows = rows[(rows["dataset"] == dataset) & (rows["strategy"] == "")]
+        for network in sorted({name for name in rows["network"] if name}, key=network_rank):
+            part = rows[rows["network"] == network]
+            if part["measure"].isin(["training_flops", "macs_per_image"]).any():
+                lines += _training_lines(results, dataset, network, part)
     return lines
+
+
+def _mean(rows: pd.DataFrame, measure: str) -> float | None:
+    values = rows[rows["measure"] == measure]["value"]
+    return float(values.mean()) if len(values) else None
+
+
+def _training_lines(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> list[dict]:
+    whole = rows[rows["method"] == WHOLE]
+    base, theirs = _mean(whole, "training_flops"), spent_on(results, dataset, network, None)
+    about = {
+        "dataset": dataset_title(dataset),
+        "network": network,
+        "macs": si_number(_mean(rows, "macs_per_image"), ""),
+        "parameters": si_number(_mean(rows, "parameters"), ""),
+    }
+    kinds: dict[tuple, list[Cell]] = {}
+    for cell, part in cell_rows(rows[rows["method"] != WHOLE]):
+        flops = _mean(part, "training_flops")
+        if flops is not None:
+            kinds.setdefault((cell.ipc, flops, _mean(part, "images_seen")), []).append(cell)
+    most = max((len(cells) for cells in kinds.values()), default=0)
+    lines = []
+    for (ipc, flops, seen), cells in kinds.items():
+        alone = most > 1 and sum(kind[0] == ipc for kind in kinds) == 1
+        names = "; ".join(results.name(cell.method, cell.init) for cell in cells)
+        what = images_per_class(ipc) + ("" if alone else f": {names}")
+        ratio = one_to(base / flops) if base and flops else ""
+        ours = spent_on(results, dataset, network, cells)
+        lines.append(about | _work(what, flops, seen, ratio) | _spent(ours, theirs))
+    if base is not None:
+        work = _work("the full training set", base, _mean(whole, "images_seen"), "1 : 1")
+        lines.append(about | work | _spent(theirs, None))
+    return lines
+
+
+def _work(what: str, flops: float, seen: float | None, ratio: str) -> dict:
+    return {
+        "what": what,
+        "seen": "" if seen is None else thousands(seen),
+        "flops": si_number(flops, "FLOP"),
+        "ratio": ratio,
+    }
+
+
+def _spent(ours: Spent, theirs: Spent | None) -> dict:
+    """Give what a training took, beside what one on the full training set took."""
+    texts = {
+        "seconds": duration(ours.seconds),
+        "memory": byte_count(ours.memory),
+        "networks": ours.networks or "",
+    }
+    for name in ("seconds", "memory"):
+        mine, other = getattr(ours, name), getattr(theirs, name, None)
+        texts[f"{name}_ratio"] = one_to(other / mine) if other and mine else ""
+    return texts

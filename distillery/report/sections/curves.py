@@ -3,10 +3,9 @@
 import pandas as pd
 
 from distillery.report.cells import CELL, cell_rows
-from distillery.report.drawn import chart_of, heat_cell, legend_of
+from distillery.report.drawn import Axes, chart_of, heat_cell, legend_of
 from distillery.report.results import Results
 from distillery.report.words import (
-    blank,
     class_name,
     dataset_title,
     images_per_class,
@@ -15,11 +14,109 @@ from distillery.report.words import (
     network_rank,
     quantity,
 )
+from distillery.vocabulary import LAST, SNAPSHOT
+
+# A chart, and the rows whose cells its legend names.
+Drawn = tuple[dict | None, pd.DataFrame]
+
+
+def view(results: Results) -> list[dict]:
+    """Give the charts of every dataset, by set size, and the accuracies of each class."""
+    blocks = []
+    for dataset in results.datasets:
+        sizes = results.ipcs(dataset)
+        losses = results.measured("matching_loss", dataset=dataset)["ipc"]
+        groups = []
+        for ipc in sizes or sorted(set(losses.dropna())):
+            drawn = _distillation(results, dataset, ipc) + _snapshots(results, dataset, ipc)
+            groups.append(_group(results, f"Distillation, {images_per_class(ipc)}", drawn))
+        for ipc in [*sizes, None]:
+            of_sets = ipc is not None
+            title = f"Training on the sets, {images_per_class(ipc)}"
+            title = title if of_sets else "Training on the full training set"
+            groups.append(_group(results, title, _training(results, dataset, ipc)))
+        groups = [group for group in groups if group["charts"]]
+        heats = _class_heat(results, dataset)
+        if groups or heats:
+            blocks.append({"dataset": dataset_title(dataset), "groups": groups, "heats": heats})
+    return blocks
+
+
+def _group(results: Results, title: str, drawn: list[Drawn]) -> dict:
+    drawn = [(chart, rows) for chart, rows in drawn if chart]
+    cells = [cell for _, rows in drawn for cell in zip(rows["method"], rows["init"])]
+    charts = [chart for chart, _ in drawn]
+    return {"title": title, "charts": charts, "legend": legend_of(results, cells)}
+
+
+def _where(dataset: str, ipc: float | None) -> str:
+    return f"{dataset_title(dataset)}, {images_per_class(ipc)}"
+
+
+def _distillation(results: Results, dataset: str, ipc: float) -> list[Drawn]:
+    """Draw the matching loss and the step size of each method."""
+    axes, drawn = Axes("iteration", "iteration", _where(dataset, ipc)), []
+    for measure, word in (("matching_loss", "matching loss"), ("step_size", "learned step size")):
+        rows = results.measured(measure, dataset=dataset, ipc=ipc)
+        for method in sorted(set(rows["method"]), key=method_rank):
+            part = rows[(rows["method"] == method) & rows["iteration"].notna()]
+            drawn.append((chart_of(results, f"{method_title(method)}: {word}", axes, part), part))
+    return drawn
+
+
+def _snapshots(results: Results, dataset: str, ipc: float) -> list[Drawn]:
+    """Draw the accuracies of the images on their way, for each network."""
+    axes, drawn = Axes("iteration", "iteration", _where(dataset, ipc), percent=True), []
+    rows = results.measured("accuracy", dataset=dataset, ipc=ipc, selection=SNAPSHOT)
+    for network in sorted(set(rows["network"]), key=network_rank):
+        part = rows[(rows["network"] == network) & rows["iteration"].notna()]
+        test, other = (part[part["split"] == split] for split in ("test", "validation"))
+        title = f"{network}: accuracy of snapshots, %"
+        chart = _over(results, title, axes, (test, other), "validation")
+        drawn.append((chart, part))
+    return drawn
+
+
+def _training(results: Results, dataset: str, ipc: float | None) -> list[Drawn]:
+    """Draw accuracy and loss along the training of each network."""
+    drawn = []
+    for network in results.networks(dataset):
+        for measure, word in (("accuracy", "accuracy, %"), ("loss", "loss")):
+            rows = results.measured(measure, dataset=dataset, network=network, strategy="")
+            rows = rows[
+                (rows["method"] != "")  # experts have curves too, but are no result
+                & rows["epoch"].notna()
+                & rows["stage"].isna()
+                & rows["class"].isna()
+            ]
+            rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
+            test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))
+            axes = Axes("epoch", "epoch of training", _where(dataset, ipc), measure == "accuracy")
+            title = f"{network}: {word}"
+            chart = _over(results, title, axes, (test, train), "training images")
+            drawn.append((chart, rows))
+    return drawn
+
+
+def _over(
+    results: Results,
+    title: str,
+    axes: Axes,
+    rows: tuple[pd.DataFrame, pd.DataFrame],
+    other_name: str,
+) -> dict | None:
+    """Draw test rows over others; the others alone where there are no test rows."""
+    test, other = rows
+    thin = other if len(test) else None
+    chart = chart_of(results, title, axes, test if len(test) else other, thin)
+    if chart:
+        chart["note"] = _line_notes({"thick: test": test, f"thin: {other_name}": other})
+    return chart
 
 
 def _complete(rows: pd.DataFrame) -> pd.DataFrame:
-    """Only the networks that were measured at every point: a mean over others would jump where they
-    come in."""
+    """Keep only the networks that were measured at every point: a mean over others would jump where
+    they come in."""
     if rows.empty:
         return rows
     points = rows.groupby([*CELL, "seed", "model"], dropna=False)["epoch"].transform("nunique")
@@ -28,170 +125,58 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
+def _networks_per_set(rows: pd.DataFrame) -> str:
+    counts = rows.groupby([*CELL, "seed"], dropna=False)["model"].nunique(dropna=False)
+    few, many = int(counts.min()), int(counts.max())
+    return quantity(many, "network") if few == many else f"{few} to {many} networks"
+
+
 def _line_notes(kinds: dict[str, pd.DataFrame]) -> str:
-    """What each kind of line is, and over how many networks: the test curve is that of one network
-    of each set.
+    """Say what each kind of line is, and over how many networks: the test curve is that of one
+    network of each set.
 
     On a small set testing along the way costs more than training: for one image per class of MNIST,
     300 epochs and 5 points, testing four more networks would take 200 000 forward passes, where all
     their training takes 45 000 (a step counted as three).
     """
-    said = []
-    for name, rows in kinds.items():
-        if len(rows):
-            counts = rows.groupby([*CELL, "seed"], dropna=False)["model"].nunique(dropna=False)
-            few, many = int(counts.min()), int(counts.max())
-            networks = quantity(many, "network") if few == many else f"{few} to {many} networks"
-            said.append(f"{name}, {networks}{'' if rows['ipc'].isna().all() else ' per set'}")
-    text = "; ".join(said)
+    notes = [
+        f"{name}, {_networks_per_set(rows)}{'' if rows['ipc'].isna().all() else ' per set'}"
+        for name, rows in kinds.items()
+        if len(rows)
+    ]
+    text = "; ".join(notes)
     return text[:1].upper() + text[1:] + "." if text else ""
 
 
-def view(results: Results) -> list[dict]:
-    blocks = []
-    for dataset in results.datasets:
-        groups = []
-        for ipc in results.ipcs(dataset) or sorted(
-            set(results.measured("matching_loss", dataset=dataset)["ipc"].dropna())
-        ):
-            charts, cells = [], []
-            where = f"{dataset_title(dataset)}, {images_per_class(ipc)}"
-            for measure, word in (
-                ("matching_loss", "matching loss"),
-                ("step_size", "learned step size"),
-            ):
-                rows = results.measured(measure, dataset=dataset, ipc=ipc)
-                for method in sorted(set(rows["method"]), key=method_rank):
-                    part = rows[(rows["method"] == method) & rows["iteration"].notna()]
-                    chart = chart_of(
-                        results,
-                        f"{method_title(method, results.titles)}: {word}",
-                        part,
-                        "iteration",
-                        "iteration",
-                        where,
-                    )
-                    if chart:
-                        charts.append(chart)
-                        cells += list(zip(part["method"], part["init"]))
-            snapshots = results.measured("accuracy", dataset=dataset, ipc=ipc, selection="snapshot")
-            networks = sorted(set(snapshots["network"]), key=network_rank)
-            for network in networks:
-                part = snapshots[(snapshots["network"] == network) & snapshots["iteration"].notna()]
-                test, other = part[part["split"] == "test"], part[part["split"] == "validation"]
-                chart = chart_of(
-                    results,
-                    f"{network}: accuracy of snapshots, %",
-                    test if len(test) else other,
-                    "iteration",
-                    "iteration",
-                    where,
-                    thin=other if len(test) else None,
-                    percent=True,
-                )
-                if chart:
-                    chart["note"] = _line_notes({"thick: test": test, "thin: validation": other})
-                    charts.append(chart)
-                    cells += list(zip(part["method"], part["init"]))
-            if charts:
-                groups.append(
-                    {
-                        "title": f"Distillation, {images_per_class(ipc)}",
-                        "charts": charts,
-                        "legend": legend_of(results, cells),
-                    }
-                )
-        for ipc in [*results.ipcs(dataset), None]:
-            charts, cells = [], []
-            where = f"{dataset_title(dataset)}, {images_per_class(ipc)}"
-            for network in results.networks(dataset):
-                for measure, word in (("accuracy", "accuracy, %"), ("loss", "loss")):
-                    rows = results.measured(measure, dataset=dataset, network=network)
-                    rows = rows[
-                        (rows["method"] != "")  # experts have curves too, but are no result
-                        & rows["epoch"].notna()
-                        & (rows["strategy"] == "")
-                        & rows["stage"].isna()
-                        & rows["class"].isna()
-                    ]
-                    rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
-                    test, train = (
-                        _complete(rows[rows["split"] == split]) for split in ("test", "train")
-                    )
-                    chart = chart_of(
-                        results,
-                        f"{network}: {word}",
-                        test if len(test) else train,
-                        "epoch",
-                        "epoch of training",
-                        where,
-                        thin=train if len(test) else None,
-                        percent=measure == "accuracy",
-                    )
-                    if chart:
-                        chart["note"] = _line_notes(
-                            {"thick: test": test, "thin: training images": train}
-                        )
-                        charts.append(chart)
-                        cells += list(zip(rows["method"], rows["init"]))
-            if charts:
-                title = (
-                    "Training on the full training set"
-                    if ipc is None
-                    else f"Training on the sets, {images_per_class(ipc)}"
-                )
-                groups.append(
-                    {"title": title, "charts": charts, "legend": legend_of(results, cells)}
-                )
-        heats = _class_heat(results, dataset)
-        if groups or heats:
-            blocks.append({"dataset": dataset_title(dataset), "groups": groups, "heats": heats})
-    return blocks
-
-
 def _class_heat(results: Results, dataset: str) -> list[dict]:
-    networks = results.networks(dataset)
-    rows = results.measured("class_accuracy", dataset=dataset, split="test")
-    rows = rows[rows["class"].notna() & (rows["strategy"] == "")]
-    names = results.classes(dataset)
-    found = []
-    for network in networks[:1]:
-        part = rows[(rows["network"] == network) & (rows["selection"] == "last")]
+    """Give the accuracy of each class as a heat map, on the dataset's first network."""
+    rows = results.measured("class_accuracy", dataset=dataset, split="test", strategy="")
+    rows = rows[rows["class"].notna() & (rows["selection"] == LAST)]
+    names, maps = results.classes(dataset), []
+    for network in results.networks(dataset)[:1]:
+        part = rows[rows["network"] == network]
         if part.empty:
             continue
-        lines = []
-        for cell, own in cell_rows(part):
-            by_class = own.groupby("class")["value"].mean()
-            label = results.name(cell["method"], cell["init"])
-            lines.append(
-                {
-                    "label": label,
-                    "size": "" if blank(cell["ipc"]) else f"{int(cell['ipc'])}",
-                    "values": by_class,
-                }
-            )
-        every = [v for line in lines for v in line["values"]]
-        low, high = min(every), max(every)
-        indices = sorted(
-            {int(i) for line in lines for i in line["values"].index} | set(range(len(names)))
-        )
-        for line in lines:
-            line["cells"] = [heat_cell(line["values"].get(i), low, high) for i in indices]
-        counts = part.groupby([*CELL, "seed"], dropna=False)["model"].nunique(dropna=False)
-        few, many = int(counts.min()), int(counts.max())
-        found.append(
+        means = [(cell, own.groupby("class")["value"].mean()) for cell, own in cell_rows(part)]
+        tested = {int(index) for _, values in means for index in values.index}
+        indices = sorted(tested | set(range(len(names))))
+        low = min(values.min() for _, values in means)
+        high = max(values.max() for _, values in means)
+        lines = [
+            {
+                "label": results.name(cell.method, cell.init),
+                "size": "" if cell.ipc is None else f"{cell.ipc}",
+                "cells": [heat_cell(values.get(index), low, high) for index in indices],
+            }
+            for cell, values in means
+        ]
+        maps.append(
             {
                 "network": network,
-                "classes": [class_name(names, i) for i in indices],
+                "classes": [class_name(names, index) for index in indices],
                 "rows": lines,
-                "networks": quantity(many, "network")
-                if few == many
-                else f"{few} to {many} networks",
-                "untested": [
-                    class_name(names, i)
-                    for i in indices
-                    if not any(i in line["values"].index for line in lines)
-                ],
+                "networks": _networks_per_set(part),
+                "untested": [class_name(names, i) for i in indices if i not in tested],
             }
         )
-    return found
+    return maps

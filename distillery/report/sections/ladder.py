@@ -1,89 +1,82 @@
 """Where each method stands on one axis."""
 
 import math
+from collections.abc import Callable
 
 from distillery.published import figures as published
 from distillery.report import charts as figures
 from distillery.report.results import Results
 from distillery.report.sections.sources import Sources
 from distillery.report.words import images_per_class, percent, plus_minus
+from distillery.vocabulary import LAST
 
 
 def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> dict | None:
-    """Where each method stands on one axis, the published figures beside, on the dataset's first
-    network."""
+    """Place the sets of a size on one axis, the published figures beside, on the dataset's first
+    network; ``None`` where there is but one."""
     network = results.networks(dataset)[0]
-    rows = results.summary
-    rows = rows[
-        (rows["dataset"] == dataset)
-        & (rows["network"] == network)
-        & (rows["ipc"] == ipc)
-        & (rows["selection"] == "last")
-    ]
+    rows = results.summed(dataset, network, LAST)
+    rows = rows[rows["ipc"] == ipc]
     if len(rows) < 2:
         return None
-    lines = []
-    for _, row in rows.iterrows():
-        looked = [
-            sources.cell(
-                published.lookup(
-                    dataset,
-                    row["method"],
-                    ipc=int(ipc),
-                    init=row["init"],
-                    protocol=p,
-                    network=network,
-                )
-            )
-            for p in published.PROTOCOLS
-        ]
-        lines.append((row, *looked))
-    lines.sort(key=lambda line: -line[0]["mean"])
-    whole = results.full(dataset, network)
-    values = [100 * (r["mean"] + s * r["std"]) for r, _, _ in lines for s in (-1, 1)]
-    # What was measured under another protocol has no place on the axis.
-    lines = [
-        (row, *(cell if cell and not cell["not_comparable"] else None for cell in looked))
-        for row, *looked in lines
-    ]
-    values += [c["value"] for _, p, q in lines for c in (p, q) if c] + (
-        [100 * whole["mean"]] if whole is not None else []
-    )
-    low, high = (
-        max(0.0, 10 * math.floor((min(values) - 3) / 10)),
-        min(100.0, 10 * math.ceil((max(values) + 1) / 10)),
-    )
+    rungs = [(row, *_figures(sources, row)) for _, row in rows.iterrows()]
+    rungs.sort(key=lambda rung: -rung[0]["mean"])
+    full = results.full(dataset, network)
+    values = [100 * (row["mean"] + s * row["std"]) for row, _, _ in rungs for s in (-1, 1)]
+    values += [cell["value"] for _, *cells in rungs for cell in cells if cell]
+    values += [] if full is None else [100 * full.mean]
+    low = max(0.0, 10 * math.floor((min(values) - 3) / 10))
+    high = min(100.0, 10 * math.ceil((max(values) + 1) / 10))
 
-    def place(value):
+    def place(value: float) -> float:
         return round(100 * (value - low) / (high - low), 2)
 
-    drawn = []
-    for row, theirs, course in lines:
-        mean, std = 100 * row["mean"], 100 * row["std"]
-        start = max(mean - std, low)
-        drawn.append(
-            {
-                "label": results.name(row["method"], row["init"]),
-                "colour": results.colours.get(row["method"], 0),
-                "value": plus_minus(row["mean"], row["std"], row["count"], 1),
-                "at": place(mean),
-                "from": place(start),
-                "width": round(place(min(mean + std, high)) - place(start), 2),
-                "published": theirs and theirs | {"at": place(theirs["value"])},
-                "course": course and course | {"at": place(course["value"])},
-            }
-        )
-    marks = figures.ticks(low, high, 5)
+    drawn = [_rung(results, rung, low, high, place) for rung in rungs]
+    note = " (see the note)" if full is not None and full.caveats else ""
     return {
         "title": f"{images_per_class(ipc)}, {network}",
         "rows": drawn,
-        "ticks": [{"at": place(mark), "text": f"{mark:g}"} for mark in marks],
+        "ticks": [{"at": place(mark), "text": f"{mark:g}"} for mark in figures.ticks(low, high, 5)],
         "whole": None
-        if whole is None
-        else {
-            "at": place(100 * whole["mean"]),
-            "text": percent(whole["mean"], 1) + (" (see the note)" if whole["caveats"] else ""),
-        },
-        "any_published": any(row["published"] for row in drawn),
-        "any_course": any(row["course"] for row in drawn),
+        if full is None
+        else {"at": place(100 * full.mean), "text": percent(full.mean, 1) + note},
+        "any_published": any(rung["published"] for rung in drawn),
+        "any_course": any(rung["course"] for rung in drawn),
+    }
+
+
+def _figures(sources: Sources, row) -> list[dict | None]:
+    """Look up the published figure and the course project's. What was measured under another
+    protocol has no place on the axis."""
+    cells = [
+        sources.cell(
+            published.lookup(
+                row["dataset"],
+                row["method"],
+                ipc=int(row["ipc"]),
+                init=row["init"],
+                protocol=protocol,
+                network=row["network"],
+            )
+        )
+        for protocol in published.PROTOCOLS
+    ]
+    return [cell if cell and not cell["not_comparable"] else None for cell in cells]
+
+
+def _rung(
+    results: Results, rung: tuple, low: float, high: float, place: Callable[[float], float]
+) -> dict:
+    row, theirs, course = rung
+    mean, std = 100 * row["mean"], 100 * row["std"]
+    start = max(mean - std, low)
+    return {
+        "label": results.name(row["method"], row["init"]),
+        "colour": results.colours.get(row["method"], 0),
+        "value": plus_minus(row["mean"], row["std"], row["count"], 1),
+        "at": place(mean),
+        "from": place(start),
+        "width": round(place(min(mean + std, high)) - place(start), 2),
+        "published": theirs and theirs | {"at": place(theirs["value"])},
+        "course": course and course | {"at": place(course["value"])},
     }

@@ -7,12 +7,18 @@ from distillery.report.words import INIT_TITLES, blank
 
 
 class Sources:
-    """Numbers the sources of published figures in the order in which the page names them."""
+    """The sources of published figures, numbered in the order in which the page names them."""
 
     def __init__(self):
         self.rows: dict[tuple[str, str], int] = {}
 
     def cell(self, frame: pd.DataFrame, init: str | None = None) -> dict | None:
+        """Give the first of published figures as a cell of a table; ``None`` where there is none.
+
+        Args:
+            frame: as ``figures.lookup`` gives it.
+            init: what our set starts from: another start is named.
+        """
         if frame.empty:
             return None
         row = frame.iloc[0]
@@ -30,6 +36,7 @@ class Sources:
         }
 
     def list(self) -> list[dict]:
+        """List the sources that the page names."""
         return [
             {
                 "number": number,

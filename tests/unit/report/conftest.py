@@ -1,0 +1,84 @@
+"""The dummy study and its page, made once for all test files."""
+
+import pytest
+import torch
+
+from distillery.sets.synthetic import SyntheticSet
+from distillery.store import artefact
+from tests.unit.report.made import CELLS, CONFIG, built, dummy_images, dummy_metrics, header
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """Everything that ``build`` reads."""
+    folder = tmp_path_factory.mktemp("study")
+    sets, evolutions, costs = [], [], []
+    for number, (dataset, method, init, ipc) in enumerate(CELLS):
+        for seed in (0, 1):
+            if (ipc, seed) == (10, 1):
+                continue
+            own = header(dataset, method, init, ipc, seed)
+            images = dummy_images(dataset, method, init, ipc, seed)
+            labels = torch.arange(10).repeat_interleave(ipc)
+            sets.append(folder / f"set{number}_{seed}.safetensors")
+            SyntheticSet(images, labels, 0.02 if method == "mtt" else None, own).save(sets[-1])
+            distilled = method in ("dc", "mtt")
+            cost = {
+                "rule": "distill",
+                **{key: own[key] for key in ("dataset", "method", "init", "ipc", "seed")},
+                "network": "ConvNet",
+                "seconds": 37.5 if distilled else 1.5,
+                "peak_memory_bytes": 3.2e9,
+                "memory_kind": "device",
+                "device": "cuda",
+                "device_name": "A graphics card",
+                "threads": 2,
+                "versions": {"python": "3.11.9", "torch": "2.14.1"},
+                "code": "ab12" * 16,
+                "started": f"2026-01-02T10:{number:02d}:0{seed}+00:00",
+                "settings": own["settings"],
+            }
+            costs.append(cost)
+            for network in ("ConvNet", "ResNet18"):
+                costs.append(
+                    {
+                        **cost,
+                        "rule": "evaluate_synthetic",
+                        "network": network,
+                        "seconds": 12.0,
+                        "code": "cd34" * 16,
+                    }
+                )
+            if distilled and seed == 0:
+                steps = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+                frames = [
+                    dummy_images(dataset, method, init, ipc, seed, mixed=0.3 + 0.007 * s)
+                    for s in steps
+                ]
+                evolutions.append(folder / f"evolution{number}.safetensors")
+                tensors = {"images": torch.stack(frames), "iterations": torch.tensor(steps)}
+                artefact.save(evolutions[-1], tensors, own)
+    vanilla = {
+        **costs[0],
+        "rule": "train_vanilla",
+        "method": "whole",
+        "init": "",
+        "ipc": None,
+        "seed": None,
+        "seconds": 240,
+    }
+    costs.append(vanilla)
+    return {
+        "metrics": dummy_metrics(),
+        "costs": costs,
+        "sets": sets,
+        "evolutions": evolutions,
+        "data": [],
+        "config": CONFIG,
+        "provenance": {"device": "A graphics card", "commit": "0123456789ab"},
+    }
+
+
+@pytest.fixture(scope="session")
+def page(study, tmp_path_factory):
+    return built(study, tmp_path_factory.mktemp("page") / "report.html")
