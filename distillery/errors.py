@@ -1,7 +1,8 @@
 """The one exception that a user is meant to read."""
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -24,3 +25,10 @@ def named(whose: str | None) -> Iterator[None]:
         if not whose:
             raise
         raise UserError(f"{whose}: {error}") from error
+
+
+def hint(name: object, known: Iterable[str]) -> str:
+    """What may have been meant of what is known in this place, whatever its capitals."""
+    lower = {text.lower(): text for text in known}
+    close = difflib.get_close_matches(str(name).lower(), lower, 1, 0.65)
+    return f"did you mean {lower[close[0]]!r}? " if close else ""

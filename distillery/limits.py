@@ -42,7 +42,7 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
         return f"needs images of at least {spec['minimum_size']} pixels a side"
     halvings, side = spec.get("halvings", 0), PADDED.get(size, size)
     name = None
-    if isinstance(halvings, Mapping):
+    if not isinstance(halvings, int):
         if halvings.get("unless") and _holds(halvings["unless"], options):
             return None
         name = halvings["option"]

@@ -7,9 +7,7 @@ dataclass here that says what such a file binds. A field is the literal of that 
 that is missing or wrong is named, with its file, in one line before any job starts.
 """
 
-import ast
 import dataclasses
-import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distillery.errors import UserError
+from distillery import literals
+from distillery.errors import UserError, hint
+from distillery.literals import shown
 
-LIBRARY = Path(__file__).resolve().parent
 # A file without an underscore in one of these is a plug-in.
 FOLDERS = ("datasets", "networks", "augmentations", "methods")
 # What shares a folder with plug-ins and is none of them.
@@ -38,10 +37,6 @@ DISTILLED, CORESET = "distilled", "coreset"
 # Where a new plug-in stands in tables: after those that say where.
 LAST = 1000
 NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
-_Kind = TypeVar("_Kind")
-
-
-# ---- what a field may hold -----------------------------------------------------------------------
 
 
 def _is_text(value: Any) -> bool:
@@ -79,16 +74,14 @@ def _flag(default: Any = dataclasses.MISSING) -> Any:
 def _numbers() -> Any:
     return _field(
         "a list of numbers, one a channel",
-        lambda value: isinstance(value, list | tuple) and value and all(map(_is_number, value)),
+        lambda value: (
+            isinstance(value, list | tuple) and bool(value) and all(map(_is_number, value))
+        ),
     )
 
 
 def _block(what: str = "a block of keys", default: Any = dataclasses.MISSING) -> Any:
     return _field(what, lambda value: isinstance(value, dict), default)
-
-
-def _title() -> Any:
-    return _field("a text", _is_text, "")  # the name of the plug-in
 
 
 def _order() -> Any:
@@ -120,7 +113,7 @@ class Method:
     name: str
     module: str
     kind: str = _field(f"{DISTILLED} or {CORESET}", lambda value: value in (DISTILLED, CORESET))
-    title: str = _title()
+    title: str = _text("")
     needs_experts: bool = _flag(False)
     needs_network: bool = _flag(True)
     settings: Mapping[str, Mapping[str, Any]] = _block(default={})
@@ -163,7 +156,7 @@ class Dataset:
         "a list of different texts",
         lambda value: (
             isinstance(value, list | tuple)
-            and value
+            and bool(value)
             and all(map(_is_text, value))
             and len(set(value)) == len(value)
         ),
@@ -179,7 +172,7 @@ class Dataset:
     raw: str = _field("nhwc or idx", lambda value: value in ("nhwc", "idx"))
     sha256: Mapping[str, str] = _block()
     md5: Mapping[str, str] = _block(default={})
-    title: str = _title()
+    title: str = _text("")
     order: float = _order()
 
 
@@ -225,7 +218,7 @@ class Network:
         ),
         (),
     )
-    title: str = _title()
+    title: str = _text("")
     order: float = _order()
 
 
@@ -234,8 +227,11 @@ class Augmentation:
     """A random change to a batch of images: a file in ``augmentations``, which binds ``draw``."""
 
     name: str
-    title: str = _title()
+    title: str = _text("")
     order: float = _order()
+
+
+_Kind = TypeVar("_Kind", Method, Dataset, Network, Augmentation)
 
 
 @functools.cache
@@ -250,7 +246,7 @@ def methods() -> dict[str, Method]:
         file = f"methods/{module}.py"
         values = _bound(file, _fields(Method)) | {"name": module, "module": module}
         # How networks are trained on sets in the literature, unless the method says otherwise.
-        values.setdefault("protocol", literal("methods/base.py", "PROTOCOL"))
+        values.setdefault("protocol", literals.literal("methods/base.py", "PROTOCOL"))
         method = _made(file, Method, values)
         settings = _declared(file, "SETTINGS", _with_augmentations(method.settings))
         if method.augment is not None and method.augment not in augmentations():
@@ -369,37 +365,18 @@ def _augments(block: Any) -> Iterator[str]:
 
 
 def _modules(folder: str) -> list[str]:
-    stems = sorted(path.stem for path in (LIBRARY / folder).glob("[!_]*.py"))
+    stems = sorted(path.stem for path in (literals.LIBRARY / folder).glob("[!_]*.py"))
     modules = [stem for stem in stems if stem not in _MACHINERY.get(folder, ())]
     for module in modules:
         file = f"{folder}/{module}.py"
         if not NAME.fullmatch(module):
             raise UserError(
-                f"{_shown(file)}: is named by letters, digits and underscores, a letter first"
+                f"{shown(file)}: is named by letters, digits and underscores, a letter first"
             )
-        missing = [name for name in _BOUND[folder] if name not in _names(file)]
+        missing = [name for name in _BOUND[folder] if name not in literals.names(file)]
         if missing:
-            raise UserError(f"{_shown(file)}: {missing[0]}: is missing")
+            raise UserError(f"{shown(file)}: {missing[0]}: is missing")
     return modules
-
-
-def _names(file: str) -> set[str]:
-    """What a module binds at its top level."""
-    names = set()
-    for node in _tree(file).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name for alias in node.names}
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {
-                part.id
-                for target in targets
-                for part in ast.walk(target)
-                if isinstance(part, ast.Name)
-            }
-    return names
 
 
 def _fields(kind: type) -> list[str]:
@@ -409,15 +386,15 @@ def _fields(kind: type) -> list[str]:
 
 def _bound(file: str, fields: Iterable[str]) -> dict[str, Any]:
     """Those of ``fields`` that a file binds in capitals."""
-    names = _names(file)
+    names = literals.names(file)
     return {field: _literal_of(file, field.upper()) for field in fields if field.upper() in names}
 
 
 def _specified(file: str, kind: type) -> dict[str, Any]:
     """The fields of ``kind`` that a file binds: the keys of ``SPEC``, and ``TITLE`` and
     ``ORDER``."""
-    if "SPEC" not in _names(file):
-        raise UserError(f"{_shown(file)}: SPEC: is missing")
+    if "SPEC" not in literals.names(file):
+        raise UserError(f"{shown(file)}: SPEC: is missing")
     spec = _literal_of(file, "SPEC")
     if not isinstance(spec, dict):
         raise _wrong(file, "SPEC", "a block of keys", spec)
@@ -425,24 +402,22 @@ def _specified(file: str, kind: type) -> dict[str, Any]:
     for key in spec:
         if key not in known:
             raise UserError(
-                f"{_shown(file)}: SPEC: unknown key {key!r}; {hint(key, known)}known are "
+                f"{shown(file)}: SPEC: unknown key {key!r}; {hint(key, known)}known are "
                 f"{', '.join(known)}"
             )
-    name, module = spec.get("name"), Path(file).stem
-    if not _is_text(name):
-        raise _wrong(file, "SPEC.name", "a text", name) if "name" in spec else _absent(file, "name")
+    if "name" not in spec:
+        raise UserError(f"{shown(file)}: SPEC.name: is missing; it must be a text")
+    name, module = spec["name"], Path(file).stem
+    if not isinstance(name, str):
+        raise _wrong(file, "SPEC.name", "a text", name)
     if not NAME.fullmatch(name):
         raise _wrong(file, "SPEC.name", "of letters, digits and underscores, a letter first", name)
     if name.lower() != module:
         what = kind.__name__.lower()
         raise UserError(
-            f"{_shown(file)}: holds the {what} {name}, so it must be called {name.lower()}.py"
+            f"{shown(file)}: holds the {what} {name}, so it must be called {name.lower()}.py"
         )
     return {**spec, **_bound(file, SHOWN), "module": module, "spec": spec}
-
-
-def _absent(file: str, key: str) -> UserError:
-    return UserError(f"{_shown(file)}: SPEC.{key}: is missing")
 
 
 def _made(file: str, kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
@@ -453,7 +428,7 @@ def _made(file: str, kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
     """
     in_spec = "spec" in values
     given = dict(values)
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):
         if "fits" not in field.metadata:
             continue
         capitals = field.name in SHOWN or not in_spec
@@ -463,7 +438,7 @@ def _made(file: str, kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
                 raise _wrong(file, place, field.metadata["what"], given[field.name])
         elif field.default is field.default_factory is dataclasses.MISSING:
             raise UserError(
-                f"{_shown(file)}: {place}: is missing; it must be {field.metadata['what']}"
+                f"{shown(file)}: {place}: is missing; it must be {field.metadata['what']}"
             )
     given["title"] = given.get("title") or given["name"]
     return kind(**given)
@@ -488,20 +463,20 @@ def _declared(file: str, place: str, rules: Mapping[str, Any]) -> dict[str, Any]
             raise _wrong(file, where, "a block with `type`, `default` and `description`", rule)
         for key in ("default", "description"):
             if key not in rule:
-                raise UserError(f"{_shown(file)}: {where}: {key}: is missing")
+                raise UserError(f"{shown(file)}: {where}: {key}: is missing")
         forms = rule["anyOf"] if isinstance(rule.get("anyOf"), list) else [rule]
         for form in forms:
             unknown = next((key for key in form if key not in _RULES), None)
             if unknown is not None:
                 raise UserError(
-                    f"{_shown(file)}: {where}: unknown key {unknown!r}; "
+                    f"{shown(file)}: {where}: unknown key {unknown!r}; "
                     f"{hint(unknown, _RULES)}known are {', '.join(sorted(_RULES))}"
                 )
             if form.get("type") not in (*_TYPES, None):
                 raise _wrong(file, f"{where}.type", _one_of(_TYPES), form["type"])
             if not {"type", "enum", "const"} & form.keys():
                 raise UserError(
-                    f"{_shown(file)}: {where}: type: is missing; it must be {_one_of(_TYPES)}"
+                    f"{shown(file)}: {where}: type: is missing; it must be {_one_of(_TYPES)}"
                 )
     return dict(rules)
 
@@ -511,87 +486,14 @@ def _one_of(names: Iterable[str]) -> str:
 
 
 def _wrong(file: str, place: str, what: str, value: Any) -> UserError:
-    return UserError(f"{_shown(file)}: {place}: must be {what}, not {value!r}")
-
-
-def _shown(file: str) -> str:
-    """A file of the library as messages name it."""
-    return f"distillery/{file}"
-
-
-def hint(name: object, known: Iterable[str]) -> str:
-    """What may have been meant of what is known in this place, whatever its capitals."""
-    lower = {text.lower(): text for text in known}
-    close = difflib.get_close_matches(str(name).lower(), lower, 1, 0.65)
-    return f"did you mean {lower[close[0]]!r}? " if close else ""
-
-
-# ---- literals ------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _tree(relative: str) -> ast.Module:
-    try:
-        return ast.parse((LIBRARY / relative).read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UserError(
-            f"{_shown(relative)}: line {error.lineno}: is not Python: {error.msg}"
-        ) from None
+    return UserError(f"{shown(file)}: {place}: must be {what}, not {value!r}")
 
 
 def _literal_of(file: str, name: str) -> Any:
     try:
-        return literal(file, name)
+        return literals.literal(file, name)
     except (KeyError, ValueError, TypeError):
         raise UserError(
-            f"{_shown(file)}: {name}: must be a literal of texts, numbers, lists and blocks, or that "
+            f"{shown(file)}: {name}: must be a literal of texts, numbers, lists and blocks, or that "
             "of another module, which is read without running the file"
         ) from None
-
-
-@functools.cache
-def literal(relative: str, name: str) -> Any:
-    """The literal bound to ``name`` at the top level of a module of this library.
-
-    It may be, or at its top spread out (``**``), the literal ``module.NAME`` of another module of
-    this library.
-
-    Args:
-        relative: the module's file, relative to the library's folder, such as ``methods/dc.py``.
-        name: the constant, such as ``SETTINGS``.
-
-    Raises:
-        KeyError: the module binds no such constant.
-        ValueError: what is bound is not a literal.
-    """
-    tree = _tree(relative)
-    for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets = [node.target]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            return _value(tree, node.value)
-    raise KeyError(f"{relative} binds no {name}")
-
-
-def _value(tree: ast.Module, node: ast.expr) -> Any:
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        return literal(_source(tree, node.value.id), node.attr)
-    if isinstance(node, ast.Dict) and None in node.keys:
-        merged: dict = {}
-        for key, value in zip(node.keys, node.values, strict=True):
-            merged |= (
-                _value(tree, value)
-                if key is None
-                else {ast.literal_eval(key): ast.literal_eval(value)}
-            )
-        return merged
-    return ast.literal_eval(node)
-
-
-def _source(tree: ast.Module, name: str) -> str:
-    """The file of the library's module that ``name`` stands for in ``tree``."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
-            return "/".join([*node.module.split(".")[1:], f"{name}.py"])
-    raise ValueError(f"{name} is no module of this library")

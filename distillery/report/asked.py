@@ -19,8 +19,8 @@ from distillery.errors import UserError
 from distillery.store import artefact, costs
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
+from distillery.study import load
 from distillery.study.jobs import Job, Jobs
-from distillery.study.study import Study
 
 TOLD, NAMED = 5, 20  # how many differences a message tells, and how many files it names
 
@@ -31,7 +31,7 @@ def jobs_of(config: Mapping[str, Any]) -> Jobs:
     Raises:
         UserError: the config cannot be run.
     """
-    study = Study(config)
+    study = load.study(config)
     return Jobs(study, Layout(study.config["results"]))
 
 

@@ -15,6 +15,7 @@ from distillery.vocabulary import IMPORTED, INITS, REAL
 # Snakemake takes seconds for a thousand jobs to find out what is to be done, and more than its
 # share of memory.
 MOST_SETS = 10_000
+# What tells cells apart, in the order in which a block is expanded.
 AXES = ("dataset", "method", "init", "ipc", "seed")
 
 

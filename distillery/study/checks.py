@@ -1,31 +1,27 @@
 """Whether the parts of a study go together: what no setting shows by itself, and would end a job
 hours later."""
 
-import os
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from distillery import limits, plugins
+from distillery import limits
 from distillery.errors import UserError
 from distillery.store import paths
 from distillery.study.cells import Cell
 from distillery.study.messages import known
+from distillery.study.study import Study
 from distillery.vocabulary import NOISE, REMEMBERING, WHOLE
-
-if TYPE_CHECKING:
-    from distillery.study.study import Study
 
 # More than Snakemake can be asked for in reasonable time.
 MOST_SHARDS = 1000
 
 
-def check(study: "Study") -> None:
+def check(study: Study) -> None:
     """Check what the settings of a study ask of each other, of its images and of its networks.
 
     Raises:
         UserError: two of them do not go together.
     """
+    _check_networks(study)
     _check_imported(study)
     _check_distillation_network(study)
     for cell in study.cells:
@@ -39,82 +35,17 @@ def check(study: "Study") -> None:
     _check_continual(study)
 
 
-# ---- the folder of results -----------------------------------------------------------------------
-
-
-def check_folder(where: str, path: str) -> None:
-    """Check that a path can be a results folder, here rather than in the middle of Snakemake.
-
-    Raises:
-        UserError: it cannot.
-    """
-    longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default="")
-    if len(os.fsencode(longest)) > 255 or len(os.fsencode(path)) > 3000:
-        raise UserError(
-            f"{where}: is too long: a path has at most 255 characters between two slashes, and "
-            f"3000 in all, not {len(path)}"
-        )
-    try:
-        above = next(
-            folder for folder in (Path(path), *Path(path).parents) if os.path.lexists(folder)
-        )
-        if not stat.S_ISDIR(above.stat().st_mode):
-            raise UserError(f"{where}: {above} is a file; name a folder")
-    except OSError as error:
-        raise UserError(
-            f"{where}: {path} cannot be a folder: {error.strerror}; name another"
-        ) from None
-    for what, place in (
-        ("working directory", os.getcwd()),
-        ("checkout of Distillery", plugins.LIBRARY.parent),
-    ):
-        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(path)):
-            raise UserError(
-                f"{where}: {path} is or holds the {what}, among whose files results would lie; "
-                "name a folder of their own"
-            )
-
-
-def check_name(where: str, path: str) -> None:
-    """Check that the text of a results folder is a path, and no pattern.
-
-    Raises:
-        UserError: it is not.
-    """
-    if set("{}") & set(path):
-        raise UserError(
-            f"{where}: a folder without braces, which stand for wildcards, not {path!r}"
-        )
-    if not path.isprintable():
-        raise UserError(f"{where}: must be a path of printable characters, not {path!r}")
-
-
 # ---- networks ------------------------------------------------------------------------------------
 
 
-def check_networks(study: "Study") -> None:
-    """Check the networks that a study names, and what the options of each ask of one another.
-
-    Raises:
-        UserError: one is unknown, or its options clash.
-    """
-    config = study.config
-    places = {
-        "network": [config["network"]],
-        "evaluate.networks": config["evaluate"]["networks"],
-        "vanilla.networks": config["vanilla"]["networks"],
-        "continual.network": [config["continual"]["network"]],
-    }
-    for where, names in places.items():
-        for name in names:
-            known(f"config: {where}", "network", name, study.networks)
-    for name in config["networks"]:
+def _check_networks(study: Study) -> None:
+    for name in study.config["networks"]:
         clash = limits.clash(study.networks[name].spec, study.options(name))
         if clash:
             raise UserError(f"config: networks.{name}: {clash}")
 
 
-def _check_distillation_network(study: "Study") -> None:
+def _check_distillation_network(study: Study) -> None:
     name = study.config["network"]
     mixes = limits.mixes_images(study.networks[name].spec, study.options(name))
     if mixes and any(map(study.is_distilled, study.cells)):
@@ -125,12 +56,12 @@ def _check_distillation_network(study: "Study") -> None:
         )
 
 
-def _check_fits(study: "Study", where: str, dataset: str, network: str) -> None:
+def _check_fits(study: Study, where: str, dataset: str, network: str) -> None:
     if not study.fits(dataset, network):
         _too_small(study, where, dataset, network)
 
 
-def _too_small(study: "Study", where: str, dataset: str, network: str) -> NoReturn:
+def _too_small(study: Study, where: str, dataset: str, network: str) -> NoReturn:
     raise UserError(
         f"config: {where}: {network} {study.too_small(dataset, network)}; {dataset} has "
         f"{study.datasets[dataset].size}"
@@ -140,7 +71,7 @@ def _too_small(study: "Study", where: str, dataset: str, network: str) -> NoRetu
 # ---- sets ----------------------------------------------------------------------------------------
 
 
-def _check_imported(study: "Study") -> None:
+def _check_imported(study: Study) -> None:
     names = [entry["name"] for entry in study.config["imported"]]
     for number, entry in enumerate(study.config["imported"]):
         where = f"config: imported[{number}]"
@@ -164,13 +95,13 @@ def _check_imported(study: "Study") -> None:
             )
 
 
-def _to_draw(study: "Study", dataset: str) -> tuple[int, int]:
+def _to_draw(study: Study, dataset: str) -> tuple[int, int]:
     """Training images of a dataset's smallest class, and how many of them are held out."""
     smallest = study.datasets[dataset].smallest_class
     return smallest, int(study.config["data"]["validation"] * smallest)
 
 
-def _has_robust(study: "Study", cell: Cell) -> bool:
+def _has_robust(study: Study, cell: Cell) -> bool:
     """Whether the robust scores of a set are measured.
 
     Raises:
@@ -185,7 +116,7 @@ def _has_robust(study: "Study", cell: Cell) -> bool:
     return robust is not None
 
 
-def _check_imported_cell(study: "Study", cell: Cell) -> None:
+def _check_imported_cell(study: Study, cell: Cell) -> None:
     if not _has_robust(study, cell):
         return
     _check_fits(study, "evaluate.robust: network", cell.dataset, study.config["network"])
@@ -199,7 +130,7 @@ def _check_imported_cell(study: "Study", cell: Cell) -> None:
         )
 
 
-def _check_cell(study: "Study", cell: Cell) -> None:
+def _check_cell(study: Study, cell: Cell) -> None:
     robust = _has_robust(study, cell)
     smallest, held_out = _to_draw(study, cell.dataset)
     # Noise needs no image to start from, and methods draw as many real images as there are.
@@ -217,7 +148,7 @@ def _check_cell(study: "Study", cell: Cell) -> None:
     _check_fits(study, "network", cell.dataset, study.config["network"])
 
 
-def _check_experts(study: "Study", cell: Cell) -> None:
+def _check_experts(study: Study, cell: Cell) -> None:
     """Check that the experts of a set reach as far as its method reads, in its space."""
     settings, recipe = study.method_settings(cell), study.recipe(cell)
     if recipe not in study.config["experts"]:
@@ -253,7 +184,7 @@ def _check_experts(study: "Study", cell: Cell) -> None:
 # ---- measurements --------------------------------------------------------------------------------
 
 
-def _check_evaluation(study: "Study") -> None:
+def _check_evaluation(study: Study) -> None:
     share = study.config["data"]["validation"]
     for dataset in study.dataset_names:
         smallest, held_out = _to_draw(study, dataset)
@@ -269,7 +200,7 @@ def _check_evaluation(study: "Study") -> None:
                 _too_small(study, f"{where}.networks", dataset, names[0])
 
 
-def _check_continual(study: "Study") -> None:
+def _check_continual(study: Study) -> None:
     wanted = study.config["continual"]["datasets"]
     for name in wanted if wanted != "all" else []:
         if name not in study.dataset_names:
@@ -283,7 +214,7 @@ def _check_continual(study: "Study") -> None:
         _check_fits(study, "continual.network", dataset, study.config["continual"]["network"])
 
 
-def _check_memory(study: "Study") -> None:
+def _check_memory(study: Study) -> None:
     learned = set(study.continual_datasets)
     candidates = [cell for cell in study.cells if cell.dataset in learned]
     if not candidates:

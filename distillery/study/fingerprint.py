@@ -12,6 +12,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from distillery.errors import UserError
 
@@ -118,7 +119,7 @@ def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
     return sorted(seen)
 
 
-def _counting(parent: ast.AST, field: str, nodes: list) -> list:
+def _counting(parent: ast.AST, field: str, nodes: list[Any]) -> list[Any]:
     """What of a list of nodes counts: no docstring, no imports for type checkers, and not the
     version number, which alone changes no result."""
     nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
@@ -176,7 +177,7 @@ def _dump(node) -> str:
     out."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         node = ast.Raise(_wordless(node.exc), node.cause)
-    elif _is_error(node):
+    elif isinstance(node, ast.Call) and _is_error(node):
         node = _wordless(node)
     if isinstance(node, ast.AST):
         fields = []

@@ -21,14 +21,12 @@ from typing import Any
 from distillery import plugins
 from distillery.store.files import write_text
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
-from distillery.study.cells import Cell
+from distillery.study.cells import AXES, Cell
 from distillery.study.checks import check_groups
 from distillery.study.fingerprint import fingerprint
 from distillery.study.params import RULES, Evaluating, Params
 from distillery.study.study import Study
 from distillery.vocabulary import AFTERWARDS, ALONE, FINETUNE, REPLAY
-
-CELL = ("dataset", "method", "init", "ipc", "seed")
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,8 @@ class Job:
 
 def cell_of(wildcards: Mapping[str, str]) -> Cell:
     """The synthetic set that wildcards name."""
-    return Cell(
-        *(wildcards[name] for name in CELL[:3]), *(int(wildcards[name]) for name in CELL[3:])
-    )
+    dataset, method, init, ipc, seed = (wildcards[name] for name in AXES)
+    return Cell(dataset, method, init, int(ipc), int(seed))
 
 
 def script(rule: str) -> str:
@@ -106,7 +103,7 @@ class Jobs:
     ) -> str:
         """The digest of the code that a job runs, plug-ins included: its dataset, its method, its
         network and its augmentations."""
-        found, asked = [], asked or {}
+        found, asked, wildcards = [], asked or {}, wildcards or {}
         fixed: list[str | None] = []
         runs_network = "network" in asked
         if rule == "download":

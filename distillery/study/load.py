@@ -3,13 +3,15 @@ did not mean."""
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from distillery.errors import UserError
+from distillery.study import checks
+from distillery.study.study import Study
 
 # libyaml's reader, where it is there, is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,6 +46,18 @@ def check(path: str | Path) -> None:
             f"{path}: must be a block of keys, such as `study: A first look`, not {_kind(root)}"
         )
     _look(path, root)
+
+
+def study(config: Mapping[str, Any]) -> Study:
+    """The study of a config, whose parts go together.
+
+    Raises:
+        UserError: the config cannot be run; one line says where, what is wrong and what would be
+            right.
+    """
+    read = Study(config)
+    checks.check(read)
+    return read
 
 
 def _text(path: str | Path) -> str:

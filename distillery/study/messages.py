@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from distillery import plugins
-from distillery.errors import UserError
+from distillery.errors import UserError, hint
 
 _TYPES = {
     "integer": "a whole number",
@@ -60,7 +59,7 @@ def known(where: str, what: str, name: object, names: Iterable[object]) -> None:
 
 def _known(name: object, names: Iterable[object]) -> str:
     texts = [str(each) for each in names]
-    return f"{plugins.hint(name, texts)}known are {', '.join(texts)}"
+    return f"{hint(name, texts)}known are {', '.join(texts)}"
 
 
 def step(where: str, key: object) -> str:

@@ -1,7 +1,7 @@
 """Blocks of settings, and the overrides that change them for some cells."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distillery.errors import UserError
@@ -12,7 +12,7 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def blocks(where: str, block: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def blocks(where: str, block: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """A block of settings and each of its overrides, with where they stand."""
     yield where, {key: value for key, value in block.items() if key != "overrides"}
     overrides = block.get("overrides", [])
@@ -31,7 +31,7 @@ def blocks(where: str, block: dict[str, Any]) -> Iterator[tuple[str, dict[str, A
 
 
 def resolve(
-    block: dict[str, Any], cell: dict[str, Any], drop: tuple[str, ...] = ()
+    block: Mapping[str, Any], cell: Mapping[str, Any], drop: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A block's settings for one cell: its own, then those of each override whose ``when`` matches,
     in order."""

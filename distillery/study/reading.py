@@ -12,6 +12,7 @@ from distillery import plugins
 from distillery.errors import UserError
 from distillery.plugins import Method, Network
 from distillery.study import schema, values
+from distillery.study.cells import AXES
 from distillery.study.messages import known, refused, step
 from distillery.study.overrides import blocks, listed
 from distillery.vocabulary import IMPORTED, INITS, WHOLE
@@ -20,10 +21,9 @@ from distillery.vocabulary import IMPORTED, INITS, WHOLE
 # what the method does.
 COMMON = {"normalization": {"type": "string", "enum": ["channel", "zca"], "default": "channel"}}
 # What the jobs of a section can differ in.
-CELL = ("dataset", "method", "init", "ipc", "seed")
 _DIFFER_IN = {
     "experts": ("dataset",),
-    "evaluate": (*CELL, "network"),
+    "evaluate": (*AXES, "network"),
     "vanilla": ("dataset", "network"),
     "continual": ("dataset",),
 }
@@ -123,6 +123,23 @@ def check_declared(methods: Iterable[Method], networks: Iterable[Network]) -> No
             values.declared(where, rule, rule["default"])
 
 
+def check_networks(config: Mapping[str, Any], networks: Mapping[str, Network]) -> None:
+    """Check the networks that a config names.
+
+    Raises:
+        UserError: one is unknown.
+    """
+    places = {
+        "network": [config["network"]],
+        "evaluate.networks": config["evaluate"]["networks"],
+        "vanilla.networks": config["vanilla"]["networks"],
+        "continual.network": [config["continual"]["network"]],
+    }
+    for where, names in places.items():
+        for name in names:
+            known(f"config: {where}", "network", name, networks)
+
+
 def of_networks(
     given: Mapping[str, Mapping[str, Any]], networks: Mapping[str, Network]
 ) -> dict[str, dict[str, Any]]:
@@ -166,7 +183,7 @@ def of_methods(
         for place, part in blocks(where, block):
             kept = {"of": part.pop("of")} if place == where and "of" in part else {}
             if place != where:
-                kept = {"when": _when(place, part.pop("when"), CELL, names)}
+                kept = {"when": _when(place, part.pop("when"), AXES, names)}
             recipe = part.pop("experts", None) if methods[name].needs_experts else None
             properties = {**methods[name].settings, **COMMON}
             parts.append({**kept, **_settings(place, "setting", part, properties)})

@@ -76,7 +76,7 @@ def _row(key: str, node: Mapping[str, Any], root: Mapping[str, Any], required: b
     default = "required" if required else f"`{default}`" if default else ""
     values = "see below" if inner is not None else " or ".join(_values(node))
     # Pydantic leaves out what the section itself says in the same words.
-    about = node.get("description") or inner["description"]
+    about = node.get("description") or (inner or {}).get("description")
     return f"| `{key}` | {about} | {values} | {default} |".replace("\n", " ")
 
 

@@ -28,6 +28,9 @@ Normalization = Literal["channel", "zca"]
 Schedule = Literal["none", "half", "published"]
 Overrides = list[dict[str, Any]]
 
+# The default of a key that may be left out: it is then not in the config that is read.
+ABSENT: Any = None
+
 _DECAY = (
     "half: a tenth of the rate after half of the epochs; published: as the authors' code, which "
     "trains one epoch more."
@@ -70,7 +73,7 @@ class Experts(Training):
         default="channel",
         description="The space of the images; that of the sets which learn from the recipe.",
     )
-    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+    overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
 
 
 class Selection(Section):
@@ -99,7 +102,7 @@ class Robust(Section):
 class Evaluate(Training):
     """How sets are judged."""
 
-    lr: Rate | Literal["learned"] = Field(
+    lr: Rate | Literal["learned"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=0.01,
         description="Learning rate, or `learned`: the step size that belongs to the set (0.01 "
         "where it has none).",
@@ -121,7 +124,7 @@ class Evaluate(Training):
         description="The label- and augmentation-robust scores of distilled sets, on the "
         "distillation network.",
     )
-    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+    overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
 
 
 class Vanilla(Training):
@@ -136,18 +139,18 @@ class Vanilla(Training):
     curve: Annotated[int, Field(ge=0, le=10_000), WHOLE] = Field(
         default=20, description="Points of the learning curves."
     )
-    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+    overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
 
 
 class Memory(Section):
     """Which sets to replay from; all of the dataset's where nothing is named."""
 
-    method: list[str] = Field(default=None, description="Of these methods.")
-    init: list[str] = Field(default=None, description="With these starts.")
+    method: list[str] = Field(default=ABSENT, description="Of these methods.")
+    init: list[str] = Field(default=ABSENT, description="With these starts.")
     ipc: list[Annotated[int, WHOLE]] = Field(
-        default=None, description="Of so many images per class."
+        default=ABSENT, description="Of so many images per class."
     )
-    seed: list[Annotated[int, WHOLE]] = Field(default=None, description="Of these seeds.")
+    seed: list[Annotated[int, WHOLE]] = Field(default=ABSENT, description="Of these seeds.")
 
 
 class Continual(Training):
@@ -163,7 +166,7 @@ class Continual(Training):
         default=2,
         description="The number of groups that the classes arrive in, or the groups themselves.",
     )
-    strategies: list[Literal[STRATEGIES]] = Field(  # type: ignore[valid-type]
+    strategies: list[Literal[STRATEGIES]] = Field(  # pyright: ignore
         default=list(STRATEGIES), description="Ways to meet the groups."
     )
     memory: Memory = Field(
@@ -181,7 +184,7 @@ class Continual(Training):
     images_per_class: NotNegative = Field(
         default=0, description="Real images per class to learn from; 0 for all."
     )
-    overrides: Overrides = Field(default=None, description=_OVERRIDES)
+    overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
 
 
 class Data(Section):
@@ -246,7 +249,7 @@ class Block(Section):
         description="Images per class."
     )
     seed: NotNegative | Annotated[list[NotNegative], Field(min_length=1)] = Field(
-        default=None, description="Replicates."
+        default=ABSENT, description="Replicates."
     )
 
 
@@ -261,7 +264,7 @@ class Imported(Section):
         description="A file or a folder, or a list or pattern of files that are one set together."
     )
     labels: Names = Field(
-        default=None,
+        default=ABSENT,
         description="The file of the labels, where the images' file has none: a labels_*.pt.",
     )
     labels_are: Literal["probabilities", "logits"] = Field(
@@ -272,11 +275,11 @@ class Imported(Section):
     sets: Positive = Field(default=1, description="How many sets of the file's list to take.")
     # A text stays one: it names a file.
     step_size: Annotated[str | Rate, Field(union_mode="left_to_right")] = Field(
-        default=None,
+        default=ABSENT,
         description="The learned step size, or the file that holds it (lr_best.pt).",
     )
     normalization: Literal["channel", "zca", "pixels"] = Field(
-        default=None,
+        default=ABSENT,
         description="The space of the images in the file: channel unless named; zca, where they "
         "are whitened; pixels, where they were not normalised.",
     )

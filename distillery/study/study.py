@@ -7,14 +7,14 @@ from typing import Any
 from distillery import limits, plugins
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.store.layout import normalised
-from distillery.study import checks, reading
+from distillery.study import folder, reading
 from distillery.study.cells import Cell, expand
 from distillery.study.overrides import resolve
 
 
 class Study:
-    """A checked config, and what its jobs read of it.
+    """A config as it is meant, and what its jobs read of it. Whether its parts go together,
+    :func:`distillery.study.load.study` checks.
 
     Args:
         config: as loaded from YAML; it is not changed.
@@ -40,12 +40,10 @@ class Study:
         self.networks = plugins.networks()
         reading.check_declared(plugins.methods().values(), self.networks.values())
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
-        checks.check_name("config: results", self.config["results"])
-        self.config["results"] = normalised(self.config["results"])
-        checks.check_folder("config: results", self.config["results"])
+        self.config["results"] = folder.results(self.config["results"])
         names = reading.names(self.datasets, (*self.methods, *self.imported), self.networks)
         self.config["networks"] = reading.of_networks(self.config["networks"], self.networks)
-        checks.check_networks(self)
+        reading.check_networks(self.config, self.networks)
         self.config["methods"] = reading.of_methods(
             self.config["methods"], self.methods, self.config["experts"], names
         )
@@ -56,7 +54,6 @@ class Study:
                 "config: grid: has no block, and `imported` no set; a study has at least one of "
                 "them"
             )
-        checks.check(self)
 
     @property
     def dataset_names(self) -> list[str]:

@@ -45,7 +45,7 @@ from distillery.sets.evolution import Evolution, load_evolution  # noqa: E402
 from distillery.sets.released import describe, read  # noqa: E402
 from distillery.sets.synthetic import SyntheticSet  # noqa: E402
 from distillery.store import artefact, costs, measurements, metrics  # noqa: E402
-from distillery.study.study import Study  # noqa: E402
+from distillery.study import load  # noqa: E402
 from distillery.training.trajectories import Experts  # noqa: E402
 
 MEMORY, SECONDS = 2 << 30, 20
@@ -217,7 +217,7 @@ def _read_study(path: Path) -> None:
     except (yaml.YAMLError, ValueError, UnicodeDecodeError, RecursionError):
         return  # Snakemake reads the YAML and refuses it
     if isinstance(config, dict):
-        Study(config)
+        load.study(config)
 
 
 def _read_mat(path: Path) -> None:

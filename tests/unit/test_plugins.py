@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from distillery import limits, plugins
+from distillery import limits, literals, plugins
 from distillery.errors import UserError
-from distillery.study.study import Study
+from distillery.study import load
 
 READERS = (plugins.methods, plugins.datasets, plugins.networks, plugins.augmentations)
-CACHED = (*READERS, plugins.literal, plugins._tree)
+CACHED = (*READERS, literals.literal, literals.tree)
 
 CORESET = '''"""The first images of each class."""
 
@@ -87,8 +87,8 @@ def forget():
 def add(tmp_path, monkeypatch):
     """A library of its own, to which files can be added: `add(path, text)`."""
     for folder in plugins.FOLDERS:
-        shutil.copytree(plugins.LIBRARY / folder, tmp_path / folder)
-    monkeypatch.setattr(plugins, "LIBRARY", tmp_path)
+        shutil.copytree(literals.LIBRARY / folder, tmp_path / folder)
+    monkeypatch.setattr(literals, "LIBRARY", tmp_path)
     forget()
 
     def write(path, text):
@@ -101,7 +101,7 @@ def add(tmp_path, monkeypatch):
 
 def test_every_file_of_the_library_says_what_it_is():
     for folder, reader in zip(("methods", "datasets", "networks", "augmentations"), READERS):
-        files = {path.stem for path in (plugins.LIBRARY / folder).glob("[!_]*.py")} - {"base"}
+        files = {path.stem for path in (literals.LIBRARY / folder).glob("[!_]*.py")} - {"base"}
         found = reader()
         assert {name.lower() for name in found} == files
         assert all(plugin.title and plugin.name == name for name, plugin in found.items())
@@ -119,7 +119,7 @@ def test_the_orders_and_colours_of_methods_are_their_own():
 def test_a_new_file_is_all_that_a_plug_in_needs(add):
     for path, text in FILES.items():
         add(path, text)
-    study = Study(
+    study = load.study(
         {
             "study": "New",
             "network": "Linear",

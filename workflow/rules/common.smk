@@ -4,7 +4,6 @@ import shlex
 
 from distillery import vocabulary
 from distillery.store import outcome
-from distillery.study.study import Study
 from distillery.study.params import names as names_of_params
 from distillery.study.jobs import Jobs
 from distillery.store.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
@@ -15,7 +14,7 @@ if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
 try:
-    STUDY = Study(config)
+    STUDY = configfiles.study(config)
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
         from distillery.sets.released.read import check

@@ -13,8 +13,8 @@ from distillery.report import asked as records
 from distillery.store import artefact, costs, metrics
 from distillery.store.files import write_text
 from distillery.store.layout import COST, Layout
+from distillery.study import load
 from distillery.study.jobs import Jobs
-from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = {
@@ -34,7 +34,7 @@ DC = "out/synthetic/digits/dc/real/ipc1/seed0"
 
 
 def jobs_of(**changes) -> Jobs:
-    study = Study(copy.deepcopy(CONFIG) | changes)
+    study = load.study(copy.deepcopy(CONFIG) | changes)
     return Jobs(study, Layout(study.config["results"]))
 
 

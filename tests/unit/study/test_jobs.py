@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from distillery.store.layout import Layout
-from distillery.study import fingerprint
+from distillery.study import fingerprint, load
 from distillery.study.jobs import Jobs
-from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = {
@@ -37,7 +36,7 @@ CONFIG = {
 
 def jobs_of(**changes) -> Jobs:
     config = copy.deepcopy(CONFIG) | changes
-    study = Study(config)
+    study = load.study(config)
     return Jobs(study, Layout(study.config["results"]))
 
 

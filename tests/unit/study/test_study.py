@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from distillery import plugins
 from distillery.errors import UserError
 from distillery.recipe import Recipe
-from distillery.study import reference, schema
+from distillery.study import load, reference, schema
 from distillery.study.cells import Cell
 from distillery.study.checks import check_groups
-from distillery.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted(
@@ -47,7 +46,7 @@ def study(**changes):
         for folder in folders:
             place = place.setdefault(folder, {})
         place[name] = copy.deepcopy(value)
-    return Study(config)
+    return load.study(config)
 
 
 def refusal(**changes):
@@ -70,7 +69,7 @@ def test_a_config_comes_to_one_text_wherever_its_keys_stand():
         key: dict(reversed(value.items())) if isinstance(value, dict) else value
         for key, value in reversed(given.items())
     }
-    assert str(Study(base | given).config) == str(Study(turned | base).config)
+    assert str(load.study(base | given).config) == str(load.study(turned | base).config)
 
 
 # ---- the grid ------------------------------------------------------------------------------------
@@ -100,7 +99,7 @@ def test_the_grid_is_the_union_of_its_blocks_and_a_block_the_product_of_its_list
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
-    loaded = Study(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
+    loaded = load.study(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
     methods = {cell.method for cell in loaded.cells}
     assert "random" in methods
     if name in ("config/quickstart.yaml", "config/paper.yaml"):
@@ -119,7 +118,7 @@ def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
 
 
 def test_the_default_study_s_trajectory_matching_on_cifar_is_the_course_project_s_run():
-    loaded = Study(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
+    loaded = load.study(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
     cell = Cell("CIFAR10", "mtt", "real", 10, 0)
     settings = loaded.method_settings(cell)
     wanted = {
@@ -152,11 +151,11 @@ def test_what_is_left_out_has_the_schema_s_default():
     }
     assert defaults["experts"]["default"]["epochs"] == 15
     assert defaults["evaluate"]["selection"] == {"models": 2, "test": True}
-    resolved = Study(given_config).config
+    resolved = load.study(given_config).config
     assert without_none(defaults) | given_config == resolved
     # Sections that are there in part.
     partly = {"evaluate": {"selection": {}}, "data": {}, "experts": {"default": {}}}
-    assert Study(given_config | partly).config == resolved
+    assert load.study(given_config | partly).config == resolved
 
 
 def without_none(value):
@@ -198,7 +197,7 @@ def test_the_config_that_was_given_is_left_alone():
         "methods": {"dc": {"iterations": 3}},
     }
     before = copy.deepcopy(given_config)
-    Study(given_config)
+    load.study(given_config)
     assert given_config == before
 
 
@@ -273,7 +272,7 @@ def test_texts_are_read_as_the_numbers_that_they_are_where_numbers_are_wanted():
         texts["methods"]["mtt"]["lr_step_size"] == "1e-5"
         and numbers["methods"]["mtt"]["lr_step_size"] == 1e-5
     )
-    read, meant = Study(texts), Study(numbers)
+    read, meant = load.study(texts), load.study(numbers)
     assert repr(read.config) == repr(meant.config) and read.config["study"] == "7"
     assert read.cells == meant.cells
     settings = [
@@ -628,7 +627,7 @@ def test_the_space_of_a_set_follows_the_cell_and_is_no_setting_of_its_method(tmp
 
 
 def test_the_published_study_whitens_where_the_authors_do():
-    found = Study(yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8")))
+    found = load.study(yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8")))
     names = (
         "syn_steps",
         "expert_epochs",
