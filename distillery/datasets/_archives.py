@@ -15,7 +15,8 @@ from typing import BinaryIO
 from distillery.errors import UserError
 
 Read = Callable[[str, int], bytes]
-"""The bytes of a file by its name, at most so many; a ``.gz`` beside it or in its name is unpacked."""
+"""Gives the bytes of a file by its name, at most so many; a ``.gz`` beside it or in its name is
+unpacked."""
 
 
 MEMBER_BYTES, ARCHIVE_BYTES, ARCHIVE_MEMBERS = 1 << 28, 1 << 30, 10_000
@@ -41,8 +42,8 @@ def in_folder(folder: Path) -> Read:
 
 
 def in_tar(archive: Path, prefix: str, names: Iterable[str]) -> Read:
-    """Read files of a tar archive, of any compression, in memory and within bounds; none is unpacked
-    to the disk.
+    """Read files of a tar archive, of any compression, in memory and within bounds; none is
+    unpacked to the disk.
 
     Raises:
         UserError: the archive is damaged, beyond the bounds, or lacks one of ``names`` under
@@ -99,8 +100,8 @@ def _in_members(tar: tarfile.TarFile, label: str, prefix: str, names: Iterable[s
 
 
 def _bounded(file: BinaryIO, label: str, limit: int) -> bytes:
-    """Read at most ``limit`` bytes, unpacked where ``label`` ends in ``.gz``: a small file may unpack to
-    a huge one."""
+    """Read at most ``limit`` bytes, unpacked where ``label`` ends in ``.gz``: a small file may
+    unpack to a huge one."""
     with _damage(label):
         content = (gzip.GzipFile(fileobj=file) if label.endswith(".gz") else file).read(limit + 1)
     if len(content) > limit:

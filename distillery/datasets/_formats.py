@@ -40,8 +40,8 @@ def raw_bytes(array: np.ndarray, layout: str) -> bytes:
 
 
 def read_idx(read: Read, spec: dict[str, Any]) -> Raw:
-    """Read the four IDX files of MNIST and its kin: big-endian header (0, 0, type 8, dimensions, sizes),
-    then uint8.
+    """Read the four IDX files of MNIST and its kin: big-endian header (0, 0, type 8, dimensions,
+    sizes), then uint8.
 
     Raises:
         UserError: a header or a length is not what ``spec`` says.
@@ -76,8 +76,8 @@ def read_idx(read: Read, spec: dict[str, Any]) -> Raw:
 def read_cifar(
     read: Read, spec: dict[str, Any], train: Sequence[str], test: Sequence[str], key: str
 ) -> Raw:
-    """Read the pickled batches of CIFAR: dictionaries of ``data``, uint8 (N, 3072), colours first, and
-    labels under ``key``.
+    """Read the pickled batches of CIFAR: dictionaries of ``data``, uint8 (N, 3072), colours first,
+    and labels under ``key``.
 
     Raises:
         UserError: a file is not the published one (where ``spec`` has its MD5), or not such a
@@ -138,8 +138,8 @@ def read_png_rows(
 
 
 def read_svhn(read: Read, spec: dict[str, Any], train: str, test: str) -> Raw:
-    """Read MATLAB files with ``X``, uint8 (H, W, C, N), and ``y``, (N, 1) in 1 to 10, where 10 is the
-    digit 0.
+    """Read MATLAB files with ``X``, uint8 (H, W, C, N), and ``y``, (N, 1) in 1 to 10, where 10 is
+    the digit 0.
 
     Only a file whose MD5 ``spec`` names is decoded: SciPy's reader can be crashed by a damaged one
         (1.17: a segmentation fault).
@@ -209,8 +209,8 @@ def _check_md5(content: bytes, name: str, spec: dict[str, Any]) -> None:
 
 
 def _png(content: bytes, name: str, rows: int, size: int) -> np.ndarray:
-    """Decode a PNG with ``rows`` rows to (N, 3, size, size) uint8. The size is compared before pixels are
-    unpacked."""
+    """Decode a PNG with ``rows`` rows to (N, 3, size, size) uint8. The size is compared before
+    pixels are unpacked."""
     from PIL import Image
 
     try:

@@ -47,38 +47,58 @@ CONTINUAL_HEAD = (
 )
 _EVIDENCE = "; ".join(f"{letter}: {words}" for letter, words in figures.EVIDENCE.items())
 INTRODUCTION = f"""\
-<!-- Made by `python -m distillery reproduction render` from {RECORDS}/*.json and distillery/published/figures.csv. Do not edit. -->
+<!-- Made by `python -m distillery reproduction render` from {RECORDS}/*.json and \
+distillery/published/figures.csv. Do not edit. -->
 
 # Published figures and ours
 
-Every cell that has been run, and the published cells that have not: their `ours` is empty. No figure here is typed:
-`python -m distillery reproduction add RESULTS --name NAME --command "…"` records a study's results folder under
-`docs/reproduction/` and re-creates this page (`--keep`: beside the sets that it recorded of other parts of the study);
+Every cell that has been run, and the published cells that have not: their `ours` is empty. No \
+figure here is typed:
+`python -m distillery reproduction add RESULTS --name NAME --command "…"` records a study's \
+results folder under
+`docs/reproduction/` and re-creates this page (`--keep`: beside the sets that it recorded of \
+other parts of the study);
 `… render --check` fails where the page is not what the records give.
 
 How to read it:
 
-- Figures are test accuracies in percent: mean ± standard deviation (population) over all networks of all sets, and in
-  parentheses sets × networks. `ours` is of the final images, and so is its difference to the published mean. The best snapshot by
-  held-out training images and the best by the test images themselves (a habit of papers, and optimistic) have columns of their
-  own. Where there is a figure under `best on validation`, the set was distilled without the held-out images, which the papers use.
-  `its score in validation` is what it was chosen by: that snapshot's accuracy on the held-out images. Settings are compared by it.
-- `method` is `variant (method)` where a study gave a method other settings under a name of their own.
+- Figures are test accuracies in percent: mean ± standard deviation (population) over all \
+networks of all sets, and in
+  parentheses sets × networks. `ours` is of the final images, and so is its difference to the \
+published mean. The best snapshot by
+  held-out training images and the best by the test images themselves (a habit of papers, and \
+optimistic) have columns of their
+  own. Where there is a figure under `best on validation`, the set was distilled without the \
+held-out images, which the papers use.
+  `its score in validation` is what it was chosen by: that snapshot's accuracy on the held-out \
+images. Settings are compared by it.
+- `method` is `variant (method)` where a study gave a method other settings under a name of their \
+own.
 - `published` gives the figure as printed, then how it was seen and its source.
   {_EVIDENCE}.
-- `budget` compares the work with that of the published figure: iterations, loops, experts, evaluation epochs. **Only `{SAME}`
-  speaks of a reproduction**; with `smaller budget` the difference tells what the saving cost. `fewer networks`: the same work,
-  averaged over fewer networks or sets. `other start`: the published images started from others. `budget of the source unknown`:
-  to us. Other settings (augmentation, whitening, learning rates) are not weighed; they stand in the record.
-  Epochs are the number that a protocol names: the authors' code trains one more, as `decay: published` does; what was run
+- `budget` compares the work with that of the published figure: iterations, loops, experts, \
+evaluation epochs. **Only `{SAME}`
+  speaks of a reproduction**; with `smaller budget` the difference tells what the saving cost. \
+`fewer networks`: the same work,
+  averaged over fewer networks or sets. `other start`: the published images started from others. \
+`budget of the source unknown`:
+  to us. Other settings (augmentation, whitening, learning rates) are not weighed; they stand in \
+the record.
+  Epochs are the number that a protocol names: the authors' code trains one more, as `decay: \
+published` does; what was run
   under another decay says so.
-- `not comparable`: the figure was measured under a protocol that no cell of ours has, so no difference is given.
-- `time` is a job's wall time, with whatever else the machine did meanwhile; for a job that was interrupted, since it went on last.
-- `commit` is that of the checkout when the job ran, `+` where its files were changed, empty where it was not noted.
+- `not comparable`: the figure was measured under a protocol that no cell of ours has, so no \
+difference is given.
+- `time` is a job's wall time, with whatever else the machine did meanwhile; for a job that was \
+interrupted, since it went on last.
+- `commit` is that of the checkout when the job ran, `+` where its files were changed, empty \
+where it was not noted.
 """
 CONTINUAL = """\
-Accuracy on all classes in the end, of networks that saw the classes one group after another, and what they forgot (Chaudhry et
-al. 2018, arXiv 1801.10112), in percent. `finetune` keeps nothing, `replay` mixes the memory set into every step, `afterwards`
+Accuracy on all classes in the end, of networks that saw the classes one group after another, and \
+what they forgot (Chaudhry et
+al. 2018, arXiv 1801.10112), in percent. `finetune` keeps nothing, `replay` mixes the memory set \
+into every step, `afterwards`
 trains a finetuned network on it in the end, `joint` keeps all images."""
 
 

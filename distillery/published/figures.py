@@ -65,8 +65,8 @@ def _table(path: str) -> pd.DataFrame:
 
 
 def table(path: str | Path = FILE) -> pd.DataFrame:
-    """Read all published figures, one per row, in the file's order (a method's main table before its other
-    tables).
+    """Read all published figures, one per row, in the file's order (a method's main table before
+    its other tables).
 
     Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float,
     NaN: the full training set), ``network``, ``strategy`` (continual learning only), ``protocol``
@@ -98,8 +98,8 @@ def lookup(
         ipc: images per class; ``None`` for figures without a set (the whole data, continual
             learning without a memory).
         init: the start images. Rows with the same start come first, then rows that do not state
-            theirs, then (only for the protocol ``published``, whose tables give one start per method)
-            rows with another start. ``None``: any, in the file's order.
+            theirs, then (only for the protocol ``published``, whose tables give one start per
+            method) rows with another start. ``None``: any, in the file's order.
         protocol: one of ``PROTOCOLS``, or ``None`` for both.
 
     Returns:

@@ -90,8 +90,8 @@ class Measured:
     Attributes:
         set: the job that made it; ``None`` where none of ours did.
         accuracies: by selection one accuracy per network, in percent, rounded to two digits: on the
-            test images, under ``held_out`` on the held-out images. Of continual learning ``last`` is
-            on all classes in the end; beside it stands ``forgetting``.
+            test images, under ``held_out`` on the held-out images. Of continual learning ``last``
+            is on all classes in the end; beside it stands ``forgetting``.
     """
 
     seed: int | None

@@ -1,5 +1,5 @@
-"""Write the card of a set: a page in Markdown that says what it is, how to train on it and how good it
-is."""
+"""Write the card of a set: a page in Markdown that says what it is, how to train on it and how good
+it is."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -179,8 +179,8 @@ def _training(synthetic: SyntheticSet) -> str:
     return (
         "Stochastic gradient descent on the cross-entropy, from a fresh network. Sets are "
         "comparable under one protocol only. This is the one that "
-        f"{method_of(synthetic.header)['title']} was published with; figures below were measured as "
-        "stands beside them.\n\n"
+        f"{method_of(synthetic.header)['title']} was published with; figures below were measured "
+        "as stands beside them.\n\n"
     ) + _table(("setting", "value"), rows)
 
 
@@ -198,34 +198,33 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
         figure = f"{100 * part['mean']:.2f}" + (
             f" ± {100 * part['std']:.2f}" if part["count"] > 1 else ""
         )
-        return (
-            f"{figure} "
-            f"({counted(part['count'], 'network')}{', ' + counted(part['sets'], 'set') if several else ''})"
-        )
+        counts = [counted(part["count"], "network")]
+        counts += [counted(part["sets"], "set")] if several else []
+        return f"{figure} ({', '.join(counts)})"
 
-    found = accuracies(synthetic, metrics)
+    measured = accuracies(synthetic, metrics)
     columns = {"this set": "own"}
-    if any(row["cell"]["sets"] > 1 for row in found):
+    if any(row["cell"]["sets"] > 1 for row in measured):
         columns["all seeds"] = "cell"
-    if any(row["whole"] for row in found):
+    if any(row["whole"] for row in measured):
         columns["full training set"] = "whole"
     ways: dict[str, str] = {}  # of training, by the letter that stands beside a figure
 
     def way(settings: dict[str, Any] | None) -> str:
-        told = "not recorded: the costs.json of the study does not stand beside the metrics"
+        protocol = "not recorded: the costs.json of the study does not stand beside the metrics"
         if settings is not None:
             rows = recipe_rows({**settings, "models": 0}, synthetic)[
                 :-1
             ]  # their number stands there
-            told = ", ".join(map(" ".join, rows))
-        return ways.setdefault(told, chr(ord("a") + len(ways)))
+            protocol = ", ".join(map(" ".join, rows))
+        return ways.setdefault(protocol, chr(ord("a") + len(ways)))
 
     def cell(row: dict[str, Any], part: str) -> str:
         settings = row["whole_measured" if part == "whole" else "measured"]
         figure = text(row[part], part == "cell")
         return figure if row[part] is None else f"{figure} [{way(settings)}]"
 
-    rows = [(row["network"], *(cell(row, part) for part in columns.values())) for row in found]
+    rows = [(row["network"], *(cell(row, part) for part in columns.values())) for row in measured]
     intro = (
         f"Accuracy on the test images of {source_of(synthetic.header)['name']}, in percent: mean ± "
         "standard deviation over networks that were each trained "
@@ -236,8 +235,8 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
         if "all seeds" in columns
         else ""
     )
-    how = "\n".join(f"- [{letter}]: {told}" for told, letter in ways.items())
-    same = _as_published(synthetic, found)
+    how = "\n".join(f"- [{letter}]: {protocol}" for protocol, letter in ways.items())
+    same = _as_published(synthetic, measured)
     table = _table(("network", *columns), rows)
     return f"{intro}\n\n{table}\n\nTrained by:\n\n{how}\n\n{same}".rstrip()
 
@@ -320,8 +319,8 @@ def _limits(synthetic: SyntheticSet, coreset: bool, *, images: bool) -> str:
         space,
         "Accuracies hold for one protocol and the networks that are named with them. Other "
         "networks, or longer training, may do better or worse.",
-        f"The images were made from {source_of(synthetic.header)['name']}: what is biased, wrong or "
-        "personal there may be so here. "
+        f"The images were made from {source_of(synthetic.header)['name']}: what is biased, wrong "
+        "or personal there may be so here. "
         "They are no means to make data anonymous.",
     ]
     if coreset:

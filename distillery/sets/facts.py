@@ -152,8 +152,8 @@ def protocol_rows(synthetic: SyntheticSet) -> list[tuple[str, str]]:
 
 
 def recipe_rows(protocol: dict[str, Any], synthetic: SyntheticSet) -> list[tuple[str, str]]:
-    """List (setting, value) of how networks are trained on a set by a protocol, the published one or
-    a study's.
+    """List (setting, value) of how networks are trained on a set by a protocol, the published one
+    or a study's.
 
     Raises:
         UserError: the protocol lacks a setting.

@@ -1,5 +1,5 @@
-"""Write a synthetic set as others take it: a folder of pictures with their labels, or a folder for a
-dataset hub; each with a card that says what it is."""
+"""Write a synthetic set as others take it: a folder of pictures with their labels, or a folder for
+a dataset hub; each with a card that says what it is."""
 
 import csv
 import io

@@ -1,5 +1,5 @@
-"""What a file of others holds, and the bounds within which it is read. Nothing in a file is trusted,
-and no code in it runs."""
+"""What a file of others holds, and the bounds within which it is read. Nothing in a file is
+trusted, and no code in it runs."""
 
 from dataclasses import dataclass, field
 from typing import Any

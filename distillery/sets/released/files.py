@@ -1,9 +1,9 @@
 """Read files of others into tensors within plain containers. What the numbers mean is not decided
 here.
 
-Read are what ``torch.save`` writes (zipped, as since torch 1.6, or older), safetensors (our own sets
-with their header), NumPy's ``.npy`` and ``.npz``, and folders: pictures in a folder for each class,
-and what ``distillery export`` writes.
+Read are what ``torch.save`` writes (zipped, as since torch 1.6, or older), safetensors (our own
+sets with their header), NumPy's ``.npy`` and ``.npz``, and folders: pictures in a folder for each
+class, and what ``distillery export`` writes.
 """
 
 import os
@@ -37,9 +37,9 @@ def load(path: str | os.PathLike, where: str) -> Contents:
     """Read a file or a folder.
 
     Memory is bounded by the file's size, but for what torch gives no say in: it reserves one
-    tensor's numbers before ``torch_files`` hears of them (a lie about their size reserves addresses,
-    and fails before the memory is written to), and a file made for it could still waste time and
-    memory in ``_codecs.encode`` or in hashing.
+    tensor's numbers before ``torch_files`` hears of them (a lie about their size reserves
+    addresses, and fails before the memory is written to), and a file made for it could still waste
+    time and memory in ``_codecs.encode`` or in hashing.
 
     Args:
         where: what the errors begin with, such as ``config: imported[0]``; the path follows.

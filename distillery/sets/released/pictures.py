@@ -49,7 +49,8 @@ def pictures(path: Path, where: str) -> Contents:
 
 
 def exported(path: Path, where: str) -> Contents:
-    """Read what ``distillery export --as images`` wrote: its pictures, labels, step size and header."""
+    """Read what ``distillery export --as images`` wrote: its pictures, labels, step size and
+    header."""
     header = json.loads(_text(path / "set.json"))
     rows = list(csv.DictReader(io.StringIO(_text(path / "labels.csv"))))
     if not isinstance(header, dict) or not isinstance(header.get("classes"), list) or not rows:

@@ -1,7 +1,7 @@
 """Read one released set of others, so that it is measured like our own.
 
-Three modules beside this one do the parts: ``files`` reads what a file holds, ``pairs`` finds images
-and labels in it, ``arrange`` and ``spaces`` bring them into the form of a
+Three modules beside this one do the parts: ``files`` reads what a file holds, ``pairs`` finds
+images and labels in it, ``arrange`` and ``spaces`` bring them into the form of a
 :class:`~distillery.sets.synthetic.SyntheticSet`. Where a set is not what the config says, it is
 refused if that is sure, and noted if it is a guess; nothing is guessed in silence.
 """

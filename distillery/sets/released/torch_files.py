@@ -1,5 +1,5 @@
-"""Read what ``torch.save`` wrote, and NumPy's zips. Pickles are read before torch does, so that none
-may name what no released set needs."""
+"""Read what ``torch.save`` wrote, and NumPy's zips. Pickles are read before torch does, so that
+none may name what no released set needs."""
 
 import io
 import pickletools
@@ -140,8 +140,9 @@ def zipped(file: BinaryIO, where: str) -> Contents:
 def scan(content: bytes, pickles: int, where: str) -> None:
     """Read the instructions of the pickles that ``content`` begins with, and carry none out.
 
-    torch refuses to call anything outside its list, but that has more on it than a set needs, such as
-    a ``bytearray`` of any size, and its refusal is several lines of advice on how to go round it.
+    torch refuses to call anything outside its list, but that has more on it than a set needs, such
+    as a ``bytearray`` of any size, and its refusal is several lines of advice on how to go round
+    it.
 
     Raises:
         UserError: one asks for a name that no released set needs, or is too deep.
