@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 # All that a run reads; `results` and `.snakemake` are what it leaves.
@@ -65,8 +66,8 @@ class Workflow:
     Attributes:
         base: the study before any change.
         configs: what `--configfile` names, merged in this order.
-        made: the run that made the study.
         environment: of each run.
+        messages: what the run that made the study wrote to its standard error.
     """
 
     base = TINY
@@ -148,29 +149,42 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory) -> dict[str, str]:
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of this run of the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(shared) -> dict[str, str]:
     """Ours, but that each Python keeps the bytecode of what it imports: without, torch alone costs
     each of some forty starts 2 s more."""
     found = dict(os.environ)
     if found.pop("PYTHONDONTWRITEBYTECODE", None):
-        found["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
+        found["PYTHONPYCACHEPREFIX"] = str(shared / "bytecode")
     return found
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory, environment) -> Workflow:
-    """The finished study. Not to be changed: `clone` is for that."""
-    study = Workflow(tmp_path_factory.mktemp("study") / "a study", environment)
-    study.folder.mkdir()
-    for part in PARTS:
-        copy(ROOT / part, study / part)
-    (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
-    generator = torch.Generator().manual_seed(0)
-    torch.save(
-        {"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]},
-        study / "released.pt",
-    )
-    study.made = study.make()
+def study(shared, environment) -> Workflow:
+    """The finished study, made once by the first process that asks. Not to be changed: `clone` is
+    for that."""
+    study = Workflow(shared / "study" / "a study", environment)
+    finished = study.folder.with_name("finished")
+    with FileLock(shared / "study.lock"):
+        if not finished.exists():
+            study.folder.mkdir(parents=True)
+            for part in PARTS:
+                copy(ROOT / part, study / part)
+            (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+            generator = torch.Generator().manual_seed(0)
+            torch.save(
+                {"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]},
+                study / "released.pt",
+            )
+            finished.write_text(study.make().stderr, encoding="utf-8")
+    study.messages = finished.read_text(encoding="utf-8")
     return study
 
 

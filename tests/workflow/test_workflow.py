@@ -54,7 +54,7 @@ def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study
     logs = list((study / "results/logs").rglob("*.log"))
     assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 21
     assert all(log.read_text().endswith(" done\n") for log in logs)
-    assert study.made.stderr.splitlines()[-1] == "The report is at results/report.html"
+    assert study.messages.splitlines()[-1] == "The report is at results/report.html"
     assert not list((study / "results").rglob("*.part*")) and not list(
         (study / "results/checkpoints").rglob("*.safetensors")
     )
