@@ -27,7 +27,7 @@ from distillery import networks
 from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
 from distillery.images.labelled import Images
-from distillery.methods import _trajectory_matching, dc, mtt
+from distillery.methods import _driver, _trajectory_matching, dc, mtt
 from distillery.methods._unroll import Unroll
 from distillery.methods.base import Task
 from distillery.recipe import Recipe
@@ -110,12 +110,10 @@ def _distil(
         network=case.network,
         settings=defaults | settings,
         stream=stream,
-        recorder=_Recorder(),
         compute=compute,
         experts=experts,
-        checkpoint=_Hook(gate),
     )
-    method.distill(task)
+    _driver.run(method, task, _Recorder(), _Hook(gate))
 
 
 def _dc(case: Case, material: Material, gate, device, compute) -> None:

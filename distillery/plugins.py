@@ -28,12 +28,12 @@ _BOUND = {
     "datasets": ("FILES", "SOURCES"),
     "networks": ("build",),
     "augmentations": ("draw",),
-    "methods": ("distill",),
 }
 # What only tables and charts read: it stands beside ``SPEC``, whose every key is of the data.
 SHOWN = ("title", "order")
-# The kinds of methods.
+# The kinds of methods, and the function that a file of each binds.
 DISTILLED, CORESET = "distilled", "coreset"
+_MADE_BY = {DISTILLED: "build", CORESET: "select"}
 # Where a new plug-in stands in tables: after those that say where.
 LAST = 1000
 NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
@@ -93,7 +93,8 @@ def _order() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way to make a synthetic set: a file in ``methods``, which binds ``distill(task)``.
+    """A way to make a set: a file in ``methods``, which binds ``build(task)`` where sets are
+    distilled and ``select(task)`` where their images are chosen (:mod:`distillery.methods.base`).
 
     Attributes:
         name: in a config; a variant has a name of its own.
@@ -103,7 +104,8 @@ class Method:
         needs_experts: whether it learns from trained networks.
         needs_network: whether it runs a network.
         settings: name to JSON-schema property, with ``default`` and ``description``. One called
-            ``augment`` names an augmentation: any, unless the method says which.
+            ``augment`` names an augmentation: any, unless the method says which. A method that
+            distils has ``iterations``.
         protocol: how networks are trained on its sets, as published; with ``overrides``.
         augment: the augmentation that it always takes.
         order: its place in tables, among its kind.
@@ -248,6 +250,9 @@ def methods() -> dict[str, Method]:
         # How networks are trained on sets in the literature, unless the method says otherwise.
         values.setdefault("protocol", literals.literal("methods/base.py", "PROTOCOL"))
         method = _made(file, Method, values)
+        _refuse_unbound(file, (_MADE_BY[method.kind],))
+        if not method.is_coreset and "iterations" not in method.settings:
+            raise UserError(f"{shown(file)}: SETTINGS.iterations: is missing")
         settings = _declared(file, "SETTINGS", _with_augmentations(method.settings))
         if method.augment is not None and method.augment not in augmentations():
             raise _wrong(file, "AUGMENT", _one_of(augmentations()), method.augment)
@@ -373,10 +378,15 @@ def _modules(folder: str) -> list[str]:
             raise UserError(
                 f"{shown(file)}: is named by letters, digits and underscores, a letter first"
             )
-        missing = [name for name in _BOUND[folder] if name not in literals.names(file)]
-        if missing:
-            raise UserError(f"{shown(file)}: {missing[0]}: is missing")
+        _refuse_unbound(file, _BOUND.get(folder, ()))
     return modules
+
+
+def _refuse_unbound(file: str, needed: Iterable[str]) -> None:
+    """Raise ``UserError`` where a module does not bind each of the names ``needed``."""
+    for name in needed:
+        if name not in literals.names(file):
+            raise UserError(f"{shown(file)}: {name}: is missing")
 
 
 def _fields(kind: type) -> list[str]:

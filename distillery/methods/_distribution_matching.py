@@ -8,9 +8,9 @@ bfloat16 where ``Compute`` allows it; the synthetic images of all classes pass t
 batch.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,151 +18,133 @@ from torch import Tensor
 from distillery import networks
 from distillery.compute.device import nominal_seconds
 from distillery.methods import base
-from distillery.store import checkpoint as checkpoints
 
 Parameters = Mapping[str, Tensor]
+Stream = Callable[[str], torch.Generator]
 
 
-@dataclass(frozen=True)
-class Matching:
-    """What a method of this family is made of.
+class State(NamedTuple):
+    """Between two iterations.
 
     Attributes:
-        name: the method's, for messages.
-        feature_network: ``(iteration, stream) -> parameters`` of the network that embeds, by name.
-        summary: ``(features (B, D), weights (B,), given) -> statistic``, of one class, a tensor.
-            Weights add up to 1.
-        loss: ``(features (K, I, D), statistics (K, …), images (K, I, C, H, W), given) -> (K,)``, in
-            the synthetic images' features; the sum is minimised.
-        given: ``(iteration, stream) -> dict of tensors`` that summary and loss take besides: what
-            is drawn in each iteration, say.
-        after: ``(features (K, I, D), statistics (K, …), given) -> None`` after each step, to learn
-            something of the method's own.
-        state, restore: what ``after`` learned, as a dict of tensors, to be kept in a checkpoint and
-            taken up again.
+        images: (K, I, C, H, W) float32.
+        moments: what the optimiser keeps, as ``base.Descent`` gives it.
+        learned: what the method learns beside the images.
     """
 
-    name: str
-    feature_network: Callable[[int, Callable], Parameters]
-    summary: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]
-    loss: Callable[[Tensor, Tensor, Tensor, Mapping[str, Any]], Tensor]
-    given: Callable[[int, Callable], dict[str, Any]] = lambda iteration, stream: {}
-    after: Callable[[Tensor, Tensor, Mapping[str, Any]], None] | None = None
-    state: Callable[[], dict[str, Tensor]] = dict
-    restore: Callable[[dict[str, Tensor]], None] = lambda tensors: None
+    images: Tensor
+    moments: dict[str, dict[str, Tensor]]
+    learned: dict[str, Any]
 
 
-def distill(
-    make: Callable[[torch.nn.Module], Matching],
-    optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
-    task: base.Task,
-) -> base.Result:
-    """Distil a set by matching distributions of features.
+class DistributionMatching(base.Distillation[State]):
+    """Distribution matching at work on a task.
 
     ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t; the settings
-    ``iterations``, ``batch_real`` and ``augment`` are read here. The loss that it reports is the
-    sum over classes. The state is kept between two iterations.
+    ``iterations``, ``batch_real`` and ``augment`` are read here. The loss is the sum over classes.
+    A method of this family says by which network and statistic: it implements what is abstract.
 
     Args:
-        make: the method, made for the network that is given to it (on the device that computes).
         optimiser: of the images, made for a list of them; its state must be tensors.
 
-    Returns:
-        The images after the last iteration, with hard labels.
-
     Raises:
-        UserError: the images diverge, a class has no image, or the network has batch normalisation.
+        UserError: a class has no image, or the network has batch normalisation.
     """
-    images, classes, ipc = task.images, task.classes, task.ipc
-    settings, compute, device, shape = task.settings, task.compute, task.device, task.initial.shape
-    index = base.ClassIndex(task.labels, classes)
-    module = base.network(task.network, device)
-    method = make(module)
-    embed = networks.functional_embed(module)
-    iterations = settings["iterations"]
 
-    one_image = networks.count(module, images[0])[0]
-    batch = min(settings["batch_real"], max(index.counts))
-    seconds = nominal_seconds(one_image * classes * batch * iterations, device)
-    answer = networks.cast(embed, compute.low_precision(device, seconds))
+    def __init__(self, task: base.Task, optimiser: Callable[[list[Tensor]], torch.optim.Optimizer]):
+        compute, device, classes, settings = task.compute, task.device, task.classes, task.settings
+        self.task, self.module = task, base.network(task.network, device)
+        self._index = base.ClassIndex(task.labels, classes)
+        self._descent = base.Descent(optimiser)
+        embed = networks.functional_embed(self.module)
 
-    def summary(params, x, weights, given):
-        return method.summary(answer(params, x), weights, given)
+        one_image = networks.count(self.module, task.images[0])[0]
+        batch = min(settings["batch_real"], max(self._index.counts))
+        seconds = nominal_seconds(one_image * classes * batch * settings["iterations"], device)
+        answer = networks.cast(embed, compute.low_precision(device, seconds))
 
-    def objective(x, params, statistics, given):
-        features = embed(params, x.flatten(0, 1)).view(*x.shape[:2], -1)
-        losses = method.loss(features, statistics, x, given)
-        return losses.sum(), features
+        def summary(params, x, weights, given):
+            return self.summary(answer(params, x), weights, given)
 
-    summarise = compute.compiled(summary, device=device, expected_seconds=seconds)
-    seconds = nominal_seconds(3 * one_image * classes * ipc * iterations, device)
-    image_gradient = compute.compiled(
-        torch.func.grad_and_value(objective, has_aux=True), device=device, expected_seconds=seconds
-    )
+        def objective(x, params, statistics, given):
+            features = embed(params, x.flatten(0, 1)).view(*x.shape[:2], -1)
+            losses = self.loss(features, statistics, x, given)
+            return losses.sum(), features
 
-    synthetic = task.initial.detach().clone().view(classes, ipc, *shape[1:])
-    descent = optimiser([synthetic])
-    finite_loss, first = None, 1
-    saved = task.checkpoint.load()
-    if saved is None:
-        task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(shape))
-    else:
-        tensors, values = saved
-        task.recorder.restore(checkpoints.part("evolution", tensors))
-        method.restore(checkpoints.part("method", tensors, lambda tensor: tensor.to(device)))
-        synthetic.copy_(tensors["images"])
-        # Adam counts its steps on the CPU; everything else lies with the images.
-        descent.state[synthetic].update(
-            checkpoints.part(
-                "optimiser", tensors, lambda tensor: tensor.to(device) if tensor.ndim else tensor
-            )
+        self._summarise = compute.compiled(summary, device=device, expected_seconds=seconds)
+        work = 3 * one_image * classes * task.ipc * settings["iterations"]
+        self._image_gradient = compute.compiled(
+            torch.func.grad_and_value(objective, has_aux=True),
+            device=device,
+            expected_seconds=nominal_seconds(work, device),
         )
-        finite_loss, first = values["finite_loss"], values["iteration"] + 1
 
-    for iteration in range(first, iterations + 1):
+    @abstractmethod
+    def network(self, t: int, drawn: Stream) -> Parameters:
+        """Return the parameters of the network that embeds in iteration ``t``, by name.
+        ``drawn(purpose)`` is the iteration's generator for a purpose."""
 
-        def drawn(purpose: str, iteration=iteration) -> torch.Generator:
-            return task.stream("iteration", iteration, purpose)
+    @abstractmethod
+    def summary(self, features: Tensor, weights: Tensor, given: Mapping[str, Any]) -> Tensor:
+        """Return the statistic of one class's real features (B, D), whose weights (B,) add up to
+        1."""
 
-        params, given = method.feature_network(iteration, drawn), method.given(iteration, drawn)
-        chosen, weights = index.draw(settings["batch_real"], drawn("real"))
+    @abstractmethod
+    def loss(
+        self, features: Tensor, statistics: Tensor, images: Tensor, given: Mapping[str, Any]
+    ) -> Tensor:
+        """Return the loss of each class, (K,), in the synthetic features (K, I, D) of the images
+        (K, I, C, H, W), given the statistics (K, …) of the real ones. The sum is minimised."""
+
+    def start(self) -> dict[str, Any]:
+        """Return what the method has learned beside the images at the start: nothing."""
+        return {}
+
+    def given(self, learned: dict[str, Any], t: int, drawn: Stream) -> dict[str, Any]:
+        """Return the tensors that summary and loss take besides in iteration ``t``: what is drawn
+        for it, say."""
+        return {}
+
+    def learn(
+        self,
+        learned: dict[str, Any],
+        features: Tensor,
+        statistics: Tensor,
+        given: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return what the method has learned after a step, from the features before it."""
+        return learned
+
+    def init(self) -> State:
+        task = self.task
+        images = task.initial.detach().clone()
+        return State(images.view(task.classes, task.ipc, *images.shape[1:]), {}, self.start())
+
+    def step(self, state: State, t: int) -> tuple[State, Tensor]:
+        task, images = self.task, self.task.images
+
+        def drawn(purpose: str) -> torch.Generator:
+            return task.stream("iteration", t, purpose)
+
+        params, given = self.network(t, drawn), self.given(state.learned, t, drawn)
+        chosen, weights = self._index.draw(task.settings["batch_real"], drawn("real"))
         siamese = base.Siamese(
-            settings["augment"], classes, drawn("augment"), images, task.flip_allowed
+            task.settings["augment"], task.classes, drawn("augment"), images, task.flip_allowed
         )
         with torch.no_grad():
             statistics = torch.stack(
                 [
-                    summarise(params, siamese.real(c, images[chosen[c]]), weights[c], given)
-                    for c in range(classes)
+                    self._summarise(params, siamese.real(c, images[chosen[c]]), weights[c], given)
+                    for c in range(task.classes)
                 ]
             )
-        seen, pull = siamese.synthetic(synthetic)
-        gradient, (loss, features) = image_gradient(seen, params, statistics, given)
-        synthetic.grad = pull(gradient)
-        descent.step()
-        if method.after is not None:
-            method.after(features.detach(), statistics, given)
-        loss = loss.detach()
-        if iteration % base.CHECK_EVERY == 0 or iteration == iterations:
-            finite_loss = base.finite(
-                method.name, iteration, loss, synthetic, finite_loss, "lr_images"
-            )
-        task.recorder.iteration(iteration, loss=loss, images=synthetic.view(shape))
-        if task.checkpoint.due():
-            state = {
-                "images": synthetic,
-                **checkpoints.prefixed("evolution", task.recorder.state()),
-                **checkpoints.prefixed("method", method.state()),
-            }
-            held = {
-                name: value
-                for name, value in descent.state[synthetic].items()
-                if isinstance(value, Tensor)
-            }
-            state |= checkpoints.prefixed("optimiser", held)
-            task.checkpoint.save(
-                state,
-                {"finite_loss": finite_loss, "iteration": iteration},
-                f"iteration {iteration}",
-            )
-    return base.Result(synthetic.reshape(shape), task.targets)
+        seen, pull = siamese.synthetic(state.images)
+        gradient, (loss, features) = self._image_gradient(seen, params, statistics, given)
+        moved, moments = self._descent(
+            {"images": state.images}, {"images": pull(gradient)}, state.moments
+        )
+        learned = self.learn(state.learned, features.detach(), statistics, given)
+        return State(moved["images"], moments, learned), loss
+
+    def result(self, state: State) -> base.Result:
+        return base.Result(state.images.reshape(self.task.initial.shape), self.task.targets)

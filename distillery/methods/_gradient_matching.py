@@ -20,6 +20,8 @@ images of one class, 28 x 28 and 32 x 32 x 3):
   0.46 s, eager about 3.8 s.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,6 @@ from distillery import augmentations, networks
 from distillery.compute.device import nominal_seconds
 from distillery.methods import _gradient_distance as matching
 from distillery.methods import base
-from distillery.store import checkpoint as checkpoints
 
 SETTINGS = {
     "iterations": {
@@ -90,6 +91,9 @@ LOOPS = {
     100: (100, 2),
 }
 
+# What an iteration draws for, each from a stream of its own, beside its network.
+_PURPOSES = ("real", "order", "augment")
+
 # Images whose second-order graph is alive at once on the synthetic side (about 5 MB an image at
 # width 128).
 _TOGETHER = {"cpu": 200, "cuda": 2000}
@@ -113,172 +117,165 @@ def loops(ipc: int) -> tuple[int, int]:
     return ipc, round(LOOPS[below][1] + share * (LOOPS[above][1] - LOOPS[below][1]))
 
 
-def distill(name: str, task: base.Task, *, strategy: str) -> base.Result:
-    """Distil a set by gradient matching.
+class State(NamedTuple):
+    """Between two image steps.
 
-    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The loss that it
-    reports is the distance summed over classes and averaged over the iteration's image steps. The
-    state is kept between two image steps.
+    Attributes:
+        images: (K, I, C, H, W) float32, and their momentum, ``velocity``.
+        step: how many image steps of the iteration are done; 0 between two iterations, where the
+            rest is empty.
+        network: the parameters of the iteration's network, by name.
+        total: the distances so far, a scalar.
+        streams: the generators of the iteration, by purpose.
+    """
+
+    images: Tensor
+    velocity: Tensor
+    step: int
+    network: dict[str, Tensor]
+    total: Tensor
+    streams: dict[str, torch.Generator]
+
+
+class GradientMatching(base.Distillation[State]):
+    """Gradient matching at work on a task.
+
+    ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. A step is an image
+    step; the loss of an iteration is the distance summed over classes and averaged over its image
+    steps.
 
     Args:
-        name: the method's, for messages.
         strategy: the augmentation's name.
 
-    Returns:
-        The images after the last iteration, with hard labels.
-
     Raises:
-        UserError: the images diverge, a class has no image, or the network has batch normalisation.
+        UserError: a class has no image, or the network has batch normalisation.
     """
-    images, labels, classes, ipc = task.images, task.labels, task.classes, task.ipc
-    settings, compute, device, shape = task.settings, task.compute, task.device, task.initial.shape
-    index = base.ClassIndex(labels, classes)
-    module = base.network(task.network, device)
-    apply, _ = networks.functional(module)
-    outer, inner = (
-        settings[name] if settings[name] != "auto" else value
-        for name, value in zip(("outer", "inner"), loops(ipc), strict=True)
-    )
-    iterations, rate, momentum = settings["iterations"], settings["lr_images"], settings["momentum"]
 
-    one_image = networks.count(module, images[0])[0]
-    # A gradient costs three forwards.
-    work = one_image * classes * outer * iterations
-    seconds = nominal_seconds(3 * work * min(settings["batch_real"], max(index.counts)), device)
-    real_gradient = compute.compiled(
-        matching.class_gradient(apply, compute.low_precision(device, seconds)),
-        device=device,
-        expected_seconds=seconds,
-    )
-    image_gradient = compute.compiled(
-        # Eagerly a second-order step on few images is mostly overhead: 1 s for ten classes of one
-        # image, 3.8 s for ten of ten.
-        matching.image_gradient(apply),
-        device=device,
-        expected_seconds=nominal_seconds((35 * ipc + 58) * work, device),
-    )
-    seconds = nominal_seconds(
-        3 * one_image * classes * ipc * inner * (outer - 1) * iterations, device
-    )
-    train_gradient = compute.compiled(
-        matching.class_gradient(apply, compute.low_precision(device, seconds)),
-        device=device,
-        expected_seconds=seconds,
-    )
-    together = _together(classes, ipc, device)
+    remedy = "a smaller lr_images, then a smaller lr_network"
 
-    synthetic = task.initial.detach().clone().view(classes, ipc, *shape[1:])
-    targets = task.targets
-    by_class = targets.view(classes, ipc)
-    velocity = torch.zeros_like(synthetic)
-    finite_loss, first, first_step = None, 1, 0
-    saved = task.checkpoint.load()
-    if saved is None:
-        task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=synthetic.view(shape))
-    else:
-        tensors, values = saved
-        task.recorder.restore(checkpoints.part("evolution", tensors))
-        synthetic, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
-        finite_loss, first, first_step = values["finite_loss"], values["iteration"], values["step"]
+    def __init__(self, task: base.Task, *, strategy: str):
+        self._task, self._strategy, settings = task, strategy, task.settings
+        compute, device, classes, ipc = task.compute, task.device, task.classes, task.ipc
+        self._index = base.ClassIndex(task.labels, classes)
+        self._module = base.network(task.network, device)
+        apply, _ = networks.functional(self._module)
+        self._outer, self._inner = (
+            settings[name] if settings[name] != "auto" else value
+            for name, value in zip(("outer", "inner"), loops(ipc), strict=True)
+        )
+        one_image = networks.count(self._module, task.images[0])[0]
+        # A gradient costs three forwards.
+        work = one_image * classes * self._outer * settings["iterations"]
+        batch = min(settings["batch_real"], max(self._index.counts))
+        seconds = nominal_seconds(3 * work * batch, device)
+        self._real_gradient = compute.compiled(
+            matching.class_gradient(apply, compute.low_precision(device, seconds)),
+            device=device,
+            expected_seconds=seconds,
+        )
+        self._image_gradient = compute.compiled(
+            # Eagerly a second-order step on few images is mostly overhead: 1 s for ten classes of
+            # one image, 3.8 s for ten of ten.
+            matching.image_gradient(apply),
+            device=device,
+            expected_seconds=nominal_seconds((35 * ipc + 58) * work, device),
+        )
+        between = (self._outer - 1) * settings["iterations"]
+        seconds = nominal_seconds(3 * one_image * classes * ipc * self._inner * between, device)
+        self._train_gradient = compute.compiled(
+            matching.class_gradient(apply, compute.low_precision(device, seconds)),
+            device=device,
+            expected_seconds=seconds,
+        )
+        self._together = _together(classes, ipc, device)
+        self._targets = task.targets
 
-    for iteration in range(first, iterations + 1):
-        streams = {
-            purpose: task.stream("iteration", iteration, purpose)
-            for purpose in ("real", "order", "augment")
+    def init(self) -> State:
+        task = self._task
+        images = task.initial.detach().clone()
+        images = images.view(task.classes, task.ipc, *images.shape[1:])
+        return self._ended(images, torch.zeros_like(images))
+
+    def step(self, state: State, t: int) -> tuple[State, Tensor | None]:
+        settings = self._task.settings
+        if not state.step:
+            state = self._begun(state, t)
+        derivative, total = self._compared(state)
+        velocity = settings["momentum"] * state.velocity + derivative
+        images = state.images - settings["lr_images"] * velocity
+        step = state.step + 1
+        if step == self._outer:
+            return self._ended(images, velocity), total / self._outer
+        network = self._trained(state.network, images, state.streams)
+        return State(images, velocity, step, network, total, state.streams), None
+
+    def result(self, state: State) -> base.Result:
+        return base.Result(state.images.reshape(self._task.initial.shape), self._targets)
+
+    def _begun(self, state: State, t: int) -> State:
+        stream = self._task.stream
+        streams = {purpose: stream("iteration", t, purpose) for purpose in _PURPOSES}
+        network = base.fresh_parameters(self._module, stream("iteration", t, "network"))
+        return state._replace(network=network, streams=streams)
+
+    def _ended(self, images: Tensor, velocity: Tensor) -> State:
+        return State(images, velocity, 0, {}, torch.zeros((), device=self._task.device), {})
+
+    def _compared(self, state: State) -> tuple[Tensor, Tensor]:
+        """The derivative of the distances in the synthetic images, (K, I, C, H, W), and the sum of
+        the iteration's distances so far."""
+        task, classes, streams = self._task, self._task.classes, state.streams
+        images, labels, params = task.images, task.labels, state.network
+        chosen, weights = self._index.draw(task.settings["batch_real"], streams["real"])
+        siamese = base.Siamese(
+            self._strategy, classes, streams["augment"], images, task.flip_allowed
+        )
+        gradients = [
+            self._real_gradient(
+                params, siamese.real(c, images[chosen[c]]), labels[chosen[c]], weights[c]
+            )
+            for c in range(classes)
+        ]
+        real = {
+            name: torch.stack([gradient[name] for gradient in gradients])
+            for name in params
+            if params[name].ndim > 1
         }
-        if iteration == first and first_step:
-            params = checkpoints.part("params", tensors, lambda tensor: tensor.to(device))
-            total = tensors["total"].to(device)
-            checkpoints.restore(streams, tensors)
-        else:
-            params = base.fresh_parameters(module, task.stream("iteration", iteration, "network"))
-            total = torch.zeros((), device=device)
-        for step in range(first_step if iteration == first else 0, outer):
-            chosen, weights = index.draw(settings["batch_real"], streams["real"])
-            siamese = base.Siamese(strategy, classes, streams["augment"], images, task.flip_allowed)
-            real = [
-                real_gradient(
-                    params, siamese.real(c, images[chosen[c]]), labels[chosen[c]], weights[c]
-                )
-                for c in range(classes)
-            ]
-            real = {
-                name: torch.stack([gradient[name] for gradient in real])
-                for name in params
-                if params[name].ndim > 1
-            }
-            seen, pull = siamese.synthetic(synthetic)
-            gradients = []
-            for begin in range(0, classes, together):
-                part = slice(begin, begin + together)
-                gradient, distances = image_gradient(
-                    params,
-                    seen[part],
-                    by_class[part],
-                    {name: value[part] for name, value in real.items()},
-                )
-                gradients.append(gradient)
-                total += distances.sum()
-            velocity = momentum * velocity + pull(torch.cat(gradients))
-            synthetic = synthetic - rate * velocity
-            within = step < outer - 1
-            if within:
-                flat = synthetic.view(shape)
+        seen, pull = siamese.synthetic(state.images)
+        by_class = self._targets.view(classes, task.ipc)
+        derivatives, total = [], state.total
+        for begin in range(0, classes, self._together):
+            part = slice(begin, begin + self._together)
+            derivative, distances = self._image_gradient(
+                params,
+                seen[part],
+                by_class[part],
+                {name: value[part] for name, value in real.items()},
+            )
+            derivatives.append(derivative)
+            total = total + distances.sum()
+        return pull(torch.cat(derivatives)), total
 
-                def augmented(x, generator=streams["augment"]):
-                    return augmentations.augment(
-                        strategy, x, generator, flip_allowed=task.flip_allowed
-                    )
-
-                rate_network, batch = settings["lr_network"], settings["batch_train"]
-                params = _train(
-                    params,
-                    flat,
-                    targets,
-                    train_gradient,
-                    rate_network,
-                    inner,
-                    batch,
-                    streams["order"],
-                    augmented,
+    def _trained(
+        self, params: dict[str, Tensor], synthetic: Tensor, streams: dict[str, torch.Generator]
+    ) -> dict[str, Tensor]:
+        """New parameters, after the epochs that lie between two image steps: plain gradient descent
+        over the synthetic set in shuffled mini-batches."""
+        task, rate = self._task, self._task.settings["lr_network"]
+        batch, images = task.settings["batch_train"], synthetic.view(task.initial.shape)
+        for _ in range(self._inner):
+            shuffled = torch.randperm(len(images), generator=streams["order"]).to(images.device)
+            for chosen in shuffled.split(batch):
+                weights = torch.full((len(chosen),), 1 / len(chosen), device=images.device)
+                augmented = augmentations.augment(
+                    self._strategy,
+                    images[chosen],
+                    streams["augment"],
+                    flip_allowed=task.flip_allowed,
                 )
-            else:
-                loss = total / outer
-                if iteration % base.CHECK_EVERY == 0 or iteration == iterations:
-                    finite_loss = base.finite(
-                        name,
-                        iteration,
-                        loss,
-                        synthetic,
-                        finite_loss,
-                        "lr_images, then a smaller lr_network",
-                    )
-                task.recorder.iteration(iteration, loss=loss, images=synthetic.view(shape))
-            if task.checkpoint.due():
-                # Between two image steps the network, its streams and the sum so far belong to the
-                # state; after the last, none does.
-                state = {
-                    "images": synthetic,
-                    "velocity": velocity,
-                    **checkpoints.prefixed("evolution", task.recorder.state()),
-                }
-                if within:
-                    state |= {
-                        "total": total,
-                        **checkpoints.prefixed("params", params),
-                        **checkpoints.generators(streams),
-                    }
-                place = (
-                    {"iteration": iteration, "step": step + 1}
-                    if within
-                    else {"iteration": iteration + 1, "step": 0}
-                )
-                task.checkpoint.save(
-                    state,
-                    {"finite_loss": finite_loss, **place},
-                    f"iteration {iteration}, image step {step + 1} of {outer}",
-                )
-    return base.Result(synthetic.reshape(shape), targets)
+                gradients = self._train_gradient(params, augmented, self._targets[chosen], weights)
+                params = {name: value - rate * gradients[name] for name, value in params.items()}
+        return params
 
 
 def _together(classes: int, ipc: int, device: torch.device) -> int:
@@ -288,19 +285,3 @@ def _together(classes: int, ipc: int, device: torch.device) -> int:
     return max(
         count for count in range(1, classes + 1) if classes % count == 0 and count <= max(limit, 1)
     )
-
-
-def _train(
-    params, images, labels, gradient, rate, epochs, batch, order, augmented
-) -> dict[str, Tensor]:
-    """``epochs`` passes of plain gradient descent over the synthetic set in shuffled mini-batches;
-    returns new parameters."""
-    count = len(images)
-    for _ in range(epochs):
-        shuffled = torch.randperm(count, generator=order).to(images.device)
-        for begin in range(0, count, batch):
-            chosen = shuffled[begin : begin + batch]
-            weights = torch.full((len(chosen),), 1 / len(chosen), device=images.device)
-            gradients = gradient(params, augmented(images[chosen]), labels[chosen], weights)
-            params = {name: value - rate * gradients[name] for name, value in params.items()}
-    return params

@@ -13,9 +13,8 @@ order and cannot pass zero, where the published update can and then fails. A min
 drawn in each iteration, as published.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +24,6 @@ from distillery.compute.device import nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import base
 from distillery.methods._unroll import Unroll
-from distillery.store import checkpoint as checkpoints
 
 PROTOCOL = {**base.AUGMENTED, "models": 5, "lr": "learned"}
 SETTINGS = {
@@ -97,17 +95,30 @@ SETTINGS = {
 EXPLODED, COLLAPSED = 1e4, 1e-6
 
 
-def distill(
-    name: str,
-    task: base.Task,
-    *,
-    assign: Callable[[Callable, Mapping[str, Tensor]], Tensor] | None = None,
-) -> base.Result:
-    """Distil a set by trajectory matching.
+class State(NamedTuple):
+    """Between two iterations.
+
+    Attributes:
+        images: (K·I, C, H, W) float32, and their momentum, ``velocity``.
+        step_size: the student's, a scalar, and its momentum, ``step_velocity``.
+        logits: (K·I, K) of soft labels, and their momentum, ``label_velocity``; ``None`` where
+            labels are hard.
+    """
+
+    images: Tensor
+    velocity: Tensor
+    step_size: Tensor
+    step_velocity: Tensor
+    logits: Tensor | None
+    label_velocity: Tensor | None
+
+
+class TrajectoryMatching(base.Distillation[State]):
+    """Trajectory matching at work on a task.
 
     ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t. The real images are
     not used, the experts have seen them; the network is the experts' architecture, and the
-    precision float32 whatever ``task.compute`` says. The state is kept between two iterations.
+    precision float32 whatever ``task.compute`` says.
 
     Args:
         name: the method's, for messages.
@@ -115,166 +126,134 @@ def distill(
             from the network as a pure function and its parameters by name; hard labels without it.
             Soft labels learn at the setting ``lr_labels``.
 
-    Returns:
-        The images after the last iteration, the labels, and the learned step size.
-
     Raises:
-        UserError: there are no experts, or they are too short or of another network; or the run
-            diverges.
+        UserError: there are no experts, or they are too short or of another network.
     """
-    settings, experts, initial, device = task.settings, task.experts, task.initial, task.device
-    steps, ahead, latest = (
-        settings["syn_steps"],
-        settings["expert_epochs"],
-        settings["max_start_epoch"],
-    )
-    module = base.network(task.network, device)
-    apply, _ = networks.functional(module)
-    like = base.fresh_parameters(module, task.stream("count"))
-    base.fitting(name, experts, like, task.network)
-    if latest + ahead > experts.epochs + 1:
-        raise UserError(
-            f"{name}: max_start_epoch {latest} and expert_epochs {ahead} reach to epoch "
-            f"{latest - 1 + ahead}, "
-            f"but the experts were trained for {experts.epochs}; train them longer or lower one of "
-            "the two"
-        )
 
-    count = len(initial)
-    batch = min(settings["batch_syn"] or count, count)
-    # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
-    seconds = nominal_seconds(
-        12 * networks.count(module, initial[0])[0] * batch * steps * settings["iterations"], device
-    )
-    strategy = settings["augment"]
-    unroll = Unroll(
-        apply,
-        like,
-        transform=None
-        if strategy == "none"
-        else lambda x, draw: augmentations.apply(draw[0], x, draw[1]),
-        compute=task.compute,
-        expected_seconds=seconds,
-        device=device,
-    )
-
-    synthetic = initial.detach().clone()
-    hard = task.targets
-    logits = label_velocity = None
-    if assign is not None:
-        logits = assign(apply, like).detach()
-        label_velocity = torch.zeros_like(logits)
-    step_size = torch.tensor(float(settings["step_size"]), device=device)
-    velocity, step_velocity = torch.zeros_like(synthetic), torch.zeros_like(step_size)
-    finite, first = None, 1
-    saved = task.checkpoint.load()
-    if saved is None:
-        task.recorder.iteration(
-            0,
-            loss=torch.tensor(float("nan")),
-            images=synthetic,
-            step_size=step_size,
-            labels=_probabilities(logits),
-        )
-    else:
-        tensors, values = saved
-        task.recorder.restore(checkpoints.part("evolution", tensors))
-        state = [
-            tensors[name].to(device)
-            for name in ("images", "velocity", "step_size", "step_velocity")
-        ]
-        synthetic, velocity, step_size, step_velocity = state
-        if logits is not None:
-            logits, label_velocity = (
-                tensors["logits"].to(device),
-                tensors["label_velocity"].to(device),
+    def __init__(
+        self,
+        name: str,
+        task: base.Task,
+        *,
+        assign: Callable[[Callable, Mapping[str, Tensor]], Tensor] | None = None,
+    ):
+        self._task, self._assign, settings, device = task, assign, task.settings, task.device
+        module = base.network(task.network, device)
+        self._apply, _ = networks.functional(module)
+        self._like = base.fresh_parameters(module, task.stream("count"))
+        base.fitting(name, task.experts, self._like, task.network)
+        latest, ahead = settings["max_start_epoch"], settings["expert_epochs"]
+        if latest + ahead > task.experts.epochs + 1:
+            raise UserError(
+                f"{name}: max_start_epoch {latest} and expert_epochs {ahead} reach to epoch "
+                f"{latest - 1 + ahead}, but the experts were trained for {task.experts.epochs}; "
+                "train them longer or lower one of the two"
             )
-        finite, first = values["finite"], values["iteration"] + 1
+        self.remedy = (
+            f"lr_images {settings['lr_images'] / 2:g}, then step_size "
+            f"{settings['step_size'] / 2:g}, lr_step_size {settings['lr_step_size'] / 10:g} or "
+            "fewer syn_steps"
+        )
+        self._batch = min(settings["batch_syn"] or len(task.initial), len(task.initial))
+        one_image, steps = networks.count(module, task.initial[0])[0], settings["syn_steps"]
+        # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
+        work = 12 * one_image * self._batch * steps * settings["iterations"]
+        augmented = settings["augment"] != "none"
+        self._unroll = Unroll(
+            self._apply,
+            self._like,
+            transform=(lambda x, draw: augmentations.apply(draw[0], x, draw[1]))
+            if augmented
+            else None,
+            compute=task.compute,
+            expected_seconds=nominal_seconds(work, device),
+            device=device,
+        )
 
-    for iteration in range(first, settings["iterations"] + 1):
-        choice = task.stream("iteration", iteration, "expert")
-        expert = int(torch.randint(experts.number, (), generator=choice))
-        start = int(torch.randint(latest, (), generator=choice))
-        theta, goal = experts.pair(expert, start, start + ahead)
-        batches = (
-            None
-            if batch == count
-            else _batches(count, batch, steps, task.stream("iteration", iteration, "order"), device)
+    def init(self) -> State:
+        images = self._task.initial.detach().clone()
+        size = torch.tensor(float(self._task.settings["step_size"]), device=self._task.device)
+        logits = velocity = None
+        if self._assign is not None:
+            logits = self._assign(self._apply, self._like).detach()
+            velocity = torch.zeros_like(logits)
+        zeros = torch.zeros_like(images), torch.zeros_like(size)
+        return State(images, zeros[0], size, zeros[1], logits, velocity)
+
+    def step(self, state: State, t: int) -> tuple[State, Tensor]:
+        settings = self._task.settings
+        start, goal = self._pair(t)
+        batches = self._batches(t)
+        soft = _probabilities(state.logits)
+        run = self._unroll(
+            start,
+            goal,
+            state.images,
+            self._task.targets if soft is None else soft,
+            state.step_size,
+            steps=settings["syn_steps"],
+            batches=batches,
+            draws=self._draws(t, batches),
         )
-        draws = None
-        if strategy != "none":
-            generator = task.stream("iteration", iteration, "augment")
-            draws = [
-                augmentations.draw(
-                    strategy,
-                    count if batches is None else len(batches[i]),
-                    generator,
-                    shape=tuple(initial.shape[1:]),
-                    device=device,
-                    flip_allowed=task.flip_allowed,
-                )
-                for i in range(steps)
-            ]
-        soft = _probabilities(logits)
-        targets = hard if soft is None else soft
-        result = unroll(
-            theta, goal, synthetic, targets, step_size, steps=steps, batches=batches, draws=draws
-        )
-        velocity = settings["momentum"] * velocity + result.images
-        synthetic = synthetic - settings["lr_images"] * velocity
-        step_velocity = settings["momentum"] * step_velocity + result.step_size
-        step_size = positive_step(step_size, settings["lr_step_size"] * step_velocity)
+        velocity = settings["momentum"] * state.velocity + run.images
+        images = state.images - settings["lr_images"] * velocity
+        step_velocity = settings["momentum"] * state.step_velocity + run.step_size
+        step_size = positive_step(state.step_size, settings["lr_step_size"] * step_velocity)
+        logits, label_velocity = state.logits, state.label_velocity
         if soft is not None and settings["lr_labels"]:
             # Through the softmax, which keeps the labels probabilities.
-            derivative = soft * (result.labels - (soft * result.labels).sum(1, keepdim=True))
+            derivative = soft * (run.labels - (soft * run.labels).sum(1, keepdim=True))
             label_velocity = settings["momentum"] * label_velocity + derivative
             logits = logits - settings["lr_labels"] * label_velocity
-        value = float(result.loss)
-        # The derivatives can overflow where the loss does not.
-        if not (
-            math.isfinite(value)
-            and all(
-                torch.isfinite(part).all()
-                for part in (synthetic, step_size, logits)
-                if part is not None
-            )
-        ):
-            raise UserError(_diverged(name, iteration, finite, settings))
-        if not COLLAPSED < float(step_size) / settings["step_size"] < EXPLODED:
-            what = "grew" if float(step_size) > settings["step_size"] else "fell"
-            raise UserError(
-                _diverged(
-                    name,
-                    iteration,
-                    finite,
-                    settings,
-                    f"the step size {what} to {float(step_size):.3g}: ",
-                )
-            )
-        finite = (value, float(step_size))
-        task.recorder.iteration(
-            iteration,
-            loss=result.loss,
-            images=synthetic,
-            step_size=step_size,
-            labels=_probabilities(logits),
+        state = State(images, velocity, step_size, step_velocity, logits, label_velocity)
+        return state, run.loss
+
+    def result(self, state: State) -> base.Result:
+        soft = _probabilities(state.logits)
+        return base.Result(
+            state.images, self._task.targets if soft is None else soft, state.step_size
         )
-        if task.checkpoint.due():
-            state = {
-                "images": synthetic,
-                "velocity": velocity,
-                "step_size": step_size,
-                "step_velocity": step_velocity,
-            }
-            if logits is not None:
-                state |= {"logits": logits, "label_velocity": label_velocity}
-            state |= checkpoints.prefixed("evolution", task.recorder.state())
-            task.checkpoint.save(
-                state, {"finite": finite, "iteration": iteration}, f"iteration {iteration}"
+
+    def trouble(self, state: State) -> str | None:
+        size, start = float(state.step_size), self._task.settings["step_size"]
+        if COLLAPSED < size / start < EXPLODED:
+            return None
+        return f"the step size {'grew' if size > start else 'fell'} to {size:.3g}"
+
+    def _pair(self, t: int) -> tuple[Tensor, Tensor]:
+        """An expert's parameters at a random epoch, and those some epochs later."""
+        settings, experts = self._task.settings, self._task.experts
+        choice = self._task.stream("iteration", t, "expert")
+        expert = int(torch.randint(experts.number, (), generator=choice))
+        start = int(torch.randint(settings["max_start_epoch"], (), generator=choice))
+        return experts.pair(expert, start, start + settings["expert_epochs"])
+
+    def _batches(self, t: int) -> list[Tensor] | None:
+        """The numbers of the images of each step; ``None`` where a step takes all."""
+        task, count = self._task, len(self._task.initial)
+        if self._batch == count:
+            return None
+        order = task.stream("iteration", t, "order")
+        return _batches(count, self._batch, task.settings["syn_steps"], order, task.device)
+
+    def _draws(self, t: int, batches: list[Tensor] | None) -> list[Any] | None:
+        """What the augmentation of each step draws; ``None`` where there is none."""
+        task = self._task
+        strategy, steps = task.settings["augment"], task.settings["syn_steps"]
+        if strategy == "none":
+            return None
+        generator = task.stream("iteration", t, "augment")
+        return [
+            augmentations.draw(
+                strategy,
+                len(task.initial) if batches is None else len(batches[i]),
+                generator,
+                shape=tuple(task.initial.shape[1:]),
+                device=task.device,
+                flip_allowed=task.flip_allowed,
             )
-    return base.Result(
-        synthetic, hard if logits is None else _probabilities(logits), float(step_size)
-    )
+            for i in range(steps)
+        ]
 
 
 def _probabilities(logits: Tensor | None) -> Tensor | None:
@@ -296,23 +275,3 @@ def _batches(
     while len(batches) < steps:
         batches += torch.randperm(count, generator=order).to(device).split(batch)
     return batches[:steps]
-
-
-def _diverged(
-    name: str,
-    iteration: int,
-    finite: tuple[float, float] | None,
-    settings: dict[str, Any],
-    why: str = "",
-) -> str:
-    seen = (
-        f"the last finite loss was {finite[0]:.4g} at step size {finite[1]:.4g}"
-        if finite
-        else "no iteration was finite"
-    )
-    return (
-        f"{name} diverged in iteration {iteration}: {why}{seen}; try lr_images "
-        f"{settings['lr_images'] / 2:g}, then step_size "
-        f"{settings['step_size'] / 2:g}, lr_step_size {settings['lr_step_size'] / 10:g} or fewer "
-        "syn_steps"
-    )

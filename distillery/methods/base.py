@@ -1,9 +1,55 @@
-"""What methods share: what they are given, their result, their starting images, their view of the
-real images by class, and their network."""
+"""What a method is, and what methods share.
 
+A file of this folder without an underscore is one method. Its head binds literals that are read
+without importing it (``plugins.Method`` says which); its body binds one function.
+
+**A distilled set** is learned. The file binds ``build(task)``, which returns a
+:class:`Distillation`: ``init`` gives the first state, ``step`` the next one and its loss,
+``result`` the set that a state stands for. Everything else is the driver's (``_driver``): to load
+a checkpoint and save one, to notice that a run diverged, to keep snapshots, losses and progress.
+Its ``SETTINGS`` have ``iterations``. In full::
+
+    import torch
+    from distillery.methods import base
+
+    class MeanMatching(base.Distillation):
+        def __init__(self, task):
+            self.task, self.rate = task, task.settings["lr_images"]
+            index = base.ClassIndex(task.labels, task.classes)
+            self.means = torch.stack([task.images[members].mean(0) for members in index.members])
+
+        def init(self):
+            return {"images": self.task.initial.clone()}
+
+        def step(self, state, t):
+            by_class = state["images"].view(self.task.classes, self.task.ipc, *self.means.shape[1:])
+            apart = by_class.mean(1) - self.means
+            moved = by_class - self.rate * apart[:, None]
+            return {"images": moved.view_as(state["images"])}, apart.square().sum()
+
+        def result(self, state):
+            return base.Result(state["images"], self.task.targets)
+
+    build = MeanMatching
+
+**A coreset** is chosen. The file binds ``select(task)``, which returns the numbers of the chosen
+images in ``task.images``: int64, ``ipc`` different ones of every class, in any order. Images and
+labels are taken from there, class by class, those of a class in the order in which they were
+chosen. In full::
+
+    import torch
+    from distillery.methods import base
+
+    def select(task):
+        index = base.ClassIndex(task.labels, task.classes)
+        base.enough(index, task.ipc)
+        return torch.cat([members[: task.ipc] for members in index.members])
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +58,6 @@ from distillery import augmentations, networks
 from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.networks import NetworkSpec
-from distillery.store import checkpoint as checkpoints
 
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and
 # theirs where images are augmented. The decay is their code's, which trains one epoch more than it
@@ -51,16 +96,13 @@ class Task:
         classes, ipc: K and I.
         network: of the distillation.
         settings: a value for each key of the method's ``SETTINGS``.
-        stream: ``stream(purpose, …)`` gives this job's generator (CPU) for a purpose.
-        recorder: ``recorder.iteration(t, loss=, images=)`` is called with t = 0 for the start (no
-            loss yet: NaN) and after each iteration, with the matching loss as a 0-d tensor, and
-            ``step_size=`` and ``labels=`` where the method learns them. What it was told goes into
-            checkpoints: ``state()`` and ``restore(tensors)``.
+        stream: ``stream(purpose, …)`` gives this job's generator (CPU) for a purpose. Purposes are
+            texts and numbers: ``stream("iteration", t, "real")``. The same purpose always gives the
+            same numbers, so whatever an iteration draws is drawn again when it is run again.
         compute: how to compute.
         flip_allowed: whether an augmentation may mirror.
         experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two
             parameter vectors (P,) float32 on the device; ``None`` for methods that learn from none.
-        checkpoint: where the state is kept between two steps, and taken up again.
     """
 
     images: Tensor
@@ -71,11 +113,9 @@ class Task:
     network: NetworkSpec
     settings: dict[str, Any]
     stream: Callable[..., torch.Generator]
-    recorder: Any
     compute: Compute
     flip_allowed: bool = False
     experts: Any = None
-    checkpoint: Any = checkpoints.NONE
 
     @property
     def device(self) -> torch.device:
@@ -87,19 +127,67 @@ class Task:
         return synthetic_labels(self.classes, self.ipc, self.device)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
-    """A synthetic set as a method returns it.
+    """A synthetic set as a method makes it, on the device that computes.
 
     Attributes:
-        images: (N, C, H, W) float32 in normalised space.
-        labels: (N,) int64, or (N, K) float32.
-        step_size: the learned step size, or ``None``.
+        images: (K·I, C, H, W) float32 in normalised space, class-ordered.
+        labels: (K·I,) int64, or soft (K·I, K) float32 probabilities.
+        step_size: the learned step size, a 0-d float32 tensor; ``None`` where none is learned.
     """
 
     images: Tensor
     labels: Tensor
-    step_size: float | None = None
+    step_size: Tensor | None = None
+
+
+State = TypeVar("State")
+
+
+class Distillation(ABC, Generic[State]):
+    """A method at work on one task: what ``build(task)`` returns.
+
+    What stays the same through a run (compiled functions, where the images of a class are) belongs
+    to the object; what changes is the *state*, a tree (:mod:`distillery.store.tree`): dicts, lists,
+    tuples, NamedTuples and dataclasses, nested, of tensors, generators, numbers and texts. States
+    are kept between two steps, so a run that was interrupted goes on from one in a new process: all
+    that a step needs of the steps before must be in it.
+
+    Attributes:
+        remedy: what a user may try when a run diverges, as it follows "try" in the message.
+    """
+
+    remedy = "a smaller lr_images"
+
+    @abstractmethod
+    def init(self) -> State:
+        """Return the state before the first iteration. A run that goes on from a checkpoint calls
+        it too: for the types of NamedTuples and dataclasses, which no file names."""
+
+    @abstractmethod
+    def step(self, state: State, t: int) -> tuple[State, Tensor | None]:
+        """Take one step of iteration ``t``, the first of which is 1.
+
+        Returns:
+            The next state, and the loss of the iteration, a 0-d tensor on any device (it is read
+            every few iterations, so nothing waits for it here). A step that does not end its
+            iteration returns ``None`` for the loss, and the next has the same ``t``: an iteration
+            of minutes is so resumed from within.
+
+        The state that is given stays as it is, but for its generators, which move on: what was
+        noted of it may be looked at later.
+        """
+
+    @abstractmethod
+    def result(self, state: State) -> Result:
+        """Return the set that a state stands for. It is asked for the first state and after each
+        iteration, so it should cost next to nothing."""
+
+    def trouble(self, state: State) -> str | None:
+        """Say what makes a state worthless though all its numbers are finite; ``None`` where
+        nothing does."""
+        return None
 
 
 class ClassIndex:
@@ -226,10 +314,22 @@ def initial_images(
         return torch.randn(classes * ipc, *images.shape[1:], generator=generator).to(images.device)
     if init != "real":
         raise UserError(f"unknown init {init!r}; known are real, noise")
-    index = ClassIndex(labels, classes)
+    return images[draw_real(ClassIndex(labels, classes), ipc, generator)]
+
+
+def draw_real(index: ClassIndex, ipc: int, generator: torch.Generator) -> Tensor:
+    """The numbers (K·I,) int64 of ``ipc`` random images of each class, without replacement, class
+    by class.
+
+    Args:
+        generator: on the CPU.
+
+    Raises:
+        UserError: a class has fewer than ``ipc`` images.
+    """
     enough(index, ipc)
     chosen, _ = index.draw(ipc, generator)
-    return images[chosen.reshape(-1)].clone()
+    return chosen.reshape(-1)
 
 
 def enough(index: ClassIndex, ipc: int) -> None:
@@ -241,36 +341,6 @@ def enough(index: ClassIndex, ipc: int) -> None:
                 "training images; "
                 f"take an ipc of {count} or less"
             )
-
-
-# A look at the loss makes a device wait: only every so many iterations is one taken.
-CHECK_EVERY = 10
-
-
-def finite(
-    name: str, iteration: int, loss: Tensor, images: Tensor, last: float | None, remedy: str
-) -> float:
-    """The loss of ``iteration`` as a number, if it and the images are finite.
-
-    Args:
-        name: the method's.
-        last: the last loss that was seen to be finite.
-        remedy: the setting of which a smaller one is worth a try.
-
-    Raises:
-        UserError: it diverged.
-    """
-    if not (torch.isfinite(loss) and torch.isfinite(images).all()):
-        seen = (
-            f"the last finite matching loss seen was {last:.4g}"
-            if last is not None
-            else "no finite matching loss was seen before"
-        )
-        raise UserError(
-            f"{name} diverged by iteration {iteration}: the images or the loss are not finite "
-            f"({seen}); try a smaller {remedy}"
-        )
-    return float(loss)
 
 
 def fitting(name: str, experts, like: Mapping[str, Tensor], spec: NetworkSpec) -> None:
@@ -306,3 +376,52 @@ def network(spec: NetworkSpec, device: torch.device) -> nn.Module:
 def fresh_parameters(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     """Newly drawn parameters of ``module`` by name, in its order, on its device."""
     return networks.parameters(networks.initialise(module, generator))
+
+
+class Descent:
+    """An optimiser of ``torch.optim`` as a pure function, for a state that is a tree.
+
+    Args:
+        optimiser: makes one for a list of tensors: ``functools.partial(torch.optim.SGD, lr=0.1)``.
+            What it keeps for a parameter must be tensors.
+    """
+
+    def __init__(self, optimiser: Callable[[list[Tensor]], torch.optim.Optimizer]):
+        self._optimiser = optimiser
+
+    def __call__(
+        self,
+        params: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        moments: Mapping[str, Mapping[str, Tensor]],
+    ) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        """Take one step down the gradients.
+
+        Args:
+            params: by name; gradients: of the same names.
+            moments: what the optimiser kept at the step before, by name; empty at the first.
+
+        Returns:
+            The new parameters and what the optimiser keeps.
+        """
+        moved = {name: value.detach().clone() for name, value in params.items()}
+        optimiser = self._optimiser(list(moved.values()))
+        for name, value in moved.items():
+            value.grad = gradients[name]
+            # A count of steps is a tensor without dimensions, which lies on the CPU everywhere.
+            optimiser.state[value].update(
+                {
+                    key: (kept if kept.ndim else kept.cpu()).clone()
+                    for key, kept in moments.get(name, {}).items()
+                }
+            )
+        optimiser.step()
+        kept = {
+            name: {
+                key: entry
+                for key, entry in optimiser.state[value].items()
+                if isinstance(entry, Tensor)
+            }
+            for name, value in moved.items()
+        }
+        return {name: value.detach() for name, value in moved.items()}, kept

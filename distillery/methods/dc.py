@@ -26,7 +26,6 @@ PROTOCOL = {
 }
 
 
-def distill(task: base.Task) -> base.Result:
-    """Distil a set by gradient matching without augmentation; errors are those of
-    ``_gradient_matching.distill``."""
-    return _gradient_matching.distill("dc", task, strategy=AUGMENT)
+def build(task: base.Task) -> base.Distillation:
+    """Match gradients without augmentation; errors are those of ``_gradient_matching``."""
+    return _gradient_matching.GradientMatching(task, strategy=AUGMENT)

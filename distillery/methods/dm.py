@@ -50,21 +50,21 @@ SETTINGS = {
 PROTOCOL = base.AUGMENTED
 
 
-def distill(task: base.Task) -> base.Result:
-    """Distil a set by matching mean features; errors are those of
-    ``_distribution_matching.distill``."""
+class MeanMatching(_distribution_matching.DistributionMatching):
+    """Matches mean features; errors are those of ``_distribution_matching``."""
 
-    def make(module: torch.nn.Module) -> _distribution_matching.Matching:
-        return _distribution_matching.Matching(
-            name="dm",
-            feature_network=lambda iteration, drawn: base.fresh_parameters(
-                module, drawn("network")
-            ),
-            summary=lambda features, weights, given: weights @ features,
-            loss=lambda features, means, images, given: (features.mean(1) - means).square().sum(1),
-        )
+    def __init__(self, task: base.Task):
+        rate, momentum = task.settings["lr_images"], task.settings["momentum"]
+        super().__init__(task, functools.partial(torch.optim.SGD, lr=rate, momentum=momentum))
 
-    descent = functools.partial(
-        torch.optim.SGD, lr=task.settings["lr_images"], momentum=task.settings["momentum"]
-    )
-    return _distribution_matching.distill(make, descent, task)
+    def network(self, t, drawn):
+        return base.fresh_parameters(self.module, drawn("network"))
+
+    def summary(self, features, weights, given):
+        return weights @ features
+
+    def loss(self, features, statistics, images, given):
+        return (features.mean(1) - statistics).square().sum(1)
+
+
+build = MeanMatching

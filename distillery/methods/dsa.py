@@ -22,7 +22,6 @@ SETTINGS = _gradient_matching.SETTINGS
 PROTOCOL = base.AUGMENTED
 
 
-def distill(task: base.Task) -> base.Result:
-    """Distil a set by gradient matching under Siamese augmentation; errors are those of
-    ``_gradient_matching.distill``."""
-    return _gradient_matching.distill("dsa", task, strategy=AUGMENT)
+def build(task: base.Task) -> base.Distillation:
+    """Match gradients under Siamese augmentation; errors are those of ``_gradient_matching``."""
+    return _gradient_matching.GradientMatching(task, strategy=AUGMENT)

@@ -38,10 +38,9 @@ SETTINGS = {
 _BATCH = 256
 
 
-def distill(task: base.Task) -> base.Result:
-    """Choose ``ipc`` training images of each class by herding, in the order chosen; the start is
-    not used. ``stream("network", n)`` draws random network n, and the recorder gets the images
-    once, as iteration 0.
+def select(task: base.Task) -> Tensor:
+    """Choose ``ipc`` training images of each class by herding, in the order chosen.
+    ``stream("network", n)`` draws random network n.
 
     Raises:
         UserError: a class has fewer than ``ipc`` images, or the network has batch normalisation.
@@ -53,11 +52,11 @@ def distill(task: base.Task) -> base.Result:
     if settings["features"] == "random_network":
         module = base.network(task.network, task.device)
         embed = networks.functional_embed(module)
-        members = [
+        drawn = [
             base.fresh_parameters(module, task.stream("network", n))
             for n in range(settings["networks"])
         ]
-        embeddings = [lambda x, params=params: embed(params, x) for params in members]
+        embeddings = [lambda x, params=params: embed(params, x) for params in drawn]
     chosen = []
     for members in index.members:
         # One class at a time: the features of a whole dataset would not fit a small machine.
@@ -65,9 +64,7 @@ def distill(task: base.Task) -> base.Result:
             _features(images, members, embeddings) if embeddings else images[members].flatten(1)
         )
         chosen.append(members[herd(features, task.ipc)])
-    picked = images[torch.cat(chosen)]
-    task.recorder.iteration(0, loss=torch.tensor(float("nan")), images=picked)
-    return base.Result(picked, task.targets)
+    return torch.cat(chosen)
 
 
 def herd(features: Tensor, number: int) -> Tensor:

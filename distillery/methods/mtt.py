@@ -21,6 +21,6 @@ SETTINGS = _trajectory_matching.SETTINGS
 PROTOCOL = _trajectory_matching.PROTOCOL
 
 
-def distill(task: base.Task) -> base.Result:
-    """Distil a set by trajectory matching; errors are those of ``_trajectory_matching.distill``."""
-    return _trajectory_matching.distill("mtt", task)
+def build(task: base.Task) -> base.Distillation:
+    """Match trajectories; errors are those of ``_trajectory_matching``."""
+    return _trajectory_matching.TrajectoryMatching("mtt", task)

@@ -22,8 +22,9 @@ to the range of pixels; a set holds as many images as it says (the authors store
 for 2000 epochs). The loop is ``_distribution_matching``'s.
 """
 
+import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -97,100 +98,100 @@ SCALE = 300.0
 _SHARED = 16
 
 
-def distill(task: base.Task) -> base.Result:
-    """Distil a set by matching characteristic functions; errors are those of
-    ``_distribution_matching.distill``.
+class CharacteristicFunctions(_distribution_matching.DistributionMatching):
+    """Matches characteristic functions; errors are those of ``_distribution_matching``.
 
     Raises:
         UserError: besides, there are no experts, or they are of another network.
     """
-    settings, experts, targets, device = task.settings, task.experts, task.targets, task.device
 
-    def make(module: nn.Module) -> _distribution_matching.Matching:
-        apply, _ = networks.functional(module)
-        like = networks.parameters(module)
-        base.fitting("ncfm", experts, like, task.network)
-        size = module.classifier.in_features
-        sampler = (
-            Sampler(size, settings["lr_sampling"], task.stream("sampling")).to(device)
-            if settings["sampling"] == "learned"
+    def __init__(self, task: base.Task):
+        super().__init__(task, functools.partial(torch.optim.AdamW, lr=task.settings["lr_images"]))
+        self._apply, _ = networks.functional(self.module)
+        self._like = networks.parameters(self.module)
+        base.fitting("ncfm", task.experts, self._like, task.network)
+        self._size = self.module.classifier.in_features
+        self._sampler = (
+            Sampler(self._size, task.settings["lr_sampling"])
+            if task.settings["sampling"] == "learned"
             else None
         )
 
-        def chosen(drawn) -> tuple[Tensor, Tensor, float]:
-            generator = drawn("expert")
-            expert = int(torch.randint(experts.number, (), generator=generator))
-            return *experts.pair(expert, 0, experts.epochs), float(
-                torch.rand((), generator=generator)
-            )
+    def start(self):
+        if self._sampler is None:
+            return {}
+        return self._sampler.init(self.task.stream("sampling"), self.task.device)
 
-        def feature_network(iteration, drawn):
-            first, last, share = chosen(drawn)
-            return networks.unflatten(torch.lerp(first, last, share), like)
+    def network(self, t, drawn):
+        first, last, share = self._expert(drawn)
+        return networks.unflatten(torch.lerp(first, last, share), self._like)
 
-        def given(iteration, drawn) -> dict[str, Any]:
-            generator = drawn("frequencies")
-            count = settings["frequencies"]
-            noise = torch.randn(count, size, generator=generator).to(device)
-            found: dict[str, Any] = {
-                "noise": noise,
-                "frequencies": noise,
-                "trained": networks.unflatten(chosen(drawn)[1], like),
-            }
-            if sampler is not None:
-                found["seeds"] = torch.randn(-(-count // _SHARED), size, generator=generator).to(
-                    device
-                )
-                with torch.no_grad():
-                    found["frequencies"] = sampler(found["seeds"], noise)
-            return found
+    def given(self, learned, t, drawn):
+        generator, device, size = drawn("frequencies"), self.task.device, self._size
+        count = self.task.settings["frequencies"]
+        noise = torch.randn(count, size, generator=generator).to(device)
+        _, last, _ = self._expert(drawn)
+        given = {
+            "noise": noise,
+            "frequencies": noise,
+            "trained": networks.unflatten(last, self._like),
+        }
+        if self._sampler is not None:
+            given["seeds"] = torch.randn(-(-count // _SHARED), size, generator=generator).to(device)
+            with torch.no_grad():
+                given["frequencies"] = self._sampler(learned["weights"], given["seeds"], noise)
+        return given
 
-        def distances(features: Tensor, statistics: Tensor, frequencies: Tensor) -> Tensor:
-            return torch.stack(
-                [
-                    _of_features(own, real, frequencies, settings["amplitude"])
-                    for own, real in zip(features, statistics, strict=True)
-                ]
-            )
+    def summary(self, features, weights, given):
+        """A class's statistic is its features themselves, (B, D + 1), each with its weight behind
+        it: the sampling network asks for their characteristic function at frequencies of its
+        own."""
+        return torch.cat([functional.normalize(features.float(), dim=1), weights[:, None]], 1)
 
-        def loss(
-            features: Tensor, statistics: Tensor, seen: Tensor, given: Mapping[str, Any]
-        ) -> Tensor:
-            total = SCALE * distances(features, statistics, given["frequencies"])
-            if settings["calibration"]:
-                logits = apply(given["trained"], seen.flatten(0, 1))
-                losses = functional.cross_entropy(logits, targets, reduction="none")
-                total = total + settings["calibration"] * losses.view(task.classes, task.ipc).mean(
-                    1
-                )
-            return total
+    def loss(self, features, statistics, images, given):
+        task, weight = self.task, self.task.settings["calibration"]
+        total = SCALE * self._distances(features, statistics, given["frequencies"])
+        if weight:
+            logits = self._apply(given["trained"], images.flatten(0, 1))
+            losses = functional.cross_entropy(logits, task.targets, reduction="none")
+            total = total + weight * losses.view(task.classes, task.ipc).mean(1)
+        return total
 
-        def after(features: Tensor, statistics: Tensor, given: Mapping[str, Any]) -> None:
-            sampler.ascend(
-                lambda frequencies: distances(features, statistics, frequencies).sum(), given
-            )
-
-        if sampler is None:
-            return _distribution_matching.Matching("ncfm", feature_network, _features, loss, given)
-        return _distribution_matching.Matching(
-            "ncfm", feature_network, _features, loss, given, after, sampler.state, sampler.restore
+    def learn(self, learned, features, statistics, given):
+        if self._sampler is None:
+            return learned
+        return self._sampler.ascend(
+            learned,
+            lambda frequencies: self._distances(features, statistics, frequencies).sum(),
+            given,
         )
 
-    descent = functools.partial(torch.optim.AdamW, lr=settings["lr_images"])
-    return _distribution_matching.distill(make, descent, task)
+    def _expert(self, drawn) -> tuple[Tensor, Tensor, float]:
+        """An expert's first and last parameters, and the share of the way between them."""
+        generator, experts = drawn("expert"), self.task.experts
+        expert = int(torch.randint(experts.number, (), generator=generator))
+        first, last = experts.pair(expert, 0, experts.epochs)
+        return first, last, float(torch.rand((), generator=generator))
+
+    def _distances(self, features: Tensor, statistics: Tensor, frequencies: Tensor) -> Tensor:
+        """The distance of each class's synthetic features (I, D) from its real ones, (K,)."""
+        amplitude = self.task.settings["amplitude"]
+        return torch.stack(
+            [
+                _of_features(synthetic, real, frequencies, amplitude)
+                for synthetic, real in zip(features, statistics, strict=True)
+            ]
+        )
 
 
-def _features(features: Tensor, weights: Tensor, given: Mapping[str, Any]) -> Tensor:
-    """The statistic of a class is its features themselves, (B, D + 1), each with its weight behind
-    it: the sampling network asks for their characteristic function at frequencies of its own."""
-    return torch.cat([functional.normalize(features.float(), dim=1), weights[:, None]], 1)
+build = CharacteristicFunctions
 
 
-def _of_features(own: Tensor, real: Tensor, frequencies: Tensor, amplitude: float) -> Tensor:
-    """The distance of synthetic features (I, D), not yet normalised, from what :func:`_features`
-    gave."""
-    weights = torch.full((len(own),), 1 / len(own), dtype=own.dtype, device=own.device)
-    first = characteristic(functional.normalize(own, dim=1), weights, frequencies)
+def _of_features(synthetic: Tensor, real: Tensor, frequencies: Tensor, amplitude: float) -> Tensor:
+    """The distance of synthetic features (I, D), not yet normalised, from a class's statistic."""
+    count = len(synthetic)
+    weights = torch.full((count,), 1 / count, dtype=synthetic.dtype, device=synthetic.device)
+    first = characteristic(functional.normalize(synthetic, dim=1), weights, frequencies)
     return distance(first, characteristic(real[:, :-1], real[:, -1], frequencies), amplitude)
 
 
@@ -211,69 +212,54 @@ def distance(first: Tensor, second: Tensor, amplitude: float) -> Tensor:
     return squares.clamp_min(1e-12).sqrt().mean()
 
 
-class Sampler(nn.Module):
+class Sampler:
     """Frequencies as a scale mixture of normals whose scales a small network makes from noise, and
     which learn to tell real from synthetic.
+
+    What it learns is a dict of its ``weights``, by name, and the ``moments`` of Adam.
 
     Args:
         size: of the features, D.
         rate: learning rate (Adam).
-        generator: draws the initial weights; on the CPU.
     """
 
-    def __init__(self, size: int, rate: float, generator: torch.Generator):
-        super().__init__()
+    def __init__(self, size: int, rate: float):
         with torch.device("meta"):
-            layers = nn.Sequential(
+            self._layers = nn.Sequential(
                 nn.Linear(size, size),
                 nn.LeakyReLU(0.2),
                 nn.Linear(size, size),
                 nn.LeakyReLU(0.2),
                 nn.Linear(size, size),
             )
-        self.layers = networks.initialise(layers.to_empty(device="cpu"), generator)
-        self._rate = rate
-        self._optimiser: torch.optim.Optimizer | None = None
+        self._descent = base.Descent(functools.partial(torch.optim.Adam, lr=rate))
 
-    def forward(self, seeds: Tensor, noise: Tensor) -> Tensor:
+    def init(self, generator: torch.Generator, device: torch.device | str) -> dict[str, Any]:
+        """Return what it has learned at the start: weights drawn by ``generator``, on the CPU."""
+        layers = networks.initialise(copy.deepcopy(self._layers).to_empty(device="cpu"), generator)
+        weights = {name: value.detach() for name, value in layers.to(device).named_parameters()}
+        return {"weights": weights, "moments": {}}
+
+    def __call__(self, weights: Mapping[str, Tensor], seeds: Tensor, noise: Tensor) -> Tensor:
         """Noise ``seeds`` (S, D) and ``noise`` (F, D), Gaussian, to frequencies (F, D): each seed's
         scales serve F / S of them. Scales lie between 0 and 2, 1 where the network says nothing."""
-        scales = 1 + torch.tanh(self.layers(seeds))
+        scales = 1 + torch.tanh(torch.func.functional_call(self._layers, dict(weights), (seeds,)))
         return scales.repeat_interleave(_SHARED, 0)[: len(noise)] * noise
 
-    def ascend(self, distance, given: Mapping[str, Tensor]) -> None:
-        """One step up ``distance(frequencies)``."""
-        optimiser = self._descent()
+    def ascend(
+        self,
+        learned: dict[str, Any],
+        distance: Callable[[Tensor], Tensor],
+        given: Mapping[str, Tensor],
+    ) -> dict[str, Any]:
+        """Take one step up ``distance(frequencies)``; returns what it has learned then."""
+        leaves = {
+            name: value.detach().requires_grad_() for name, value in learned["weights"].items()
+        }
         with torch.enable_grad():
-            optimiser.zero_grad(set_to_none=True)
-            (-distance(self(given["seeds"], given["noise"]))).backward()
-        optimiser.step()
-
-    def _descent(self) -> torch.optim.Optimizer:
-        if self._optimiser is None:
-            self._optimiser = torch.optim.Adam(self.layers.parameters(), lr=self._rate)
-        return self._optimiser
-
-    def state(self) -> dict[str, Tensor]:
-        found = {f"weight.{name}": value.detach() for name, value in self.layers.named_parameters()}
-        for name, parameter in self.layers.named_parameters():
-            found |= {
-                f"{part}.{name}": value for part, value in self._descent().state[parameter].items()
-            }
-        return found
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.layers.named_parameters():
-                parameter.copy_(tensors[f"weight.{name}"])
-                parts = {
-                    part: tensors[f"{part}.{name}"]
-                    for part in ("step", "exp_avg", "exp_avg_sq")
-                    if f"{part}.{name}" in tensors
-                }
-                self._descent().state[parameter].update(
-                    {
-                        part: value.cpu() if part == "step" else value
-                        for part, value in parts.items()
-                    }
-                )
+            loss = -distance(self(leaves, given["seeds"], given["noise"]))
+            gradients = torch.autograd.grad(loss, list(leaves.values()))
+        weights, moments = self._descent(
+            learned["weights"], dict(zip(leaves, gradients, strict=True)), learned["moments"]
+        )
+        return {"weights": weights, "moments": moments}

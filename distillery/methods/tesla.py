@@ -51,16 +51,12 @@ _BATCH = 256
 _MOST = 1024
 
 
-def distill(task: base.Task) -> base.Result:
-    """Distil a set by trajectory matching under a teacher's labels; errors are those of
-    ``_trajectory_matching.distill``.
-
-    Returns:
-        The images after the last iteration, soft labels (K·I, K) float32, and the learned step
-        size.
-    """
-
-    return _trajectory_matching.distill("tesla", task, assign=functools.partial(teach, task))
+def build(task: base.Task) -> base.Distillation:
+    """Match trajectories under a teacher's soft labels; errors are those of
+    ``_trajectory_matching`` and of :func:`teach`."""
+    return _trajectory_matching.TrajectoryMatching(
+        "tesla", task, assign=functools.partial(teach, task)
+    )
 
 
 @torch.no_grad()
@@ -71,7 +67,7 @@ def teach(
 ) -> Tensor:
     """The teacher's logits (K·I, K) for the images that the set starts from.
 
-    Of the real images at most 1024 a class stand for the class, drawn by
+    Of the real images at most 1024 per class stand for the class, drawn by
     ``task.stream("teacher")``.
 
     Args:

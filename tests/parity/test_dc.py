@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from distillery import networks
 from distillery.compute.device import Compute
+from distillery.methods import _driver, base, dc
 from distillery.methods import _gradient_distance as matching
-from distillery.methods import base, dc
 from distillery.networks import NetworkSpec
 
 SPEC = NetworkSpec("ConvNet", 1, 28, 3, {"width": 8, "depth": 2})
@@ -105,10 +105,9 @@ def test_one_iteration_is_the_published_algorithm_written_out():
         network=spec,
         settings=settings,
         stream=stream,
-        recorder=Recorder(),
         compute=Compute("float32", "off"),
     )
-    result = dc.distill(task)
+    result = _driver.run(dc, task, Recorder())
 
     model = networks.build("ConvNet", channels=1, size=8, classes=classes, **spec.options)
     networks.initialise(model, stream("iteration", 1, "network"))

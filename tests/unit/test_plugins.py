@@ -13,15 +13,18 @@ CACHED = (*READERS, literals.literal, literals.tree)
 
 CORESET = '''"""The first images of each class."""
 
+import torch
+
 from distillery.methods import base
 
 TITLE = "First"
 KIND = "coreset"
 
 
-def distill(task: base.Task) -> base.Result:
+def select(task: base.Task) -> torch.Tensor:
     """Choose the first ``ipc`` training images of each class."""
-    return base.Result(task.initial, task.targets)
+    index = base.ClassIndex(task.labels, task.classes)
+    return torch.cat([members[: task.ipc] for members in index.members])
 '''
 METHOD = '''"""Matches nothing."""
 
@@ -29,12 +32,13 @@ TITLE = "Mine"
 KIND = "distilled"
 NEEDS_EXPERTS = True
 SETTINGS = {
+    "iterations": {"type": "integer", "minimum": 1, "default": 10, "description": "Iterations."},
     "rate": {"type": "number", "minimum": 0, "default": 1, "description": "A rate."},
     "augment": {"type": "string", "default": "none", "description": "Augmentation."},
 }
 
 
-def distill(task):
+def build(task):
     """Give back the start."""
 '''
 NETWORK = '''"""One linear layer."""
@@ -138,7 +142,11 @@ def test_a_new_file_is_all_that_a_plug_in_needs(add):
     assert first.protocol == plugins.methods()["random"].protocol
     assert (first.order, first.colour) == (plugins.LAST, None)
     assert mine.settings["augment"]["enum"] == list(plugins.augmentations())
-    assert study.method_settings(study.cells[-1]) == {"rate": 2, "augment": "dsa"}
+    assert study.method_settings(study.cells[-1]) == {
+        "iterations": 10,
+        "rate": 2,
+        "augment": "dsa",
+    }
     assert study.datasets["Coins"].title == "Coins" and study.datasets["Coins"].md5 == {}
     assert study.network("Coins", "Linear")["options"] == {}
     assert study.evaluation_networks("Coins") == ["Linear", "ConvNet"]
@@ -161,7 +169,14 @@ WRONG = {
         '"Mi" + str(3)',
         "TITLE: must be a literal of texts, numbers, lists and blocks",
     ),
-    "no function": ("methods/mine.py", "def distill", "def distil", "distill: is missing"),
+    "no function": ("methods/mine.py", "def build", "def make", "build: is missing"),
+    "no choice": ("methods/first.py", "def select", "def build", "select: is missing"),
+    "no iterations": (
+        "methods/mine.py",
+        '"iterations"',
+        '"steps"',
+        "SETTINGS.iterations: is missing",
+    ),
     "setting without a default": (
         "methods/mine.py",
         '"default": 1, ',
@@ -198,7 +213,7 @@ WRONG = {
         'AUGMENT = "das"',
         f"AUGMENT: must be one of {', '.join(sorted(plugins.augmentations()))}, not 'das'",
     ),
-    "no Python": ("methods/mine.py", "def distill(", "def distill", "line 12: is not Python"),
+    "no Python": ("methods/mine.py", "def build(", "def build", "line 13: is not Python"),
     "dataset without a size": (
         "datasets/coins.py",
         '    "size": 16,\n',

@@ -290,10 +290,10 @@ def test_experts_that_are_not_numbers_stop_the_job_and_what_reads_it(clone):
     before = (clone / "results/summary.csv").read_bytes()
     done = clone.snakemake("--cores", "1", "--", "results/summary.csv", succeeds=False)
     assert done.returncode != 0 and done.stderr.splitlines()[-1].startswith(
-        "error: distill digits mtt real 1 0: mtt diverged in iteration"
+        "error: distill digits mtt real 1 0: mtt diverged by iteration"
     )
     assert (
-        "error: mtt diverged in iteration"
+        "error: mtt diverged by iteration"
         in (clone / "results/logs/distill/digits/mtt/real/ipc1/seed0.log").read_text()
     )
     assert (clone / "results/summary.csv").read_bytes() == before or not (

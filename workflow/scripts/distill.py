@@ -7,6 +7,7 @@ from distillery import streams
 from distillery.errors import named
 from distillery.images import dataset as data
 from distillery.images import pictures, whitening
+from distillery.methods import _driver
 from distillery.methods.base import Task, initial_images
 from distillery.networks import NetworkSpec
 from distillery.run import job
@@ -35,15 +36,14 @@ def distill(run, asked, inputs, outputs):
         network=NetworkSpec(**asked.network),
         settings=settings,
         stream=functools.partial(streams.generator, seed, "distill", *cell.values()),
-        recorder=evolution,
         compute=run.compute,
         flip_allowed=dataset.horizontal_flip,
         experts=trajectories.Experts(inputs.experts, run.device) if inputs.experts else None,
-        checkpoint=run.checkpoint(asked.checkpoint),
     )
     variant_of = asked.module if asked.module != cell["method"] else None
     with named(variant_of and f"{cell['method']} (a variant of {asked.module})"):
-        result = importlib.import_module(f"distillery.methods.{asked.module}").distill(task)
+        method = importlib.import_module(f"distillery.methods.{asked.module}")
+        result = _driver.run(method, task, evolution, run.checkpoint(asked.checkpoint))
     about = header(
         dataset,
         cell,
@@ -55,8 +55,9 @@ def distill(run, asked, inputs, outputs):
         of=variant_of,
         experts=trajectories.about(inputs.experts),
     )
+    step_size = None if result.step_size is None else float(result.step_size)
     synthetic = SyntheticSet(
-        result.images.cpu(), result.labels.cpu(), result.step_size, about, dataset.whitening
+        result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening
     )
     synthetic.save(outputs.synthetic)
     evolution.save(outputs.evolution, about)

@@ -62,9 +62,9 @@ def test_a_job_that_failed_is_named_with_its_last_error_and_what_waits_for_it_wi
         MTT,
         BEGAN,
         "on a processor with 1 threads",
-        "error: mtt diverged in iteration 3: try lr_images 5",
+        "error: mtt diverged by iteration 3: try lr_images 5",
     )
-    assert found(jobs) == ("failed", "mtt diverged in iteration 3: try lr_images 5")
+    assert found(jobs) == ("failed", "mtt diverged by iteration 3: try lr_images 5")
     assert found(jobs, "evaluate_synthetic") == (
         "waiting",
         "for distill: digits, mtt, real, ipc 1, seed 0, which failed",

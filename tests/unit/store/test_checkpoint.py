@@ -11,7 +11,7 @@ import torch
 from distillery import streams
 from distillery.compute.device import Compute
 from distillery.images.labelled import Images
-from distillery.methods import base, dc, dm, dsa, mtt, ncfm, tesla
+from distillery.methods import _driver, base, dc, dm, dsa, mtt, ncfm, tesla
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.sets.evolution import Evolution
@@ -93,13 +93,11 @@ def distil(module, checkpoint, trajectories, compute, **changes):
         network=DEEP if module in (dc, dsa) else NETWORK,
         settings=settings,
         stream=stream,
-        recorder=evolution,
         compute=compute,
         flip_allowed=True,
         experts=trajectories,
-        checkpoint=checkpoint,
     )
-    result = module.distill(task)
+    result = _driver.run(module, task, evolution, checkpoint)
     return result, evolution
 
 
@@ -110,7 +108,7 @@ def written(folder, result, evolution):
     artefact.save(
         folder / "set",
         {"images": result.images, "labels": result.labels},
-        {"step_size": result.step_size},
+        {"step_size": None if result.step_size is None else float(result.step_size)},
     )
     evolution.save(folder / "evolution", {})
     metrics = Metrics()

@@ -22,7 +22,7 @@ TOY = {
     "distillery/deep/__init__.py": "",
     "distillery/deep/inner.py": "value = 1\n",
     "distillery/methods/__init__.py": "",
-    "distillery/methods/a.py": "def distill():\n    import distillery.late\n",
+    "distillery/methods/a.py": "def build():\n    import distillery.late\n",
     "distillery/methods/b.py": "RATE = 0.5\n",
     "distillery/late.py": "LATE = True\n",
     "distillery/unused.py": "UNUSED = 1\n",
@@ -360,6 +360,8 @@ COMPUTING = METHODS | {
         ("methods/_gradient_distance.py", {"dc", "dsa"}),
         ("methods/_unroll.py", {"mtt", "tesla"}),
         ("methods/base.py", METHODS),
+        ("methods/_driver.py", METHODS),
+        ("store/tree.py", METHODS),
         (
             "sets/synthetic.py",
             METHODS
