@@ -70,7 +70,7 @@ def augment(
     flip_allowed: bool = False,
     per: str = "sample",
 ) -> Tensor:
-    """``draw`` for ``images`` (N, C, H, W) and ``apply`` at once."""
+    """Draw for ``images`` (N, C, H, W) and apply at once."""
     operation, draws = draw(
         strategy,
         len(images),

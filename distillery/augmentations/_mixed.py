@@ -12,8 +12,8 @@ from distillery.augmentations._operations import affine, crop, integers, matrix,
 def draw(
     n: int, generator: torch.Generator, shape, strength: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """One operation an image: the draws of those not chosen are the identity's, so that all can be
-    applied to all."""
+    """Draw one operation an image: the draws of those not chosen are the identity's, so that all
+    can be applied to all."""
     choice = integers(len(strength), (n,), generator)
     draws = {}
     for index, (name, size) in enumerate(strength.items()):

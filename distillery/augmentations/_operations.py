@@ -19,13 +19,13 @@ def integers(
 
 
 def column(value: Tensor, images: Tensor) -> Tensor:
-    """(n,) -> (n, 1, 1, 1) in the images' dtype."""
+    """Reshape (n,) to (n, 1, 1, 1), in the images' dtype."""
     return value.to(images.dtype)[:, None, None, None]
 
 
 def crop(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-    """Pixel (i, j) becomes pixel (i + shift of rows, j + shift of columns), or 0 where that is
-    outside."""
+    """Move: pixel (i, j) becomes pixel (i + shift of rows, j + shift of columns), or 0 where that
+    is outside."""
     n, channels, height, width = images.shape
     shift = draws["shift"].expand(n, 2)
     rows = torch.arange(height, device=images.device) + shift[:, :1]
@@ -52,7 +52,8 @@ def rotate(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
 
 
 def matrix(images: Tensor, factor: Tensor | None = None, angle: Tensor | None = None) -> Tensor:
-    """(n, 2, 2): where each pixel's colour comes from, in (x, y) of -1 to 1 about the centre."""
+    """Return (n, 2, 2): where each pixel's colour comes from, in (x, y) of -1 to 1 about the
+    centre."""
     matrix = torch.eye(2, dtype=images.dtype, device=images.device)
     if angle is not None:
         angle = angle.to(images.dtype)
@@ -66,7 +67,7 @@ def matrix(images: Tensor, factor: Tensor | None = None, angle: Tensor | None = 
 
 
 def affine(images: Tensor, matrix: Tensor) -> Tensor:
-    """Bilinear interpolation at ``matrix`` (n, 2, 2) times each pixel's place, 0 outside.
+    """Interpolate bilinearly at ``matrix`` (n, 2, 2) times each pixel's place, 0 outside.
 
     ``align_corners=True``: -1 and 1 are the centres of the outermost pixels, as in the
     trajectory-matching authors' code (Cazenavette et al., CVPR 2022). The older gradient-matching

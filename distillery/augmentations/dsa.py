@@ -60,13 +60,13 @@ def _strengths(operation: str, n: int, generator: torch.Generator, shape) -> dic
 
 
 def _square(side: int) -> int:
-    """Pixels a side of the square that cutout clears."""
+    """Return the pixels a side of the square that cutout clears."""
     return int(side * STRENGTHS["cutout"] + 0.5)
 
 
 def color(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-    """Brightness added, saturation about the grey image, contrast about the mean of the image, in
-    this order."""
+    """Change colours: brightness added, saturation about the grey image, contrast about the mean of
+    the image, in this order."""
     images = images + column(draws["brightness"], images)
     grey = images.mean(1, keepdim=True)
     images = (images - grey) * column(draws["saturation"], images) + grey
@@ -75,7 +75,7 @@ def color(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
 
 
 def cutout(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-    """A square of half the image's side becomes 0; a part of it may lie outside."""
+    """Set a square of half the image's side to 0; a part of it may lie outside."""
     kept = []
     for axis, side in enumerate(images.shape[2:]):
         start = draws["centre"][:, axis, None] - _square(side) // 2

@@ -13,5 +13,5 @@ def draw(
 
 
 def none(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
-    """The images as they are."""
+    """Return the images as they are."""
     return images

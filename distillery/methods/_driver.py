@@ -172,7 +172,7 @@ def _refuse_misfit(name: str, result: Result, task: Task) -> None:
 
 
 def _chosen(name: str, numbers: Tensor, task: Task) -> Result:
-    """The images that a coreset's ``select`` chose, class by class."""
+    """Return the images that a coreset's ``select`` chose, class by class."""
     wrong = _wrong(numbers, task)
     if wrong:
         raise UserError(
@@ -185,7 +185,7 @@ def _chosen(name: str, numbers: Tensor, task: Task) -> Result:
 
 
 def _wrong(numbers: Tensor, task: Task) -> str | None:
-    """What is wrong with the numbers of chosen images, if anything is."""
+    """Say what is wrong with the numbers of chosen images; ``None`` where nothing is."""
     if numbers.dtype != torch.int64 or numbers.ndim != 1:
         return f"returned {numbers.dtype} of shape {tuple(numbers.shape)}"
     total = len(task.images)

@@ -21,17 +21,16 @@ EPSILON = 1e-6
 
 
 def rows(tensor: Tensor) -> Tensor:
-    """A parameter (out, ...) as one row an output channel or unit: (out, everything else)."""
+    """View a parameter (out, ...) as one row an output channel or unit: (out, everything else)."""
     return tensor.reshape(tensor.shape[0], -1)
 
 
 def distance(first: Gradient, second: Gradient) -> Tensor:
-    """The layer-wise distance of two gradients, a scalar in the dtype of the gradients.
+    """Return the layer-wise distance of two gradients, a scalar in the dtype of the gradients.
 
     For each tensor of two or more dimensions, each output row (an output channel with all that
-    feeds it, or an output
-    unit) adds ``1 - <a, b> / (|a| |b| + 1e-6)``. Tensors of one dimension (biases, scales and shifts) add nothing.
-    The terms are summed, not averaged.
+    feeds it, or an output unit) adds ``1 - <a, b> / (|a| |b| + 1e-6)``. Tensors of one dimension
+    (biases, scales and shifts) add nothing. The terms are summed, not averaged.
 
     Args:
         first, second: name to gradient, with the same names and shapes.
@@ -58,8 +57,8 @@ def _norm(a: Tensor) -> Tensor:
 def class_gradient(
     apply: Apply, low: torch.dtype | None = None
 ) -> Callable[[Gradient, Tensor, Tensor, Tensor], dict[str, Tensor]]:
-    """The gradient of the weighted cross-entropy in the parameters, first order and without a
-    graph.
+    """Return the gradient of the weighted cross-entropy in the parameters, first order and without
+    a graph.
 
     Args:
         apply: ``apply(params, images) -> logits``.
@@ -84,8 +83,8 @@ def class_gradient(
 def image_gradient(
     apply: Apply,
 ) -> Callable[[Gradient, Tensor, Tensor, Gradient], tuple[Tensor, Tensor]]:
-    """The derivative of the distances in the synthetic images, for several classes in one function
-    (``vmap`` over classes).
+    """Return the derivative of the distances in the synthetic images, for several classes in one
+    function (``vmap`` over classes).
 
     Args:
         apply: ``apply(params, images) -> logits``.

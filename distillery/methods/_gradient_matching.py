@@ -76,7 +76,8 @@ SETTINGS = {
     "inner": {
         "anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}],
         "default": "auto",
-        "description": "Epochs of network training between two image steps; auto follows the published table.",
+        "description": "Epochs of network training between two image steps; auto follows the "
+        "published table.",
     },
 }
 
@@ -100,7 +101,7 @@ _TOGETHER = {"cpu": 200, "cuda": 2000}
 
 
 def loops(ipc: int) -> tuple[int, int]:
-    """How many image steps an iteration has, and how many training epochs lie between two, at
+    """Say how many image steps an iteration has, and how many training epochs lie between two, at
     ``ipc`` images per class.
 
     The published table where it has an entry. Elsewhere as many image steps as images per class,
@@ -222,8 +223,8 @@ class GradientMatching(base.Distillation[State]):
         return State(images, velocity, 0, {}, torch.zeros((), device=self._task.device), {})
 
     def _compared(self, state: State) -> tuple[Tensor, Tensor]:
-        """The derivative of the distances in the synthetic images, (K, I, C, H, W), and the sum of
-        the iteration's distances so far."""
+        """Return the derivative of the distances in the synthetic images, (K, I, C, H, W), and the
+        sum of the iteration's distances so far."""
         task, classes, streams = self._task, self._task.classes, state.streams
         images, labels, params = task.images, task.labels, state.network
         chosen, weights = self._index.draw(task.settings["batch_real"], streams["real"])
@@ -259,8 +260,8 @@ class GradientMatching(base.Distillation[State]):
     def _trained(
         self, params: dict[str, Tensor], synthetic: Tensor, streams: dict[str, torch.Generator]
     ) -> dict[str, Tensor]:
-        """New parameters, after the epochs that lie between two image steps: plain gradient descent
-        over the synthetic set in shuffled mini-batches."""
+        """Return new parameters, after the epochs that lie between two image steps: plain gradient
+        descent over the synthetic set in shuffled mini-batches."""
         task, rate = self._task, self._task.settings["lr_network"]
         batch, images = task.settings["batch_train"], synthetic.view(task.initial.shape)
         for _ in range(self._inner):
@@ -279,8 +280,8 @@ class GradientMatching(base.Distillation[State]):
 
 
 def _together(classes: int, ipc: int, device: torch.device) -> int:
-    """How many classes to differentiate at once: all that fit, in equal parts so that one compiled
-    shape serves."""
+    """Say how many classes to differentiate at once: all that fit, in equal parts so that one
+    compiled shape serves."""
     limit = max(1, _TOGETHER.get(device.type, 200) // ipc)
     return max(
         count for count in range(1, classes + 1) if classes % count == 0 and count <= max(limit, 1)

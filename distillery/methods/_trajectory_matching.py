@@ -221,7 +221,7 @@ class TrajectoryMatching(base.Distillation[State]):
         return f"the step size {'grew' if size > start else 'fell'} to {size:.3g}"
 
     def _pair(self, t: int) -> tuple[Tensor, Tensor]:
-        """An expert's parameters at a random epoch, and those some epochs later."""
+        """Return an expert's parameters at a random epoch, and those some epochs later."""
         settings, experts = self._task.settings, self._task.experts
         choice = self._task.stream("iteration", t, "expert")
         expert = int(torch.randint(experts.number, (), generator=choice))
@@ -229,7 +229,7 @@ class TrajectoryMatching(base.Distillation[State]):
         return experts.pair(expert, start, start + settings["expert_epochs"])
 
     def _batches(self, t: int) -> list[Tensor] | None:
-        """The numbers of the images of each step; ``None`` where a step takes all."""
+        """Return the numbers of the images of each step; ``None`` where a step takes all."""
         task, count = self._task, len(self._task.initial)
         if self._batch == count:
             return None
@@ -237,7 +237,7 @@ class TrajectoryMatching(base.Distillation[State]):
         return _batches(count, self._batch, task.settings["syn_steps"], order, task.device)
 
     def _draws(self, t: int, batches: list[Tensor] | None) -> list[Any] | None:
-        """What the augmentation of each step draws; ``None`` where there is none."""
+        """Draw what the augmentation of each step draws; ``None`` where there is none."""
         task = self._task
         strategy, steps = task.settings["augment"], task.settings["syn_steps"]
         if strategy == "none":
@@ -261,16 +261,16 @@ def _probabilities(logits: Tensor | None) -> Tensor | None:
 
 
 def positive_step(step_size: Tensor, change: Tensor) -> Tensor:
-    """α exp(−clamp(change / α, −1, 1)): α − change to first order, and positive for any change; a
-    factor e at most."""
+    """Return α exp(−clamp(change / α, −1, 1)): α − change to first order, and positive for any
+    change; a factor e at most."""
     return step_size * torch.exp(-torch.clamp(change / step_size, -1, 1))
 
 
 def _batches(
     count: int, batch: int, steps: int, order: torch.Generator, device: torch.device
 ) -> list[Tensor]:
-    """One index tensor a step: pass after pass over the shuffled set, each split into parts of
-    ``batch`` (the last may be smaller)."""
+    """Return one index tensor a step: pass after pass over the shuffled set, each split into parts
+    of ``batch`` (the last may be smaller)."""
     batches: list[Tensor] = []
     while len(batches) < steps:
         batches += torch.randperm(count, generator=order).to(device).split(batch)

@@ -135,8 +135,8 @@ class Unroll:
         soft = labels.is_floating_point()
 
         def inputs(i: int) -> tuple[Tensor, Tensor, Callable | None]:
-            """The images and labels of a step, and what carries a derivative back through its
-            augmentation."""
+            """Return the images and labels of a step, and what carries a derivative back through
+            its augmentation."""
             x, y = (images, labels) if batches is None else (images[batches[i]], labels[batches[i]])
             if self._transform is None:
                 return x, y, None

@@ -123,7 +123,7 @@ class Task:
 
     @property
     def targets(self) -> Tensor:
-        """The hard labels (K·I,) int64 of the set, on the device."""
+        """Return the hard labels (K·I,) int64 of the set, on the device."""
         return synthetic_labels(self.classes, self.ipc, self.device)
 
 
@@ -220,8 +220,8 @@ class ClassIndex:
         self.members = [part.to(labels.device) for part in self._host]
 
     def draw(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """For each class ``number`` of its images at random without replacement, all of them where
-        it has fewer.
+        """Draw for each class ``number`` of its images at random without replacement, all of them
+        where it has fewer.
 
         Args:
             generator: on the CPU.
@@ -268,13 +268,13 @@ class Siamese:
         ]
 
     def real(self, c: int, images: Tensor) -> Tensor:
-        """The real images (B, C, H, W) of class ``c``, augmented."""
+        """Augment real images (B, C, H, W) of class ``c``."""
         operation, draws = self._draws[c]
         return augmentations.apply(operation, images, draws)
 
     def synthetic(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """The synthetic images (K, I, C, H, W), augmented class by class, and what carries a
-        derivative in them back to the images."""
+        """Augment the synthetic images (K, I, C, H, W) class by class; returns them and what
+        carries a derivative in them back to the images."""
         if self._none:
             return images, lambda derivative: derivative
 
@@ -291,15 +291,15 @@ class Siamese:
 
 
 def synthetic_labels(classes: int, ipc: int, device: torch.device | str = "cpu") -> Tensor:
-    """The hard labels (K·I,) int64 of a class-ordered set."""
+    """Return the hard labels (K·I,) int64 of a class-ordered set."""
     return torch.arange(classes, device=device).repeat_interleave(ipc)
 
 
 def initial_images(
     init: str, images: Tensor, labels: Tensor, classes: int, ipc: int, generator: torch.Generator
 ) -> Tensor:
-    """What the synthetic images start from: (K·I, C, H, W) float32, class-ordered, on the images'
-    device.
+    """Return what the synthetic images start from: (K·I, C, H, W) float32, class-ordered, on the
+    images' device.
 
     Args:
         init: ``real``: random training images of the class, without replacement; ``noise``:
@@ -318,8 +318,8 @@ def initial_images(
 
 
 def draw_real(index: ClassIndex, ipc: int, generator: torch.Generator) -> Tensor:
-    """The numbers (K·I,) int64 of ``ipc`` random images of each class, without replacement, class
-    by class.
+    """Return the numbers (K·I,) int64 of ``ipc`` random images of each class, without replacement,
+    class by class.
 
     Args:
         generator: on the CPU.
@@ -357,7 +357,7 @@ def fitting(name: str, experts, like: Mapping[str, Tensor], spec: NetworkSpec) -
 
 
 def network(spec: NetworkSpec, device: torch.device) -> nn.Module:
-    """The network that a method distils with, uninitialised, on ``device``.
+    """Build the network that a method distils with, uninitialised, on ``device``.
 
     Raises:
         UserError: it has batch normalisation, whose statistics would mix the images of a batch and
@@ -374,7 +374,7 @@ def network(spec: NetworkSpec, device: torch.device) -> nn.Module:
 
 
 def fresh_parameters(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Newly drawn parameters of ``module`` by name, in its order, on its device."""
+    """Draw parameters of ``module`` by name, in its order, on its device."""
     return networks.parameters(networks.initialise(module, generator))
 
 

@@ -68,8 +68,8 @@ def select(task: base.Task) -> Tensor:
 
 
 def herd(features: Tensor, number: int) -> Tensor:
-    """The greedy herding order: (number,) int64 of ``features`` (n, D), without replacement; the
-    first of equals wins."""
+    """Return the greedy herding order: (number,) int64 of ``features`` (n, D), without replacement;
+    the first of equals wins."""
     mean = features.mean(0)
     squares = features.square().sum(1)
     residual = torch.zeros_like(mean)
@@ -90,7 +90,8 @@ def herd(features: Tensor, number: int) -> Tensor:
 def _features(
     images: Tensor, members: Tensor, embeddings: list[Callable[[Tensor], Tensor]]
 ) -> Tensor:
-    """(n, D) of the images numbered ``members``, the embeddings side by side."""
+    """Return the features (n, D) of the images numbered ``members``, the embeddings side by
+    side."""
     parts = [
         torch.cat([embed(images[part]) for embed in embeddings], dim=1)
         for part in members.split(_BATCH)

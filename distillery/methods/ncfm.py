@@ -143,8 +143,8 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
         return given
 
     def summary(self, features, weights, given):
-        """A class's statistic is its features themselves, (B, D + 1), each with its weight behind
-        it: the sampling network asks for their characteristic function at frequencies of its
+        """Return a class's statistic, its features themselves, (B, D + 1), each with its weight
+        behind it: the sampling network asks for their characteristic function at frequencies of its
         own."""
         return torch.cat([functional.normalize(features.float(), dim=1), weights[:, None]], 1)
 
@@ -167,14 +167,15 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
         )
 
     def _expert(self, drawn) -> tuple[Tensor, Tensor, float]:
-        """An expert's first and last parameters, and the share of the way between them."""
+        """Return an expert's first and last parameters, and the share of the way between them."""
         generator, experts = drawn("expert"), self.task.experts
         expert = int(torch.randint(experts.number, (), generator=generator))
         first, last = experts.pair(expert, 0, experts.epochs)
         return first, last, float(torch.rand((), generator=generator))
 
     def _distances(self, features: Tensor, statistics: Tensor, frequencies: Tensor) -> Tensor:
-        """The distance of each class's synthetic features (I, D) from its real ones, (K,)."""
+        """Return the distance of each class's synthetic features (I, D) from its real ones,
+        (K,)."""
         amplitude = self.task.settings["amplitude"]
         return torch.stack(
             [
@@ -188,7 +189,8 @@ build = CharacteristicFunctions
 
 
 def _of_features(synthetic: Tensor, real: Tensor, frequencies: Tensor, amplitude: float) -> Tensor:
-    """The distance of synthetic features (I, D), not yet normalised, from a class's statistic."""
+    """Return the distance of synthetic features (I, D), not yet normalised, from a class's
+    statistic."""
     count = len(synthetic)
     weights = torch.full((count,), 1 / count, dtype=synthetic.dtype, device=synthetic.device)
     first = characteristic(functional.normalize(synthetic, dim=1), weights, frequencies)
@@ -196,15 +198,15 @@ def _of_features(synthetic: Tensor, real: Tensor, frequencies: Tensor, amplitude
 
 
 def characteristic(features: Tensor, weights: Tensor, frequencies: Tensor) -> Tensor:
-    """The empirical characteristic function of ``features`` (B, D) with ``weights`` (B,) at
+    """Return the empirical characteristic function of ``features`` (B, D) with ``weights`` (B,) at
     ``frequencies`` (F, D): (2, F), real and imaginary."""
     angles = frequencies @ features.T
     return torch.stack([angles.cos() @ weights, angles.sin() @ weights])
 
 
 def distance(first: Tensor, second: Tensor, amplitude: float) -> Tensor:
-    """The mean over frequencies of the distance of two characteristic functions (2, F); the formula
-    is at the head of this module."""
+    """Return the mean over frequencies of the distance of two characteristic functions (2, F); the
+    formula is at the head of this module."""
     sizes = [(part.square().sum(0) + 1e-24).sqrt() for part in (first, second)]
     # 2 |a| |b| (1 - cos) without the angle, which has no derivative at zero.
     phases = 2 * (sizes[0] * sizes[1] - (first * second).sum(0))
@@ -241,8 +243,9 @@ class Sampler:
         return {"weights": weights, "moments": {}}
 
     def __call__(self, weights: Mapping[str, Tensor], seeds: Tensor, noise: Tensor) -> Tensor:
-        """Noise ``seeds`` (S, D) and ``noise`` (F, D), Gaussian, to frequencies (F, D): each seed's
-        scales serve F / S of them. Scales lie between 0 and 2, 1 where the network says nothing."""
+        """Turn noise, ``seeds`` (S, D) and ``noise`` (F, D), Gaussian, to frequencies (F, D): each
+        seed's scales serve F / S of them. Scales lie between 0 and 2, 1 where the network says
+        nothing."""
         scales = 1 + torch.tanh(torch.func.functional_call(self._layers, dict(weights), (seeds,)))
         return scales.repeat_interleave(_SHARED, 0)[: len(noise)] * noise
 

@@ -65,7 +65,7 @@ def teach(
     apply: Callable[[Mapping[str, Tensor], Tensor], Tensor],
     like: Mapping[str, Tensor],
 ) -> Tensor:
-    """The teacher's logits (K·I, K) for the images that the set starts from.
+    """Return the teacher's logits (K·I, K) for the images that the set starts from.
 
     Of the real images at most 1024 per class stand for the class, drawn by
     ``task.stream("teacher")``.

@@ -1,5 +1,5 @@
-"""Tensors and a header in one safetensors file: it appears whole, is the same for the same content,
-and is checked when read."""
+"""Keep tensors and a header in one safetensors file: it appears whole, is the same for the same
+content, and is checked when read."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from distillery.store.files import atomic
 
 
 def digest(tensors: dict[str, torch.Tensor]) -> str:
-    """SHA-256 (hex) over names, dtypes, shapes and raw bytes, in order of the names."""
+    """Return the SHA-256 (hex) over names, dtypes, shapes and raw bytes, in order of the names."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -51,7 +51,7 @@ def save(path: str | os.PathLike, tensors: dict[str, torch.Tensor], header: dict
 
 
 def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
-    """The header of an artefact, without its tensors.
+    """Return the header of an artefact, without its tensors.
 
     Raises:
         UserError: the file is missing, not an artefact of ours, or cut short, or its header is not
@@ -81,7 +81,7 @@ def is_one(path: str | os.PathLike) -> bool:
 def load(
     path: str | os.PathLike, *, rule: str | None, check: bool = True
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """All tensors (on the CPU) and the header of an artefact.
+    """Return all tensors (on the CPU) and the header of an artefact.
 
     Args:
         rule: the rule that makes the file, named when the file is damaged; ``None`` where no rule
@@ -107,12 +107,13 @@ def _text(header: dict[str, Any]) -> str:
 
 
 def _seal(header: dict[str, Any]) -> str:
-    """SHA-256 (hex) of a header: ``sha256`` in it speaks for the tensors, the seal for the rest."""
+    """Return the SHA-256 (hex) of a header: ``sha256`` in it speaks for the tensors, the seal for
+    the rest."""
     return hashlib.sha256(_text(header).encode()).hexdigest()
 
 
 def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
-    """The content digests that the headers of artefacts state, in order.
+    """Return the content digests that the headers of artefacts state, in order.
 
     Raises:
         UserError: as :func:`header`.
@@ -121,8 +122,8 @@ def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def content(path: str | os.PathLike) -> str:
-    """The digest of a file's content: what the header of an artefact states, and of any other file
-    the SHA-256 (hex) of its bytes.
+    """Return the digest of a file's content: what the header of an artefact states, and of any
+    other file the SHA-256 (hex) of its bytes.
 
     Raises:
         OSError: it cannot be read.
@@ -137,7 +138,7 @@ def content(path: str | os.PathLike) -> str:
 
 
 def contents(named: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The digests of files by name: of one path, or of several."""
+    """Return the digests of files by name: of one path, or of several."""
     return {
         name: [
             content(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)

@@ -44,8 +44,8 @@ class Checkpoint:
         self._stopping: int | None = None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last saved tensors (on the CPU) and values, or ``None`` where there are none that
-        belong to this job.
+        """Return the last saved tensors (on the CPU) and values, or ``None`` where there are none
+        that belong to this job.
 
         The tensors come in the order and the memory layout in which they were given to
         :meth:`save`.
@@ -76,8 +76,8 @@ class Checkpoint:
         return tensors, header["values"]
 
     def due(self) -> bool:
-        """Whether to save now: the interval has passed, or the job was asked to stop. Cheap enough
-        for every step."""
+        """Say whether to save now: the interval has passed, or the job was asked to stop. Cheap
+        enough for every step."""
         return self._stopping is not None or time.monotonic() - self._saved >= self._every
 
     def save(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], note: str) -> None:
@@ -103,30 +103,30 @@ class Checkpoint:
             sys.exit(128 + self._stopping)
 
     def stop_gently(self) -> None:
-        """From now on SIGTERM asks for a last save. One that comes ``AGAIN_SECONDS`` later ends the
-        job at once.
+        """Let SIGTERM ask for a last save from now on. One that comes ``AGAIN_SECONDS`` later ends
+        the job at once.
 
         Not an earlier one: at a time limit a scheduler signals every process of a job, more than
-            once, and each Snakemake above passes it on.
+        once, and each Snakemake above passes it on.
         """
         first = 0.0
 
-        def told(number, frame):
+        def ask(number, frame):
             nonlocal first
             if self._stopping is None:
                 self._stopping, first = number, time.monotonic()
             elif time.monotonic() - first >= AGAIN_SECONDS:
                 sys.exit(128 + number)
 
-        signal.signal(signal.SIGTERM, told)
+        signal.signal(signal.SIGTERM, ask)
 
     def finish(self) -> None:
-        """The job is done: nothing is left behind."""
+        """Leave nothing behind: the job is done."""
         self._path.unlink(missing_ok=True)
 
 
 def _layout(tensor: Tensor) -> str:
-    """``last`` for a tensor whose channels lie last in memory, else ``first``."""
+    """Return ``last`` for a tensor whose channels lie last in memory, else ``first``."""
     if tensor.is_contiguous() or tensor.ndim != 4:
         return "first"
     return "last" if tensor.is_contiguous(memory_format=torch.channels_last) else "first"
@@ -146,7 +146,7 @@ NONE = _Nothing()
 
 
 def generators(named: Mapping[str, torch.Generator]) -> dict[str, Tensor]:
-    """The states of generators as tensors, for :meth:`Checkpoint.save`."""
+    """Return the states of generators as tensors, for :meth:`Checkpoint.save`."""
     return {f"generator.{name}": generator.get_state() for name, generator in named.items()}
 
 
@@ -157,7 +157,7 @@ def restore(named: Mapping[str, torch.Generator], tensors: Mapping[str, Tensor])
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``tensors`` under names that begin with ``prefix`` and a dot."""
+    """Return ``tensors`` under names that begin with ``prefix`` and a dot."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 
 
@@ -166,7 +166,7 @@ def part(
     tensors: Mapping[str, Tensor],
     to: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> dict[str, Tensor]:
-    """The inverse of :func:`prefixed`; each tensor passes through ``to``."""
+    """Undo :func:`prefixed`; each tensor passes through ``to``."""
     start = prefix + "."
     return {
         name[len(start) :]: to(value) for name, value in tensors.items() if name.startswith(start)

@@ -17,8 +17,8 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def take_apart(tree: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a tree by their paths (``network/0.weight``), in the order in which they
-    stand in it, and its outline, which goes through JSON.
+    """Return the tensors of a tree by their paths (``network/0.weight``), in the order in which
+    they stand in it, and its outline, which goes through JSON.
 
     A generator is kept as its state.
 
@@ -98,7 +98,7 @@ def put_together(
 
 
 def _fields(node: Any) -> list[str] | None:
-    """The names of the fields of a NamedTuple or a dataclass; ``None`` for anything else."""
+    """Return the names of the fields of a NamedTuple or a dataclass; ``None`` for anything else."""
     if isinstance(node, tuple) and hasattr(node, "_fields"):
         return list(node._fields)
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
@@ -107,7 +107,7 @@ def _fields(node: Any) -> list[str] | None:
 
 
 def _part(tree: Any, name: str | int) -> Any:
-    """The part of a tree at a key, a field or a place; ``None`` where it has none."""
+    """Return the part of a tree at a key, a field or a place; ``None`` where it has none."""
     if isinstance(tree, dict):
         return tree.get(name)
     if isinstance(name, int):
