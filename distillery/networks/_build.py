@@ -29,7 +29,7 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
             layer that does not say how it starts, or that draws random numbers in its forward pass.
     """
     plugin = _plugin(name)
-    settings = _resolve(name, plugin.SPEC["options"], options)
+    settings = _resolve(name, plugin.SPEC.get("options", {}), options)
     for label, value in (("channels", channels), ("size", size), ("classes", classes)):
         if not (_is_integer(value) and value >= 1):
             raise UserError(f"network {name}: {label} must be a positive integer, not {value!r}")

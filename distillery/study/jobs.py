@@ -75,7 +75,7 @@ class Jobs:
 
     def __init__(self, study: Study, layout: Layout):
         self.study, self.layout = study, layout
-        self._params: dict[tuple, Params] = {}
+        self._params: dict[tuple[str, ...], Params] = {}
         self._shards: dict[tuple[str, str], list[list[int]]] = {}
         self.network = functools.cache(study.network)
 

@@ -81,7 +81,7 @@ def test_what_training_takes_is_recorded():
 def test_the_reported_count_is_the_projects_own_and_what_fvcore_adds(name):
     """Two ways to the same convolutions and linear layers; a plug-in that only one of them sees
     would be reported, or compiled for, wrongly."""
-    size = max(32, plugins.networks()[name]["minimum_size"])
+    size = max(32, plugins.networks()[name].minimum_size)
     spec = NetworkSpec(name, 3, size, 10)
     module, added = networks.from_spec(spec), 0
 

@@ -165,7 +165,7 @@ def test_resnet18_pads_28_by_28_images_by_one_as_published(name):
 def plugged(monkeypatch, features, embedding=4 * 8 * 8, top=networks.Network):
     """Makes ``Mine``, a network of the given layers, known: as a file of that name would."""
     plugin = SimpleNamespace(
-        SPEC={"name": "Mine", "minimum_size": 1, "options": {}},
+        SPEC={"name": "Mine", "minimum_size": 1},
         build=lambda channels, size, classes: top(nn.Sequential(*features()), embedding, classes),
     )
     monkeypatch.setattr(_build, "_plugin", lambda name: plugin)

@@ -1,9 +1,13 @@
 """Which of several errors is told, and where it stands."""
 
+import re
+
 import pytest
 
 from distillery.errors import UserError
+from distillery.study import reference
 from distillery.study.reading import sections
+from tests.unit.study.small import refusal
 
 CONFIG = {"study": "Test", "grid": []}
 SEVERAL = {
@@ -61,3 +65,31 @@ def test_one_line_is_told_of(name):
     with pytest.raises(UserError) as caught:
         sections(config)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+def levels(root, node=None, place="config"):
+    """Every block of keys of the schema that stands at a fixed place, with this place."""
+    node = root if node is None else node
+    if "$ref" in node:
+        node = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    if "properties" in node:
+        yield place, node["properties"]
+        for name, rule in node["properties"].items():
+            yield from levels(root, rule, name if place == "config" else f"{place}.{name}")
+
+
+def test_what_may_have_been_meant_is_a_key_of_the_same_level():
+    everywhere = {key for _, properties in levels(reference.json_schema()) for key in properties}
+    tried = 0
+    for place, known in levels(reference.json_schema()):
+        for key in sorted(everywhere - known.keys()):
+            told = refusal(**{key if place == "config" else f"{place}.{key}".replace(".", "__"): 1})
+            meant = re.search(r"did you mean '(\w+)'", told)
+            assert f"unknown key '{key}'" in told and (meant is None or meant.group(1) in known), (
+                told
+            )
+            tried += 1
+    assert tried > 200
+    assert "did you mean" not in refusal(
+        models=3
+    )  # which is a key of `evaluate`, and not nearly `methods`
