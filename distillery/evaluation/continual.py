@@ -117,6 +117,7 @@ class _Record:
         """
         self.history.setdefault(model, []).append(accuracies)
         overall, by_group = accuracies[0], accuracies[1:]
+        assert overall is not None  # there is a test image
         for group, value in enumerate(by_group):
             if value is not None:
                 self.metrics.add(
@@ -129,21 +130,20 @@ class _Record:
         self.metrics.add("overall_accuracy", overall, model=model, stage=stage, split="test")
 
     def forgetting(self) -> None:
-        """Record forgetting (Chaudhry et al. 2018, arXiv 1801.10112): mean over the old groups of the best earlier
-        accuracy minus the last. The group that came last is not old; a group without test images
-        counts nowhere."""
+        """Record forgetting (Chaudhry et al. 2018, arXiv 1801.10112): mean over the old groups of
+        the best earlier accuracy minus the last. The group that came last is not old; a group
+        without test images counts nowhere."""
         for model, stages in sorted(self.history.items()):
-            old = [g for g in range(len(self._groups) - 1) if stages[-1][1 + g] is not None]
-            if not old:
-                continue
-            losses = [max(stage[1 + g] for stage in stages[g:-1]) - stages[-1][1 + g] for g in old]
-            self.metrics.add(
-                "forgetting",
-                sum(losses) / len(losses),
-                model=model,
-                stage=len(stages) - 1,
-                split="test",
-            )
+            # Of each old group its accuracies since it came.
+            since = [
+                [value for stage in stages[group:] if (value := stage[1 + group]) is not None]
+                for group in range(len(self._groups) - 1)
+            ]
+            losses = [max(values[:-1]) - values[-1] for values in since if values]
+            if losses:
+                mean = sum(losses) / len(losses)
+                columns = {"model": model, "stage": len(stages) - 1, "split": "test"}
+                self.metrics.add("forgetting", mean, **columns)
 
 
 def learn(
@@ -198,6 +198,7 @@ def learn(
                 replay=_of_groups(replay, groups[:stage]) if replay and stage else None,
             )
             record.stage(stage, stack, model)
+        assert stack is not None  # there is a group
         values = {**stack.parameters, **stack.buffers}
         learned.networks.append({name: value[0].detach().cpu() for name, value in values.items()})
     record.forgetting()

@@ -93,7 +93,7 @@ def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) 
     speak of."""
     for name in ("loss", "accuracy"):
         if torch.isfinite(summary[name][e]):
-            metrics.add(name, summary[name][e], selection=LAST, **columns)
+            metrics.add(name, float(summary[name][e]), selection=LAST, **columns)
 
 
 def _note_last(metrics: Metrics, last: dict[str, Tensor], e: int, model: int) -> None:
@@ -108,7 +108,7 @@ def _note_last(metrics: Metrics, last: dict[str, Tensor], e: int, model: int) ->
         metrics.add("diverged", 1, **columns)
     for c, value in enumerate(last["class_accuracy"][e]):
         if not torch.isnan(value):  # else the class has no test image: there is nothing to record
-            metrics.add("class_accuracy", value, **columns, class_=c)
+            metrics.add("class_accuracy", float(value), **columns, class_=c)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 compiled."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,9 @@ def functional(
     """
 
     def apply(params: Mapping[str, Tensor], images: Tensor) -> Tensor:
-        return torch.func.functional_call(module, params, (images,))
+        # It takes any mapping: to make it a dict would be work in every compiled step.
+        values: Any = params
+        return torch.func.functional_call(module, values, (images,))
 
     return apply, tuple(name for name, _ in module.named_parameters())
 

@@ -20,7 +20,7 @@ class _ConvolutionForCPU(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         usual = self.kernel_size[0] // 2
-        extra = self.padding[0] - usual
+        extra = int(self.padding[0]) - usual
         # A second, empty channel: with one, channels-last and channels-first strides coincide and
         # the compiler picks the slow one.
         more = 1 if self.in_channels == 1 else 0
@@ -143,9 +143,10 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
         UserError: ``module`` has parameters in a layer of a kind that this function does not know.
     """
     for layer in module.modules():
-        if callable(getattr(layer, "reset", None)):
+        reset = getattr(layer, "reset", None)
+        if callable(reset):
             with torch.no_grad():
-                layer.reset(generator)
+                reset(generator)
         elif isinstance(layer, _WITH_FAN_IN):
             bound = 1 / math.sqrt(layer.weight[0].numel())
             for parameter in (layer.weight, layer.bias):
@@ -164,12 +165,15 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
     """Move ``module`` to ``device``, with the same layers in the form that is fastest there."""
     if device.type == "cpu":
         for layer in module.modules():
-            if type(layer) is nn.Conv2d and layer.groups == 1 and layer.dilation == (1, 1):
-                wide = (
-                    layer.padding[0] > layer.kernel_size[0] // 2
-                    and layer.padding[0] == layer.padding[1]
-                )
-                plain = layer.padding[0] == layer.kernel_size[0] // 2
+            if (
+                type(layer) is nn.Conv2d
+                and layer.groups == 1
+                and layer.dilation == (1, 1)
+                and not isinstance(layer.padding, str)
+            ):
+                half, padding = layer.kernel_size[0] // 2, layer.padding
+                wide = padding[0] > half and padding[0] == padding[1]
+                plain = padding[0] == half
                 if wide or (plain and layer.in_channels == 1):
                     layer.__class__ = _ConvolutionForCPU
     return module.to(device)

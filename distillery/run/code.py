@@ -24,8 +24,7 @@ def check(stamp: str) -> None:
         UserError: another copy of the package was imported than the workflow's own, or the code
             changed since.
     """
-    main = sys.modules["__main__"]
-    script = Path(main.__file__).resolve()
+    main, script = sys.modules["__main__"], _script()
     root = script.parents[2]
     _own(root)
     for path in fingerprint.closure(fingerprint.files(stamp, script, root), root):
@@ -51,7 +50,7 @@ def check_plugins(stamp: str) -> None:
     Raises:
         UserError: one is not, so that an edit of it would not make the result stale.
     """
-    script = Path(sys.modules["__main__"].__file__).resolve()
+    script = _script()
     root = script.parents[2]
     named = set(fingerprint.closure(fingerprint.files(stamp, script, root), root))
     for folder in plugins.FOLDERS:
@@ -64,11 +63,17 @@ def check_plugins(stamp: str) -> None:
                 )
 
 
+def _script() -> Path:
+    """Find the script that this process runs."""
+    return Path(str(sys.modules["__main__"].__file__)).resolve()
+
+
 def _own(root: Path) -> None:
     """Raise unless each module of the package is that of the workflow's checkout."""
     for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] == fingerprint.PACKAGE and getattr(module, "__file__", None):
-            path = Path(module.__file__).resolve()
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] == fingerprint.PACKAGE and file:
+            path = Path(file).resolve()
             if not path.is_relative_to(root / fingerprint.PACKAGE):
                 raise UserError(
                     f"this job imported {path} instead of the workflow's own "

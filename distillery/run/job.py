@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
@@ -226,7 +226,7 @@ def _log_to(path: str) -> logging.Handler:
     return handler
 
 
-def _hold(stream: IO[str]) -> None:
+def _hold(stream: Any) -> None:
     """Keep a lock on the log for as long as this process lives: a log without an end is then known
     for that of a running job, or not."""
     try:
@@ -270,7 +270,8 @@ def _repeatable(wanted: bool) -> None:
     have nothing to compile.
     """
     torch.set_deterministic_debug_mode("warn" if wanted else "default")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
     os.environ["TORCHINDUCTOR_DETERMINISTIC"] = str(int(wanted))
 
 

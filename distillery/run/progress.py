@@ -107,7 +107,8 @@ class Progress:
         self._since = now, self.done
         if self._bar is not None:
             # The bar's own clock likewise.
-            self._bar.initial, self._bar.start_t = self.done, self._bar._time()
+            bar: Any = self._bar
+            bar.initial, bar.start_t = self.done, bar._time()
 
     def _left(self, now: float) -> float | None:
         """Estimate the seconds left, or ``None`` where too little is done to tell."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._pytree import tree_map
 
 from distillery import networks
 from distillery.compute.device import Compute
@@ -160,7 +161,7 @@ class Architecture:
 
         def alone(parameters, velocity, x, y, weights, rate):
             stepped = one(_row(parameters, 0), _row(velocity, 0), x[0], y[0], weights, rate)
-            return torch.utils._pytree.tree_map(lambda tensor: tensor[None], stepped)
+            return tree_map(lambda tensor: tensor[None], stepped)
 
         many = torch.vmap(one, in_dims=(0, 0, 0, 0, None, None))
         key = ("descent", momentum, decay, low, count == 1, compute)

@@ -306,6 +306,16 @@ def test_parameters_that_layers_share_stay_shared(monkeypatch):
     assert module.features[1].weight is module.features[2].weight
 
 
+def test_a_convolution_may_say_its_padding_by_a_word(monkeypatch):
+    spec = plugged(monkeypatch, lambda: [nn.Conv2d(1, 4, 3, padding="same")])
+    words = networks.for_device(networks.from_spec(spec), torch.device("cpu"))
+    spec = plugged(monkeypatch, lambda: [convolution()])
+    numbers = networks.for_device(networks.from_spec(spec), torch.device("cpu"))
+    for module in (words, numbers):
+        networks.initialise(module, torch.Generator().manual_seed(0))
+    assert torch.allclose(words(random(2, 1, 8, 8)), numbers(random(2, 1, 8, 8)), atol=1e-6)
+
+
 def one_more_class(features, embedding, classes):
     return networks.Network(features, embedding, classes + 1)
 
