@@ -54,7 +54,7 @@ class Job:
 
 
 def cell_of(wildcards: Mapping[str, str]) -> Cell:
-    """The synthetic set that wildcards name."""
+    """Read which synthetic set wildcards name."""
     dataset, method, init, ipc, seed = (wildcards[name] for name in AXES)
     return Cell(dataset, method, init, int(ipc), int(seed))
 
@@ -82,28 +82,23 @@ class Jobs:
     # ---- params ----------------------------------------------------------------------------------
 
     def params(self, rule: str, wildcards: Mapping[str, str]) -> Params:
-        """What the study asks of a job."""
+        """Work out what the study asks of a job."""
         key = (rule, *wildcards.values())
         if key not in self._params:
             work_out: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
             asked = work_out(wildcards)
-            code = self.code(rule, wildcards, asked)
+            code = self._code(rule, wildcards, asked)
             self._params[key] = RULES[rule](job=dict(wildcards), code=code, **asked)
         return self._params[key]
 
     def asked(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        """What the record of a job says where it is what the study asks."""
+        """Work out what the record of a job says where it is what the study asks."""
         return self.params(rule, wildcards).recorded()
 
-    def code(
-        self,
-        rule: str,
-        wildcards: Mapping[str, str] | None = None,
-        asked: Mapping[str, Any] | None = None,
-    ) -> str:
-        """The digest of the code that a job runs, plug-ins included: its dataset, its method, its
-        network and its augmentations."""
-        found, asked, wildcards = [], asked or {}, wildcards or {}
+    def _code(self, rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) -> str:
+        """Digest the code that a job runs, plug-ins included: its dataset, its method, its network
+        and its augmentations."""
+        found: list[str] = []
         fixed: list[str | None] = []
         runs_network = "network" in asked
         if rule == "download":
