@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 
 
 def load(path):
-    """The synthetic set in a safetensors file, as a ``torch.utils.data.Dataset``: a
+    """Return the synthetic set in a safetensors file, as a ``torch.utils.data.Dataset``: a
     ``distillery.sets.synthetic.SyntheticSet``.
 
     Raises:

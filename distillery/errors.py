@@ -10,7 +10,7 @@ class UserError(Exception):
 
 
 def first_line(error: Exception) -> str:
-    """Give the first line of an error's message, cut to 160 characters; its class where it has
+    """Return the first line of an error's message, cut to 160 characters; its class where it has
     none."""
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
@@ -28,7 +28,7 @@ def named(whose: str | None) -> Iterator[None]:
 
 
 def hint(name: object, known: Iterable[str]) -> str:
-    """What may have been meant of what is known in this place, whatever its capitals."""
+    """Return what may have been meant of what is known in this place, whatever its capitals."""
     lower = {text.lower(): text for text in known}
     close = difflib.get_close_matches(str(name).lower(), lower, 1, 0.65)
     return f"did you mean {lower[close[0]]!r}? " if close else ""

@@ -9,7 +9,7 @@ PADDED = {28: 32}
 
 
 def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
-    """What is wrong with options taken together; ``None`` where nothing is.
+    """Return what is wrong with options taken together; ``None`` where nothing is.
 
     Args:
         spec: a network's ``SPEC``; ``multiples`` lists the options that must be a multiple ``of`` a
@@ -30,7 +30,7 @@ def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
 
 
 def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) -> str | None:
-    """Why images are too small for a network, as ``needs …``; ``None`` where they are not.
+    """Return why images are too small for a network, as ``needs …``; ``None`` where they are not.
 
     Args:
         spec: a network's ``SPEC``: ``minimum_size``, and ``halvings``, how often an image is
@@ -64,8 +64,8 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
 
 
 def mixes_images(spec: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    """Whether a network normalises an image by the others of its batch, so that nothing can be
-    distilled with it.
+    """Return whether a network normalises an image by the others of its batch, so that nothing can
+    be distilled with it.
 
     Args:
         spec: a network's ``SPEC``: ``batch_norm``, true or false, or the values of options with

@@ -11,13 +11,13 @@ LIBRARY = Path(__file__).resolve().parent
 
 
 def shown(file: str) -> str:
-    """A file of the library as messages name it."""
+    """Return a file of the library as messages name it."""
     return f"distillery/{file}"
 
 
 @functools.cache
 def tree(relative: str) -> ast.Module:
-    """The syntax tree of a module of this library.
+    """Return the syntax tree of a module of this library.
 
     Raises:
         UserError: it is not Python.
@@ -32,7 +32,7 @@ def tree(relative: str) -> ast.Module:
 
 @functools.cache
 def literal(relative: str, name: str) -> Any:
-    """The literal bound to ``name`` at the top level of a module of this library.
+    """Return the literal bound to ``name`` at the top level of a module of this library.
 
     It may be, or at its top spread out (``**``), the literal ``module.NAME`` of another module of
     this library.
@@ -71,7 +71,7 @@ def _value(module: ast.Module, node: ast.expr) -> Any:
 
 
 def _source(module: ast.Module, name: str) -> str:
-    """The file of the library's module that ``name`` stands for in ``module``."""
+    """Return the file of the library's module that ``name`` stands for in ``module``."""
     for node in module.body:
         if (
             isinstance(node, ast.ImportFrom)
@@ -83,7 +83,7 @@ def _source(module: ast.Module, name: str) -> str:
 
 
 def names(file: str) -> set[str]:
-    """What a module binds at its top level."""
+    """Return what a module binds at its top level."""
     names = set()
     for node in tree(file).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

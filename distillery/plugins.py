@@ -1,10 +1,10 @@
 """What the library offers, read from its source without importing it: a parse of the workflow needs
 no torch.
 
-Each kind of plug-in has a folder, in which a file without an underscore is one plug-in, and a frozen
-dataclass here that says what such a file binds. A field is the literal of that name in capitals
-(``TITLE``, ``KIND``), or a key of the literal ``SPEC``; what has a default may be left out. A field
-that is missing or wrong is named, with its file, in one line before any job starts.
+Each kind of plug-in has a folder, in which a file without an underscore is one plug-in, and a
+frozen dataclass here that says what such a file binds. A field is the literal of that name in
+capitals (``TITLE``, ``KIND``), or a key of the literal ``SPEC``; what has a default may be left
+out. A field that is missing or wrong is named, with its file, in one line before any job starts.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _field(what: str, fits: Callable[[Any], bool], default: Any = dataclasses.MISSING) -> Any:
-    """A field of a plug-in: what it must be, in words and as a test, and its default."""
+    """Return a field of a plug-in: what it must be, in words and as a test, and its default."""
     metadata = {"what": what, "fits": fits}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
@@ -126,7 +126,7 @@ class Method:
 
     @property
     def is_coreset(self) -> bool:
-        """Whether its images are chosen real ones."""
+        """Return whether its images are chosen real ones."""
         return self.kind == CORESET
 
 
@@ -238,7 +238,7 @@ _Kind = TypeVar("_Kind", Method, Dataset, Network, Augmentation)
 
 @functools.cache
 def methods() -> dict[str, Method]:
-    """Every method by name: that of its file.
+    """Return every method by name: that of its file.
 
     Raises:
         UserError: a file does not say what a method is.
@@ -269,7 +269,7 @@ def _with_augmentations(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def datasets() -> dict[str, Dataset]:
-    """Every dataset by name.
+    """Return every dataset by name.
 
     Raises:
         UserError: a file does not say what a dataset is.
@@ -292,7 +292,7 @@ def datasets() -> dict[str, Dataset]:
 
 @functools.cache
 def networks() -> dict[str, Network]:
-    """Every network by name.
+    """Return every network by name.
 
     Raises:
         UserError: a file does not say what a network is.
@@ -318,7 +318,7 @@ def networks() -> dict[str, Network]:
 
 
 def _named_options(network: Network) -> Iterator[tuple[str, Any]]:
-    """The options that a network's constraints name, each with the field that names it."""
+    """Return the options that a network's constraints name, each with the field that names it."""
     if isinstance(network.batch_norm, Mapping):
         yield from (("batch_norm", name) for name in network.batch_norm)
     if isinstance(network.halvings, Mapping):
@@ -331,7 +331,7 @@ def _named_options(network: Network) -> Iterator[tuple[str, Any]]:
 
 @functools.cache
 def augmentations() -> dict[str, Augmentation]:
-    """Every augmentation by name: that of its file.
+    """Return every augmentation by name: that of its file.
 
     Raises:
         UserError: a file does not say what an augmentation is.
@@ -344,8 +344,8 @@ def augmentations() -> dict[str, Augmentation]:
 
 
 def used(network: str, *settings: Any) -> list[str]:
-    """The files of the network and the augmentations that a job runs, relative to the library: what
-    its code is beside its script.
+    """Return the files of the network and the augmentations that a job runs, relative to the
+    library: what its code is beside its script.
 
     Args:
         network: the network's name.
@@ -390,18 +390,18 @@ def _refuse_unbound(file: str, needed: Iterable[str]) -> None:
 
 
 def _fields(kind: type) -> list[str]:
-    """The names of the fields that a file binds."""
+    """Return the names of the fields that a file binds."""
     return [field.name for field in dataclasses.fields(kind) if "fits" in field.metadata]
 
 
 def _bound(file: str, fields: Iterable[str]) -> dict[str, Any]:
-    """Those of ``fields`` that a file binds in capitals."""
+    """Return those of ``fields`` that a file binds in capitals."""
     names = literals.names(file)
     return {field: _literal_of(file, field.upper()) for field in fields if field.upper() in names}
 
 
 def _specified(file: str, kind: type) -> dict[str, Any]:
-    """The fields of ``kind`` that a file binds: the keys of ``SPEC``, and ``TITLE`` and
+    """Return the fields of ``kind`` that a file binds: the keys of ``SPEC``, and ``TITLE`` and
     ``ORDER``."""
     if "SPEC" not in literals.names(file):
         raise UserError(f"{shown(file)}: SPEC: is missing")
@@ -431,7 +431,7 @@ def _specified(file: str, kind: type) -> dict[str, Any]:
 
 
 def _made(file: str, kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
-    """The plug-in of these fields, each of which is what it must be.
+    """Return the plug-in of these fields, each of which is what it must be.
 
     Raises:
         UserError: a field is missing or wrong.
@@ -462,7 +462,7 @@ _RULES = {
 
 
 def _declared(file: str, place: str, rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a plug-in declares them: name to JSON-schema property.
+    """Return settings as a plug-in declares them: name to JSON-schema property.
 
     Raises:
         UserError: one is not declared so that a value could be checked against it.

@@ -36,12 +36,12 @@ class Recipe:
 
     @property
     def trained_epochs(self) -> int:
-        """Passes over the images that are really made."""
+        """Return how many passes over the images are really made."""
         return self.epochs + (self.decay == "published")
 
     @property
     def last_full_epoch(self) -> int:
-        """The last epoch (1-based) at the first rate."""
+        """Return the last epoch (1-based) at the first rate."""
         if self.decay == "none":
             return self.trained_epochs
         return min(self.trained_epochs, self.epochs // 2 + (2 if self.decay == "published" else 1))

@@ -8,8 +8,8 @@ import torch
 
 
 def derive(seed: int, *identity: str | int) -> int:
-    """A 63-bit seed from the study's ``seed`` and an identity such as ``("MNIST", "dc", "real", 1,
-    0)``.
+    """Return a 63-bit seed from the study's ``seed`` and an identity such as ``("MNIST", "dc",
+    "real", 1, 0)``.
 
     The identity is written as canonical JSON and hashed (SHA-256), so ``("a", 1)`` and ``("a",
     "1")`` differ.
@@ -21,6 +21,6 @@ def derive(seed: int, *identity: str | int) -> int:
 def generator(
     seed: int, *identity: str | int, device: str | torch.device = "cpu"
 ) -> torch.Generator:
-    """A fresh ``torch.Generator`` on ``device`` for the named stream. The same name gives the same
-    draws."""
+    """Return a fresh ``torch.Generator`` on ``device`` for the named stream. The same name gives
+    the same draws."""
     return torch.Generator(device=device).manual_seed(derive(seed, *identity))

@@ -380,7 +380,7 @@ class _Figure:
 
 
 def _figure(cell: Cell, selection: str) -> _Figure:
-    """Give mean, population standard deviation, and how many sets × networks."""
+    """Return mean, population standard deviation, and how many sets × networks."""
     lists = [one.accuracies[selection] for one in cell.sets if selection in one.accuracies]
     values = [value for values in lists for value in values]
     if not values:

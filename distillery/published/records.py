@@ -49,12 +49,12 @@ class Place:
 
     @property
     def base(self) -> str:
-        """The method; for a variant, the one that it is a variant of."""
+        """Return the method; for a variant, the one that it is a variant of."""
         return self.of or self.method
 
     @property
     def order(self) -> tuple:
-        """Sorts places as the document has them."""
+        """Return the key that sorts places as the document has them."""
         return (
             rank(DATASETS, self.dataset),
             rank(METHODS, self.base),
@@ -129,7 +129,7 @@ class Cell(Place):
 
     @property
     def recipe(self) -> str:
-        """A text that only cells of the same place and recipe share."""
+        """Return a text that only cells of the same place and recipe share."""
         return as_text({name: value for name, value in _fields(self).items() if name != "sets"})
 
     @property
@@ -157,8 +157,8 @@ class Record:
             cell.sets.sort(key=lambda one: -1 if one.seed is None else one.seed)
 
     def as_json(self) -> dict[str, Any]:
-        """Give the record as JSON types; contexts, which many jobs share, stand in a list, and jobs
-        name them by number."""
+        """Return the record as JSON types; contexts, which many jobs share, stand in a list, and
+        jobs name them by number."""
         contexts = sorted({as_text(job.context) for cell in self.cells for job in cell.jobs})
 
         def numbered(job: Job | None) -> dict[str, Any] | None:

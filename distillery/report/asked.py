@@ -26,7 +26,7 @@ TOLD, NAMED = 5, 20  # how many differences a message tells, and how many files 
 
 
 def jobs_of(config: Mapping[str, Any]) -> Jobs:
-    """The jobs of a resolved config.
+    """Return the jobs of a resolved config.
 
     Raises:
         UserError: the config cannot be run.
@@ -70,7 +70,7 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def compared(path: str, has: Any, asks: Any, where: str = "") -> Iterator[Difference]:
-    """Where two nested dictionaries of JSON types differ, key by key."""
+    """Return where two nested dictionaries of JSON types differ, key by key."""
     ours, theirs = dict(_flat(has, where)), dict(_flat(asks, where))
     for key in sorted(ours.keys() | theirs.keys()):
         pair = ours.get(key, "nothing"), theirs.get(key, "nothing")
@@ -86,11 +86,12 @@ class Records:
         self.content: Callable[[str], str | None] = functools.cache(_content)
 
     def made(self, job: Job) -> bool:
-        """Whether the job has left its record."""
+        """Return whether the job has left its record."""
         return os.path.exists(job.record)
 
     def differences(self, job: Job) -> list[Difference]:
-        """In what a finished job is not what the study asks for; nothing where it is.
+        """List in what a finished job differs from what the study asks for; empty where it does
+        not.
 
         Raises:
             UserError: its record is missing or damaged.
@@ -138,7 +139,7 @@ class Records:
 
 
 def _content(path: str) -> str | None:
-    """As ``artefact.content``; ``None`` where there is no such file."""
+    """Do as ``artefact.content``; ``None`` where there is no such file."""
     return artefact.content(path) if os.path.exists(path) else None
 
 

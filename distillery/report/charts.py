@@ -55,7 +55,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def number(value: float) -> str:
-    """Give a number as short text for an axis: 0.05, 12, 2.5k, 1e-07."""
+    """Return a number as short text for an axis: 0.05, 12, 2.5k, 1e-07."""
     if value == 0:
         return "0"
     size = abs(value)
@@ -177,12 +177,12 @@ class _Axes:
         return np.asarray(values, float)
 
     def across(self, values: ArrayLike) -> np.ndarray:
-        """Give the places of values of x."""
+        """Return the places of values of x."""
         share = (np.asarray(values, float) - self.x0) / (self.x1 - self.x0)
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def down(self, values: ArrayLike) -> np.ndarray:
-        """Give the places of values of y."""
+        """Return the places of values of y."""
         share = (self._forward(values) - self.y0) / (self.y1 - self.y0)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
@@ -269,7 +269,7 @@ def _places(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def _stroke(colour: int, dash: str, thin: bool) -> tuple[str, str]:
-    """Give the class and the style of a line."""
+    """Return the class and the style of a line."""
     dashes = f";stroke-dasharray:{DASHES[dash]}" if DASHES[dash] else ""
     return "line thin" if thin else "line", f"stroke:var(--s{colour}){dashes}"
 

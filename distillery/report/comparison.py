@@ -13,8 +13,8 @@ RANDOM = "random"  # the method that the others are measured by
 
 
 def by_network(rows: pd.DataFrame) -> dict[tuple[str, str], dict[tuple[int, int], float]]:
-    """Give values by (method, init), and therein by (seed, number of the network): what is compared
-    in pairs."""
+    """Return values by (method, init), and therein by (seed, number of the network): what is
+    compared in pairs."""
     rows = rows[rows[["ipc", "seed", "model"]].notna().all(axis=1)]
     return {
         (cell.method, cell.init): {
@@ -53,13 +53,13 @@ class Comparison:
         self.units = {self._differences[pair].unit for pair in known}
 
     def p(self, first: tuple[str, str], second: tuple[str, str]) -> float | None:
-        """Give Holm's p; ``None`` where the pair cannot be tested."""
+        """Return Holm's p; ``None`` where the pair cannot be tested."""
         return self._adjusted.get((first, second), self._adjusted.get((second, first)))
 
     def between(
         self, first: tuple[str, str], second: tuple[str, str]
     ) -> scores.PairedDifference | None:
-        """Give how far ``first`` is above ``second``; ``None`` where they have no network in
+        """Return how far ``first`` is above ``second``; ``None`` where they have no network in
         common."""
         if not self.cells.get(first, {}).keys() & self.cells.get(second, {}).keys():
             return None

@@ -80,7 +80,7 @@ def legend_of(results: Results, cells: list[tuple[str, str]]) -> list[dict]:
 
 
 def heat_cell(value: float | None, low: float, high: float, digits: int = 1) -> dict | None:
-    """Give a fraction as a cell of a heat map that goes from ``low`` to ``high``."""
+    """Return a fraction as a cell of a heat map that goes from ``low`` to ``high``."""
     if blank(value):
         return None
     share = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 1.0

@@ -44,22 +44,23 @@ class Making:
 
     @property
     def share(self) -> float:
-        """The set's share of the experts, equal for each."""
+        """Return the set's share of the experts, equal for each."""
         return self.experts / max(1, self.sharing)
 
     @property
     def together(self) -> float | None:
-        """Distilling and the set's share of the experts."""
+        """Return the cost of distilling and of the set's share of the experts."""
         return None if self.experts is None else self.distilling + self.share
 
     @property
     def alone(self) -> float | None:
-        """Distilling and all experts, as a set made alone takes."""
+        """Return the cost of distilling and of all experts, as a set made alone takes."""
         return None if self.experts is None else self.distilling + self.experts
 
 
 def flops_of(results: Results, cell: Cell, network: str) -> float | None:
-    """Give the FLOPs of training a network on a set, or on the full training set, of a dataset."""
+    """Return the FLOPs of training a network on a set, or on the full training set, of a
+    dataset."""
     rows = results.measured(
         "training_flops", dataset=cell.dataset, network=network, method=cell.method, strategy=""
     )
@@ -123,7 +124,7 @@ def pays_after(making: float | None, ours: float | None, full: float | None) -> 
 
 
 def pays_text(pays: int | str | None) -> str:
-    """Give the answer of :func:`pays_after` as a reader is shown it."""
+    """Return the answer of :func:`pays_after` as a reader is shown it."""
     if pays is None or pays == "never":
         return pays or ""
     return thousands(pays)

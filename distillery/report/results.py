@@ -58,7 +58,7 @@ class FullTraining:
 
     @property
     def text(self) -> str:
-        """The accuracy within a sentence, with its count."""
+        """Return the accuracy within a sentence, with its count."""
         of = "one network" if self.count == 1 else quantity(self.count, "network")
         return f"{plus_minus(self.mean, self.std, self.count, 1)} % ({of})"
 
@@ -189,7 +189,7 @@ class Results:
         ).clamp(0, 1).numpy(), True
 
     def is_coreset(self, method: str) -> bool:
-        """Whether a method, or what it is a variant of, chooses real images."""
+        """Return whether a method, or what it is a variant of, chooses real images."""
         return is_coreset(self.variants.get(method, method))
 
     def start(self, method: str, init: str) -> str:
@@ -214,7 +214,7 @@ class Results:
         return method == WHOLE or self.is_coreset(method) or not init
 
     def style(self, method: str, init: str) -> dict:
-        """Give the colour and the dashes of a cell's lines."""
+        """Return the colour and the dashes of a cell's lines."""
         return {"colour": self.colours.get(method, 0), "dash": INIT_DASHES.get(init, "dashdot")}
 
     def networks(self, dataset: str) -> list[str]:

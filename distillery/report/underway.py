@@ -49,15 +49,15 @@ class State:
 
     @property
     def what(self) -> str:
-        """The job in words."""
+        """Return the job in words."""
         told = {"ipc": "ipc {}", "seed": "seed {}", "shard": "shard {}"}
         parts = [told.get(name, "{}").format(value) for name, value in self.job.wildcards]
         return f"{self.job.rule}: {', '.join(parts)}"
 
 
 def read_study(results: str | os.PathLike) -> Jobs:
-    """The jobs of the study that Snakemake last read for a results folder. Changes the working
-    directory to that of the study.
+    """Return the jobs of the study that Snakemake last read for a results folder. Changes the
+    working directory to that of the study.
 
     Raises:
         UserError: there is no such folder, no study was read for it, or it was moved without the
@@ -93,7 +93,7 @@ def read_study(results: str | os.PathLike) -> Jobs:
 
 
 def states(jobs: Jobs) -> list[State]:
-    """What every job of a study is doing, those that others wait for first."""
+    """Return what every job of a study is doing, those that others wait for first."""
     seen = records.Records(jobs)
     makers: dict[str, Job] = {job.record: job for job in jobs.all}
     makers |= {
@@ -153,14 +153,15 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
 
 
 def _asked(jobs: Jobs, job: Job) -> str:
-    """The digest with which the log of a job begins if it runs now."""
+    """Return the digest with which the log of a job begins if it runs now."""
     wildcards = dict(job.wildcards)
     return digest(jobs.asked(job.rule, wildcards))
 
 
 def _log(path: str) -> tuple[str, str, bool, str, bool]:
-    """Of a job's log: when it began ("": there is none), the digest of what it was asked, whether
-    the job that writes it is running, the error that ended it, and whether it came to its end."""
+    """Read from a job's log when it began ("": there is none), the digest of what it was asked,
+    whether the job that writes it is running, the error that ended it, and whether it came to its
+    end."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines, held = [line for line in file.read().splitlines() if line.strip()], _held(file)
@@ -183,7 +184,7 @@ def _log(path: str) -> tuple[str, str, bool, str, bool]:
 
 
 def _held(file: Any) -> bool:
-    """Whether another process holds its lock on a log."""
+    """Return whether another process holds its lock on a log."""
     try:
         import fcntl
 
@@ -194,7 +195,7 @@ def _held(file: Any) -> bool:
 
 
 def told(jobs: Jobs, found: list[State]) -> dict[str, Any] | None:
-    """What a page says of the jobs that are missing from it; ``None`` where none is."""
+    """Return what a page says of the jobs that are missing from it; ``None`` where none is."""
     missing = [state for state in found if state.state != DONE]
     if not missing:
         return None
@@ -253,8 +254,8 @@ def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = Non
 
 
 def lines(jobs: Jobs, found: list[State], page: str) -> list[str]:
-    """What the command says: the jobs that are missing, those that wait counted, and where the page
-    is."""
+    """Return what the command says: the jobs that are missing, those that wait counted, and where
+    the page is."""
     about = told(jobs, found)
     if about is None:
         return [f"all {len(found)} jobs are done", page]

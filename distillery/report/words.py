@@ -31,13 +31,13 @@ INIT_ORDER = ("", *INITS, IMPORTED)
 
 
 def blank(value: Any) -> bool:
-    """Whether a field says nothing: ``None``, NaN or an empty text."""
+    """Return whether a field says nothing: ``None``, NaN or an empty text."""
     return value is None or value == "" or value != value
 
 
 def method_title(name: str) -> str:
-    """Name a method. One that is no plug-in, as a variant or an imported set, keeps its own name,
-    a short one in capitals."""
+    """Name a method. One that is no plug-in, as a variant or an imported set, keeps its own
+    name, a short one in capitals."""
     if name == WHOLE:
         return "Full training set"
     known = plugins.methods().get(name)
@@ -47,7 +47,7 @@ def method_title(name: str) -> str:
 
 
 def is_coreset(method: str) -> bool:
-    """Whether a method that is a plug-in chooses real images."""
+    """Return whether a method that is a plug-in chooses real images."""
     known = plugins.methods().get(method)
     return known is not None and known.is_coreset
 
@@ -111,24 +111,24 @@ def images_per_class(value: float | None) -> str:
 
 
 def percent(value: float, digits: int = 2) -> str:
-    """Give a fraction in percent, without the sign."""
+    """Return a fraction in percent, without the sign."""
     return "" if blank(value) else f"{100 * value:.{digits}f}"
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """Give a number with its sign."""
+    """Return a number with its sign."""
     # Adding 0 takes the sign from a difference that rounds to none.
     return "" if blank(value) else f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def plus_minus(mean: float, std: float, count: int, digits: int = 2) -> str:
-    """Give fractions in percent, with the deviation where there is one."""
+    """Return fractions in percent, with the deviation where there is one."""
     # A single value has no spread: "± 0.00" would claim one.
     return percent(mean, digits) + (f" ± {percent(std, digits)}" if count > 1 else "")
 
 
 def duration(value: float | None) -> str:
-    """Give seconds in the unit that suits them."""
+    """Return seconds in the unit that suits them."""
     if blank(value):
         return ""
     if value < 10:
@@ -141,7 +141,7 @@ def duration(value: float | None) -> str:
 
 
 def byte_count(value: float | None) -> str:
-    """Give bytes in the unit that suits them."""
+    """Return bytes in the unit that suits them."""
     if blank(value):
         return ""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
@@ -151,7 +151,7 @@ def byte_count(value: float | None) -> str:
 
 
 def si_number(value: float | None, unit: str) -> str:
-    """Give a number with three digits and an SI prefix."""
+    """Return a number with three digits and an SI prefix."""
     if blank(value):
         return ""
     for prefix, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -161,12 +161,12 @@ def si_number(value: float | None, unit: str) -> str:
 
 
 def thousands(value: float) -> str:
-    """Give a whole number with a space after each three digits."""
+    """Return a whole number with a space after each three digits."""
     return f"{value:,.0f}".replace(",", " ")
 
 
 def factor(value: float) -> str:
-    """Give how many times one thing is another, in few digits."""
+    """Return how many times one thing is another, in few digits."""
     if value >= 10000:
         return thousands(float(f"{value:.3g}"))
     return f"{value:.0f}" if value >= 20 else f"{value:.1f}"
@@ -198,13 +198,13 @@ def counts_in_words(row) -> str:
 
 
 def counts_of(row) -> str:
-    """Give ``sets × networks``, or how many networks in all where sets had different numbers of
+    """Return ``sets × networks``, or how many networks in all where sets had different numbers of
     them."""
     return sets_and_networks(row["sets"], row["models"], row["count"])
 
 
 def sets_and_networks(sets: int, most: int, every: int) -> str:
-    """Give ``sets × networks``, where each set has at most ``most`` networks and all have
+    """Return ``sets × networks``, where each set has at most ``most`` networks and all have
     ``every``."""
     return (
         f"{sets} × {most}"
@@ -214,7 +214,7 @@ def sets_and_networks(sets: int, most: int, every: int) -> str:
 
 
 def p_text(value: float | None) -> str:
-    """Give a p-value in the digits that matter."""
+    """Return a p-value in the digits that matter."""
     if value is None:
         return ""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
@@ -226,5 +226,5 @@ def quantity(count: int, noun: str) -> str:
 
 
 def one_to(ratio: float) -> str:
-    """Give how much a set takes to how much the full training set takes, the smaller as 1."""
+    """Return how much a set takes to how much the full training set takes, the smaller as 1."""
     return f"1 : {factor(ratio)}" if ratio >= 1 else f"{factor(1 / ratio)} : 1"

@@ -94,7 +94,7 @@ def card(synthetic: SyntheticSet, metrics: Any, *, images: bool) -> str:
 
 
 def _front(synthetic: SyntheticSet, *, images: bool) -> dict[str, Any]:
-    """Give what a hub reads of a card
+    """Return what a hub reads of a card
     (https://github.com/huggingface/hub-docs/blob/main/datasetcard.md)."""
     header, source = synthetic.header, source_of(synthetic.header)
     identifier = re.sub(r"[^a-z0-9.]+", "-", source["licence"].lower()).strip("-")
@@ -242,7 +242,8 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
 
 
 def _as_published(synthetic: SyntheticSet, found: list[dict[str, Any]]) -> str:
-    """A sentence on whether figures were measured by the published protocol, if one is known."""
+    """Return a sentence on whether figures were measured by the published protocol, if one is
+    known."""
     protocol = synthetic.header.get("protocol")
     measured = [row["measured"] for row in found if row["own"] is not None]
     if not protocol or None in measured or not measured:

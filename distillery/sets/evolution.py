@@ -61,7 +61,7 @@ class Evolution:
             self._progress(iteration, loss)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give all that was noted so far, as tensors for a checkpoint."""
+        """Return all that was noted so far, as tensors for a checkpoint."""
         state = {}
         for name, pairs in (("losses", self.losses), ("step_sizes", self.step_sizes)):
             state[f"{name}.iteration"] = torch.tensor([i for i, _ in pairs], dtype=torch.int64)

@@ -147,8 +147,8 @@ def _table_of_pictures(synthetic: SyntheticSet) -> bytes:
 
 
 def safe_names(classes: Sequence[str]) -> list[str]:
-    """Name a folder for each class, on any file system: letters, digits, ``_`` and ``-``, about
-    60 characters at most.
+    """Name a folder for each class, on any file system: letters, digits, ``_`` and ``-``,
+    about 60 characters at most.
 
     They differ even where case does not count. Where two classes would share a name, or one is a
     device on Windows, the number of the class is added. Where the names do not sort as their

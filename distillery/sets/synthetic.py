@@ -63,7 +63,7 @@ class SyntheticSet(Dataset):
 
     @property
     def hard_labels(self) -> torch.Tensor:
-        """Labels (N,) int64: the set's own, or the likeliest class of soft ones."""
+        """Return the labels (N,) int64: those of the set, or the likeliest class of soft labels."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
 
     def pixels(self) -> torch.Tensor:
@@ -115,7 +115,7 @@ class SyntheticSet(Dataset):
         return stated
 
     def recipe(self) -> Recipe:
-        """Give the recipe by which a network is trained on this set: the evaluation protocol that
+        """Return the recipe by which a network is trained on this set: the evaluation protocol that
         belongs to it, with the learned step size in its place.
 
         Raises:

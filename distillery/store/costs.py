@@ -12,7 +12,7 @@ SEAL = "sha256"
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """Give a record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged
+    """Return a record of JSON types with the SHA-256 of the rest under ``SEAL``, by which a damaged
     file is found."""
     return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 

@@ -53,8 +53,8 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def _usual(mode: int) -> int:
-    """``mode`` under the usual mask. What ``tempfile`` makes is private, but a shared study is read
-    by colleagues."""
+    """Return ``mode`` under the usual mask. What ``tempfile`` makes is private, but a shared study
+    is read by colleagues."""
     mask = os.umask(0)
     os.umask(mask)
     return mode & ~mask
@@ -108,7 +108,7 @@ def write_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> N
 
 
 def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, rule: str) -> None:
-    """Whether ``files`` are what :func:`write_sums` has seen.
+    """Return whether ``files`` are what :func:`write_sums` has seen.
 
     Args:
         rule: the rule that makes the files and ``path`` again, for the message.

@@ -33,7 +33,7 @@ _NAMES = {
 
 
 def normalised(results: str) -> str:
-    """The one spelling of a results folder: without ``~``, ``./`` and a trailing slash, and
+    """Return the one spelling of a results folder: without ``~``, ``./`` and a trailing slash, and
     relative where it lies below the working directory. Snakemake knows files by their names, so
     each spelling would have jobs of its own."""
     path = os.path.normpath(os.path.expanduser(results))
@@ -46,12 +46,12 @@ def normalised(results: str) -> str:
 
 
 def filled(pattern: str, wildcards: Mapping[str, Any]) -> str:
-    """A path from its pattern."""
+    """Return a path from its pattern."""
     return pattern.format(**wildcards)
 
 
 def standing(results: str | os.PathLike, stage: str, name: str) -> list[Path]:
-    """The files of a name below one stage of a results folder (``synthetic``, ``evaluate``,
+    """Return the files of a name below one stage of a results folder (``synthetic``, ``evaluate``,
     ``experts`` …), whatever study made them."""
     return sorted((Path(results) / stage).rglob(name))
 
@@ -91,13 +91,13 @@ class Layout:
         self.so_far = f"{results}/report-so-far.html"
 
     def log(self, rule: str) -> str:
-        """The pattern of the logs of a rule's jobs."""
+        """Return the pattern of the logs of a rule's jobs."""
         return f"{self.results}/logs/{_NAMES[rule]}.log"
 
     def benchmark(self, rule: str) -> str:
-        """The pattern of the benchmarks of a rule's jobs."""
+        """Return the pattern of the benchmarks of a rule's jobs."""
         return f"{self.results}/benchmarks/{_NAMES[rule]}.tsv"
 
     def checkpoint(self, rule: str) -> str:
-        """The pattern of the checkpoints of a rule's jobs."""
+        """Return the pattern of the checkpoints of a rule's jobs."""
         return f"{self.checkpoints}/{_NAMES[rule]}.safetensors"

@@ -10,7 +10,7 @@ _TRACEBACK = re.compile(r"\d\d:\d\d:\d\d Traceback \(most recent call last\):")
 
 
 def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
-    """What to say at the end of a run that did not finish.
+    """Return what to say at the end of a run that did not finish.
 
     Args:
         failed: for each job that failed what it is, and its log.
@@ -34,8 +34,8 @@ def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
 
 
 def error(lines: Sequence[str]) -> str | None:
-    """The error that ended a job, by the lines of its log: its last ``error: …``, or the last line
-    of a traceback. ``None`` where there is none.
+    """Return the error that ended a job, by the lines of its log: its last ``error: …``, or the
+    last line of a traceback. ``None`` where there is none.
 
     Only what the job itself logged counts, with the time before it: what it quotes, or what a
     library prints, is not why it ended.
@@ -49,8 +49,8 @@ def error(lines: Sequence[str]) -> str | None:
 
 
 def cause(log: str | Path) -> str | None:
-    """Why a job failed, by its log: its :func:`error`, or what its absence means. ``None`` where it
-    was stopped."""
+    """Return why a job failed, by its log: its :func:`error`, or what its absence means. ``None``
+    where it was stopped."""
     try:
         lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -33,7 +33,7 @@ class Cell:
 def expand(
     config: Mapping[str, Any], datasets: Mapping[str, Dataset], methods: Mapping[str, Method]
 ) -> list[Cell]:
-    """The cells of a config in the order of its blocks, each once: imported sets come last.
+    """Return the cells of a config in the order of its blocks, each once: imported sets come last.
 
     Raises:
         UserError: a block names what is not known, a coreset starts from noise, or there are more
@@ -55,7 +55,7 @@ def expand(
 
 
 def _of_block(where: str, block: Mapping[str, Any]) -> Iterator[Cell]:
-    """The product of a block's lists."""
+    """Return the product of a block's lists."""
     axes = {name: listed(value) for name, value in block.items()}
     axes.setdefault("seed", [0])
     size = math.prod(map(len, axes.values()))

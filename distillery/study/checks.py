@@ -96,13 +96,14 @@ def _check_imported(study: Study) -> None:
 
 
 def _to_draw(study: Study, dataset: str) -> tuple[int, int]:
-    """Training images of a dataset's smallest class, and how many of them are held out."""
+    """Count the training images of a dataset's smallest class, and how many of them are held
+    out."""
     smallest = study.datasets[dataset].smallest_class
     return smallest, int(study.config["data"]["validation"] * smallest)
 
 
 def _has_robust(study: Study, cell: Cell) -> bool:
-    """Whether the robust scores of a set are measured.
+    """Return whether the robust scores of a set are measured.
 
     Raises:
         UserError: they would be compared with themselves.
@@ -232,8 +233,8 @@ def _check_memory(study: Study) -> None:
 
 
 def check_groups(classes: int, groups: int | list[list[int]]) -> list[list[int]]:
-    """The split of ``classes`` classes into groups: given in full, or as the number of groups of
-    (nearly) equal size, in order.
+    """Return the split of ``classes`` classes into groups: given in full, or as the number of
+    groups of (nearly) equal size, in order.
 
     Raises:
         UserError: a class is missing or named twice, or there are more groups than classes.

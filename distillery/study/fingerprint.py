@@ -21,8 +21,8 @@ PACKAGE = "distillery"
 # What runs a job, reports on it and puts its files in their place. It decides no result, so it is
 # no part of a job's identity, and nothing that it imports is.
 RUN_ONLY = ("run", "errors.py", "store/files.py")
-# What a module reads of its own is named after it: winograd.py reads winograd.cpp. All of it counts,
-# comments too.
+# What a module reads of its own is named after it: winograd.py reads winograd.cpp. All of it
+# counts, comments too.
 BESIDE = (".cpp", ".csv")
 
 
@@ -45,8 +45,8 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _resolve(module: str, root: Path) -> list[Path]:
-    """The files that importing a dotted project module runs: its packages' ``__init__`` files and
-    its own."""
+    """Return the files that importing a dotted project module runs: its packages' ``__init__``
+    files and its own."""
     files, folder, parts = [], root, module.split(".")
     for depth, part in enumerate(parts):
         if (folder / part / "__init__.py").is_file():
@@ -60,12 +60,12 @@ def _resolve(module: str, root: Path) -> list[Path]:
 
 
 def _runs_only(path: Path, root: Path) -> bool:
-    """Whether a project file only runs jobs."""
+    """Return whether a project file only runs jobs."""
     return any(path.is_relative_to(root / PACKAGE / each) for each in RUN_ONLY)
 
 
 def _for_type_checkers(node: ast.AST) -> bool:
-    """Whether ``node`` is ``if TYPE_CHECKING:``, whose body never runs."""
+    """Return whether ``node`` is ``if TYPE_CHECKING:``, whose body never runs."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in (
         "TYPE_CHECKING",
         "typing.TYPE_CHECKING",
@@ -73,8 +73,8 @@ def _for_type_checkers(node: ast.AST) -> bool:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every statement inside ``node`` that may run; imports are nowhere else, and expressions are
-    most of a tree."""
+    """Return every statement inside ``node`` that may run; imports are nowhere else, and
+    expressions are most of a tree."""
     for field in (
         ("orelse",)
         if _for_type_checkers(node)
@@ -107,8 +107,8 @@ def _imports(path: Path, root: Path) -> tuple[Path, ...]:
 
 
 def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
-    """Every project file that decides what running the files of ``start`` gives: themselves and
-    what they import, sorted."""
+    """Return every project file that decides what running the files of ``start`` gives: themselves
+    and what they import, sorted."""
     seen: set[Path] = set()
     todo = list(start)
     while todo:
@@ -120,8 +120,8 @@ def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
 
 
 def _counting(parent: ast.AST, field: str, nodes: list[Any]) -> list[Any]:
-    """What of a list of nodes counts: no docstring, no imports for type checkers, and not the
-    version number, which alone changes no result."""
+    """Return what of a list of nodes counts: no docstring, no imports for type checkers, and not
+    the version number, which alone changes no result."""
     nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
     nodes = [
         part for node in nodes for part in (node.orelse if _for_type_checkers(node) else [node])
@@ -148,7 +148,7 @@ def _is_version(node: ast.Assign) -> bool:
 
 
 def _is_error(node: ast.AST) -> bool:
-    """Whether ``node`` makes an exception: it is a call of a name such as ``UserError``."""
+    """Return whether ``node`` makes an exception: it is a call of a name such as ``UserError``."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
         return False
     name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
@@ -156,8 +156,8 @@ def _is_error(node: ast.AST) -> bool:
 
 
 def _wordless(call: ast.Call) -> ast.Call:
-    """The call that makes an exception, without the texts that it gets: what is said of a failure
-    is no result."""
+    """Return the call that makes an exception, without the texts that it gets: what is said of a
+    failure is no result."""
 
     def is_text(node: ast.expr) -> bool:
         if isinstance(node, ast.BinOp):
@@ -173,8 +173,8 @@ def _wordless(call: ast.Call) -> ast.Call:
 
 
 def _dump(node) -> str:
-    """A text of the tree that is the same in every Python version: empty and absent fields are left
-    out."""
+    """Return a text of the tree that is the same in every Python version: empty and absent fields
+    are left out."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         node = ast.Raise(_wordless(node.exc), node.cause)
     elif isinstance(node, ast.Call) and _is_error(node):
@@ -211,7 +211,8 @@ def beside(path: Path) -> list[Path]:
 
 @functools.cache
 def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
-    """What a job runs: a 16-character digest and, after a space each, the plug-ins that count.
+    """Return what a job runs: a 16-character digest and, after a space each, the plug-ins that
+    count.
 
     Args:
         script: a file name in ``workflow/scripts``.
@@ -239,10 +240,10 @@ def forget() -> None:
 
 
 def plugins(stamp: str) -> list[str]:
-    """The plug-ins that a ``fingerprint`` was given."""
+    """Return the plug-ins that a ``fingerprint`` was given."""
     return [f"{name}.py" for name in stamp.split(" ")[1:]]
 
 
 def files(stamp: str, script: Path, root: Path) -> list[Path]:
-    """The files that a ``fingerprint`` of ``script`` starts from."""
+    """Return the files that a ``fingerprint`` of ``script`` starts from."""
     return [script, *(root / PACKAGE / plugin for plugin in plugins(stamp))]

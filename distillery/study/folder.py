@@ -11,7 +11,7 @@ from distillery.store.layout import normalised
 
 
 def results(path: str) -> str:
-    """The results folder that a config names, in its one way to write it.
+    """Return the results folder that a config names, in its one way to write it.
 
     Raises:
         UserError: the text is no path, or there cannot be a results folder.

@@ -48,7 +48,7 @@ class Job:
 
     @property
     def cell(self) -> Cell | None:
-        """The synthetic set that the job is about."""
+        """Return the synthetic set that the job is about."""
         found = dict(self.wildcards)
         return cell_of(found) if "method" in found else None
 
@@ -60,13 +60,13 @@ def cell_of(wildcards: Mapping[str, str]) -> Cell:
 
 
 def script(rule: str) -> str:
-    """The file in ``workflow/scripts`` that a rule runs."""
+    """Return the file in ``workflow/scripts`` that a rule runs."""
     return "continual_alone.py" if rule == "continual_whitened" else f"{rule}.py"
 
 
 def digest(asked: Mapping[str, Any]) -> str:
-    """A short digest (hex) of what a job was asked, as its record says it: its log begins with
-    it."""
+    """Return a short digest (hex) of what a job was asked, as its record says it: its log begins
+    with it."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -246,20 +246,20 @@ class Jobs:
     # ---- files -----------------------------------------------------------------------------------
 
     def shards(self, dataset: str, recipe: str) -> list[list[int]]:
-        """The experts' numbers in each shard."""
+        """Return the experts' numbers in each shard."""
         if (dataset, recipe) not in self._shards:
             self._shards[dataset, recipe] = self.study.shards(dataset, recipe)
         return self._shards[dataset, recipe]
 
     def _whitening(self, dataset: str, normalization: str) -> list[str]:
-        """The whitening where images are whitened; nothing elsewhere, so that no other job knows of
-        it."""
+        """Return the whitening where images are whitened; nothing elsewhere, so that no other job
+        knows of it."""
         return (
             [filled(self.layout.whitening, {"dataset": dataset})] if normalization == "zca" else []
         )
 
     def inputs(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, list[str]]:
-        """The files that a job reads, by the name of the rule's input."""
+        """Return the files that a job reads, by the name of the rule's input."""
         if rule == "download":
             return {}
         dataset, layout = wildcards["dataset"], self.layout
@@ -302,8 +302,8 @@ class Jobs:
         return [f"{folder}/trajectories.safetensors" for folder in folders]
 
     def _finetuned(self, wildcards: Mapping[str, str]) -> list[str]:
-        """The networks that `afterwards` goes on from: they have seen real images as the memory set
-        is normalised."""
+        """Return the networks that `afterwards` goes on from: they have seen real images as the
+        memory set is normalised."""
         if wildcards["strategy"] != AFTERWARDS:
             return []
         whitened = self.study.normalization(cell_of(wildcards)) == "zca"
@@ -315,7 +315,7 @@ class Jobs:
 
     @functools.cached_property
     def measuring(self) -> list[Job]:
-        """Every job whose measurements are collected, in a fixed order."""
+        """Return every job whose measurements are collected, in a fixed order."""
         return list(self._measuring())
 
     def _measuring(self) -> Iterator[Job]:
@@ -357,8 +357,8 @@ class Jobs:
 
     @functools.cached_property
     def costing(self) -> list[Job]:
-        """Every job whose cost is collected: those that measure, and those that are measured within
-        others, by what `afterwards` makes of them."""
+        """Return every job whose cost is collected: those that measure, and those that are measured
+        within others, by what `afterwards` makes of them."""
         found = list(self.measuring)
         if AFTERWARDS in self.study.strategies:
             for dataset in self.study.continual_datasets:
@@ -377,7 +377,7 @@ class Jobs:
 
     @functools.cached_property
     def all(self) -> list[Job]:
-        """Every job of the study that makes or measures something."""
+        """Return every job of the study that makes or measures something."""
         study, layout = self.study, self.layout
         found = [
             Job("download", (("dataset", name),), filled(layout.data, {"dataset": name}))
@@ -410,8 +410,8 @@ class Jobs:
         return found + self.costing
 
     def of_results(self) -> dict[str, Any]:
-        """The config without what changes no result: where things run and come from, and what the
-        page is called."""
+        """Return the config without what changes no result: where things run and come from, and
+        what the page is called."""
         config = copy.deepcopy(self.study.config)
         config["study"], config["results"] = "-", self.layout.results
         config.pop("report", None)
@@ -423,7 +423,8 @@ class Jobs:
         return json.loads(json.dumps(config, sort_keys=True))
 
     def digest(self) -> str:
-        """SHA-256 (hex) of what the study asks of all its jobs, and of which files each reads."""
+        """Return the SHA-256 (hex) of what the study asks of all its jobs, and of which files each
+        reads."""
         total = hashlib.sha256()
         for job in self.all:
             wildcards = dict(job.wildcards)

@@ -49,7 +49,7 @@ def check(path: str | Path) -> None:
 
 
 def study(config: Mapping[str, Any]) -> Study:
-    """The study of a config, whose parts go together.
+    """Return the study of a config, whose parts go together.
 
     Raises:
         UserError: the config cannot be run; one line says where, what is wrong and what would be
@@ -83,7 +83,7 @@ def _cannot_read(error: OSError) -> str:
 
 
 def _once(path: str | Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys differ."""
+    """Return a JSON object whose keys differ."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -151,7 +151,7 @@ def _place(error: yaml.YAMLError) -> str:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """What the reader says, and what to do about the commonest cause."""
+    """Return what the reader says, and what to do about the commonest cause."""
     told = " ".join(
         str(
             getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"

@@ -1,5 +1,5 @@
-"""The words of a refused config: where a value stands, what is wrong with it, and what may have been
-meant."""
+"""The words of a refused config: where a value stands, what is wrong with it, and what may have
+been meant."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ _EMPTY = ("too_short", "string_too_short")
 
 
 def number(text: str) -> int | float | None:
-    """The number that a text writes, ``None`` where it writes none."""
+    """Return the number that a text writes, ``None`` where it writes none."""
     try:
         return int(text)
     except ValueError:
@@ -63,7 +63,7 @@ def _known(name: object, names: Iterable[object]) -> str:
 
 
 def step(where: str, key: object) -> str:
-    """The place of an item, from the place of what holds it."""
+    """Return the place of an item, from the place of what holds it."""
     if isinstance(key, int):
         return f"{where}[{key}]"
     return f"{where}: {key}" if where == "config" else f"{where}.{key}"
@@ -72,7 +72,7 @@ def step(where: str, key: object) -> str:
 def refused(
     where: str, error: ValidationError, value: object, schema: Mapping[str, Any]
 ) -> UserError:
-    """What is wrong with a value, in one line in the user's words.
+    """Say what is wrong with a value, in one line in the user's words.
 
     Args:
         where: the place of the value.
@@ -93,8 +93,8 @@ def refused(
 
 
 def _foremost(error: ValidationError, value: object) -> tuple[list[Any], str, Mapping[str, Any]]:
-    """The error to tell of: the one nearest to the top, and of the alternatives of one value the
-    one that came furthest.
+    """Return the error to report: the one nearest to the top, and of the alternatives of one value
+    the one that came furthest.
 
     Returns:
         The path of the value, the kind of the error (``union`` where it is none of several types)
@@ -118,8 +118,8 @@ def _foremost(error: ValidationError, value: object) -> tuple[list[Any], str, Ma
 
 
 def _path(place: Iterable[Any], value: Any) -> tuple[list[Any], int]:
-    """A place as pydantic names it, without the names of alternative types, and how deep it was
-    when the first of these came."""
+    """Return a place as pydantic names it, without the names of alternative types, and how deep it
+    was when the first of these came."""
     path: list[Any] = []
     depth = None
     for key in place:
@@ -137,7 +137,7 @@ def _path(place: Iterable[Any], value: Any) -> tuple[list[Any], int]:
 
 
 def _at(node: Mapping[str, Any], path: Iterable[Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a JSON schema that a path leads to."""
+    """Return the part of a JSON schema that a path leads to."""
     for key in path:
         forms = _forms(node, root)
         if isinstance(key, int):
@@ -152,14 +152,14 @@ def _at(node: Mapping[str, Any], path: Iterable[Any], root: Mapping[str, Any]) -
 
 
 def _forms(node: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The schema of a value, or those of its alternatives."""
+    """Return the schema of a value, or those of its alternatives."""
     while "$ref" in node:
         node = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return node.get("anyOf", [node])
 
 
 def _wrong(kind: str, found: Mapping[str, Any], node: Mapping[str, Any]) -> str:
-    """What a value must be, and what it is."""
+    """Return what a value must be, and what it is."""
     given, context = found["input"], found.get("ctx", {})
     meant = number(given) if isinstance(given, str) else given
     if kind == "wrong":
@@ -186,7 +186,7 @@ def _wrong(kind: str, found: Mapping[str, Any], node: Mapping[str, Any]) -> str:
 
 
 def _wanted(form: Mapping[str, Any]) -> str:
-    """One of the forms that a value may have."""
+    """Return one of the forms that a value may have."""
     if "const" in form:
         return f"`{form['const']}`"
     limits = {"minimum": " of {} or more", "exclusiveMinimum": " above {}"}

@@ -8,12 +8,12 @@ from distillery.errors import UserError
 
 
 def listed(value: Any) -> list[Any]:
-    """A value that may be one or a list of them, as a list."""
+    """Return a value that may be one or a list of them, as a list."""
     return list(value) if isinstance(value, list) else [value]
 
 
 def blocks(where: str, block: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A block of settings and each of its overrides, with where they stand."""
+    """Return a block of settings and each of its overrides, with where they stand."""
     yield where, {key: value for key, value in block.items() if key != "overrides"}
     overrides = block.get("overrides", [])
     if not isinstance(overrides, list):
@@ -33,8 +33,8 @@ def blocks(where: str, block: Mapping[str, Any]) -> Iterator[tuple[str, dict[str
 def resolve(
     block: Mapping[str, Any], cell: Mapping[str, Any], drop: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """A block's settings for one cell: its own, then those of each override whose ``when`` matches,
-    in order."""
+    """Return a block's settings for one cell: its own, then those of each override whose ``when``
+    matches, in order."""
     settings = {
         key: value for key, value in block.items() if key != "overrides" and key not in drop
     }

@@ -29,15 +29,15 @@ class Params:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The columns that all measurements of the job share."""
+        """Return the columns that all measurements of the job share."""
         return dict(self.job)
 
     def content(self) -> dict[str, Any]:
-        """All that decides what the job makes, by name."""
+        """Return all that decides what the job makes, by name."""
         return {name: value for name, value in vars(self).items() if name not in self.places}
 
     def recorded(self) -> dict[str, Any]:
-        """What the job's record says it was asked, as JSON types."""
+        """Return what the job's record says it was asked, as JSON types."""
         return json.loads(json.dumps(self.content()))
 
 
@@ -243,5 +243,5 @@ RULES: dict[str, type[Params]] = {
 
 
 def names(rule: str) -> list[str]:
-    """The names of a rule's params."""
+    """Return the names of a rule's params."""
     return [field.name for field in fields(RULES[rule])]

@@ -32,8 +32,8 @@ _FIXED = ("networks", "overrides", "datasets", "strategies", "memory", "number",
 
 
 def sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with a value for each key of its sections, in the order of the models: Snakemake
-    compares params by their text.
+    """Return a config with a value for each key of its sections, in the order of the models:
+    Snakemake compares params by their text.
 
     Raises:
         UserError: a key or a value is not what its section takes.
@@ -55,7 +55,7 @@ def sections(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A model as a block of keys; any other value as it is."""
+    """Return a model as a block of keys; any other value as it is."""
     if isinstance(value, BaseModel):
         # A whole number stays one where any number may stand: no warning of it.
         return value.model_dump(exclude_none=True, warnings=False)
@@ -78,8 +78,8 @@ def _check_finite(where: str, value: Any) -> None:
 
 
 def variants(blocks: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[str, Method]:
-    """The config's own methods: blocks that name the method they are a variant ``of``, and differ
-    from it in settings.
+    """Return the config's own methods: blocks that name the method they are a variant ``of``, and
+    differ from it in settings.
 
     Raises:
         UserError: a variant's name is taken or cannot be one, or its method is unknown.
@@ -143,7 +143,7 @@ def check_networks(config: Mapping[str, Any], networks: Mapping[str, Network]) -
 def of_networks(
     given: Mapping[str, Mapping[str, Any]], networks: Mapping[str, Network]
 ) -> dict[str, dict[str, Any]]:
-    """The options of networks as they are meant.
+    """Return the options of networks as they are meant.
 
     Raises:
         UserError: a network or an option is unknown, or an option does not take its value.
@@ -162,7 +162,7 @@ def of_methods(
     recipes: Iterable[str],
     names: Mapping[str, Iterable[str]],
 ) -> dict[str, dict[str, Any]]:
-    """The settings of methods as they are meant, with their overrides.
+    """Return the settings of methods as they are meant, with their overrides.
 
     Args:
         given: the config's ``methods``.
@@ -211,7 +211,7 @@ def _settings(
 def names(
     datasets: Iterable[str], methods: Iterable[str], networks: Iterable[str]
 ) -> dict[str, Iterable[str]]:
-    """What ``when`` may name of each key that is no number."""
+    """Return what ``when`` may name of each key that is no number."""
     return {
         "dataset": list(datasets),
         "method": list(methods),
@@ -249,7 +249,7 @@ def read_overrides(config: dict[str, Any], names: Mapping[str, Iterable[str]]) -
 
 @functools.cache
 def _of_key(model: type[BaseModel], key: str) -> TypeAdapter[Any]:
-    """What checks the value of a section's key."""
+    """Return what checks the value of a section's key."""
     field = model.model_fields[key]
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
         return TypeAdapter(field.annotation)
@@ -268,8 +268,8 @@ def _when(
     differ_in: Iterable[str],
     names: Mapping[str, Iterable[str]],
 ) -> dict[str, Any]:
-    """What an override is for. It must be something that jobs of its section differ in: it would
-    never match otherwise."""
+    """Return what an override is for. It must be something that jobs of its section differ in: it
+    would never match otherwise."""
     read: dict[str, Any] = {}
     for key, given in when.items():
         place = f"{where}.when"

@@ -19,13 +19,14 @@ _TYPES = {"integer": "whole number", "number": "number", "string": "text", "bool
 
 
 def json_schema() -> dict[str, Any]:
-    """The config as a JSON schema."""
+    """Return the config as a JSON schema."""
     schema = _untitled(Config.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _untitled(node: Any) -> Any:
-    """A schema without what pydantic adds: titles made of the keys, and defaults that are none."""
+    """Return a schema without what pydantic adds: titles made of the keys, and defaults that are
+    none."""
     if isinstance(node, list):
         return [_untitled(item) for item in node]
     if not isinstance(node, dict):
@@ -40,7 +41,7 @@ def _untitled(node: Any) -> Any:
 
 
 def table() -> str:
-    """The keys in Markdown: those of the top, then a table for each section."""
+    """Return the keys in Markdown: those of the top, then a table for each section."""
     root = json_schema()
     sections = [("", root)]
     lines: list[str] = []
@@ -59,7 +60,7 @@ def table() -> str:
 
 
 def _section(node: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[Any, str]:
-    """The section that a key holds, and what its place ends in where it holds several."""
+    """Return the section that a key holds, and what its place ends in where it holds several."""
     for suffix, part in (("", node), ("[…]", node.get("items")), (".NAME", _extra(node))):
         if isinstance(part, dict) and "$ref" in part:
             return root["$defs"][part["$ref"].rsplit("/", 1)[-1]], suffix
@@ -81,7 +82,7 @@ def _row(key: str, node: Mapping[str, Any], root: Mapping[str, Any], required: b
 
 
 def _values(node: Mapping[str, Any]) -> Iterator[str]:
-    """The forms that a value may have, in words."""
+    """Return the forms that a value may have, in words."""
     if "anyOf" in node:
         for form in node["anyOf"]:
             yield from _values(form)
@@ -110,7 +111,7 @@ def _limits(node: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as YAML has it."""
+    """Return a value as YAML has it."""
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, dict):
@@ -119,7 +120,7 @@ def _text(value: Any) -> str:
 
 
 def files(root: Path) -> dict[Path, str]:
-    """What the files of the reference must hold.
+    """Return what the files of the reference must hold.
 
     Args:
         root: the checkout.

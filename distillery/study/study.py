@@ -57,15 +57,16 @@ class Study:
 
     @property
     def dataset_names(self) -> list[str]:
-        """The datasets of the study, in the order of the config."""
+        """Return the datasets of the study, in the order of the config."""
         return list(dict.fromkeys(cell.dataset for cell in self.cells))
 
     def is_imported(self, method: str) -> bool:
-        """Whether a method's name is that of an imported set."""
+        """Return whether a method's name is that of an imported set."""
         return method in self.imported
 
     def imported_files(self, name: str) -> list[str]:
-        """The files that the imported set ``name`` is read from; of folders all that is in them."""
+        """Return the files that the imported set ``name`` is read from; of folders all that is in
+        them."""
         entry = self.imported[name]
         named = [
             (key, entry[key])
@@ -79,14 +80,14 @@ class Study:
         ]
 
     def is_distilled(self, cell: Cell) -> bool:
-        """Whether a set is made by a method that learns its images."""
+        """Return whether a set is made by a method that learns its images."""
         return not self.is_imported(cell.method) and not self.methods[cell.method].is_coreset
 
     # ---- settings of one job ---------------------------------------------------------------------
 
     def _matched(self, cell: Cell, **more: Any) -> dict[str, Any]:
-        """What an override's ``when`` is compared with: a variant goes by its own name and by that
-        of its method."""
+        """Return what an override's ``when`` is compared with: a variant goes by its own name and
+        by that of its method."""
         names = (
             [cell.method]
             if self.is_imported(cell.method)
@@ -95,8 +96,8 @@ class Study:
         return {**cell.__dict__, "method": names, **more}
 
     def _method_block(self, cell: Cell) -> dict[str, Any]:
-        """The config's settings of ``cell``'s method: its block, or for a variant its method's and
-        then its own; with the overrides that match."""
+        """Return the config's settings of ``cell``'s method: its block, or for a variant its
+        method's and then its own; with the overrides that match."""
         settings: dict[str, Any] = {}
         for name in dict.fromkeys((self.methods[cell.method].module, cell.method)):
             settings |= resolve(
@@ -105,7 +106,7 @@ class Study:
         return settings
 
     def network(self, dataset: str, name: str) -> dict[str, Any]:
-        """What ``networks.build`` needs: ``name``, ``channels``, ``size``, ``classes``,
+        """Return what ``networks.build`` needs: ``name``, ``channels``, ``size``, ``classes``,
         ``options``."""
         spec = self.datasets[dataset]
         return {
@@ -117,15 +118,15 @@ class Study:
         }
 
     def options(self, network: str) -> dict[str, Any]:
-        """A value for each option of a network."""
+        """Return a value for each option of a network."""
         defaults = {
             key: schema["default"] for key, schema in self.networks[network].options.items()
         }
         return defaults | self.config["networks"].get(network, {})
 
     def method_settings(self, cell: Cell) -> dict[str, Any]:
-        """Every setting of ``cell``'s method: defaults, then the config's block, then the overrides
-        that match the cell."""
+        """Return every setting of ``cell``'s method: defaults, then the config's block, then the
+        overrides that match the cell."""
         properties = self.methods[cell.method].settings
         settings = {name: schema["default"] for name, schema in properties.items()}
         settings.update(self._method_block(cell))
@@ -136,28 +137,28 @@ class Study:
         }
 
     def normalization(self, cell: Cell) -> str:
-        """The space that ``cell``'s images live in: ``channel`` (mean and standard deviation of
-        each channel) or ``zca`` (whitened)."""
+        """Return the space that ``cell``'s images live in: ``channel`` (mean and standard deviation
+        of each channel) or ``zca`` (whitened)."""
         if self.is_imported(cell.method):
             return "zca" if self.imported[cell.method].get("normalization") == "zca" else "channel"
         default = reading.COMMON["normalization"]["default"]
         return self._method_block(cell).get("normalization", default)
 
     def protocol(self, cell: Cell) -> dict[str, Any]:
-        """How networks are trained on the sets of ``cell``'s method where it was published: what a
-        set's header says, whatever this study does."""
+        """Return how networks are trained on the sets of ``cell``'s method where it was published:
+        what a set's header says, whatever this study does."""
         return resolve(self.methods[cell.method].protocol, self._matched(cell))
 
     def recipe(self, cell: Cell) -> str:
-        """The name of the expert recipe that ``cell``'s method learns from."""
+        """Return the name of the expert recipe that ``cell``'s method learns from."""
         return self._method_block(cell).get("experts", "default")
 
     def experts(self, dataset: str, recipe: str) -> dict[str, Any]:
-        """The resolved settings of an expert recipe on a dataset."""
+        """Return the resolved settings of an expert recipe on a dataset."""
         return resolve(self.config["experts"][recipe], {"dataset": dataset})
 
     def shards(self, dataset: str, recipe: str) -> list[list[int]]:
-        """The experts' numbers in each shard."""
+        """Return the experts' numbers in each shard."""
         settings = self.experts(dataset, recipe)
         numbers = range(settings["number"])
         return [
@@ -166,7 +167,7 @@ class Study:
         ]
 
     def evaluation(self, cell: Cell, network: str) -> dict[str, Any]:
-        """How a set is evaluated on a network."""
+        """Return how a set is evaluated on a network."""
         settings = resolve(
             self.config["evaluate"], self._matched(cell, network=network), drop=("networks",)
         )
@@ -182,7 +183,7 @@ class Study:
         return settings
 
     def robust(self, cell: Cell) -> dict[str, Any] | None:
-        """How the robust scores of a set are measured, on the distillation network: its
+        """Return how the robust scores of a set are measured, on the distillation network: its
         evaluation's recipe, and ``robust``. ``None``: not at all."""
         settings = resolve(
             self.config["evaluate"],
@@ -200,22 +201,23 @@ class Study:
         }
 
     def evaluation_networks(self, dataset: str) -> list[str]:
-        """The networks that this dataset's sets are evaluated on: those of ``evaluate.networks``
-        that its images are large enough for."""
+        """Return the networks that this dataset's sets are evaluated on: those of
+        ``evaluate.networks`` that its images are large enough for."""
         return [name for name in self.config["evaluate"]["networks"] if self.fits(dataset, name)]
 
     def vanilla(self, dataset: str, network: str) -> dict[str, Any]:
-        """How networks are trained on the full training set of a dataset."""
+        """Return how networks are trained on the full training set of a dataset."""
         return resolve(
             self.config["vanilla"], {"dataset": dataset, "network": network}, drop=("networks",)
         )
 
     def vanilla_networks(self, dataset: str) -> list[str]:
-        """The networks that are trained on a dataset: those its images are large enough for."""
+        """Return the networks that are trained on a dataset: those its images are large enough
+        for."""
         return [name for name in self.config["vanilla"]["networks"] if self.fits(dataset, name)]
 
     def continual(self, dataset: str) -> dict[str, Any]:
-        """How the classes of a dataset are learned in groups."""
+        """Return how the classes of a dataset are learned in groups."""
         return resolve(
             self.config["continual"],
             {"dataset": dataset},
@@ -224,12 +226,12 @@ class Study:
 
     @property
     def continual_datasets(self) -> list[str]:
-        """The datasets that are learned continually."""
+        """Return the datasets that are learned continually."""
         wanted = self.config["continual"]["datasets"]
         return [name for name in self.dataset_names if wanted == "all" or name in wanted]
 
     def memories(self, dataset: str) -> list[Cell]:
-        """The sets that continual learning replays from."""
+        """Return the sets that continual learning replays from."""
         wanted = self.config["continual"]["memory"]
         return [
             cell
@@ -240,17 +242,19 @@ class Study:
 
     @property
     def strategies(self) -> list[str]:
-        """The strategies of continual learning."""
+        """Return the strategies of continual learning."""
         return list(self.config["continual"]["strategies"])
 
     # ---- images and networks ---------------------------------------------------------------------
 
     def fits(self, dataset: str, network: str) -> bool:
-        """Whether a dataset's images are large enough for a network, as the config has it."""
+        """Return whether a dataset's images are large enough for a network, as the config has
+        it."""
         return self.too_small(dataset, network) is None
 
     def too_small(self, dataset: str, network: str) -> str | None:
-        """Why a dataset's images are too small for a network; ``None`` where they are not."""
+        """Return why a dataset's images are too small for a network; ``None`` where they are
+        not."""
         return limits.too_small(
             self.networks[network].spec, self.options(network), self.datasets[dataset].size
         )

@@ -27,8 +27,8 @@ _MOST = 2**63
 
 
 def too_large(value: int | float) -> str | None:
-    """What is wrong with a number that no file holds; ``None`` where nothing is. NaN is neither
-    above nor below a limit, so no limit would refuse it."""
+    """Return what is wrong with a number that no file holds; ``None`` where nothing is. NaN is
+    neither above nor below a limit, so no limit would refuse it."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number, not {value}"
     if isinstance(value, int) and abs(value) >= _MOST:
@@ -38,7 +38,7 @@ def too_large(value: int | float) -> str | None:
 
 
 def _read(value: Any) -> Any:
-    """A text that is a number as that number; anything else as it is.
+    """Return a text that is a number as that number; anything else as it is.
 
     Raises:
         PydanticCustomError: it is a number that no file holds.
@@ -58,7 +58,8 @@ def _whole(value: Any) -> Any:
 
 
 def _as_written(value: Any, check: Callable[[Any], Any]) -> Any:
-    """A number, which stays whole where it was written so: params are compared by their text."""
+    """Return a number, which stays whole where it was written so: params are compared by their
+    text."""
     value = _read(value)
     check(value)
     return value
@@ -85,7 +86,7 @@ Off = Annotated[Literal["auto", "off"], BeforeValidator(_bare_off)]
 
 
 def typed(rule: Mapping[str, Any]) -> Any:
-    """The type of a JSON-schema property that a plug-in declares."""
+    """Return the type of a JSON-schema property that a plug-in declares."""
     if "anyOf" in rule:
         # A text stays one where it may be one.
         forms = sorted(rule["anyOf"], key=lambda form: form.get("type") != "string")
@@ -115,12 +116,13 @@ def _declared(rule: str) -> TypeAdapter[Any]:
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
-    """What checks values of a type, which are not turned into it but where a text is read."""
+    """Return what checks values of a type, which are not turned into it but where a text is
+    read."""
     return TypeAdapter(kind, config=ConfigDict(strict=True))
 
 
 def declared(where: str, rule: Mapping[str, Any], value: Any) -> Any:
-    """A value of a setting that a plug-in declares.
+    """Return a value of a setting that a plug-in declares.
 
     Raises:
         UserError: it is not what the property asks for.
@@ -130,7 +132,7 @@ def declared(where: str, rule: Mapping[str, Any], value: Any) -> Any:
 
 
 def checked(where: str, kind: TypeAdapter[Any], value: Any) -> Any:
-    """A value of a type.
+    """Return a value of a type.
 
     Raises:
         UserError: it is of another.

@@ -35,7 +35,7 @@ from distillery.vocabulary import (
 
 
 def view(results: Results) -> dict:
-    """Give the tables of every dataset and network, and the sources of the published figures."""
+    """Return the tables of every dataset and network, and the sources of the published figures."""
     sources, blocks = Sources(), []
     for dataset in results.datasets:
         networks = results.networks(dataset)
@@ -81,7 +81,7 @@ def _table(results: Results, sources: Sources, dataset: str, network: str) -> di
 
 
 def _head(selection: str, at: int, lines: list[dict]) -> dict:
-    """Give the head of a selection's column. A count that is the same all the way down belongs
+    """Return the head of a selection's column. A count that is the same all the way down belongs
     into it, and goes from the lines."""
     shown = [line["results"][at] for line in lines if line["results"][at]]
     counts = {result["count"] for result in shown}
@@ -93,7 +93,7 @@ def _head(selection: str, at: int, lines: list[dict]) -> dict:
 
 
 def _group(results: Results, sources: Sources, rows: pd.DataFrame, selections: list[str]) -> dict:
-    """Give the lines of the sets of one size, or those of the full training set."""
+    """Return the lines of the sets of one size, or those of the full training set."""
     ipc = Cell.of(rows.iloc[0]).ipc
     cells = sorted(
         rows.groupby(["method", "init"]),
@@ -114,7 +114,7 @@ def _line(
     selections: list[str],
     best: float | None,
 ) -> dict:
-    """Give the line of a cell. ``rows``: of its selections; ``best``: the mean of the best."""
+    """Return the line of a cell. ``rows``: of its selections; ``best``: the mean of the best."""
     cell, network = Cell.of(rows.iloc[0]), rows.iloc[0]["network"]
     of = {row["selection"]: row for _, row in rows.iterrows()}
     final = of.get(LAST)
@@ -153,8 +153,8 @@ def _line(
 
 
 def _gain(results: Results, cell: Cell, network: str) -> float | None:
-    """Give how many points a cell is above random images: over the pairs of networks, as everywhere
-    on the page, so that one difference is one number."""
+    """Return how many points a cell is above random images: over the pairs of networks, as
+    everywhere on the page, so that one difference is one number."""
     if cell.ipc is None or cell.method == RANDOM:
         return None
     comparison = results.compared(cell.dataset, network, cell.ipc)
@@ -164,14 +164,14 @@ def _gain(results: Results, cell: Cell, network: str) -> float | None:
 
 
 def _share(full: FullTraining | None, cell: Cell, final) -> str:
-    """Give what a cell reaches in percent of what the full training set reaches."""
+    """Return what a cell reaches in percent of what the full training set reaches."""
     if full is None or not full.mean > 0 or final is None or cell.ipc is None:
         return ""
     return percent(final["mean"] / full.mean, 1)
 
 
 def _result(results: Results, row, usual) -> dict:
-    """Give an accuracy of a line, with its count where it is not the line's."""
+    """Return an accuracy of a line, with its count where it is not the line's."""
     return {
         "mean": percent(row["mean"]),
         "std": percent(row["std"]) if row["count"] > 1 else "",
@@ -181,8 +181,8 @@ def _result(results: Results, row, usual) -> dict:
 
 
 def _is_final(results: Results, row) -> bool:
-    """Whether the snapshots that a selection chose are all the final images: its accuracy is then
-    of the same sets, by its own networks."""
+    """Say whether the snapshots that a selection chose are all the final images: its accuracy is
+    then of the same sets, by its own networks."""
     if row["selection"] not in (BEST_VALIDATION, BEST_TEST):
         return False
     rows = results.measured(
@@ -213,7 +213,7 @@ def _untested_notes(results: Results, dataset: str) -> list[str]:
 
 
 def _others(results: Results, sources: Sources, dataset: str) -> dict | None:
-    """Give the published figures of every method at the study's set sizes, on ConvNet."""
+    """Return the published figures of every method at the study's set sizes, on ConvNet."""
     table = published.table()
     ipcs = [int(ipc) for ipc in results.ipcs(dataset)]
     table = table[

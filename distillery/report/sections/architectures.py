@@ -11,7 +11,7 @@ from distillery.vocabulary import LAST
 
 
 def view(results: Results) -> list[dict]:
-    """Give a heat map of each dataset that several networks were trained on."""
+    """Return a heat map of each dataset that several networks were trained on."""
     blocks = []
     for dataset in results.datasets:
         networks = results.networks(dataset)
@@ -33,7 +33,7 @@ def view(results: Results) -> list[dict]:
 
 
 def _heat(cell: Cell, network: str, rows: pd.DataFrame, bounds: tuple[float, float]) -> dict | None:
-    """Give the accuracy of a network on a set, with the published figure."""
+    """Return the accuracy of a network on a set, with the published figure."""
     rows = rows[rows["network"] == network]
     if rows.empty:
         return None

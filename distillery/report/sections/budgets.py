@@ -66,7 +66,7 @@ def _making_budget(header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def budget_table(results: Results, dataset: str) -> dict | None:
-    """Give our budgets beside those of the methods' authors and of the course project; ``None``
+    """Return our budgets beside those of the methods' authors and of the course project; ``None``
     where there are none."""
     rows = results.summary[results.summary["dataset"] == dataset]
     pairs = {(m, None if blank(i) else int(i)) for m, i in zip(rows["method"], rows["ipc"])}

@@ -60,7 +60,7 @@ class _Run(NamedTuple):
         return results.name(self.method, self.init) + size
 
     def style(self, results: Results) -> dict:
-        """Give the colour and the dashes of its line."""
+        """Return the colour and the dashes of its line."""
         if self.method:
             return results.style(self.method, self.init)
         return {"colour": 0, "dash": "dotted" if self.strategy == JOINT else "solid"}
@@ -76,7 +76,7 @@ class _Run(NamedTuple):
 
 
 def view(results: Results) -> list[dict]:
-    """Give the charts and tables of every dataset and network that learned so."""
+    """Return the charts and tables of every dataset and network that learned so."""
     rows = results.metrics[results.metrics["strategy"] != ""]
     blocks = []
     for dataset in results.datasets:
@@ -108,7 +108,7 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
 
 
 def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.DataFrame) -> dict:
-    """Give what the networks of a run reach in the end."""
+    """Return what the networks of a run reach in the end."""
     memory = run.memory(results)
     line = {
         "strategy": run.title(),
@@ -187,7 +187,7 @@ def _curve(results: Results, measure: str, run: _Run, rows: pd.DataFrame) -> Ser
 
 
 def _matrix(results: Results, run: _Run, rows: pd.DataFrame) -> dict | None:
-    """Give the accuracy of each group after each stage."""
+    """Return the accuracy of each group after each stage."""
     rows = rows[(rows["measure"] == "accuracy") & rows["stage"].notna() & rows["group"].notna()]
     if rows.empty:
         return None

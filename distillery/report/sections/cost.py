@@ -31,7 +31,7 @@ from distillery.vocabulary import WHOLE
 
 
 def view(results: Results) -> dict:
-    """Give four tables: by rule, by set, until a set has paid, and by training."""
+    """Return four tables: by rule, by set, until a set has paid, and by training."""
     return {
         "rules": rules(results.costs),
         "sets": [_set(results, cell, jobs) for cell, jobs in makings(results).items()],
@@ -139,7 +139,8 @@ def _paid(results: Results) -> list[dict]:
 
 
 def _paid_line(results: Results, cell: Cell, full: dict[str, float]) -> dict:
-    """``full``: seconds of a training on the full training set, by network."""
+    """Return the line of a cell. ``full``: seconds of a training on the full training set, by
+    network."""
     making, cells = making_of(results, cell), []
     for network, theirs in full.items():
         ours = spent_on(results, cell.dataset, network, [cell]).seconds
@@ -217,7 +218,7 @@ def _work(what: str, flops: float, seen: float | None, ratio: str) -> dict:
 
 
 def _spent(ours: Spent, theirs: Spent | None) -> dict:
-    """Give what a training took, beside what one on the full training set took."""
+    """Return what a training took, beside what one on the full training set took."""
     texts = {
         "seconds": duration(ours.seconds),
         "memory": byte_count(ours.memory),

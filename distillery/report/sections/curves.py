@@ -21,7 +21,7 @@ Drawn = tuple[dict | None, pd.DataFrame]
 
 
 def view(results: Results) -> list[dict]:
-    """Give the charts of every dataset, by set size, and the accuracies of each class."""
+    """Return the charts of every dataset, by set size, and the accuracies of each class."""
     blocks = []
     for dataset in results.datasets:
         sizes = results.ipcs(dataset)
@@ -149,7 +149,7 @@ def _line_notes(kinds: dict[str, pd.DataFrame]) -> str:
 
 
 def _class_heat(results: Results, dataset: str) -> list[dict]:
-    """Give the accuracy of each class as a heat map, on the dataset's first network."""
+    """Return the accuracy of each class as a heat map, on the dataset's first network."""
     rows = results.measured("class_accuracy", dataset=dataset, split="test", strategy="")
     rows = rows[rows["class"].notna() & (rows["selection"] == LAST)]
     names, maps = results.classes(dataset), []

@@ -154,8 +154,8 @@ def _evolution_card(results: Results, tensors: Mapping[str, np.ndarray], header:
 
 
 def _labels(tensors: Mapping[str, np.ndarray], header: Mapping) -> np.ndarray:
-    """Give the classes of an evolution's images: by their last soft labels, or as many of each, in
-    order."""
+    """Return the classes of an evolution's images: by their last soft labels, or as many of each,
+    in order."""
     labels = tensors.get("labels")
     if labels is not None and labels.ndim == 3:
         return _hard(labels[-1])

@@ -27,7 +27,7 @@ RECIPE = ("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment
 
 
 def view(results: Results) -> list[dict]:
-    """Give the differences between methods, network by network: the best against each other,
+    """Return the differences between methods, network by network: the best against each other,
     distilled against random, real start against noise."""
     blocks = []
     for dataset in results.datasets:

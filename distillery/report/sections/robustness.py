@@ -33,8 +33,8 @@ MEASURES = {
 
 
 def view(results: Results) -> list[dict]:
-    """Give the scores: one a set, of the means over its networks; shown as mean and deviation over
-    sets, with one set over its networks' own scores."""
+    """Return the scores: one a set, of the means over its networks; shown as mean and deviation
+    over sets, with one set over its networks' own scores."""
     rows = results.metrics
     rows = rows[rows["measure"].isin([*MEASURES[LABEL], *MEASURES[AUGMENTATION]])]
     blocks = []

@@ -13,7 +13,7 @@ class Sources:
         self.rows: dict[tuple[str, str], int] = {}
 
     def cell(self, frame: pd.DataFrame, init: str | None = None) -> dict | None:
-        """Give the first of published figures as a cell of a table; ``None`` where there is none.
+        """Return the first of published figures as a cell of a table; ``None`` where there is none.
 
         Args:
             frame: as ``figures.lookup`` gives it.
