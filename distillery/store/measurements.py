@@ -72,9 +72,11 @@ def _numbers(column: pd.Series, where: str) -> pd.Series:
 
 def finished(metrics: pd.DataFrame) -> pd.DataFrame:
     """Select the rows of ``metrics`` (as :func:`read_metrics` gives) that hold accuracies of
-    finished training: no curves, no classes, no continual learning. All are test accuracies but those of
-    selection ``held_out``: what ``best_validation`` was chosen by, the accuracy of that snapshot on
-    the images held out for it. Settings are to be compared by these."""
+    finished training: no curves, no classes, no continual learning.
+
+    All are test accuracies but those of selection ``held_out``: what ``best_validation`` was chosen
+    by, the accuracy of that snapshot on the images held out for it. Compare settings by these.
+    """
     rows = metrics[
         (metrics["measure"] == "accuracy")
         & (metrics["strategy"] == "")
@@ -98,8 +100,8 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
         metrics: as :func:`read_metrics` gives.
 
     Returns:
-        One row for each dataset, network, ipc (NaN: the full training set), method, init and selection,
-        with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers do;
+        One row for each dataset, network, ipc (NaN: the full training set), method, init and
+        selection, with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers do;
         fractions), ``count``, ``sets`` and ``models`` (most networks of one set).
     """
     rows = finished(metrics)
