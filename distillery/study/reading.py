@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from distillery import plugins
+from distillery import declarations
 from distillery.errors import UserError
 from distillery.plugins import Method, Network
 from distillery.study import schema, values
@@ -94,7 +94,7 @@ def variants(blocks: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[s
                 f"{where}: {name} is a method itself and cannot be a variant of another; give "
                 "the variant a name of its own"
             )
-        if not plugins.NAME.fullmatch(name) or name == WHOLE:
+        if not declarations.NAME.fullmatch(name) or name == WHOLE:
             raise UserError(
                 f"{where}: a variant's name is made of letters, digits and underscores, begins "
                 f"with a letter, and is not `{WHOLE}`"

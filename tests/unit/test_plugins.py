@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from distillery import limits, literals, plugins
+from distillery import declarations, limits, literals, plugins
 from distillery.errors import UserError
 from distillery.study import load
 
@@ -114,7 +114,9 @@ def test_every_file_of_the_library_says_what_it_is():
 def test_the_orders_and_colours_of_methods_are_their_own():
     found = list(plugins.methods().values())
     for coreset in (True, False):
-        orders = [m.order for m in found if m.is_coreset == coreset and m.order != plugins.LAST]
+        orders = [
+            m.order for m in found if m.is_coreset == coreset and m.order != declarations.LAST
+        ]
         assert len(orders) == len(set(orders)) > 1
     colours = [method.colour for method in found if method.colour]
     assert len(colours) == len(set(colours)) > 1
@@ -140,7 +142,7 @@ def test_a_new_file_is_all_that_a_plug_in_needs(add):
     assert first.is_coreset and not mine.is_coreset
     assert (first.title, first.settings, first.needs_experts) == ("First", {}, False)
     assert first.protocol == plugins.methods()["random"].protocol
-    assert (first.order, first.colour) == (plugins.LAST, None)
+    assert (first.order, first.colour) == (declarations.LAST, None)
     assert mine.settings["augment"]["enum"] == list(plugins.augmentations())
     assert study.method_settings(study.cells[-1]) == {
         "iterations": 10,
