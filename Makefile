@@ -5,27 +5,33 @@ CORES ?= 2
 BIN := .venv/bin
 QUICKSTART := results/quickstart
 
-# A study is some hundred short processes. Where the environment says that Python shall keep no bytecode, each compiles all that it
-# imports once more: a dry run of the quickstart then takes 6.2 s instead of 2.8 s.
+# A study is some hundred short processes. Where the environment tells Python to keep no bytecode,
+# each compiles all that it imports once more: a dry run of the quickstart then takes 6.2 s, not
+# 2.8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup quickstart test test-quick test-kills test-fuzz test-slurm bench lint format docs reference lock clean
+.PHONY: help setup quickstart test test-quick test-kills test-fuzz test-slurm bench
+.PHONY: lint format docs reference lock clean
 
-help: ## Show what there is
+help: ## Show these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
-# The environment is made anew when the lock changes. `python -m uv` and `python -m snakemake` rather than their scripts: a script's
-# first line holds the path of its interpreter and breaks in a folder with a space in its name.
+# The environment is updated when the lock changes. `python -m uv` and `python -m snakemake`
+# rather than their scripts: a script's first line holds the path of its interpreter and breaks in a
+# folder with a space in its name.
 .venv/.done: requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, not " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+	    "error: Python 3.11 or newer is needed, not " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
+	    --require-hashes -r requirements.lock
 	touch .venv/.done
 
 setup: .venv/.done ## Make .venv with the locked packages
 
-# Two small jobs side by side rather than one after the other: without a GPU `gpu` only counts computing jobs.
+# Two small jobs side by side rather than one after the other: without a GPU `gpu` only counts
+# computing jobs.
 quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in minutes
 	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=2 --configfile config/quickstart.yaml
 	@echo "The report is at $(QUICKSTART)/report.html"
@@ -33,16 +39,16 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 test: .venv/.done ## Run the test suite
 	$(BIN)/python -m pytest
 
-test-kills: .venv/.done ## Kill jobs and Snakemake at 20 random moments and compare the bytes (10 minutes or more)
+test-kills: .venv/.done ## Kill jobs at 20 random moments and compare the bytes (10 minutes or more)
 	$(BIN)/python tests/faults/kills.py
 
-test-fuzz: .venv/.done ## Feed every reader of foreign files with damaged ones, 10 minutes each (MINUTES=1: less)
+test-fuzz: .venv/.done ## Feed damaged files to every reader, 10 minutes each (MINUTES=1: less)
 	$(BIN)/python tests/faults/fuzz.py $(or $(MINUTES),10)
 
-test-slurm: .venv/.done ## Run a study on a real Slurm of one node, set up and taken down here (root, Debian; minutes; SLURM=quickstart)
+test-slurm: .venv/.done ## Run a study on a real Slurm (root, Debian; minutes; SLURM=quickstart)
 	bash tests/slurm/run.sh $(SLURM)
 
-bench: .venv/.done ## Compare speed and memory with the textbook, under 15 minutes (BENCH=--quick: about 2)
+bench: .venv/.done ## Compare speed and memory with the textbook's (BENCH=--quick: 2 minutes)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: .venv/.done ## Check style: ruff, snakefmt and Snakemake's own linter
@@ -62,9 +68,10 @@ docs: .venv/.done ## Build the documentation with the API reference, in site/
 reference: .venv/.done ## Write the config's schema and table of keys from its models
 	$(BIN)/python -m distillery schema --write
 
-lock: .venv/.done ## Resolve the versions anew and write requirements.lock
+lock: .venv/.done ## Resolve the newest versions and write requirements.lock
 	$(BIN)/python -m uv lock --upgrade
-	$(BIN)/python -m uv export --quiet --frozen --format requirements-txt --no-emit-project --extra test --extra docs -o requirements.lock
+	$(BIN)/python -m uv export --quiet --frozen --format requirements-txt --no-emit-project \
+	    --extra test --extra docs -o requirements.lock
 
 clean: ## Remove the quickstart's results
 	rm -rf $(QUICKSTART)

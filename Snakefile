@@ -1,4 +1,5 @@
-# The workflow is workflow/Snakefile. No rule of an included file is the default, so its target is named once more.
+# The workflow is workflow/Snakefile. No rule of an included file is the default, so its target is
+# named once more.
 include: "workflow/Snakefile"
 
 

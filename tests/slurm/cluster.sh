@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A real Slurm of one node on this machine, for tests only:
-#   cluster.sh up FOLDER      write the configuration, start the daemons, wait until the node is idle
+#   cluster.sh up FOLDER      write the configuration, start the daemons, wait for an idle node
 #   cluster.sh down FOLDER    end the jobs and the daemons, remove the configuration
-# State, spool, logs and the key lie in FOLDER. The two configuration files must be where Slurm looks by itself: SLURM_CONF does not reach the jobs.
+# State, spool, logs and the key lie in FOLDER. The two configuration files must be where Slurm
+# looks by itself: SLURM_CONF does not reach the jobs.
 set -euo pipefail
 
 action=$1 folder=$2
@@ -16,13 +17,16 @@ up() {
     memory=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
     mkdir -p "$folder"/{state,spool,run,log} "$etc"
 
-    # A munge of its own, with a key and a socket of its own: one that this machine runs is neither used nor disturbed.
+    # A munge of its own, with a key and a socket of its own: one that this machine runs is neither
+    # used nor disturbed.
     (umask 077 && dd if=/dev/urandom of="$folder/munge.key" bs=128 count=1 status=none)
-    munged --key-file="$folder/munge.key" --socket="$folder/run/munge.socket" --pid-file="$folder/run/munged.pid" \
-        --seed-file="$folder/state/munge.seed" --log-file="$folder/log/munged.log"
+    munged --key-file="$folder/munge.key" --seed-file="$folder/state/munge.seed" \
+        --socket="$folder/run/munge.socket" --pid-file="$folder/run/munged.pid" \
+        --log-file="$folder/log/munged.log"
 
-    # Without accounting and control groups, as nothing of either is to be had in a container. KillWait is how long a job has between the
-    # request to stop (SIGTERM, at its time limit or by scancel) and its end (SIGKILL). MessageTimeout: a busy machine answers late.
+    # Without accounting and control groups, as nothing of either is to be had in a container.
+    # KillWait is how long a job has between the request to stop (SIGTERM, at its time limit or by
+    # scancel) and its end (SIGKILL). MessageTimeout: a busy machine answers late.
     cat >"$etc/slurm.conf" <<CONF
 $mark
 ClusterName=distillery
@@ -86,7 +90,8 @@ down() {
         # `timeout`: where the controller does not answer, nothing is waited for.
         timeout 60 squeue --noheader --format=%i 2>/dev/null | xargs -r timeout 60 scancel || true
         local end=$((SECONDS + 45))
-        while [ "$SECONDS" -lt "$end" ] && [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ]; do sleep 0.2; done
+        while [ "$SECONDS" -lt "$end" ] &&
+            [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ]; do sleep 0.2; done
         end_daemon slurmd
         end_daemon slurmctld
         rm -f "$etc/slurm.conf" "$etc/gres.conf"

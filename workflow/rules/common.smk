@@ -1,4 +1,5 @@
-# The study, wildcard constraints, and what rules ask about a job: distillery/study/jobs.py knows it, and distillery/store/layout.py the paths.
+# The study, wildcard constraints, and what rules ask about a job: distillery/study/jobs.py knows
+# it, and distillery/store/layout.py the paths.
 import atexit
 import shlex
 
@@ -8,8 +9,8 @@ from distillery.study.params import names as names_of_params
 from distillery.study.jobs import Jobs
 from distillery.store.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
 
-# Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must be quoted beforehand; once, however many
-# modules of another workflow are this one.
+# Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must
+# be quoted beforehand; once, however many modules of another workflow are this one.
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
@@ -31,8 +32,8 @@ except UserError as error:
 
 LAYOUT = Layout(STUDY.config["results"])
 JOBS = Jobs(STUDY, LAYOUT)
-# Where this is a module with a `prefix`, Snakemake puts it before every input, output and log, but not before what params name: HERE
-# are the jobs as their files lie.
+# Where this is a module with a `prefix`, Snakemake puts it before every input, output and log, but
+# not before what params name: HERE are the jobs as their files lie.
 PREFIXED = workflow.modifier.path_modifier.replace_prefix
 PLACE = PREFIXED(LAYOUT.results)
 HERE = JOBS if PLACE == LAYOUT.results else Jobs(STUDY, Layout(PLACE))
@@ -55,7 +56,8 @@ wildcard_constraints:
 
 
 def own(path):
-    """A file of the repository as an input, relative to the working directory: a clone elsewhere then knows its checksum.
+    """Return a file of the repository as an input, relative to the working directory: a clone
+    elsewhere then knows its checksum.
 
     ``local``: no module's prefix and no object store comes before it.
     """
@@ -63,14 +65,19 @@ def own(path):
 
 
 def unprefixed(files):
-    """Files that the config names: relative to the working directory, also where this is a module with a `prefix`."""
+    """Return files that the config names, relative to the working directory, also where this is a
+    module with a `prefix`."""
     return lambda wildcards: [
         path if PREFIXED(path) == path else local(path) for path in files(wildcards)
     ]
 
 
 def asks(rule):
-    """The params of a rule: what the study asks of a job, each a function of its wildcards. What only one job needs is so not worked out by every other that reads the workflow."""
+    """Return the params of a rule: what the study asks of a job, each a function of its wildcards.
+
+    A function, so that what only one job needs is not worked out by every other job, which reads
+    the workflow too.
+    """
     return {name: _asked(rule, name) for name in names_of_params(rule)}
 
 
@@ -79,7 +86,8 @@ def _asked(rule, name):
 
 
 def reads(rule, name):
-    """The files of one input of a rule, which depend on the study, as a function of the job's wildcards."""
+    """Return a function from a job's wildcards to the files of one input of its rule, which depend
+    on the study."""
     return lambda wildcards: JOBS.inputs(rule, dict(wildcards.items()))[name]
 
 

@@ -30,7 +30,8 @@ rule continual_alone:
         "../scripts/continual_alone.py"
 
 
-# Networks that `afterwards` goes on from with a whitened memory set. Their accuracies are in its own metrics.
+# Networks that `afterwards` goes on from with a whitened memory set. Their accuracies are in its
+# own metrics.
 use rule continual_alone as continual_whitened with:
     input:
         data=LAYOUT.data,
@@ -73,6 +74,8 @@ rule continual_memory:
     params:
         **asks("continual_memory"),
     message:
-        "Continual learning on {wildcards.dataset}: {wildcards.strategy} with {wildcards.method} from {wildcards.init}, {wildcards.ipc} per class, seed {wildcards.seed}"
+        "Continual learning on {wildcards.dataset}: {wildcards.strategy} with "
+        "{wildcards.method} from {wildcards.init}, {wildcards.ipc} per class, "
+        "seed {wildcards.seed}"
     script:
         "../scripts/continual_memory.py"

@@ -14,7 +14,8 @@ rule download:
     resources:
         mem_mb=4000,
         runtime=60,
-        # Where images come from is no part of what they are (their digests are checked), so it stands here, where a change makes nothing stale.
+        # Where images come from is no part of what they are (their digests are checked), so it
+        # stands here, where a change makes nothing stale.
         sources=",".join(STUDY.config["data"]["sources"]),
         local_data=STUDY.config["data"]["local"],
     params:

@@ -39,7 +39,8 @@ rule distill:
     params:
         **asks("distill"),
     message:
-        "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, {wildcards.ipc} images per class, seed {wildcards.seed}"
+        "Distilling {wildcards.dataset} by {wildcards.method} from {wildcards.init}, "
+        "{wildcards.ipc} images per class, seed {wildcards.seed}"
     script:
         "../scripts/distill.py"
 
@@ -66,6 +67,7 @@ rule import_synthetic:
     params:
         **asks("import_synthetic"),
     message:
-        "Importing the released set {wildcards.method} ({wildcards.dataset}, {wildcards.ipc} images per class)"
+        "Importing the released set {wildcards.method} "
+        "({wildcards.dataset}, {wildcards.ipc} images per class)"
     script:
         "../scripts/import_synthetic.py"

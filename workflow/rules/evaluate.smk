@@ -1,4 +1,4 @@
-# What sets are worth, and the whole dataset beside them.
+# What sets are worth, and the full training set beside them.
 
 
 rule evaluate_synthetic:
@@ -23,7 +23,8 @@ rule evaluate_synthetic:
     params:
         **asks("evaluate_synthetic"),
     message:
-        "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed}) with {wildcards.network}"
+        "Evaluating {wildcards.method} from {wildcards.init} on {wildcards.dataset} "
+        "({wildcards.ipc} per class, seed {wildcards.seed}) with {wildcards.network}"
     script:
         "../scripts/evaluate_synthetic.py"
 
@@ -49,7 +50,8 @@ rule evaluate_robust:
     params:
         **asks("evaluate_robust"),
     message:
-        "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on {wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed})"
+        "Judging labels and augmentation: {wildcards.method} from {wildcards.init} on "
+        "{wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed})"
     script:
         "../scripts/evaluate_robust.py"
 
@@ -74,6 +76,6 @@ rule train_vanilla:
     params:
         **asks("train_vanilla"),
     message:
-        "Training {wildcards.network} on the whole of {wildcards.dataset}"
+        "Training {wildcards.network} on the full training set of {wildcards.dataset}"
     script:
         "../scripts/train_vanilla.py"

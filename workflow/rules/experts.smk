@@ -23,6 +23,7 @@ rule train_experts:
     params:
         **asks("train_experts"),
     message:
-        "Training experts on {wildcards.dataset}: recipe {wildcards.recipe}, shard {wildcards.shard}"
+        "Training experts on {wildcards.dataset}: "
+        "recipe {wildcards.recipe}, shard {wildcards.shard}"
     script:
         "../scripts/train_experts.py"

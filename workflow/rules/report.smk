@@ -5,7 +5,8 @@ rule collect:
     input:
         metrics=[job.metrics for job in JOBS.measuring],
         costs=[job.record for job in JOBS.costing],
-        # Newer than the summary where the study has changed: Snakemake's own memory of params may be lost.
+        # Newer than the summary where the study has changed: Snakemake's own memory of params may
+        # be lost.
         asked=ASKED,
     output:
         summary=LAYOUT.summary,
@@ -67,7 +68,8 @@ rule report:
         "../scripts/report.py"
 
 
-# What matters comes last, below what Snakemake says of its own accord. Another workflow that uses this one says itself how it ended.
+# What matters comes last, below what Snakemake says of its own accord. Another workflow that uses
+# this one says itself how it ended.
 onsuccess:
     quiet = {level.name for level in workflow.output_settings.quiet or ()}
     if os.path.exists(LAYOUT.report) and "ALL" not in quiet:
