@@ -42,7 +42,8 @@ from distillery.datasets import _archives, _formats, _unpickle  # noqa: E402
 from distillery.errors import UserError  # noqa: E402
 from distillery.sets import folder as export  # noqa: E402
 from distillery.sets.evolution import Evolution, load_evolution  # noqa: E402
-from distillery.sets.released import describe, read  # noqa: E402
+from distillery.sets.released import describe  # noqa: E402
+from distillery.sets.released import read as released  # noqa: E402
 from distillery.sets.synthetic import SyntheticSet  # noqa: E402
 from distillery.store import artefact, costs, measurements, metrics  # noqa: E402
 from distillery.study import load  # noqa: E402
@@ -163,7 +164,7 @@ def _exported() -> Path:
 
 def _read_imported(path: Path) -> None:
     entry = {"name": "x", "dataset": "toy", "file": str(path), "ipc": 2, "sets": 1}
-    read.check(entry, SPEC, "config: imported[0]")
+    released.check(entry, SPEC, "config: imported[0]")
     with contextlib.suppress(UserError):
         describe.describe(str(path))
 
@@ -173,14 +174,14 @@ def _read_array(path: Path) -> None:
     with labels.open("wb") as file:
         np.save(file, np.array([0, 0, 1, 1]))
     entry = {"name": "x", "dataset": "toy", "file": str(path), "labels": str(labels), "ipc": 2}
-    read.check(entry, SPEC, "config: imported[0]")
+    released.check(entry, SPEC, "config: imported[0]")
 
 
 def _read_step_size(path: Path) -> None:
     whole = path.with_suffix(".out")
     torch.save(PAIR, whole)
     entry = {"name": "x", "dataset": "toy", "file": str(whole), "step_size": str(path), "ipc": 2}
-    read.check(entry, SPEC, "config: imported[0]")
+    released.check(entry, SPEC, "config: imported[0]")
 
 
 def _in_folder(name: str):
@@ -194,7 +195,7 @@ def _in_folder(name: str):
             if name.endswith(".png"):  # as others release pictures
                 (folder / "set.json").unlink()
             entry = {"name": "x", "dataset": "toy", "file": str(folder), "ipc": 2}
-            read.check(entry, SPEC, "config: imported[0]")
+            released.check(entry, SPEC, "config: imported[0]")
 
     return read
 
