@@ -181,8 +181,8 @@ def _measured_on(cost: Mapping[str, Any], synthetic: _Set) -> bool:
     digests = inputs.get("synthetic") or inputs.get("memory")
     if digests:
         return synthetic.header.get("sha256") in digests
-    measured, made = moment(cost.get("started")), moment(synthetic.cost.get("started"))
-    return measured is None or made is None or measured >= made
+    evaluated, distilled = moment(cost.get("started")), moment(synthetic.cost.get("started"))
+    return evaluated is None or distilled is None or evaluated >= distilled
 
 
 def _shard_seconds(results: Path) -> dict[str, float]:

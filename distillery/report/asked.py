@@ -22,7 +22,7 @@ from distillery.store.layout import COST, Layout
 from distillery.study import load
 from distillery.study.jobs import Job, Jobs
 
-TOLD, NAMED = 5, 20  # how many differences a message tells, and how many files it names
+DESCRIBED, NAMED = 5, 20  # how many differences a message tells, and how many files it names
 
 
 def jobs_of(config: Mapping[str, Any]) -> Jobs:
@@ -96,7 +96,7 @@ class Records:
         Raises:
             UserError: its record is missing or damaged.
         """
-        wildcards, own = dict(job.wildcards), Path(job.record).name == COST
+        wildcards, in_cost_file = dict(job.wildcards), Path(job.record).name == COST
         if job.rule == "download":
             # Its digests are published ones; where the same pixels came from, and by which code, is
             # no part of what they are.
@@ -104,9 +104,13 @@ class Records:
             dataset = self.jobs.study.datasets[wildcards["dataset"]]
             asked = json.loads(json.dumps(dataset.spec))
             return list(compared(job.record, spec, asked, "spec"))
-        place = str(Path(job.record).parent) if own else job.record
-        found = costs.read_cost(job.record) if own else artefact.header(job.record, rule=job.rule)
-        if not {"asked", "inputs"} <= found.keys():
+        place = str(Path(job.record).parent) if in_cost_file else job.record
+        record = (
+            costs.read_cost(job.record)
+            if in_cost_file
+            else artefact.header(job.record, rule=job.rule)
+        )
+        if not {"asked", "inputs"} <= record.keys():
             return [
                 Difference(
                     place,
@@ -118,17 +122,17 @@ class Records:
         differences = list(
             compared(
                 place,
-                found["asked"],
+                record["asked"],
                 self.jobs.asked(job.rule, wildcards),
             )
         )
         inputs = self.jobs.inputs(job.rule, wildcards)
-        read = {name: digests for name, digests in found["inputs"].items() if digests}
+        read = {name: digests for name, digests in record["inputs"].items() if digests}
         wanted = {
             name: [self.content(path) for path in paths] for name, paths in inputs.items() if paths
         }
         differences += compared(place, read, wanted, "inputs")
-        for name, digest in sorted(found.get("outputs", {}).items()):
+        for name, digest in sorted(record.get("outputs", {}).items()):
             path = f"{place}/{name}"
             if self.content(path) != digest:
                 there = (self.content(path) or "nothing")[:12]
@@ -151,18 +155,23 @@ def check(jobs: Jobs) -> None:
             them; the files to re-create stand in the results folder's ``stale.txt``.
     """
     records = Records(jobs)
-    stale = [(job, found) for job in jobs.all if (found := records.differences(job))]
+    stale = [(job, differences) for job in jobs.all if (differences := records.differences(job))]
     listed = Path(jobs.layout.stale)
     if not stale:
         listed.unlink(missing_ok=True)
         return
     files = [job.record for job, _ in stale]
     write_text(listed, "".join(f"{path}\n" for path in files))
-    told = [
-        str(found[0]) + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
-        for _, found in stale
+    descriptions = [
+        str(differences[0])
+        + (f" (and {len(differences) - 1} more)" if len(differences) > 1 else "")
+        for _, differences in stale
     ]
-    more = f"; and {len(told) - TOLD} more artefacts, all in {listed}" if len(told) > TOLD else ""
+    more = (
+        f"; and {len(descriptions) - DESCRIBED} more artefacts, all in {listed}"
+        if len(descriptions) > DESCRIBED
+        else ""
+    )
     # As a shell takes them, wherever the command is given: the list has no quotes within it.
     quoted = [shlex.quote(path) for path in files]
     short = len(files) <= NAMED or quoted != files
@@ -170,6 +179,6 @@ def check(jobs: Jobs) -> None:
     raise UserError(
         f"{len(stale)} of {len(jobs.all)} artefacts are not what the study asks for, and are "
         "neither summed up nor shown: "
-        f"{'; '.join(told[:TOLD])}{more}. Re-create them: run the same snakemake command with "
-        f"`--forcerun {names}` at its end"
+        f"{'; '.join(descriptions[:DESCRIBED])}{more}. Re-create them: run the "
+        f"same snakemake command with `--forcerun {names}` at its end"
     )

@@ -188,8 +188,8 @@ class _Axes:
 
     def marks_x(self) -> list[float]:
         """List the numbers that stand below the axis."""
-        whole = sorted({round(value) for value in self.x}) if self.integer_x else []
-        return whole if whole and len(whole) <= 12 else ticks(self.x0, self.x1, 5)
+        integers = sorted({round(value) for value in self.x}) if self.integer_x else []
+        return integers if integers and len(integers) <= 12 else ticks(self.x0, self.x1, 5)
 
     def marks_y(self) -> list[float]:
         """List the numbers that stand beside the axis."""

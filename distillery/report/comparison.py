@@ -45,7 +45,7 @@ class Comparison:
                 self._differences[first, second] = scores.paired_difference(
                     cells[first], cells[second]
                 )
-        known = [pair for pair, found in self._differences.items() if found.p is not None]
+        known = [pair for pair, difference in self._differences.items() if difference.p is not None]
         self._adjusted = dict(
             zip(known, scores.holm([self._differences[pair].p for pair in known]))
         )

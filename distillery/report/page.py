@@ -61,8 +61,8 @@ def build(
             ``licence``.
         sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one
             is found.
-        missing: what ``underway.told`` says of jobs that the page is without; ``None``: it is of a
-            whole study.
+        missing: what ``underway.missing_jobs`` says of jobs that the page is without; ``None``: it
+            is of a whole study.
 
     What the study lacks (no continual learning, no training on the full training set, no images)
     leaves its section out.

@@ -321,8 +321,8 @@ class Results:
 
 
 def _colours(methods: Sequence[str]) -> dict[str, int]:
-    own = {name: method.colour for name, method in plugins.methods().items()}
-    colours = {WHOLE: 0} | {name: colour for name, colour in own.items() if colour is not None}
+    chosen = {name: method.colour for name, method in plugins.methods().items()}
+    colours = {WHOLE: 0} | {name: colour for name, colour in chosen.items() if colour is not None}
     free = [name for name in methods if name not in colours]
     return colours | {name: FREE_COLOURS[i % len(FREE_COLOURS)] for i, name in enumerate(free)}
 

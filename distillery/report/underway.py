@@ -28,7 +28,7 @@ DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = (
     "not what the study asks for",
     "waiting",
 )
-STATES = (FAILED, STOPPED, STALE, RUNNING, WAITING)  # of jobs that are missing, as they are told
+STATES = (FAILED, STOPPED, STALE, RUNNING, WAITING)  # of missing jobs, in the order of the page
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class State:
     @property
     def what(self) -> str:
         """Return the job in words."""
-        told = {"ipc": "ipc {}", "seed": "seed {}", "shard": "shard {}"}
-        parts = [told.get(name, "{}").format(value) for name, value in self.job.wildcards]
+        phrases = {"ipc": "ipc {}", "seed": "seed {}", "shard": "shard {}"}
+        parts = [phrases.get(name, "{}").format(value) for name, value in self.job.wildcards]
         return f"{self.job.rule}: {', '.join(parts)}"
 
 
@@ -70,8 +70,8 @@ def read_study(results: str | os.PathLike) -> Jobs:
             "results/quickstart"
         )
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        directory, config = told["directory"], told["config"]
+        record = json.loads(path.read_text(encoding="utf-8"))
+        directory, config = record["directory"], record["config"]
     except FileNotFoundError:
         raise UserError(
             f"{path}: is missing; it appears when snakemake reads the study, so run that once"
@@ -99,10 +99,10 @@ def states(jobs: Jobs) -> list[State]:
     makers |= {
         str(Path(job.record).parent): job for job in jobs.all if Path(job.record).name == COST
     }
-    found: dict[Job, State] = {}
+    state_of: dict[Job, State] = {}
 
     def state(job: Job) -> State:
-        if job not in found:
+        if job not in state_of:
             wildcards = dict(job.wildcards)
             log = filled(jobs.layout.log(job.rule), wildcards)
             inputs = [path for paths in jobs.inputs(job.rule, wildcards).values() for path in paths]
@@ -111,8 +111,8 @@ def states(jobs: Jobs) -> list[State]:
                 (other for other in (state(one) for one in needed if one) if other.state != DONE),
                 None,
             )
-            found[job] = State(job, *_state(seen, job, log, missing), log)
-        return found[job]
+            state_of[job] = State(job, *_state(seen, job, log, missing), log)
+        return state_of[job]
 
     return [state(job) for job in jobs.all]
 
@@ -194,9 +194,9 @@ def _held(file: Any) -> bool:
     return False
 
 
-def told(jobs: Jobs, found: list[State]) -> dict[str, Any] | None:
+def missing_jobs(jobs: Jobs, known: list[State]) -> dict[str, Any] | None:
     """Return what a page says of the jobs that are missing from it; ``None`` where none is."""
-    missing = [state for state in found if state.state != DONE]
+    missing = [state for state in known if state.state != DONE]
     if not missing:
         return None
     cells = {state.job.cell for state in missing if state.job.cell} & set(jobs.study.cells)
@@ -208,64 +208,64 @@ def told(jobs: Jobs, found: list[State]) -> dict[str, Any] | None:
         "sets": len(cells),
         "of": len(jobs.study.cells),
         "jobs": len(missing),
-        "of_jobs": len(found),
+        "of_jobs": len(known),
         "when": time.strftime("%Y-%m-%d %H:%M:%S"),
         "groups": [group for group in groups if group["jobs"]],
     }
 
 
-def build(jobs: Jobs, output: str | os.PathLike, found: list[State] | None = None) -> list[State]:
+def build(jobs: Jobs, output: str | os.PathLike, known: list[State] | None = None) -> list[State]:
     """Write the report of what is finished and is what the study asks for; the page names every job
     that is missing, and why.
 
     Args:
         output: the HTML file, written atomically.
-        found: as :func:`states` gives it.
+        known: as :func:`states` gives it.
 
     Returns:
-        ``found``.
+        The states.
 
     Raises:
         UserError: nothing is measured yet that could be shown, or an artefact is damaged.
     """
-    found = states(jobs) if found is None else found
-    done = {state.job for state in found if state.state == DONE}
-    made = [
+    known = states(jobs) if known is None else known
+    done = {state.job for state in known if state.state == DONE}
+    finished = [
         f"{filled(jobs.layout.synthetic, job.cell.__dict__)}/"
         for job in jobs.all
         if job in done and job.rule in ("distill", "import_synthetic")
     ]
-    own = [folder for folder in made if Path(folder + EVOLUTION).exists()]
+    with_evolution = [folder for folder in finished if Path(folder + EVOLUTION).exists()]
     with tempfile.TemporaryDirectory() as workspace:
         summary = Path(workspace) / "summary.csv"
         metrics.collect([job.metrics for job in jobs.measuring if job in done], summary)
         report.build(
             metrics=summary,
             costs=[job.record for job in jobs.costing if job in done],
-            sets=[folder + SET for folder in made],
-            evolutions=[folder + EVOLUTION for folder in own],
+            sets=[folder + SET for folder in finished],
+            evolutions=[folder + EVOLUTION for folder in with_evolution],
             data=[job.record for job in jobs.all if job in done and job.rule == "download"],
             config=jobs.study.config,
             output=output,
             provenance={"distillery": __version__},
-            missing=told(jobs, found),
+            missing=missing_jobs(jobs, known),
         )
-    return found
+    return known
 
 
-def lines(jobs: Jobs, found: list[State], page: str) -> list[str]:
+def lines(jobs: Jobs, known: list[State], page: str) -> list[str]:
     """Return what the command says: the jobs that are missing, those that wait counted, and where
     the page is."""
-    about = told(jobs, found)
+    about = missing_jobs(jobs, known)
     if about is None:
-        return [f"all {len(found)} jobs are done", page]
+        return [f"all {len(known)} jobs are done", page]
     texts = [
         f"{state.state}: {state.what}: {state.why}"
         for group in about["groups"]
         if group["state"] != WAITING
         for state in group["jobs"]
     ]
-    waiting = sum(state.state == WAITING for state in found)
+    waiting = sum(state.state == WAITING for state in known)
     texts += [f"waiting: {waiting} jobs"] if waiting else []
     return [
         *texts,

@@ -238,7 +238,7 @@ def _hold(stream: Any) -> None:
 
 
 def _stop(number: int, frame: Any) -> None:
-    log.info("told to stop")
+    log.info("asked to stop")
     sys.exit(128 + number)
 
 

@@ -24,11 +24,11 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
             (their ``metrics.csv``), or a frame.
 
     Returns:
-        Rows with ``network``, and three summaries: of this set (``own``), of every set of its cell,
-        whatever its seed (``cell``), and of training on the full training set (``whole``). A
+        Rows with ``network``, and three summaries: of this set (``this_set``), of every set of its
+        cell, whatever its seed (``cell``), and of training on the full training set (``full``). A
         summary has ``mean`` and ``std`` (population; fractions), ``count`` (of networks) and
-        ``sets``, and is ``None`` where nothing was measured. ``measured`` and ``whole_measured``
-        are the settings that ``own`` and ``whole`` were measured under, as the costs beside the
+        ``sets``, and is ``None`` where nothing was measured. ``measured`` and ``full_measured`` are
+        the settings that ``this_set`` and ``full`` were measured under, as the costs beside the
         metrics record them; ``None`` where they do not.
 
     Raises:
@@ -38,7 +38,7 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
     header = synthetic.header
     rows = read_metrics(metrics)
     records = _records(metrics)
-    whole = rows[(rows["dataset"] == header.get("dataset")) & (rows["method"] == WHOLE)]
+    full = rows[(rows["dataset"] == header.get("dataset")) & (rows["method"] == WHOLE)]
     names = {name: header.get(name) for name in ("dataset", "method", "init", "ipc")}
     for name, value in names.items():
         rows = rows[rows[name] == value]
@@ -48,8 +48,8 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
         final = summary[summary["selection"] == LAST]
         return {row["network"]: row for row in final.to_dict("records")}
 
-    own, alike, whole = last(rows[rows["seed"] == header.get("seed")]), last(rows), last(whole)
-    if not own:
+    this_set, alike, full = last(rows[rows["seed"] == header.get("seed")]), last(rows), last(full)
+    if not this_set:
         cell = ", ".join(
             f"{name} {value}" for name, value in {**names, "seed": header.get("seed")}.items()
         )
@@ -74,11 +74,11 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
         accuracies.append(
             {
                 "network": network,
-                "own": own.get(network),
+                "this_set": this_set.get(network),
                 "cell": row,
-                "whole": whole.get(network),
+                "full": full.get(network),
                 "measured": record and record.get("settings"),
-                "whole_measured": vanilla and vanilla.get("settings"),
+                "full_measured": vanilla and vanilla.get("settings"),
             }
         )
     return accuracies

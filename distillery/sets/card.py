@@ -203,11 +203,11 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
         return f"{figure} ({', '.join(counts)})"
 
     measured = accuracies(synthetic, metrics)
-    columns = {"this set": "own"}
+    columns = {"this set": "this_set"}
     if any(row["cell"]["sets"] > 1 for row in measured):
         columns["all seeds"] = "cell"
-    if any(row["whole"] for row in measured):
-        columns["full training set"] = "whole"
+    if any(row["full"] for row in measured):
+        columns["full training set"] = "full"
     ways: dict[str, str] = {}  # of training, by the letter that stands beside a figure
 
     def way(settings: dict[str, Any] | None) -> str:
@@ -220,7 +220,7 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
         return ways.setdefault(protocol, chr(ord("a") + len(ways)))
 
     def cell(row: dict[str, Any], part: str) -> str:
-        settings = row["whole_measured" if part == "whole" else "measured"]
+        settings = row["full_measured" if part == "full" else "measured"]
         figure = text(row[part], part == "cell")
         return figure if row[part] is None else f"{figure} [{way(settings)}]"
 
@@ -241,11 +241,11 @@ def _figures(synthetic: SyntheticSet, metrics: Any) -> str:
     return f"{intro}\n\n{table}\n\nTrained by:\n\n{how}\n\n{same}".rstrip()
 
 
-def _as_published(synthetic: SyntheticSet, found: list[dict[str, Any]]) -> str:
+def _as_published(synthetic: SyntheticSet, rows: list[dict[str, Any]]) -> str:
     """Return a sentence on whether figures were measured by the published protocol, if one is
     known."""
     protocol = synthetic.header.get("protocol")
-    measured = [row["measured"] for row in found if row["own"] is not None]
+    measured = [row["measured"] for row in rows if row["this_set"] is not None]
     if not protocol or None in measured or not measured:
         return ""
     published = Recipe.of(protocol, synthetic.step_size)

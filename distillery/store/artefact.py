@@ -60,13 +60,13 @@ def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            found = json.loads((file.metadata() or {})["header"])
-        seal = found.pop("seal")
+            fields = json.loads((file.metadata() or {})["header"])
+        seal = fields.pop("seal")
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, rule, error) from error
-    if seal != _seal(found):
+    if seal != _seal(fields):
         raise _damaged(path, rule, "its header is not what was written")
-    return found
+    return fields
 
 
 def is_one(path: str | os.PathLike) -> bool:
@@ -91,15 +91,15 @@ def load(
     Raises:
         UserError: the file is missing, cut short, or its bytes are not those that were written.
     """
-    found = header(path, rule=rule)
+    fields = header(path, rule=rule)
     try:
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError) as error:
         raise _damaged(path, rule, error) from error
-    if check and digest(tensors) != found.get("sha256"):
-        raise _damaged(path, rule, "its content does not match the digest in its header")
-    return tensors, found
+    if check and digest(tensors) != fields.get("sha256"):
+        raise _damaged(path, rule, "its fields does not match the digest in its header")
+    return tensors, fields
 
 
 def _text(header: dict[str, Any]) -> str:

@@ -99,7 +99,7 @@ class Checkpoint:
         artefact.save(self._path, dict(tensors), header)
         self._saved = time.monotonic()
         if self._stopping is not None:
-            log.info("told to stop: saved at %s", note)
+            log.info("asked to stop: saved at %s", note)
             sys.exit(128 + self._stopping)
 
     def stop_gently(self) -> None:

@@ -124,10 +124,10 @@ def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, r
         raise UserError(f"{path}: the sums cannot be read ({error}); {advice}") from error
     for file in files:
         try:
-            found = _sum(file)
+            line = _sum(file)
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error}); {advice}") from error
-        if found not in sums:
+        if line not in sums:
             raise UserError(f"{file}: is not what {Path(path).name} beside it speaks of; {advice}")
 
 

@@ -101,8 +101,8 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row for each dataset, network, ipc (NaN: the full training set), method, init and
-        selection, with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers do;
-        fractions), ``count``, ``sets`` and ``models`` (most networks of one set).
+        selection, with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers
+        do; fractions), ``count``, ``sets`` and ``models`` (most networks of one set).
     """
     rows = finished(metrics)
     keys = ["dataset", "network", "ipc", "method", "init", "selection"]

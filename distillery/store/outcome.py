@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-TOLD = 5
+LISTED = 5
 _ERROR = re.compile(r"\d\d:\d\d:\d\d error: (.*)")
 _TRACEBACK = re.compile(r"\d\d:\d\d:\d\d Traceback \(most recent call last\):")
 
 
-def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
+def ending(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
     """Return what to say at the end of a run that did not finish.
 
     Args:
@@ -28,8 +28,8 @@ def told(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str]:
     ]
     if not lines:
         return [f"stopped: {done} of {total} jobs are done; the same command goes on from there"]
-    if len(lines) > TOLD:
-        lines[TOLD:] = [f"error: {len(lines) - TOLD} more jobs failed; their logs say why"]
+    if len(lines) > LISTED:
+        lines[LISTED:] = [f"error: {len(lines) - LISTED} more jobs failed; their logs say why"]
     return lines
 
 
@@ -41,8 +41,8 @@ def error(lines: Sequence[str]) -> str | None:
     library prints, is not why it ended.
     """
     for line in reversed(lines):
-        if found := _ERROR.match(line):
-            return found.group(1)
+        if match := _ERROR.match(line):
+            return match.group(1)
     if any(map(_TRACEBACK.match, lines)):
         return next(line.strip() for line in reversed(lines) if line.strip())
     return None
@@ -55,9 +55,9 @@ def cause(log: str | Path) -> str | None:
         lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "left no log"
-    found = error(lines)
-    if found is not None:
-        return found
-    if any("told to stop" in line for line in lines):
+    reason = error(lines)
+    if reason is not None:
+        return reason
+    if any("asked to stop" in line for line in lines):
         return None
     return "ended without a word, as one that is killed, for its memory perhaps"

@@ -21,7 +21,7 @@ def named(value: str | list[str], where: str) -> list[str]:
     Raises:
         UserError: a path does not exist, or a pattern fits nothing.
     """
-    found: list[str] = []
+    paths: list[str] = []
     for path in [value] if isinstance(value, str) else value:
         path = os.path.expanduser(path)
         fits = [path] if os.path.lexists(path) else sorted(glob.glob(path), key=_natural)
@@ -31,8 +31,8 @@ def named(value: str | list[str], where: str) -> list[str]:
                 f"{where} {path if path.isprintable() else repr(path)} {what}; give the path of a "
                 "file that exists"
             )
-        found += fits
-    return found
+        paths += fits
+    return paths
 
 
 def files(value: str | list[str], where: str) -> list[str]:

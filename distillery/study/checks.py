@@ -139,7 +139,8 @@ def _check_cell(study: Study, cell: Cell) -> None:
         drawn = (
             ""
             if cell.init != NOISE
-            else ", and evaluate.robust compares with as many real images; set its models to 0 there"
+            else ", and evaluate.robust compares with as many real images; set its models "
+            "to 0 there"
         )
         raise UserError(
             f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: "

@@ -87,7 +87,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 @functools.cache
 def _imports(path: Path, root: Path) -> tuple[Path, ...]:
-    found: list[Path] = []
+    files: list[Path] = []
     for node in _statements(_tree(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -102,8 +102,8 @@ def _imports(path: Path, root: Path) -> tuple[Path, ...]:
             continue
         for name in names:
             if name == PACKAGE or name.startswith(PACKAGE + "."):
-                found.extend(_resolve(name, root))
-    return tuple(dict.fromkeys(found))
+                files.extend(_resolve(name, root))
+    return tuple(dict.fromkeys(files))
 
 
 def closure(start: list[Path], root: Path = ROOT) -> list[Path]:

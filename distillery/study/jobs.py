@@ -49,8 +49,8 @@ class Job:
     @property
     def cell(self) -> Cell | None:
         """Return the synthetic set that the job is about."""
-        found = dict(self.wildcards)
-        return cell_of(found) if "method" in found else None
+        wildcards = dict(self.wildcards)
+        return cell_of(wildcards) if "method" in wildcards else None
 
 
 def cell_of(wildcards: Mapping[str, str]) -> Cell:
@@ -98,23 +98,23 @@ class Jobs:
     def _code(self, rule: str, wildcards: Mapping[str, str], asked: Mapping[str, Any]) -> str:
         """Digest the code that a job runs, plug-ins included: its dataset, its method, its network
         and its augmentations."""
-        found: list[str] = []
+        plug_ins: list[str] = []
         fixed: list[str | None] = []
         runs_network = "network" in asked
         if rule == "download":
-            found.append(f"datasets/{self.study.datasets[wildcards['dataset']].module}.py")
+            plug_ins.append(f"datasets/{self.study.datasets[wildcards['dataset']].module}.py")
         elif rule == "distill":
             method = self.study.methods[wildcards["method"]]
-            found.append(f"methods/{method.module}.py")
+            plug_ins.append(f"methods/{method.module}.py")
             fixed.append(method.augment)
             runs_network = method.needs_network
         elif rule == "evaluate_robust":
             fixed.append("none")  # beside those that the settings name
         if runs_network:
-            found += plugins.used(
+            plug_ins += plugins.used(
                 asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed)
             )
-        return fingerprint(script(rule), *found)
+        return fingerprint(script(rule), *plug_ins)
 
     @property
     def _seed(self) -> int:
@@ -263,33 +263,33 @@ class Jobs:
         if rule == "download":
             return {}
         dataset, layout = wildcards["dataset"], self.layout
-        found = {"data": [filled(layout.data, wildcards)]}
+        files = {"data": [filled(layout.data, wildcards)]}
         if rule == "train_experts":
             normalization = self.study.experts(dataset, wildcards["recipe"])["normalization"]
-            found["whitening"] = self._whitening(dataset, normalization)
+            files["whitening"] = self._whitening(dataset, normalization)
         elif rule in ("distill", "import_synthetic"):
             cell = cell_of(wildcards)
-            found["whitening"] = self._whitening(dataset, self.study.normalization(cell))
+            files["whitening"] = self._whitening(dataset, self.study.normalization(cell))
             if rule == "distill":
-                found["experts"] = self._experts(cell)
+                files["experts"] = self._experts(cell)
             else:
-                found["files"] = self.study.imported_files(cell.method)
+                files["files"] = self.study.imported_files(cell.method)
         elif rule in ("evaluate_synthetic", "evaluate_robust"):
-            found["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
+            files["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
             if rule == "evaluate_synthetic":
                 # The snapshots, where this network judges them.
                 asked = self.params(rule, wildcards)
                 judged = isinstance(asked, Evaluating) and asked.settings["selection"] is not None
-                found["evolution"] = (
+                files["evolution"] = (
                     [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
                 )
         elif rule in ("continual_alone", "continual_whitened"):
             normalization = "zca" if rule == "continual_whitened" else "channel"
-            found["whitening"] = self._whitening(dataset, normalization)
+            files["whitening"] = self._whitening(dataset, normalization)
         elif rule == "continual_memory":
-            found["memory"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
-            found["finetuned"] = self._finetuned(wildcards)
-        return found
+            files["memory"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
+            files["finetuned"] = self._finetuned(wildcards)
+        return files
 
     def _experts(self, cell: Cell) -> list[str]:
         if not self.study.methods[cell.method].needs_experts:
@@ -322,14 +322,14 @@ class Jobs:
         study, layout = self.study, self.layout
         for dataset in study.dataset_names:
             cells = [cell for cell in study.cells if cell.dataset == dataset]
-            own = [cell for cell in cells if not study.is_imported(cell.method)]
-            learning = [cell for cell in own if study.methods[cell.method].needs_experts]
+            made_here = [cell for cell in cells if not study.is_imported(cell.method)]
+            learning = [cell for cell in made_here if study.methods[cell.method].needs_experts]
             for recipe in dict.fromkeys(study.recipe(cell) for cell in learning):
                 for shard in range(len(self.shards(dataset, recipe))):
                     yield _job(
                         "train_experts", layout.shard, dataset=dataset, recipe=recipe, shard=shard
                     )
-            yield from (_job("distill", layout.synthetic, **cell.__dict__) for cell in own)
+            yield from (_job("distill", layout.synthetic, **cell.__dict__) for cell in made_here)
             for network in study.evaluation_networks(dataset):
                 for cell in cells:
                     yield _job(
@@ -359,13 +359,13 @@ class Jobs:
     def costing(self) -> list[Job]:
         """Return every job whose cost is collected: those that measure, and those that are measured
         within others, by what `afterwards` makes of them."""
-        found = list(self.measuring)
+        jobs = list(self.measuring)
         if AFTERWARDS in self.study.strategies:
             for dataset in self.study.continual_datasets:
                 if any(
                     self.study.normalization(cell) == "zca" for cell in self.study.memories(dataset)
                 ):
-                    found.append(
+                    jobs.append(
                         _job(
                             "continual_whitened",
                             self.layout.continual_whitened,
@@ -373,13 +373,13 @@ class Jobs:
                             strategy=FINETUNE,
                         )
                     )
-        return found
+        return jobs
 
     @functools.cached_property
     def all(self) -> list[Job]:
         """Return every job of the study that makes or measures something."""
         study, layout = self.study, self.layout
-        found = [
+        jobs = [
             Job("download", (("dataset", name),), filled(layout.data, {"dataset": name}))
             for name in study.dataset_names
         ]
@@ -397,17 +397,17 @@ class Jobs:
         for name in study.dataset_names:
             path = filled(layout.whitening, {"dataset": name})
             if path in whitened:
-                found.append(Job("whiten", (("dataset", name),), path))
+                jobs.append(Job("whiten", (("dataset", name),), path))
         for cell in imported:
             wildcards = tuple((name, str(value)) for name, value in cell.__dict__.items())
-            found.append(
+            jobs.append(
                 Job(
                     "import_synthetic",
                     wildcards,
                     f"{filled(layout.synthetic, cell.__dict__)}/{SET}",
                 )
             )
-        return found + self.costing
+        return jobs + self.costing
 
     def of_results(self) -> dict[str, Any]:
         """Return the config without what changes no result: where things run and come from, and

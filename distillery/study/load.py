@@ -84,12 +84,12 @@ def _cannot_read(error: OSError) -> str:
 
 def _once(path: str | Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object whose keys differ."""
-    found: dict[str, Any] = {}
+    unique: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in unique:
             raise UserError(_twice(path, key))
-        found[key] = value
-    return found
+        unique[key] = value
+    return unique
 
 
 def _twice(path: str | Path, key: str, lines: str = "") -> str:
@@ -152,14 +152,14 @@ def _place(error: yaml.YAMLError) -> str:
 
 def _problem(error: yaml.YAMLError) -> str:
     """Return what the reader says, and what to do about the commonest cause."""
-    told = " ".join(
+    problem = " ".join(
         str(
             getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         ).split()
     )
-    if "'\\t'" in told or "tab" in told:
-        told += "; indent by spaces"
-    return told
+    if "'\\t'" in problem or "tab" in problem:
+        problem += "; indent by spaces"
+    return problem
 
 
 def _kind(node: yaml.Node | None) -> str:

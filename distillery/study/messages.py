@@ -76,11 +76,11 @@ def refused(
 
     Args:
         where: the place of the value.
-        error: what pydantic found.
+        error: what pydantic raised.
         value: what was checked.
         schema: the JSON schema of what it should be.
     """
-    path, kind, found = _foremost(error, value)
+    path, kind, details = _foremost(error, value)
     unknown, missing = kind in _UNKNOWN, kind == "missing"
     for key in path[:-1] if unknown or missing else path:
         where = step(where, key)
@@ -89,7 +89,7 @@ def refused(
     if unknown:
         fields = _at(schema, path[:-1], schema).get("properties", {})
         return UserError(f"{where}: unknown key {path[-1]!r}; {_known(path[-1], fields)}")
-    return UserError(f"{where}: {_wrong(kind, found, _at(schema, path, schema))}")
+    return UserError(f"{where}: {_wrong(kind, details, _at(schema, path, schema))}")
 
 
 def _foremost(error: ValidationError, value: object) -> tuple[list[Any], str, Mapping[str, Any]]:
@@ -102,19 +102,19 @@ def _foremost(error: ValidationError, value: object) -> tuple[list[Any], str, Ma
     """
     places: dict[str, list[tuple[list[Any], Mapping[str, Any]]]] = {}
     ranks: dict[str, tuple[int, bool]] = {}
-    for found in error.errors(include_url=False):
-        path, depth = _path(found["loc"], value)
-        top, missing = str(path[:depth]), found["type"] == "missing"
+    for details in error.errors(include_url=False):
+        path, depth = _path(details["loc"], value)
+        top, missing = str(path[:depth]), details["type"] == "missing"
         # A misspelt key comes before one that is then missing; both are errors of their block.
-        inside = missing or found["type"] in _UNKNOWN
+        inside = missing or details["type"] in _UNKNOWN
         ranks.setdefault(top, (depth - inside, missing))
-        places.setdefault(top, []).append((path, found))
+        places.setdefault(top, []).append((path, details))
     first = min(ranks, key=ranks.__getitem__)
     furthest = max(len(path) for path, _ in places[first])
-    left = [(path, found) for path, found in places[first] if len(path) == furthest]
+    left = [(path, details) for path, details in places[first] if len(path) == furthest]
     fits = [each for each in left if each[1]["type"] not in (*_OTHER_TYPE, "literal_error")]
-    path, found = (fits or left)[0]
-    return path, "union" if len(left) > 1 and not fits else found["type"], found
+    path, details = (fits or left)[0]
+    return path, "union" if len(left) > 1 and not fits else details["type"], details
 
 
 def _path(place: Iterable[Any], value: Any) -> tuple[list[Any], int]:
@@ -158,12 +158,12 @@ def _forms(node: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str
     return node.get("anyOf", [node])
 
 
-def _wrong(kind: str, found: Mapping[str, Any], node: Mapping[str, Any]) -> str:
+def _wrong(kind: str, details: Mapping[str, Any], node: Mapping[str, Any]) -> str:
     """Return what a value must be, and what it is."""
-    given, context = found["input"], found.get("ctx", {})
+    given, context = details["input"], details.get("ctx", {})
     meant = number(given) if isinstance(given, str) else given
     if kind == "wrong":
-        return found["msg"]
+        return details["msg"]
     if kind == "union":
         return f"must be {' or '.join(map(_wanted, node['anyOf']))}, not {given!r}"
     if kind in _LIMITS:
@@ -182,7 +182,7 @@ def _wrong(kind: str, found: Mapping[str, Any], node: Mapping[str, Any]) -> str:
         return f"must not be empty, not {given!r}"
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}, not {given!r}"
-    return found["msg"]
+    return details["msg"]
 
 
 def _wanted(form: Mapping[str, Any]) -> str:

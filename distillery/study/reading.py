@@ -84,7 +84,7 @@ def variants(blocks: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[s
     Raises:
         UserError: a variant's name is taken or cannot be one, or its method is unknown.
     """
-    made = {}
+    variant_methods = {}
     for name, block in blocks.items():
         if not isinstance(block, dict) or "of" not in block:
             continue
@@ -100,8 +100,10 @@ def variants(blocks: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[s
                 f"with a letter, and is not `{WHOLE}`"
             )
         known(f"{where}.of", "method", block["of"], methods)
-        made[name] = dataclasses.replace(methods[block["of"]], name=name, title=name, colour=None)
-    return made
+        variant_methods[name] = dataclasses.replace(
+            methods[block["of"]], name=name, title=name, colour=None
+        )
+    return variant_methods
 
 
 # ---- what plug-ins declare -----------------------------------------------------------------------
@@ -190,8 +192,8 @@ def of_methods(
             if recipe is not None:
                 known(place, "expert recipe", recipe, recipes)
                 parts[-1]["experts"] = recipe
-        own, *overrides = parts
-        read[name] = own | ({"overrides": overrides} if "overrides" in block else {})
+        first, *overrides = parts
+        read[name] = first | ({"overrides": overrides} if "overrides" in block else {})
     return read
 
 

@@ -90,7 +90,8 @@ def typed(rule: Mapping[str, Any]) -> Any:
     if "anyOf" in rule:
         # A text stays one where it may be one.
         forms = sorted(rule["anyOf"], key=lambda form: form.get("type") != "string")
-        return Annotated[Union[tuple(map(typed, forms))], Field(union_mode="left_to_right")]  # noqa: UP007
+        union = Union[tuple(map(typed, forms))]  # noqa: UP007
+        return Annotated[union, Field(union_mode="left_to_right")]
     if "const" in rule:
         return Literal[rule["const"]]
     if "enum" in rule:

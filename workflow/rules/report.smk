@@ -94,7 +94,7 @@ onerror:
         for job in sorted(workflow.scheduler.failed, key=str)
         for part in getattr(job, "jobs", [job])  # those of a group
     ]
-    told = outcome.told(
+    ending = outcome.ending(
         [
             (f"{job.rule.name} {job.wildcards}".strip(), job.log[0])
             for job in failed
@@ -102,4 +102,4 @@ onerror:
         workflow.scheduler.finished_jobs,
         len(workflow.dag),
     )
-    atexit.register(print, *told, sep="\n", file=sys.stderr)
+    atexit.register(print, *ending, sep="\n", file=sys.stderr)

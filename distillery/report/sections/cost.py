@@ -180,8 +180,8 @@ def _mean(rows: pd.DataFrame, measure: str) -> float | None:
 
 
 def _training_lines(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> list[dict]:
-    whole = rows[rows["method"] == WHOLE]
-    base, theirs = _mean(whole, "training_flops"), spent_on(results, dataset, network, None)
+    full = rows[rows["method"] == WHOLE]
+    base, theirs = _mean(full, "training_flops"), spent_on(results, dataset, network, None)
     about = {
         "dataset": dataset_title(dataset),
         "network": network,
@@ -203,7 +203,7 @@ def _training_lines(results: Results, dataset: str, network: str, rows: pd.DataF
         ours = spent_on(results, dataset, network, cells)
         lines.append(about | _work(what, flops, seen, ratio) | _spent(ours, theirs))
     if base is not None:
-        work = _work("the full training set", base, _mean(whole, "images_seen"), "1 : 1")
+        work = _work("the full training set", base, _mean(full, "images_seen"), "1 : 1")
         lines.append(about | work | _spent(theirs, None))
     return lines
 

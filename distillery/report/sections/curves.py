@@ -157,7 +157,7 @@ def _class_heat(results: Results, dataset: str) -> list[dict]:
         part = rows[rows["network"] == network]
         if part.empty:
             continue
-        means = [(cell, own.groupby("class")["value"].mean()) for cell, own in cell_rows(part)]
+        means = [(cell, group.groupby("class")["value"].mean()) for cell, group in cell_rows(part)]
         tested = {int(index) for _, values in means for index in values.index}
         indices = sorted(tested | set(range(len(names))))
         low = min(values.min() for _, values in means)

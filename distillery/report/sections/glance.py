@@ -56,8 +56,8 @@ def _headline(results: Results, dataset: str) -> dict | None:
         "dataset": dataset_title(dataset),
         "network": network,
         "sentences": sentences,
-        "whole": reached,
-        "whole_counts": "" if full is None else _full_counts(full),
+        "full": reached,
+        "full_counts": "" if full is None else _full_counts(full),
         "caveats": ([] if full is None else full.caveats)
         + _numberless_notes(results, dataset, network),
         "tiles": tiles,
@@ -186,12 +186,12 @@ def _training_fact(results: Results, best: Cell, network: str) -> str:
     """Say what training on the set takes instead of training on the full training set, whichever
     way it falls."""
     ours = flops_of(results, best, network)
-    whole = flops_of(results, Cell(best.dataset, WHOLE, "", None), network)
+    full = flops_of(results, Cell(best.dataset, WHOLE, "", None), network)
     takes = []
-    if ours and whole:
+    if ours and full:
         takes.append(
-            f"{fewer(whole / ours, 'FLOPs', 'fewer')} ({si_number(ours, 'FLOP')} instead of "
-            f"{si_number(whole, 'FLOP')})"
+            f"{fewer(full / ours, 'FLOPs', 'fewer')} ({si_number(ours, 'FLOP')} instead of "
+            f"{si_number(full, 'FLOP')})"
         )
     mine = spent_on(results, best.dataset, network, [best])
     theirs = spent_on(results, best.dataset, network, None)

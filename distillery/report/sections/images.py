@@ -67,7 +67,7 @@ def _card(results: Results, item: tuple[dict, dict]) -> dict:
     return {
         "title": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
-        "said": "; ".join(_card_notes(results, tensors, header)),
+        "note": "; ".join(_card_notes(results, tensors, header)),
         "rows": rows,
         "few": most <= 2,
         "most": most,
@@ -110,7 +110,7 @@ def _real_card(results: Results, dataset: str, count: int) -> dict | None:
     return {
         "title": "For comparison: real training images",
         "colour": 0,
-        "said": f"the first of {thousands(len(labels))} in the training set",
+        "note": f"the first of {thousands(len(labels))} in the training set",
         "rows": rows,
         "few": most <= 2,
         "most": most,

@@ -37,7 +37,7 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
         "title": f"{images_per_class(ipc)}, {network}",
         "rows": drawn,
         "ticks": [{"at": place(mark), "text": f"{mark:g}"} for mark in figures.ticks(low, high, 5)],
-        "whole": None
+        "full": None
         if full is None
         else {"at": place(100 * full.mean), "text": percent(full.mean, 1) + note},
         "any_published": any(rung["published"] for rung in drawn),

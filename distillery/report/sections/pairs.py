@@ -96,8 +96,8 @@ def _line(
     other_recipe: bool,
 ) -> dict | None:
     first, second = pair
-    found = comparison.between(first, second)
-    if found is None:
+    difference = comparison.between(first, second)
+    if difference is None:
         return None
     common = pd.Series(
         [seed for seed, _ in comparison.cells[first].keys() & comparison.cells[second].keys()],
@@ -105,23 +105,25 @@ def _line(
     )
     verdict, p = comparison.verdict(first, second), comparison.p(first, second)
     notes = []
-    if p is not None and found.unit == "network":
+    if p is not None and difference.unit == "network":
         notes.append("of this one set only")
     if other_recipe:
         notes.append("networks trained by different recipes")
-    if found.left_out:
-        notes.append(f"{found.left_out} without a partner left out")
-    interval = f"{signed(100 * found.low)} to {signed(100 * found.high)}"
+    if difference.left_out:
+        notes.append(f"{difference.left_out} without a partner left out")
+    interval = f"{signed(100 * difference.low)} to {signed(100 * difference.high)}"
     return {
         "first": results.name(*first),
         "second": results.name(*second),
         "colour": results.colours.get(first[0], 0),
-        "difference": signed(100 * found.difference),
+        "difference": signed(100 * difference.difference),
         "interval": "" if p is None else interval,
         "p": p_text(p),
         "verdict": VERDICTS[verdict],
         "worse": verdict == "worse",
         "shown": verdict in ("better", "worse"),
-        "count": sets_and_networks(found.sets, int(common.value_counts().max()), found.networks),
-        "said": "; ".join(notes),
+        "count": sets_and_networks(
+            difference.sets, int(common.value_counts().max()), difference.networks
+        ),
+        "note": "; ".join(notes),
     }

@@ -71,8 +71,8 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
 
 def _score(kind: str, means: pd.Series, full: FullTraining | None) -> float:
     if kind == LABEL:
-        own, random, hard = means
-        return scores.label_robust_score(own, random, full.mean, hard)
+        of_set, random, hard = means
+        return scores.label_robust_score(of_set, random, full.mean, hard)
     return scores.augmentation_robust_score(*means)
 
 
@@ -110,7 +110,7 @@ def _line(results: Results, cell: Cell, rows: pd.DataFrame, full: FullTraining |
         ),
     }
     line |= dict.fromkeys(
-        ("lrs", "over_random", "over_whole", "ars", "over_augmented", "over_plain"), ""
+        ("lrs", "over_random", "over_full", "ars", "over_augmented", "over_plain"), ""
     )
     for kind, name in ((LABEL, "lrs"), (AUGMENTATION, "ars")):
         of_sets, of_networks = _scores(kind, rows, full)
@@ -119,10 +119,10 @@ def _line(results: Results, cell: Cell, rows: pd.DataFrame, full: FullTraining |
             line[name] = plus_minus(of_sets.mean(), spread.std(ddof=0), len(spread))
     labels = _means(rows, ["seed"], MEASURES[LABEL])
     if len(labels):
-        own, random, hard = (labels[name] for name in MEASURES[LABEL])
-        line["over_random"] = signed(100 * (own - random).mean())
+        of_set, random, hard = (labels[name] for name in MEASURES[LABEL])
+        line["over_random"] = signed(100 * (of_set - random).mean())
         if full is not None:
-            line["over_whole"] = signed(100 * (hard - full.mean).mean())
+            line["over_full"] = signed(100 * (hard - full.mean).mean())
     augmented = _means(rows, ["seed"], MEASURES[AUGMENTATION])
     if len(augmented):
         ours, random, plain, random_plain = (augmented[name] for name in MEASURES[AUGMENTATION])

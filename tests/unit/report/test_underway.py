@@ -126,7 +126,7 @@ def test_what_is_not_what_the_study_asks_for_is_missing_and_so_is_what_was_made_
         f"{test_asked.DC}: settings.iterations: has 1000, the study asks 4",
     )
     assert found(other, "evaluate_synthetic", DC)[0] == underway.STALE
-    about = underway.told(other, underway.states(other))
+    about = underway.missing_jobs(other, underway.states(other))
     assert (about["sets"], about["of"], about["jobs"], about["of_jobs"]) == (2, 2, 4, 8)
 
 
@@ -135,7 +135,9 @@ def test_a_finished_study_misses_nothing(jobs):
         if not Path(job.record).exists():
             made(jobs, job)
     states = underway.states(jobs)
-    assert underway.told(jobs, states) is None and underway.lines(jobs, states, "page.html") == [
+    assert underway.missing_jobs(jobs, states) is None and underway.lines(
+        jobs, states, "page.html"
+    ) == [
         "all 8 jobs are done",
         "page.html",
     ]

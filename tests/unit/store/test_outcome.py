@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillery.store.outcome import TOLD, cause, told
+from distillery.store.outcome import LISTED, cause, ending
 
 KILLED = "ended without a word, as one that is killed, for its memory perhaps"
 LOGS = {
@@ -11,7 +11,7 @@ LOGS = {
     "12:00:00 Traceback (most recent call last):\n  File x\nValueError: 3 of 4\n\n": "ValueError: 3 of 4",
     "12:00:00 error: the first\n12:00:01 a note of an error: quoted\nerror: printed by a library\n": "the first",
     "12:00:00 a note\nTraceback (most recent call last):\nValueError: printed by a library\n": KILLED,
-    "12:00:00 on a CPU\n12:00:09 told to stop: saved at iteration 3\n": None,
+    "12:00:00 on a CPU\n12:00:09 asked to stop: saved at iteration 3\n": None,
     "12:00:00 on a CPU\n": KILLED,
     "": KILLED,
 }
@@ -26,17 +26,17 @@ def test_a_job_s_reason_is_the_last_of_its_log(log, tmp_path):
 
 def test_each_job_that_failed_is_a_line_and_what_was_stopped_is_none(tmp_path):
     logs = []
-    for name, text in (("a", "12:00:00 error: why\n"), ("b", "0 told to stop\n")):
+    for name, text in (("a", "12:00:00 error: why\n"), ("b", "0 asked to stop\n")):
         (tmp_path / name).write_text(text, encoding="utf-8")
         logs.append((f"distill {name}", str(tmp_path / name)))
-    assert told(logs, 3, 9) == [f"error: distill a: why; log: {tmp_path / 'a'}"]
+    assert ending(logs, 3, 9) == [f"error: distill a: why; log: {tmp_path / 'a'}"]
     assert (
-        told(logs[1:], 3, 9)
-        == told([], 3, 9)
+        ending(logs[1:], 3, 9)
+        == ending([], 3, 9)
         == ["stopped: 3 of 9 jobs are done; the same command goes on from there"]
     )
-    assert told([("distill c", str(tmp_path / "c"))], 0, 1) == [
+    assert ending([("distill c", str(tmp_path / "c"))], 0, 1) == [
         f"error: distill c: left no log; log: {tmp_path / 'c'}"
     ]
-    many = told(logs[:1] * 20, 0, 20)
-    assert len(many) == TOLD + 1 and many[-1].startswith(f"error: {20 - TOLD} more jobs failed")
+    many = ending(logs[:1] * 20, 0, 20)
+    assert len(many) == LISTED + 1 and many[-1].startswith(f"error: {20 - LISTED} more jobs failed")
