@@ -32,8 +32,8 @@ def draw(
         device: where the draws will lie.
         flip_allowed: whether a mirrored image keeps its class; without it ``dsa`` has five
             operations.
-        per: ``sample`` for one strength an image, ``batch`` for one strength for all (Siamese): the
-            draws then have a leading length of 1 and fit any number of images.
+        per: ``sample`` for one strength per image, ``batch`` for one strength for all (Siamese):
+            the draws then have a leading length of 1 and fit any number of images.
 
     Returns:
         ``(operation, draws)``, to be given to ``apply``: a pure function, and float32, int64 or

@@ -1,4 +1,4 @@
-"""One operation an image, of those that an augmentation has strengths for."""
+"""One operation per image, of those that an augmentation has strengths for."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from distillery.augmentations._operations import affine, crop, integers, matrix,
 def draw(
     n: int, generator: torch.Generator, shape, strength: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """Draw one operation an image: the draws of those not chosen are the identity's, so that all
+    """Draw one operation per image: the draws of those not chosen are the identity's, so that all
     can be applied to all."""
     choice = integers(len(strength), (n,), generator)
     draws = {}

@@ -67,7 +67,7 @@ def matrix(images: Tensor, factor: Tensor | None = None, angle: Tensor | None = 
 
 
 def affine(images: Tensor, matrix: Tensor) -> Tensor:
-    """Interpolate bilinearly at ``matrix`` (n, 2, 2) times each pixel's place, 0 outside.
+    """Sample bilinearly at ``matrix`` (n, 2, 2) times each pixel's place, 0 outside.
 
     ``align_corners=True``: -1 and 1 are the centres of the outermost pixels, as in the
     trajectory-matching authors' code (Cazenavette et al., CVPR 2022). The older gradient-matching

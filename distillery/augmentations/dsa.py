@@ -1,4 +1,4 @@
-"""The differentiable Siamese augmentation: one of six operations a batch.
+"""The differentiable Siamese augmentation: one of six operations per batch.
 
 Zhao and Bilen, *Dataset Condensation with Differentiable Siamese Augmentation*, ICML 2021, section
 3.3. Strengths as in the authors' published settings.
@@ -60,7 +60,7 @@ def _strengths(operation: str, n: int, generator: torch.Generator, shape) -> dic
 
 
 def _square(side: int) -> int:
-    """Return the pixels a side of the square that cutout clears."""
+    """Return the pixels per side of the square that cutout clears."""
     return int(side * STRENGTHS["cutout"] + 0.5)
 
 

@@ -18,8 +18,8 @@ typedef float V __attribute__((vector_size(4 * L), aligned(4), may_alias));
 static inline V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 static inline void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
 
-// One-dimensional transforms, of vectors that lie i apart to vectors that lie o apart: B^T d, A^T m,
-// A g, G k and G^T k.
+// One-dimensional transforms, of vectors that lie i apart to vectors that lie o apart: B^T d,
+// A^T m, A g, G k and G^T k.
 static inline void input(const V* d, V* r, int s) {
     V a = d[4 * s] - 4 * d[2 * s], b = d[3 * s] - 4 * d[s];
     V c = d[4 * s] - d[2 * s], e = 2 * (d[3 * s] - d[s]);
@@ -173,7 +173,8 @@ extern "C" void transform(const float* g, float* u, long C, long O, int turned, 
                     V d[9], r[18];
                     const float* from = g + (p * NR + half * L) * over_o + c * over_c;
                     for (int k = 0; k < 9; k++)
-                        for (int l = 0; l < L; l++) d[k][l] = from[l * over_o + (turned ? 8 - k : k)];
+                        for (int l = 0; l < L; l++)
+                            d[k][l] = from[l * over_o + (turned ? 8 - k : k)];
                     UNROLL for (int b = 0; b < 3; b++) kernel(d + b, r + b, 3, 3);
                     UNROLL for (int a = 0; a < 6; a++) kernel(r + 3 * a, q[half] + 6 * a, 1, 1);
                 }

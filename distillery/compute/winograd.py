@@ -67,8 +67,8 @@ def compiler() -> str | None:
 
 @functools.cache
 def _works(program: str) -> bool:
-    """Whether a compiler builds a library of a few lines. One that is there may be a stub, or lack
-    its headers."""
+    """Try whether a compiler builds a library of a few lines. One that is there may be a stub, or
+    lack its headers."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             program,
@@ -168,8 +168,8 @@ def library() -> ctypes.CDLL | None:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a library is there and is what was written: its last 32 bytes are the digest of the
-    others.
+    """Check that a library is there and is what was written: its last 32 bytes are the digest of
+    the others.
 
     To load one that was cut short ends the process (SIGBUS); a loader reads none of what stands
     behind the sections.
@@ -182,7 +182,7 @@ def _whole(path: Path) -> bool:
 
 
 def fits(images: Tensor, inputs: int, outputs: int) -> bool:
-    """Whether the kernels can convolve ``images`` (N, C, H, W) from ``inputs`` to ``outputs``
+    """Tell whether the kernels can convolve ``images`` (N, C, H, W) from ``inputs`` to ``outputs``
     channels (of a group) and are faster at it."""
     if images.device.type != "cpu" or images.dtype != torch.float32 or images.ndim != 4:
         return False
@@ -208,8 +208,8 @@ def _split(tensor: Tensor, groups: int) -> list[Tensor]:
 
 @torch.library.custom_op("distillery::convolve", mutates_args=(), device_types="cpu")
 def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor:
-    """The convolution of ``images`` (N, G·C, H, W) with ``kernels`` (G·O, C, 3, 3), padding 1: (N,
-    G·O, H, W) in channels-last layout.
+    """Convolve ``images`` (N, G·C, H, W) with ``kernels`` (G·O, C, 3, 3), padding 1: (N, G·O, H, W)
+    in channels-last layout.
 
     Both float32; ``fits`` must hold. It has no derivative of its own.
 
@@ -261,8 +261,8 @@ def _(images, kernels, back, groups):
 
 @torch.library.custom_op("distillery::correlate", mutates_args=(), device_types="cpu")
 def correlate(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
-    """The derivative (G·O, C, 3, 3) in the kernels of a convolution of ``images`` (N, G·C, H, W),
-    padding 1, from that in its result (N, G·O, H, W)."""
+    """Compute the derivative (G·O, C, 3, 3) in the kernels of a convolution of ``images``
+    (N, G·C, H, W), padding 1, from that in its result (N, G·O, H, W)."""
     compiled, threads = library(), torch.get_num_threads()
     count, _, height, width = images.shape
     results = torch.empty(derivative.shape[1], images.shape[1] // groups, 3, 3)
@@ -323,7 +323,7 @@ def _shape(node: torch.fx.Node) -> tuple[int, ...]:
 
 
 def _emit(graph: torch.fx.Graph, target, *arguments, **more) -> torch.fx.Node:
-    """A node with the fake value that later passes ask for."""
+    """Add a node with the fake value that later passes ask for."""
     node = graph.call_function(target, arguments, more)
     node.meta["val"] = target(
         *torch.fx.map_arg(arguments, lambda argument: argument.meta["val"]), **more
@@ -332,8 +332,8 @@ def _emit(graph: torch.fx.Graph, target, *arguments, **more) -> torch.fx.Node:
 
 
 def _last(graph: torch.fx.Graph, node: torch.fx.Node) -> torch.fx.Node:
-    """``node`` in channels-last layout; this is fused into what makes the tensor, which then comes
-    out so."""
+    """Bring ``node`` to channels-last layout; this is fused into what makes the tensor, which then
+    comes out so."""
     return _emit(graph, aten.clone.default, node, memory_format=torch.channels_last)
 
 
@@ -429,8 +429,8 @@ def _backward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
 
 
 def options() -> dict[str, Any]:
-    """What ``torch.compile`` is to be given so that compiled functions use these convolutions: its
-    ``options``, empty where they cannot be had."""
+    """Return the ``options`` of ``torch.compile`` with which compiled functions use these
+    convolutions; empty where they cannot be had."""
     if library() is None:
         return {}
     # Late: importing the compiler takes seconds, which a job that compiles nothing should not pay.
@@ -441,7 +441,8 @@ def options() -> dict[str, Any]:
             rewrite(graph)
 
         def uuid(self) -> str:
-            """By which compiled code is kept: that of other kernels is not taken for this."""
+            """Name this pass in the compiler's cache, so that code of other kernels is not taken
+            for its own."""
             return hashlib.sha256(Path(__file__).read_bytes() + SOURCE.encode()).hexdigest()
 
     return {"post_grad_custom_pre_pass": Pass()}

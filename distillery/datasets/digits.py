@@ -35,8 +35,8 @@ FILES = ()
 
 
 def _embedded(folder: Path) -> Raw:
-    """Grey levels 0 to 16 become 0 to 255. Every fifth image of a class is for testing: no random
-    numbers."""
+    """Map grey levels 0 to 16 to 0 to 255, and take every fifth image of a class for testing: no
+    random numbers."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -25,12 +25,12 @@ from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIE
 
 
 def recipe_of(strategy: str, settings: Mapping[str, Any]) -> Recipe:
-    """Read the training recipe of a strategy from the study's settings: ``afterwards`` has epochs and a
-    batch size of its own, and the rate of all stays constant."""
-    own = {}
+    """Read the training recipe of a strategy from the study's settings: ``afterwards`` has epochs
+    and a batch size of its own, and the rate of all stays constant."""
+    replaced = {}
     if strategy == AFTERWARDS:
-        own = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
-    return Recipe.of({**settings, **own, "decay": "none"})
+        replaced = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
+    return Recipe.of({**settings, **replaced, "decay": "none"})
 
 
 def limited(labels: Tensor, per_class: int) -> Tensor:

@@ -21,8 +21,8 @@ log = logging.getLogger("distillery")
 
 
 def curve_epochs(epochs: int, points: int = 20) -> set[int]:
-    """Choose the epochs after which a learning curve is measured: at most ``points``, evenly spaced, the
-    last among them."""
+    """Choose the epochs after which a learning curve is measured: at most ``points``, evenly
+    spaced, the last among them."""
     return {round(epochs * (i + 1) / min(points, epochs)) for i in range(min(points, epochs))}
 
 
@@ -89,8 +89,8 @@ def accuracies(measured: Metrics) -> list[float]:
 
 
 def _note(metrics: Metrics, summary: dict[str, Tensor], e: int, **columns: Any) -> None:
-    """Note the loss and accuracy of network ``e`` of a stack. A network that diverged has no loss to
-    speak of."""
+    """Note the loss and accuracy of network ``e`` of a stack. A network that diverged has no loss
+    to speak of."""
     for name in ("loss", "accuracy"):
         if torch.isfinite(summary[name][e]):
             metrics.add(name, float(summary[name][e]), selection=LAST, **columns)
@@ -170,7 +170,7 @@ def select(
 
 
 class _Judge:
-    """Trains and tests ``models`` networks a snapshot, for ``number`` snapshots."""
+    """Trains and tests ``models`` networks per snapshot, for ``number`` snapshots."""
 
     def __init__(self, bench: Bench, models: int, number: int):
         self._bench, self._models, self._number = bench, models, number

@@ -50,8 +50,8 @@ def random_images(
 
 
 def trainings(recipe: Recipe, augment: str, soft: bool) -> dict[str, tuple[str, str, str]]:
-    """List what each measure trains on: images (``set`` or ``random``), labels (``own`` or ``hard``) and
-    augmentation. Equal ones are one training.
+    """List what each measure trains on: images (``set`` or ``random``), labels (``own`` or
+    ``hard``) and augmentation. Equal ones are one training.
 
     Args:
         recipe: of the set's evaluation.
@@ -83,13 +83,13 @@ def measure(
     All use the set's evaluation recipe, its learning rate included; that paper tunes the rate of
     random images, and labels them by a teacher where here they take the labels of the set itself.
     As there, each network has random images of its own: what one draw is worth varies a lot.
-    Network m starts and goes on as network m of the set's evaluation in each measure.
+    In each measure network m starts and trains as network m of the set's evaluation.
 
     Args:
         bench: ``progress`` hears of the draws × the epochs of each training that differs.
         images: the set, on the device that computes.
         random: as many random images, class for class in the set's order, for each network: as many
-            networks a measure as there are draws.
+            networks per measure as there are draws.
         tested: test images and their hard labels.
         augment: the augmentation of the measures with one.
     """

@@ -17,8 +17,8 @@ from distillery.errors import UserError
 def label_robust_score(
     set_own: float, random_same_labels: float, whole_hard: float, set_hard: float, w: float = 0.5
 ) -> float:
-    """Compute DD-Ranking's label-robust score (arXiv 2505.13300): what a set is worth once its labels'
-    share is taken out.
+    """Compute DD-Ranking's label-robust score (arXiv 2505.13300): what a set is worth once its
+    labels' share is taken out.
 
     HLR = ``whole_hard`` − ``set_hard`` (hard label recovery), IOR = ``set_own`` −
     ``random_same_labels`` (improvement over random), α = w·IOR − (1 − w)·HLR, and the score is (e^α
@@ -83,7 +83,7 @@ def _fractions(*values: float) -> None:
 
 
 def _normalised(x: float) -> float:
-    """[−1, 1] to [0, 1]."""
+    """Map [−1, 1] to [0, 1]."""
     return (math.exp(x) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
@@ -120,8 +120,8 @@ def paired_difference(
     second: Mapping[tuple[int, int], float],
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """Compute the mean difference of two methods' accuracies on the same dataset, network and set size,
-    with Student's t interval.
+    """Compute the mean difference of two methods' accuracies on the same dataset, network and set
+    size, with Student's t interval.
 
     Network m of seed s starts from the same parameters and sees the same order whatever the method,
     so accuracies are compared in pairs. The networks of one set are no replicates of the method:

@@ -22,7 +22,7 @@ class Images:
         return len(self.images)
 
     def __getitem__(self, rows: Tensor | slice) -> "Images":
-        """Those in ``rows``, an index (…,) or a slice: images (…, C, H, W) and their labels."""
+        """Select ``rows``, an index (…,) or a slice: images (…, C, H, W) and their labels."""
         return Images(self.images[rows], self.labels[rows])
 
     @property
@@ -35,5 +35,5 @@ class Images:
         return self.labels.argmax(dim=1) if self.labels.ndim == 2 else self.labels
 
     def to(self, device: torch.device | str) -> "Images":
-        """The same on ``device``."""
+        """Move images and labels to ``device``."""
         return Images(self.images.to(device), self.labels.to(device))

@@ -2,7 +2,7 @@
 is compared.
 
 An iteration takes a network, embeds a batch of real images of every class and the synthetic images,
-both under one Siamese augmentation a class, and moves the synthetic images so that a statistic of
+both under one Siamese augmentation per class, and moves the synthetic images so that a statistic of
 their features comes nearer to that of the real ones. Real features are computed without a graph, in
 bfloat16 where ``Compute`` allows it; the synthetic images of all classes pass the network as one
 batch.

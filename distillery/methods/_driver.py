@@ -37,7 +37,7 @@ class Recorder(Protocol):
         """Return all that was noted, for a checkpoint."""
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from what :meth:`state` returned."""
+        """Resume from what :meth:`state` returned."""
 
 
 def run(method: ModuleType, task: Task, recorder: Recorder, checkpoint=checkpoints.NONE) -> Result:
@@ -47,7 +47,7 @@ def run(method: ModuleType, task: Task, recorder: Recorder, checkpoint=checkpoin
         method: its module.
         recorder: is called with the start and after each iteration; for a coreset once, with the
             chosen images as iteration 0.
-        checkpoint: where the state is kept between two steps, and taken up again.
+        checkpoint: where the state is kept between two steps, and resumed from.
 
     Returns:
         The set after the last iteration, or the chosen images.

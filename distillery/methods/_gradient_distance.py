@@ -21,7 +21,7 @@ EPSILON = 1e-6
 
 
 def rows(tensor: Tensor) -> Tensor:
-    """View a parameter (out, ...) as one row an output channel or unit: (out, everything else)."""
+    """View a parameter (out, ...) as one row per output channel or unit: (out, everything else)."""
     return tensor.reshape(tensor.shape[0], -1)
 
 
@@ -91,7 +91,7 @@ def image_gradient(
 
     Returns:
         ``f(params, images (K, I, C, H, W), labels (K, I) int64, real)`` with ``real`` a dict of (K,
-        ...) gradients, one a class. It returns (K, I, C, H, W), the derivative of each class's
+        ...) gradients, one per class. It returns (K, I, C, H, W), the derivative of each class's
         distance (equally, of their sum) in its images, and the distances (K,).
     """
 

@@ -60,18 +60,18 @@ SETTINGS = {
         "type": "integer",
         "minimum": 1,
         "default": 256,
-        "description": "Real images of a class a step.",
+        "description": "Real images per class and step.",
     },
     "batch_train": {
         "type": "integer",
         "minimum": 1,
         "default": 256,
-        "description": "Synthetic images a network step.",
+        "description": "Synthetic images per network step.",
     },
     "outer": {
         "anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}],
         "default": "auto",
-        "description": "Image steps an iteration; auto follows the published table.",
+        "description": "Image steps per iteration; auto follows the published table.",
     },
     "inner": {
         "anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}],

@@ -80,7 +80,7 @@ SETTINGS = {
         "type": "integer",
         "minimum": 0,
         "default": 0,
-        "description": "Synthetic images a student step; 0 for all of them.",
+        "description": "Synthetic images per student step; 0 for all of them.",
     },
     "augment": {
         "type": "string",
@@ -269,8 +269,8 @@ def positive_step(step_size: Tensor, change: Tensor) -> Tensor:
 def _batches(
     count: int, batch: int, steps: int, order: torch.Generator, device: torch.device
 ) -> list[Tensor]:
-    """Return one index tensor a step: pass after pass over the shuffled set, each split into parts
-    of ``batch`` (the last may be smaller)."""
+    """Return one index tensor per step: pass after pass over the shuffled set, each split into
+    parts of ``batch`` (the last may be smaller)."""
     batches: list[Tensor] = []
     while len(batches) < steps:
         batches += torch.randperm(count, generator=order).to(device).split(batch)

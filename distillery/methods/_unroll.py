@@ -120,7 +120,7 @@ class Unroll:
             steps: how many.
             batches: one int64 index tensor (B,) a step into the images; ``None`` takes all of them
                 at every step.
-            draws: what the augmentation drew, one a step.
+            draws: what the augmentation drew, one per step.
 
         Raises:
             UserError: start and target are equal, so the loss divides by zero.

@@ -151,8 +151,8 @@ class Distillation(ABC, Generic[State]):
     What stays the same through a run (compiled functions, where the images of a class are) belongs
     to the object; what changes is the *state*, a tree (:mod:`distillery.store.tree`): dicts, lists,
     tuples, NamedTuples and dataclasses, nested, of tensors, generators, numbers and texts. States
-    are kept between two steps, so a run that was interrupted goes on from one in a new process: all
-    that a step needs of the steps before must be in it.
+    are kept between two steps, and a run that was interrupted resumes from one in a new process:
+    all that a step needs of the steps before must be in it.
 
     Attributes:
         remedy: what a user may try when a run diverges, as it follows "try" in the message.
@@ -162,7 +162,7 @@ class Distillation(ABC, Generic[State]):
 
     @abstractmethod
     def init(self) -> State:
-        """Return the state before the first iteration. A run that goes on from a checkpoint calls
+        """Return the state before the first iteration. A run that resumes from a checkpoint calls
         it too: for the types of NamedTuples and dataclasses, which no file names."""
 
     @abstractmethod
@@ -243,7 +243,7 @@ class ClassIndex:
 
 
 class Siamese:
-    """One augmentation a class, drawn once and applied alike to the class's real and synthetic
+    """One augmentation per class, drawn once and applied alike to the class's real and synthetic
     images (Zhao and Bilen, arXiv 2102.08259, section 3.2).
 
     Args:
@@ -348,10 +348,11 @@ def fitting(name: str, experts, like: Mapping[str, Tensor], spec: NetworkSpec) -
     the network ``spec``."""
     if experts is None or experts.number < 1:
         raise UserError(f"{name} learns from expert trajectories, and none were given")
-    length, found = sum(value.numel() for value in like.values()), experts.pair(0, 0, 0)[0].numel()
-    if found != length:
+    length = sum(value.numel() for value in like.values())
+    of_experts = experts.pair(0, 0, 0)[0].numel()
+    if of_experts != length:
         raise UserError(
-            f"{name}: the experts have {found} parameters and {spec.name} has {length}; they "
+            f"{name}: the experts have {of_experts} parameters and {spec.name} has {length}; they "
             "must be of the same network and dataset"
         )
 

@@ -2,7 +2,7 @@
 equation 6 and algorithm 1).
 
 With psi the features before the classifier of a freshly drawn random network, A_w one Siamese
-augmentation a class, T_c the real and S_c the synthetic images of class c, the images S descend
+augmentation per class, T_c the real and S_c the synthetic images of class c, the images S descend
 
     sum over c of || mean of psi(A_w(T_c)) - mean of psi(A_w(S_c)) ||^2.
 
@@ -43,7 +43,7 @@ SETTINGS = {
         "type": "integer",
         "minimum": 1,
         "default": 256,
-        "description": "Real images of a class a step.",
+        "description": "Real images per class and step.",
     },
     "augment": {"type": "string", "default": "dsa", "description": "Siamese augmentation."},
 }

@@ -1,7 +1,7 @@
 """DSA: gradient matching with differentiable Siamese augmentation (Zhao and Bilen, ICML 2021, arXiv
 2102.08259, algorithm 1).
 
-DC's objective (``dc``), with one random augmentation A_w a class and step, the same for the real
+DC's objective (``dc``), with one random augmentation A_w per class and step, the same for the real
 and the synthetic images:
 
     sum over c of D(grad L_c(A_w(S), theta_t), grad L_c(A_w(T), theta_t)).

@@ -4,8 +4,8 @@ as in iCaRL, Rebuffi et al., CVPR 2017).
 For a class with features f₁ … f_n and mean μ, image t + 1 is the one not yet chosen that minimises
 ‖μ − (f_chosen₁ + … + f_chosen_t + f) / (t + 1)‖. The features are the pixels, or the embeddings of
 several randomly initialised networks side by side (their squared distances add up). The
-literature's figures use a network trained on the whole dataset, which costs more than everything
-else here: expect a little less of this one.
+literature's figures use a network trained on the full training set, which costs more than
+everything else here: expect a little less of this one.
 """
 
 from collections.abc import Callable

@@ -3,23 +3,23 @@ equations 5 to 7).
 
 The characteristic function of a class's features f, normalised to length 1, at frequencies t is
 Phi(t) = mean of exp(i <t, f>). With Phi_T of real and Phi_S of synthetic images, both under one
-Siamese augmentation a class, the distance is the mean over t of
+Siamese augmentation per class, the distance is the mean over t of
 
     sqrt( a (|Phi_T| - |Phi_S|)^2 + (1 - a) 2 |Phi_T| |Phi_S| (1 - cos(angle between them)) ),
 
 amplitudes weighted by a and phases by 1 - a. The images minimise 300 times its sum over classes
 and, weighted by ``calibration``, the cross-entropy of their labels under a trained network. The
-features are those of a network between a random and a trained one, at a share drawn anew each
+features are those of a network between a random and a trained one, at a share drawn in each
 iteration; here both are an expert's, before its first epoch and after its last.
 
 The frequencies are Gaussian, or with ``sampling: learned`` a scale mixture, t = sigma * e with e
 Gaussian and the scales sigma made from noise by a small network that maximises the distance (the
 min-max game of the paper).
 
-DEVIATES: one image step for all classes an iteration instead of one a class; images are not clipped
-to the range of pixels; a set holds as many images as it says (the authors store four in one,
-``factor`` 2). The evaluation protocol is the literature's, not the authors' own (AdamW with CutMix
-for 2000 epochs). The loop is ``_distribution_matching``'s.
+DEVIATES: one image step per iteration for all classes instead of one per class; images are not
+clipped to the range of pixels; a set holds as many images as it says (the authors store four in
+one, ``factor`` 2). The evaluation protocol is the literature's, not the authors' own (AdamW with
+CutMix for 2000 epochs). The loop is ``_distribution_matching``'s.
 """
 
 import copy
@@ -56,7 +56,7 @@ SETTINGS = {
         "type": "integer",
         "minimum": 1,
         "default": 1024,
-        "description": "Real images of a class a step.",
+        "description": "Real images per class and step.",
     },
     "frequencies": {
         "type": "integer",

@@ -88,13 +88,13 @@ def teach(
             [torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)]
         )
 
-    given, own = logits(task.initial), task.targets
-    wrong = given.argmax(1) != own
+    given, targets = logits(task.initial), task.targets
+    wrong = given.argmax(1) != targets
     if wrong.any():
         index, weights = base.ClassIndex(task.labels, task.classes).draw(
             _MOST, task.stream("teacher")
         )
-        for c in own[wrong].unique().tolist():
+        for c in targets[wrong].unique().tolist():
             mean = (logits(images[index[c]]) * weights[c][:, None]).sum(0)
             if int(mean.argmax()) != c:
                 other = int(mean.argmax())
@@ -102,5 +102,5 @@ def teach(
                     f"tesla: the experts take the images of class {c} for class {other}: train "
                     "them longer before they label a set"
                 )
-            given[wrong & (own == c)] = mean
+            given[wrong & (targets == c)] = mean
     return given

@@ -9,11 +9,11 @@ the three-block ConvNet), so that parameter counts agree with the published stud
 A module without an underscore is one network, named as its file in its own capitals. It binds
 
 ``SPEC``
-    a literal, read without an import: ``name``, ``minimum_size`` (pixels a side), ``options`` (name
-    to JSON-schema property with a ``default``; an integer has a ``minimum`` and a ``maximum``) and,
-    where its normalisation mixes the images of a batch, so that nothing can be distilled with it,
-    ``batch_norm``: true, or the values of options with which it does. ``halvings`` and
-    ``multiples`` say what the options ask of the images and of each other
+    a literal, read without an import: ``name``, ``minimum_size`` (pixels per side), ``options``
+    (name to JSON-schema property with a ``default``; an integer has a ``minimum`` and a
+    ``maximum``) and, where its normalisation mixes the images of a batch, so that nothing can be
+    distilled with it, ``batch_norm``: true, or the values of options with which it does.
+    ``halvings`` and ``multiples`` say what the options ask of the images and of each other
     (:mod:`distillery.limits`).
 ``build(channels, size, classes, **options)``
     the network as a ``Network``, or any module with ``embed(images)`` and ``classifier``.

@@ -22,7 +22,7 @@ _FLOPS_OF_A_MAC = 2
 def macs(network: NetworkSpec) -> int:
     """Count the multiply-accumulates of one forward pass of one image, by fvcore.
 
-    Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 an element for
+    Counted: convolutions, linear layers, and what fvcore adds for normalisations (5 per element for
     instance, group and layer norm, less for batch norm) and adaptive pooling. Not counted:
     activations, fixed pooling, additions (residuals, biases). The count does not change with the
     machine, the precision or compilation.
@@ -51,8 +51,8 @@ def macs(network: NetworkSpec) -> int:
 
 
 def training_flops(macs: int, images_seen: int) -> int:
-    """Count the floating-point operations of training on ``images_seen`` images (with repetition), forward
-    and backward.
+    """Count the floating-point operations of training on ``images_seen`` images (with repetition),
+    forward and backward.
 
     2 x 3 x ``macs`` x ``images_seen``: a multiply-accumulate is two operations, and a backward pass
     costs two forward passes.
@@ -78,9 +78,9 @@ def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
     """Count what one image (C, H, W) costs a network: ``(flops, activations)``.
 
     Returns:
-        Floating-point operations of its convolutions and linear layers, forward, two a multiply-add
-        (torch's ``FlopCounterMode`` counts the same but takes seconds to load); and how many
-        numbers the layers put out, which a training step has to remember.
+        Floating-point operations of its convolutions and linear layers, forward, two per
+        multiply-add (torch's ``FlopCounterMode`` counts the same but takes seconds to load); and
+        how many numbers the layers put out, which a training step has to remember.
     """
     flops, activations = 0, 0
 

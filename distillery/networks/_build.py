@@ -15,8 +15,8 @@ from distillery.networks._spec import NetworkSpec
 
 
 def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn.Module:
-    """Build the network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes`` classes:
-    float32, on the CPU.
+    """Build the network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes``
+    classes: float32, on the CPU.
 
     Parameters are zero until ``initialise`` draws them; no random number is drawn here.
 
@@ -50,7 +50,8 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
             f"network {name}: build gives no module with a method `embed`; return a "
             "Network(features, embedding, classes)"
         )
-    made: dict[nn.Parameter, nn.Parameter] = {}  # one that several layers share stays one
+    # One that several layers share stays one.
+    zeros: dict[nn.Parameter, nn.Parameter] = {}
     for path, layer in module.named_modules():
         problem = _layers.problem(layer)
         if problem:
@@ -64,7 +65,7 @@ def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn
             setattr(
                 layer,
                 key,
-                made.setdefault(
+                zeros.setdefault(
                     parameter, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype))
                 ),
             )

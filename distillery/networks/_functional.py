@@ -59,8 +59,8 @@ def cast(
 
 
 def functional_embed(module: Network) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """Turn ``module.embed`` into a pure function: ``apply(params, images)`` gives the features (N, D). See
-    ``functional``."""
+    """Turn ``module.embed`` into a pure function: ``apply(params, images)`` gives the features
+    (N, D). See ``functional``."""
     wrapper = _Embed(module)
 
     def apply(params: Mapping[str, Tensor], images: Tensor) -> Tensor:

@@ -41,13 +41,13 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
 def resnet18(channels, classes, width, norm) -> Network:
-    """He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and no pooling before the
-    first stage.
+    """Build the network of He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and
+    no pooling before the first stage.
 
     It pads by 1 for images of every size, as the gradient-matching and trajectory-matching authors'
     code does: unlike their other networks it does not make 28 x 28 images into 32 x 32.

@@ -12,8 +12,8 @@ SPEC = {
 
 
 def build(channels, size, classes) -> Network:
-    """Krizhevsky, Sutskever and Hinton 2012, in the literature's small form: five convolutions, one
-    linear layer."""
+    """Build the network of Krizhevsky, Sutskever and Hinton 2012 in the literature's small form:
+    five convolutions, one linear layer."""
     side = (32 if size == 28 else size) // 8
     layers = nn.Sequential(
         nn.Conv2d(channels, 128, 5, padding=padding(size, 2)),

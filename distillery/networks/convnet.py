@@ -27,7 +27,7 @@ SPEC = {
             "type": "string",
             "enum": ["instance", "batch", "layer", "group", "none"],
             "default": "instance",
-            "description": "Normalisation after each convolution; group means four groups of channels.",
+            "description": "Normalisation after each convolution; group: four groups of channels.",
         },
         "activation": {
             "type": "string",

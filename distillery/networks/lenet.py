@@ -12,8 +12,8 @@ SPEC = {
 
 
 def build(channels, size, classes) -> Network:
-    """LeCun, Bottou, Bengio and Haffner 1998, with ReLU and max pooling as in the distillation
-    literature."""
+    """Build the network of LeCun, Bottou, Bengio and Haffner 1998, with ReLU and max pooling as in
+    the distillation literature."""
     side = 32 if size == 28 else size
     side = ((side - 4) // 2 - 4) // 2
     layers = nn.Sequential(

@@ -21,7 +21,8 @@ SPEC = {
 
 
 def build(channels, size, classes, *, norm) -> Network:
-    """Simonyan and Zisserman 2015, configuration A, with a normalisation and one linear layer."""
+    """Build configuration A of Simonyan and Zisserman 2015, with a normalisation and one linear
+    layer."""
     side = 32 if size == 28 else size
     layers, inputs = [], channels
     for width, convolutions in ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2)):

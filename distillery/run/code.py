@@ -33,14 +33,13 @@ def check(stamp: str) -> None:
     _own(root)
     # else an edit since it was read, and before it was imported, would go unseen
     fingerprint.forget()
-    found = fingerprint.fingerprint(script.name, *fingerprint.plugins(stamp), root=root)
+    current = fingerprint.fingerprint(script.name, *fingerprint.plugins(stamp), root=root)
     # Snakemake runs a copy of the script, with lines of its own before it.
     ran = Path(getattr(main, "__real_file__", script)).read_text(encoding="utf-8")
-    if found != stamp or not ran.endswith(script.read_text(encoding="utf-8")):
+    if current != stamp or not ran.endswith(script.read_text(encoding="utf-8")):
         raise UserError(
             f"the code of this job changed since the run began (planned as {_digest(stamp)}, found "
-            "as "
-            f"{_digest(found)}): run snakemake again"
+            f"as {_digest(current)}): run snakemake again"
         )
 
 
@@ -58,8 +57,7 @@ def check_plugins(stamp: str) -> None:
             if _dotted(path, root) in sys.modules and path not in named:
                 raise UserError(
                     f"this job ran {path.relative_to(root)}, which is no part of its code "
-                    f"({stamp}): a setting "
-                    "that names a plug-in is called `network` or `augment`"
+                    f"({stamp}): a setting that names a plug-in is called `network` or `augment`"
                 )
 
 

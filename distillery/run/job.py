@@ -97,7 +97,7 @@ class Run:
             outputs: paths by name, of files that are there; tensors and tables are noted.
         """
         self.stop_clock()
-        made = [
+        noted = [
             str(file)
             for _, file in outputs.items()
             if Path(file).suffix in (".safetensors", ".csv")
@@ -111,7 +111,7 @@ class Run:
             "started": self._started,
             "settings": self.asked["settings"],
             **self.origin,
-            "outputs": {Path(file).name: artefact.content(file) for file in made},
+            "outputs": {Path(file).name: artefact.content(file) for file in noted},
         }
         record = json.loads(json.dumps(record))  # as it is read again: tuples are lists
         write_text(path, json.dumps(sealed(record), indent=1, sort_keys=True) + "\n")
@@ -125,7 +125,7 @@ class Run:
 def main(
     function: Callable[..., None], params: Any, inputs: Any, outputs: Any, logs: Any, *more: Any
 ) -> None:
-    """Do a job of the workflow: what every script ends in.
+    """Run a job of the workflow: what every script ends in.
 
     Args:
         function: of the name of its script; called as ``function(run, asked, inputs, outputs,
@@ -243,15 +243,15 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def _cannot_write(error: Exception) -> str | None:
-    """Tell what to say where a disk is full or a folder may not be written to; ``None`` for any other
-    error."""
+    """Return the message where a disk is full or a folder may not be written to; ``None`` for any
+    other error."""
     if not isinstance(error, OSError):
         return None
-    told = f"{error.filename or 'the results'}: cannot be written: {error.strerror}; "
+    cause = f"{error.filename or 'the results'}: cannot be written: {error.strerror}; "
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{told}free some space and run again, what was finished before is kept"
+        return f"{cause}free some space and run again, what was finished before is kept"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{told}make the folder writable, or name another by the config's `results`"
+        return f"{cause}make the folder writable, or name another by the config's `results`"
     return None
 
 
@@ -263,8 +263,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _repeatable(wanted: bool) -> None:
-    """Promise the same bits again on the CPU only; elsewhere the deterministic kernels cost too
-    much.
+    """Make the CPU repeat its bits; elsewhere the deterministic kernels cost too much.
 
     ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may
     have nothing to compile.

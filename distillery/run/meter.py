@@ -19,7 +19,7 @@ class Meter:
     Attributes:
         seconds: wall time, by ``time.perf_counter``; the device is waited for at both ends.
         peak_memory_bytes: on CUDA the most memory that tensors held inside the block; else the most
-            resident memory that this process has had since it started (so measure one job a
+            resident memory that this process has had since it started (so measure one job per
             process); ``None`` where the system does not say.
         memory_kind: ``device`` or ``host``.
         energy_joules: what the GPU as a whole drew, other jobs on it included, by NVML; ``None``
@@ -45,7 +45,7 @@ class Meter:
         _synchronise(self.device)
         self.seconds = time.perf_counter() - self._start
         energy = _energy_joules(self.device)
-        # The counter starts anew where the driver is loaded again.
+        # The counter restarts where the driver is loaded again.
         if energy is not None and self._energy is not None and energy >= self._energy:
             self.energy_joules = energy - self._energy
         if self.device.type == "cuda":
@@ -54,8 +54,8 @@ class Meter:
             self.peak_memory_bytes = _peak_resident_bytes()
 
     def record(self) -> dict:
-        """Give the measurements and where they were made, ready for JSON: what a job's ``cost.json``
-        takes from here."""
+        """Return the measurements and where they were made, ready for JSON: what a job's
+        ``cost.json`` takes from here."""
         return {
             "seconds": self.seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
@@ -86,19 +86,19 @@ def device_name(device: torch.device | str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """List the versions of Python, of the packages that compute, and of CUDA where torch was built with
-    it."""
-    found = {"python": platform.python_version()}
+    """List the versions of Python, of the packages that compute, and of CUDA where torch was built
+    with it."""
+    versions_by_name = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions_by_name[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     # The installed file says more than the metadata: which build (+cpu, +cu130) it is.
-    found["torch"] = str(torch.__version__)
+    versions_by_name["torch"] = str(torch.__version__)
     if torch.version.cuda:
-        found["cuda"] = torch.version.cuda
-    return found
+        versions_by_name["cuda"] = torch.version.cuda
+    return versions_by_name
 
 
 def _synchronise(device: torch.device) -> None:
@@ -119,7 +119,7 @@ _nvml_lock = threading.Lock()
 
 
 def _energy_joules(device: torch.device) -> float | None:
-    """Find the GPU's energy counter, or ``None`` where there is none (no NVML, an old GPU, a slice of
+    """Read the GPU's energy counter; ``None`` where there is none (no NVML, an old GPU, a slice of
     one)."""
     if device.type != "cuda":
         return None

@@ -61,16 +61,16 @@ class Progress:
             self._logged = now
             elapsed, left = now - self._started, self._left(now)
             counted = f"{self.done} of {self.total} {self._unit}s, {elapsed:.0f} s"
-            told = "" if left is None else f", {left:.0f} s left"
-            text = f"{counted}{told}" + f", {note}" * bool(note)
+            remaining = "" if left is None else f", {left:.0f} s left"
+            text = f"{counted}{remaining}" + f", {note}" * bool(note)
             log.info("%s: %s", self._label, text)
             if self._bar is None and self._screen.live and elapsed >= LOG_EVERY_SECONDS:
                 self._screen.line(f"{self._title}: {text}")
                 self._take_bar()
 
     def iteration(self, iteration: int, loss: Any) -> None:
-        """Note, as a distillation reports itself, that ``iteration`` is done (0: about to begin). The loss is
-        read only when it is shown.
+        """Note, as a distillation reports itself, that ``iteration`` is done (0: about to begin).
+        The loss is read only when it is shown.
 
         A resumed job reports the last iteration that it had done before, without a loss.
         """
@@ -134,8 +134,8 @@ class _Screen:
                 self._lock = FileLock(folder / f"{name}.lock")
 
     def claim(self) -> bool:
-        """Tell whether the line is this job's now. The operating system's lock ends with the process,
-        however it ends."""
+        """Take the line if it is free; tell whether it is this job's now. The operating system's
+        lock ends with the process, however it ends."""
         if self._lock is None:
             return False
         try:

@@ -13,24 +13,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def gather() -> dict[str, Any]:
-    """Gather what the report shows of its origin: ``distillery`` (version), ``commit``, ``changed files``,
-    ``python`` and ``platform``.
+    """Gather what the report shows of its origin: ``distillery`` (version), ``commit``,
+    ``uncommitted changes``, ``python`` and ``platform``.
 
     A folder that is no checkout, or a machine without git, leaves the commit out.
     """
-    found: dict[str, Any] = {"distillery": __version__}
+    origin: dict[str, Any] = {"distillery": __version__}
     at = checkout()
     if at:
-        found["commit"] = at["commit"]
-        found["uncommitted changes"] = f"{at['changed']} files" if at["changed"] else "none"
-    found["python"] = platform.python_version()
-    found["platform"] = platform.platform()
-    return found
+        origin["commit"] = at["commit"]
+        origin["uncommitted changes"] = f"{at['changed']} files" if at["changed"] else "none"
+    origin["python"] = platform.python_version()
+    origin["platform"] = platform.platform()
+    return origin
 
 
 def checkout() -> dict[str, Any]:
-    """Find the ``commit`` that this code is of, and how many tracked files are ``changed`` since; empty
-    outside a checkout or without git."""
+    """Find the ``commit`` that this code is of, and how many tracked files are ``changed`` since;
+    empty outside a checkout or without git."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return {}
@@ -41,8 +41,8 @@ def checkout() -> dict[str, Any]:
 
 
 def packages() -> list[dict[str, str]]:
-    """List every installed distribution with its ``name``, ``version`` and ``licence``, by name: the
-    software bill of the environment."""
+    """List every installed distribution with its ``name``, ``version`` and ``licence``, by name:
+    the software bill of the environment."""
     bill = {}
     for distribution in importlib.metadata.distributions():
         meta = distribution.metadata

@@ -69,7 +69,7 @@ def _row(tensors: dict[str, Tensor], index: int) -> dict[str, Tensor]:
 def initialise(
     network: NetworkSpec, generators: Iterable[torch.Generator], device: torch.device
 ) -> Stack:
-    """Draw freshly initialised networks, one a generator."""
+    """Draw freshly initialised networks, one per generator."""
     architecture = architecture_of(network, device)
     members = []
     for generator in generators:
@@ -94,7 +94,7 @@ def initialise(
 
 class Architecture:
     """One architecture on one device, with the functions that were made of it: each is compiled
-    once a process."""
+    once per process."""
 
     def __init__(self, network: NetworkSpec, device: torch.device):
         self.module = networks.for_device(networks.from_spec(network), device)
@@ -108,8 +108,8 @@ class Architecture:
     def logits(
         self, parameters, buffers, images: Tensor, low: torch.dtype | None, *, alone: bool = True
     ) -> Tensor:
-        """Answer (B, C, H, W) with (B, K) float32 by one network, with convolutions and products in ``low``
-        if given; not ``alone``: under ``vmap``."""
+        """Answer (B, C, H, W) with (B, K) float32 by one network, with convolutions and products in
+        ``low`` if given; not ``alone``: under ``vmap``."""
 
         def apply(params, x):
             return torch.func.functional_call(self.module, (params, buffers), (x,))
@@ -173,7 +173,7 @@ class Architecture:
         )
 
     def tester(self, low: torch.dtype | None, compute: Compute, device, seconds: float) -> Callable:
-        """Compile ``f(parameters, buffers, x (E, B, C, H, W))``, which gives the logits (E, B, K)."""
+        """Compile ``f(parameters, buffers, x (E, B, C, H, W))``, which gives logits (E, B, K)."""
 
         def stacked(parameters, buffers, images):
             return self.stacked(parameters, buffers, images, low)
@@ -202,7 +202,7 @@ def stack_size(network: NetworkSpec, count: int, device: torch.device, batch: in
     Networks with running statistics are trained one by one.
 
     Args:
-        batch: images a step.
+        batch: images per step.
     """
     if device.type != "cuda":
         return 1
@@ -241,5 +241,6 @@ def in_stacks(models: range, size: int, run: Callable[[range], None]) -> None:
 
 
 def are_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Tell whether each answer (…, K) is the label's, hard (…) or the likeliest of soft ones (…, K)."""
+    """Tell whether each answer (…, K) is the label's: hard (…), or the likeliest of soft ones
+    (…, K)."""
     return logits.argmax(-1) == (labels.argmax(-1) if labels.ndim == logits.ndim else labels)

@@ -81,11 +81,11 @@ def train(
         images: on the device that computes.
         models: the networks' numbers: number m draws from the streams ``("initialise", m)``,
             ``("order", m)``, ``("augment", m)`` and ``("replay", m)``.
-        start: networks to go on with instead of fresh ones (trained in place).
+        start: networks to train further instead of fresh ones (in place).
         replay: what joins every step.
         after_epoch: called with the epoch (1-based; 0 before training), the stack, and the epoch's
             mean training ``loss`` and ``accuracy``, both (E,).
-        tolerant: a training that diverges goes on to its end, with parameters that are not finite,
+        tolerant: a training that diverges runs to its end, with parameters that are not finite,
             instead of failing.
         checkpoint: where the state is kept between two steps, and resumed from; ``after_epoch`` is
             not called again for epochs that were over.
@@ -192,7 +192,7 @@ class _Training:
             self._order = tensors["order"].to(self._device)
             self._sums = tensors["sums"].to(self._device)
         if self._recipe.rate(self.epoch) == values["rate"]:
-            # The momentum starts at zero at another rate, but not where a training is taken up
+            # The momentum starts at zero at another rate, but not where a training resumes
             # within the same one.
             self._rate = values["rate"]
             self._stepper.rate(self._rate, keep=True)
@@ -201,7 +201,8 @@ class _Training:
     # ---- steps ----
 
     def run_epoch(self, checkpoint) -> dict[str, Tensor]:
-        """Train for one epoch, or the rest of one. Return its mean ``loss`` and ``accuracy`` (E,)."""
+        """Train for one epoch, or the rest of one. Return its mean ``loss`` and ``accuracy``
+        (E,)."""
         rate, total = self._recipe.rate(self.epoch), len(self._images)
         if rate != self._rate:
             self._rate = rate
@@ -285,8 +286,10 @@ class _Plain:
     second of a job of seconds.
     """
 
-    def __init__(self, made: Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None):
-        self._made, self._stack, self._recipe, self._low = made, stack, recipe, low
+    def __init__(
+        self, architecture: Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None
+    ):
+        self._architecture, self._stack, self._recipe, self._low = architecture, stack, recipe, low
         self._parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
         self._rate = 0.0
         self._velocity: list[Tensor | None] = [None] * len(self._parameters)
@@ -297,7 +300,9 @@ class _Plain:
             self._velocity = [None] * len(self._parameters)
 
     def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self._made.stacked(self._stack.parameters, self._stack.buffers, x, self._low)
+        logits = self._architecture.stacked(
+            self._stack.parameters, self._stack.buffers, x, self._low
+        )
         # cross_entropy wants the classes second.
         losses = functional.cross_entropy(
             logits.transpose(1, 2), y.transpose(1, 2) if y.ndim == 3 else y, reduction="none"
@@ -319,14 +324,14 @@ class _Plain:
         return losses.detach(), are_right(logits.detach(), y)
 
     def state(self) -> dict[str, Tensor]:
-        found = checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed(
+        state = checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed(
             "buffers", self._stack.buffers
         )
         velocity = zip(self._stack.parameters, self._velocity, strict=True)
-        found |= checkpoints.prefixed(
+        state |= checkpoints.prefixed(
             "velocity", {name: value for name, value in velocity if value is not None}
         )
-        return {name: tensor.detach() for name, tensor in found.items()}
+        return {name: tensor.detach() for name, tensor in state.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         with torch.no_grad():

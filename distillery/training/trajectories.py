@@ -1,4 +1,4 @@
-"""Expert trajectories on the disk: written a shard at a time, read two rows at a time."""
+"""Expert trajectories on the disk: written one shard at a time, read two rows at a time."""
 
 import os
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ def save(path: str | os.PathLike, trajectories: Tensor, header: dict[str, Any]) 
 
 
 def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
-    """Gather what a set says of the experts that it learned from, as their shards tell it: ``recipe`` (its
-    name), ``number``, ``epochs``, ``settings`` and the content digests of the ``shards``; ``None``
-    where there are none.
+    """Gather what a set says of the experts that it learned from, as their shards tell it:
+    ``recipe`` (its name), ``number``, ``epochs``, ``settings`` and the content digests of the
+    ``shards``; ``None`` where there are none.
 
     Raises:
         UserError: a shard is missing or damaged, or the shards are not of one recipe.

@@ -30,7 +30,7 @@ rule continual_alone:
         "../scripts/continual_alone.py"
 
 
-# Networks that `afterwards` goes on from with a whitened memory set. Their accuracies are in its
+# Networks that `afterwards` trains further with a whitened memory set. Their accuracies are in its
 # own metrics.
 use rule continual_alone as continual_whitened with:
     input:

@@ -8,8 +8,8 @@ from distillery.run import job, provenance
 
 
 def report(run, asked, inputs, outputs):
-    # Once more after collect, from headers and records alone: where the page is all that is to be
-    # made again, sets may have been replaced since.
+    # Once more after collect, from headers and records alone: where only the page is
+    # written again, sets may have been replaced since.
     results = str(Path(outputs.report).parent)
     records.check(records.jobs_of({**asked.config, "results": results}))
     page.build(

@@ -1,4 +1,5 @@
-"""Train networks of one kind on a whole dataset: what synthetic sets are measured against."""
+"""Train networks of one kind on the full training set: what synthetic sets are measured
+against."""
 
 import functools
 
