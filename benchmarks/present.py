@@ -81,7 +81,8 @@ class Table:
                 0,
                 "\n"
                 + heads
-                + f"{'ours, of peak f32/bf16':>24}{'textbook, of peak':>24}{'first':>9}   a step is",
+                + f"{'ours, of peak f32/bf16':>24}{'textbook, of peak':>24}{'first':>9}"
+                + "   a step is",
             )
         return "\n".join(lines)
 

@@ -295,7 +295,8 @@ import torch
 class ReparamModule(torch.nn.Module):
     def __init__(self, module):
         super().__init__()
-        self.module, self.shapes = module, {name: value.shape for name, value in module.named_parameters()}
+        self.module = module
+        self.shapes = {name: value.shape for name, value in module.named_parameters()}
     def forward(self, images, flat_param):
         parts = flat_param.split([shape.numel() for shape in self.shapes.values()])
         values = {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts)}

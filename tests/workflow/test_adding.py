@@ -1,4 +1,4 @@
-"""What docs/adding.md shows is complete: each file is copied out of the page, and its study runs."""
+"""What docs/adding.md shows is complete: each file is copied from the page, and its study runs."""
 
 import collections
 import csv

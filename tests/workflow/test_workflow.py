@@ -429,7 +429,8 @@ def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_result
     done = clone.snakemake("--cores", "1", succeeds=False)
     line = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert done.returncode != 0 and re.match(
-        r"error: 1 of \d+ artefacts are not what the study asks for, and are neither summed up nor shown: ",
+        r"error: 1 of \d+ artefacts are not what the study asks for, "
+        "and are neither summed up nor shown: ",
         line,
     )
     assert f"{DC}: settings.iterations: has 3, the study asks 4" in line
@@ -437,7 +438,7 @@ def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_result
         not (clone / "results/summary.csv").exists()
         and (clone / "results/report.html").read_bytes() == before
     )
-    # What the line says to add makes the set anew, and what follows from it.
+    # What the line says to add re-creates the set, and what follows from it.
     (forced,) = re.findall("with `(--forcerun .*)` at its end", line)
     again = [
         "distill",

@@ -26,7 +26,9 @@ def stub(folder, name, body):
 BROKEN = {
     "one that fails": "exit 1",
     "one that makes nothing": "exit 0",
-    "one that knows its version and nothing else": 'case "$*" in *--version*) echo "g++ 13"; exit 0;; esac\necho no headers >&2\nexit 1',
+    "one that knows its version and nothing else": (
+        'case "$*" in *--version*) echo "g++ 13"; exit 0;; esac\necho no headers >&2\nexit 1'
+    ),
 }
 
 

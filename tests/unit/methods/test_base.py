@@ -165,7 +165,7 @@ def test_batch_normalisation_is_refused(module, experts):
         run(module, network=spec, experts=experts)
 
 
-def test_a_siamese_augmentation_changes_real_and_synthetic_images_alike_and_leads_derivatives_back():
+def test_siamese_augmentation_changes_real_and_synthetic_images_alike_and_returns_derivatives():
     images = torch.randn(
         CLASSES, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )

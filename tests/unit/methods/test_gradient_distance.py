@@ -11,7 +11,13 @@ from distillery.methods import _gradient_distance as matching
 def _pair(dtype=torch.float64):
     generator = torch.Generator().manual_seed(3)
     shapes = {"conv": (4, 2, 3, 3), "bias": (4,), "linear": (5, 7)}
-    draw = lambda: {n: torch.randn(s, generator=generator, dtype=dtype) for n, s in shapes.items()}  # noqa: E731
+
+    def draw():
+        return {
+            name: torch.randn(shape, generator=generator, dtype=dtype)
+            for name, shape in shapes.items()
+        }
+
     return draw(), draw()
 
 

@@ -171,7 +171,8 @@ def test_mtt_stops_when_the_step_size_explodes_or_collapses(
     )
     with pytest.raises(
         UserError,
-        match=rf"mtt diverged by iteration {iteration}: the step size {word} to \d.*matching loss.*lr_step_size",
+        match=rf"mtt diverged by iteration {iteration}: the step size {word} to \d"
+        ".*matching loss.*lr_step_size",
     ):
         run(
             mtt,

@@ -1,5 +1,5 @@
-"""What networks take in arithmetic: fvcore's count, which is reported, and this project's own beside
-it."""
+"""What networks take in arithmetic: fvcore's count, which is reported, and this project's own
+beside it."""
 
 import logging
 from dataclasses import replace

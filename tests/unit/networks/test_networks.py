@@ -204,7 +204,8 @@ def test_a_network_that_draws_random_numbers_is_refused_when_it_is_built(monkeyp
     before = torch.get_rng_state()
     with pytest.raises(
         UserError,
-        match=r"^network Mine.* draws random numbers in its forward pass, so the same seed would give other figures; leave",
+        match=r"^network Mine.* draws random numbers in its forward pass, "
+        "so the same seed would give other figures; leave",
     ) as told:
         networks.from_spec(spec)
     assert "\n" not in str(told.value) and torch.equal(torch.get_rng_state(), before)

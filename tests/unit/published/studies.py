@@ -1,4 +1,4 @@
-"""Made-up studies whose figures are computed by hand, and readers of the document made from them."""
+"""Made-up studies whose figures are computed by hand, and readers of their document."""
 
 import json
 import re

@@ -47,9 +47,9 @@ def test_the_budget_decides_what_a_figure_is_called(study):
     text = document.render({"mine": full(study)})
     dc, mtt = row_of(text, "MNIST", "dc", 10), row_of(text, "CIFAR10", "mtt", 10)
     assert dc["budget"] == "**published budget, fewer networks**"
-    assert (
-        dc["what was spent"]
-        == "1000 iterations, 10 outer loops, 50 inner loops, 1000 evaluation epochs, 2 of 5 published sets"
+    assert dc["what was spent"] == (
+        "1000 iterations, 10 outer loops, 50 inner loops, 1000 evaluation epochs, "
+        "2 of 5 published sets"
     )
     assert mtt["budget"] == "smaller budget"
     assert mtt["ours"] == "40.50 ± 0.50 (1 × 2)<br>with 2 of 100 experts and 100 of 5000 iterations"

@@ -121,9 +121,7 @@ def test_experts_are_those_that_a_set_says_it_has_read(study):
     )
 
 
-def test_an_evaluation_of_another_set_than_the_one_that_is_there_is_left_out_whatever_the_clocks_say(
-    study,
-):
+def test_an_evaluation_of_a_set_that_was_replaced_is_left_out_whatever_the_clocks_say(study):
     for seed in (0, 1):
         study.set("dc", "real", 10, seed, DC)
         digest = artefact.header(

@@ -89,7 +89,8 @@ def test_a_job_on_the_cpu_computes_deterministically_and_does_not_import_the_com
         from distillery.run import job
         with job.run("job.log", {"precision": "auto", "compile": "auto", "threads": 1}):
             assert "torch._inductor" not in sys.modules and "torch._dynamo" not in sys.modules
-            assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+            assert torch.are_deterministic_algorithms_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled()
         import torch._inductor.config
         assert torch._inductor.config.deterministic
     """
@@ -235,7 +236,10 @@ def test_jobs_side_by_side_share_a_terminal(tmp_path):
     pieces = [piece for piece in re.split(r"[\r\n]|\x1b\[K", seen.decode()) if piece.strip()]
     bars = [piece for piece in pieces if "%|" in piece]
     lines = [piece for piece in pieces if " s left" in piece and "%|" not in piece]
-    shape = r"distill/digits/mtt/ipc1 distillation: \d+ of 40 iterations, \d+ s(, \d+ s left)?, matching loss 0.5"
+    shape = (
+        r"distill/digits/mtt/ipc1 distillation: "
+        r"\d+ of 40 iterations, \d+ s(, \d+ s left)?, matching loss 0.5"
+    )
     assert lines and all(re.fullmatch(shape, line) for line in lines)
     assert any(piece.startswith("distill/digits/dc/ipc1 distillation:") for piece in bars)
     assert any(piece.startswith("distill/digits/dc/ipc1 selection:") for piece in bars), (

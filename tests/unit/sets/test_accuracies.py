@@ -51,7 +51,8 @@ def test_one_set_alone_has_no_column_of_all_seeds(tmp_path, measured):
 def test_metrics_of_another_set_are_refused(tmp_path, measured):
     with pytest.raises(
         UserError,
-        match=r"no test accuracy of this set \(dataset FashionMNIST, method mtt, init noise, ipc 2, seed 7\)",
+        match=r"no test accuracy of this set "
+        r"\(dataset FashionMNIST, method mtt, init noise, ipc 2, seed 7\)",
     ):
         folder.hub(made(seed=7), tmp_path / "out", [measured])
     assert not (tmp_path / "out").exists()

@@ -6,11 +6,17 @@ from distillery.store.outcome import LISTED, cause, ending
 
 KILLED = "ended without a word, as one that is killed, for its memory perhaps"
 LOGS = {
-    "12:00:00 on a CPU\n12:00:01 error: dc_bold diverged by iteration 3\n": "dc_bold diverged by iteration 3",
+    "12:00:00 on a CPU\n12:00:01 error: dc_bold diverged by iteration 3\n": (
+        "dc_bold diverged by iteration 3"
+    ),
     "12:00:00 error: the first\n12:00:01 error: the last: twice\n": "the last: twice",
-    "12:00:00 Traceback (most recent call last):\n  File x\nValueError: 3 of 4\n\n": "ValueError: 3 of 4",
-    "12:00:00 error: the first\n12:00:01 a note of an error: quoted\nerror: printed by a library\n": "the first",
-    "12:00:00 a note\nTraceback (most recent call last):\nValueError: printed by a library\n": KILLED,
+    "12:00:00 Traceback (most recent call last):\n  File x\nValueError: 3 of 4\n\n": (
+        "ValueError: 3 of 4"
+    ),
+    "12:00:00 error: the first\n12:00:01 a note of an error: quoted\nerror: by a library\n": (
+        "the first"
+    ),
+    "12:00:00 a note\nTraceback (most recent call last):\nValueError: by a library\n": KILLED,
     "12:00:00 on a CPU\n12:00:09 asked to stop: saved at iteration 3\n": None,
     "12:00:00 on a CPU\n": KILLED,
     "": KILLED,

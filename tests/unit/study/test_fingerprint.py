@@ -16,9 +16,15 @@ from distillery.study.fingerprint import ROOT, beside, closure, fingerprint
 SCRIPTS = sorted(path.name for path in (ROOT / "workflow/scripts").glob("*.py"))
 
 TOY = {
-    "workflow/scripts/make.py": '"""Make."""\n\nfrom distillery import tools\n\nif __name__ == "__main__":\n    tools.make()\n',
+    "workflow/scripts/make.py": (
+        '"""Make."""\n\nfrom distillery import tools\n\n'
+        'if __name__ == "__main__":\n    tools.make()\n'
+    ),
     "distillery/__init__.py": '"""Toy."""\n\n__version__ = "1.0"\n',
-    "distillery/tools.py": '"""Tools."""\n\nimport os\n\nfrom distillery.deep.inner import value\n\n\ndef make():\n    """Make it."""\n    return value\n',
+    "distillery/tools.py": (
+        '"""Tools."""\n\nimport os\n\nfrom distillery.deep.inner import value\n\n\n'
+        'def make():\n    """Make it."""\n    return value\n'
+    ),
     "distillery/deep/__init__.py": "",
     "distillery/deep/inner.py": "value = 1\n",
     "distillery/methods/__init__.py": "",
@@ -28,7 +34,10 @@ TOY = {
     "distillery/unused.py": "UNUSED = 1\n",
     "distillery/errors.py": "class UserError(Exception):\n    pass\n",
     "distillery/store/__init__.py": "",
-    "distillery/store/files.py": "from distillery.errors import UserError\n\n\ndef write():\n    raise UserError('full, sadly')\n",
+    "distillery/store/files.py": (
+        "from distillery.errors import UserError\n\n\n"
+        "def write():\n    raise UserError('full, sadly')\n"
+    ),
     "distillery/run/__init__.py": "",
     "distillery/run/job.py": "from distillery import only_run\n\nEVERY = 20\n",
     "distillery/only_run.py": "ONLY = 1\n",
@@ -216,7 +225,9 @@ def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
     assert fingerprint("make.py", root=root) == fingerprint("make.py", root=guarded)
     other = toy(
         {
-            "distillery/tools.py": f"{head}if {test}:\n    pass\nelse:\n    from distillery import late\n\nx = 1\n"
+            "distillery/tools.py": (
+                f"{head}if {test}:\n    pass\nelse:\n    from distillery import late\n\nx = 1\n"
+            )
         }
     )
     assert "distillery/late.py" in names(["workflow/scripts/make.py"], other)

@@ -154,7 +154,7 @@ def test_a_variant_learns_from_its_method_s_experts_unless_it_says_otherwise():
     assert [found.recipe(cell) for cell in found.cells] == ["few", "few", "default"]
 
 
-def test_robust_scores_are_of_sets_that_were_made_on_the_distillation_network_and_no_part_of_an_evaluation():
+def test_robust_scores_are_of_sets_made_on_the_distillation_network_and_no_part_of_an_evaluation():
     released = {"name": "released", "dataset": "digits", "file": str(ROOT / "README.md"), "ipc": 1}
     blocks = [{**BLOCK, "init": ["real", "noise"]}, {**BLOCK, "method": ["random", "herding"]}]
     said = {"grid": blocks, "imported": [released], "evaluate__networks": ["MLP"]}

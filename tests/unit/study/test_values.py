@@ -25,15 +25,25 @@ compute: {threads: "2", compile: "off"}
 networks: {ConvNet: {width: "8", depth: "2", norm: none}}
 grid: [{dataset: digits, method: [dc, mtt, fast], init: real, ipc: ["1", "5"], seed: "0"}]
 methods:
-  dc: {iterations: "3", lr_images: 1e-2, inner: auto, outer: "2", overrides: [{when: {ipc: "5"}, lr_images: 1E-3}]}
+  dc:
+    iterations: "3"
+    lr_images: 1e-2
+    inner: auto
+    outer: "2"
+    overrides: [{when: {ipc: "5"}, lr_images: 1E-3}]
   mtt: {lr_step_size: 1e-5, expert_epochs: "2", max_start_epoch: "3"}
-  fast: {of: mtt, lr_step_size: .5e-5, overrides: [{when: {seed: ["0"], ipc: ["5"]}, lr_images: 1e3}]}
+  fast:
+    of: mtt
+    lr_step_size: .5e-5
+    overrides: [{when: {seed: ["0"], ipc: ["5"]}, lr_images: 1e3}]
 experts: {default: {lr: 1e-2, number: "3", overrides: [{when: {dataset: digits}, lr: 2e-2}]}}
 evaluate:
   epochs: "3"
   lr: 1e-2
   selection: {test: "false", models: "1"}
-  overrides: [{when: {ipc: ["1"]}, lr: learned}, {when: {seed: "0"}, weight_decay: 5e-4, selection: {test: "no"}}]
+  overrides:
+    - {when: {ipc: ["1"]}, lr: learned}
+    - {when: {seed: "0"}, weight_decay: 5e-4, selection: {test: "no"}}
 continual: {groups: [["0", "1", "2", "3", "4"], ["5", "6", "7", "8", "9"]], memory: {ipc: ["1"]}}
 """
 
