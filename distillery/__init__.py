@@ -1,10 +1,17 @@
 """Distillery: an image dataset distilled into a few synthetic images per class, and what they are
 worth."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from distillery.sets.synthetic import SyntheticSet
+
 __version__ = "0.1.0"
 
 
-def load(path):
+def load(path: "str | os.PathLike[str]") -> "SyntheticSet":
     """Return the synthetic set in a safetensors file, as a ``torch.utils.data.Dataset``: a
     ``distillery.sets.synthetic.SyntheticSet``.
 

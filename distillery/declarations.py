@@ -27,14 +27,17 @@ _Kind = TypeVar("_Kind")
 
 
 def is_text(value: Any) -> bool:
+    """Return whether a value is a text that is not blank."""
     return isinstance(value, str) and bool(value.strip())
 
 
 def is_whole(value: Any, least: int = 0) -> bool:
+    """Return whether a value is a whole number of ``least`` or more; a truth value is none."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def is_number(value: Any) -> bool:
+    """Return whether a value is a number; a truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -47,18 +50,22 @@ def field(what: str, fits: Callable[[Any], bool], default: Any = dataclasses.MIS
 
 
 def text(default: Any = dataclasses.MISSING) -> Any:
+    """Return a field that must be a text."""
     return field("a text", is_text, default)
 
 
 def count(least: int = 1) -> Any:
+    """Return a field that must be a whole number of ``least`` or more."""
     return field(f"a whole number of {least} or more", lambda value: is_whole(value, least))
 
 
 def flag(default: Any = dataclasses.MISSING) -> Any:
+    """Return a field that must be a truth value."""
     return field("True or False", lambda value: isinstance(value, bool), default)
 
 
 def numbers() -> Any:
+    """Return a field that must be a list of numbers, one a channel."""
     return field(
         "a list of numbers, one a channel",
         lambda value: (
@@ -68,10 +75,12 @@ def numbers() -> Any:
 
 
 def block(what: str = "a block of keys", default: Any = dataclasses.MISSING) -> Any:
+    """Return a field that must be a block of keys."""
     return field(what, lambda value: isinstance(value, dict), default)
 
 
 def order() -> Any:
+    """Return the field of a plug-in's place in tables."""
     return field("a number", is_number, LAST)
 
 
@@ -188,10 +197,12 @@ def checked_settings(file: str, place: str, rules: Mapping[str, Any]) -> dict[st
 
 
 def one_of(names: Iterable[str]) -> str:
+    """List the values that are possible, for a message."""
     return f"one of {', '.join(names)}"
 
 
 def wrong(file: str, place: str, what: str, value: Any) -> UserError:
+    """Return the error that names a field, what it must be and what it is."""
     return UserError(f"{shown(file)}: {place}: must be {what}, not {value!r}")
 
 

@@ -50,6 +50,7 @@ def mark(cell: Cell, beside: Mapping[str, Any]) -> str:
     compare with.
 
     Args:
+        cell: a cell of a record.
         beside: the published row by protocol, as ``figures.lookup`` gives it, of those that have
             one.
     """

@@ -95,12 +95,17 @@ def lookup(
     """Find the published rows that a figure of ours can stand beside, best match first.
 
     Args:
+        dataset: its name in the file.
+        method: its name in the file.
         ipc: images per class; ``None`` for figures without a set (the whole data, continual
             learning without a memory).
         init: the start images. Rows with the same start come first, then rows that do not state
             theirs, then (only for the protocol ``published``, whose tables give one start per
             method) rows with another start. ``None``: any, in the file's order.
+        network: its name in the file.
         protocol: one of ``PROTOCOLS``, or ``None`` for both.
+        strategy: of continual learning; "" elsewhere.
+        path: the file of the figures.
 
     Returns:
         Rows of :func:`table`, possibly none.

@@ -80,6 +80,7 @@ class Job:
 
     @property
     def moment(self) -> datetime | None:
+        """Return when the job started; ``None`` where that is not known."""
         return moment(self.started)
 
 
@@ -101,6 +102,7 @@ class Measured:
 
     @property
     def jobs(self) -> list[Job]:
+        """Return the jobs that made and judged the set, those that are known."""
         return [job for job in (self.set, self.evaluation) if job is not None]
 
 
@@ -134,6 +136,7 @@ class Cell(Place):
 
     @property
     def jobs(self) -> list[Job]:
+        """Return the jobs of all sets."""
         return [job for one in self.sets for job in one.jobs]
 
 
@@ -151,7 +154,7 @@ class Record:
     cells: list[Cell]
     left_out: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.cells.sort(key=lambda cell: (cell.order, cell.recipe))
         for cell in self.cells:
             cell.sets.sort(key=lambda one: -1 if one.seed is None else one.seed)

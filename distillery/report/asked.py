@@ -81,7 +81,7 @@ def compared(path: str, has: Any, asks: Any, where: str = "") -> Iterator[Differ
 class Records:
     """The records of a study's jobs, each file read once."""
 
-    def __init__(self, jobs: Jobs):
+    def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
         self.content: Callable[[str], str | None] = functools.cache(_content)
 

@@ -79,7 +79,9 @@ def line_chart(
     """Draw an SVG line chart.
 
     Args:
+        series: the lines.
         label: what a screen reader says.
+        x_label: the name of the x axis.
         percent: ``y`` are fractions, shown in percent.
         integer_x: a tick at each whole number (stages), not at round ones.
         bounds: dashed horizontal lines: (text, y, colour).
@@ -139,7 +141,7 @@ class _Axes:
         log: bool | None,
         percent: bool,
         integer_x: bool,
-    ):
+    ) -> None:
         self.x = np.concatenate([line.x for line in lines])
         parts = [
             part for line in lines for part in (line.y, line.low, line.high) if part is not None

@@ -37,7 +37,7 @@ class Comparison:
             nothing was.
     """
 
-    def __init__(self, cells: dict[tuple[str, str], dict[tuple[int, int], float]]):
+    def __init__(self, cells: dict[tuple[str, str], dict[tuple[int, int], float]]) -> None:
         self.cells = cells
         self._differences: dict[tuple, scores.PairedDifference] = {}
         for first, second in itertools.combinations(cells, 2):

@@ -134,6 +134,9 @@ def spent_on(results: Results, dataset: str, network: str, cells: Collection[Cel
     """Say what training and testing one network took, by the jobs' records.
 
     Args:
+        results: of the study.
+        dataset: its name.
+        network: its name.
         cells: those of the sets; ``None`` for the full training set.
     """
     rule = "train_vanilla" if cells is None else "evaluate_synthetic"

@@ -62,7 +62,7 @@ def build(
         sums: the SHA-256 of ``metrics`` and ``costs``, then one file each, by which a damaged one
             is found.
         missing: what ``underway.missing_jobs`` says of jobs that the page is without; ``None``: it
-            is of a whole study.
+            is of a complete study.
 
     What the study lacks (no continual learning, no training on the full training set, no images)
     leaves its section out.

@@ -63,7 +63,7 @@ class FullTraining:
         return f"{plus_minus(self.mean, self.std, self.count, 1)} % ({of})"
 
 
-def _read_costs(costs) -> list[dict]:
+def _read_costs(costs: Sequence[dict | str | Path] | str | Path | None) -> list[dict]:
     parts = [costs] if isinstance(costs, str | Path | dict) else list(costs or [])
     records = []
     for part in parts:
@@ -143,7 +143,16 @@ class Results:
         variants: the method that each variant is one of.
     """
 
-    def __init__(self, metrics, costs, sets, evolutions, data, config, provenance):
+    def __init__(
+        self,
+        metrics: pd.DataFrame | str | Path | Sequence[str | Path],
+        costs: Sequence[dict | str | Path] | str | Path | None,
+        sets: Sequence[str | Path],
+        evolutions: Sequence[str | Path],
+        data: Sequence[str | Path],
+        config: dict | None,
+        provenance: dict | None,
+    ) -> None:
         self.metrics = read_metrics(metrics)
         # Results of earlier versions have rows without a number, such as a class without test
         # images: they say nothing.

@@ -219,6 +219,7 @@ def build(jobs: Jobs, output: str | os.PathLike, known: list[State] | None = Non
     that is missing, and why.
 
     Args:
+        jobs: of the study.
         output: the HTML file, written atomically.
         known: as :func:`states` gives it.
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from distillery import plugins
 from distillery.vocabulary import (
     BEST_TEST,
@@ -184,7 +186,7 @@ def fewer(ratio: float, what: str, less: str) -> str:
     )
 
 
-def counts_in_words(row) -> str:
+def counts_in_words(row: pd.Series) -> str:
     """Say over how many sets and networks the mean of a row of the summary is."""
     if row["count"] == 1:
         return "one set, one network"
@@ -197,7 +199,7 @@ def counts_in_words(row) -> str:
     return f"mean ± standard deviation over {quantity(row['sets'], 'set')}, {networks}"
 
 
-def counts_of(row) -> str:
+def counts_of(row: pd.Series) -> str:
     """Return ``sets × networks``, or how many networks in all where sets had different numbers of
     them."""
     return sets_and_networks(row["sets"], row["models"], row["count"])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from distillery.errors import UserError
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact
@@ -20,6 +22,7 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
     Rows of the metrics are the set's by its names: dataset, method, init, ipc and seed.
 
     Args:
+        synthetic: the set.
         metrics: files with the tidy metrics of a study (its ``summary.csv``) or of evaluations
             (their ``metrics.csv``), or a frame.
 
@@ -43,7 +46,7 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
     for name, value in names.items():
         rows = rows[rows[name] == value]
 
-    def last(part) -> dict[str, Any]:
+    def last(part: pd.DataFrame) -> dict[str, Any]:
         summary = summarise(part)
         final = summary[summary["selection"] == LAST]
         return {row["network"]: row for row in final.to_dict("records")}
@@ -85,9 +88,10 @@ def accuracies(synthetic: SyntheticSet, metrics: Any) -> list[dict[str, Any]]:
 
 
 def _records(metrics: Any) -> list[dict[str, Any]]:
-    """Read what the jobs of metrics files recorded of themselves:
+    """Read what the jobs of metrics files recorded of themselves.
 
-    ``costs.json`` beside a study's table, ``cost.json`` beside the table of one job.
+    They stand in     ``costs.json`` beside a study's table, ``cost.json`` beside the table of one
+    job.
     """
     paths = [metrics] if isinstance(metrics, (str, os.PathLike)) else metrics
     if not isinstance(paths, Sequence):

@@ -59,7 +59,9 @@ def card(synthetic: SyntheticSet, metrics: Any, *, images: bool) -> str:
     """Write the card, in Markdown, of an export as ``images`` or as the set itself.
 
     Args:
+        synthetic: the set.
         metrics: as for :func:`~distillery.sets.accuracies.accuracies`; ``None``: no figures.
+        images: whether the export is a folder of pictures.
 
     Raises:
         UserError: as for :func:`~distillery.sets.accuracies.accuracies`.

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +25,12 @@ class Evolution:
         progress: called with the iteration and the latest loss, to show it.
     """
 
-    def __init__(self, iterations: int, snapshots: int, progress=None):
+    def __init__(
+        self,
+        iterations: int,
+        snapshots: int,
+        progress: Callable[[int, torch.Tensor | float | None], None] | None = None,
+    ) -> None:
         count = max(1, min(snapshots, iterations))
         self.kept = {0} | {round(iterations * (i + 1) / count) for i in range(count)}
         self.losses: list[tuple[int, torch.Tensor | float]] = []
@@ -33,11 +39,18 @@ class Evolution:
         self._progress = progress
 
     def iteration(
-        self, iteration: int, loss=None, images=None, *, step_size=None, labels=None
+        self,
+        iteration: int,
+        loss: torch.Tensor | float | None = None,
+        images: torch.Tensor | None = None,
+        *,
+        step_size: torch.Tensor | float | None = None,
+        labels: torch.Tensor | None = None,
     ) -> None:
         """Note an iteration. Iteration 0 is the start, before any update (no loss).
 
         Args:
+            iteration: its number.
             loss: the matching loss of this iteration (a number or a 0-d tensor, read only at the
                 end).
             images: (N, C, H, W) after this iteration's update; copied if kept.
@@ -49,6 +62,7 @@ class Evolution:
         if step_size is not None:
             self.step_sizes.append((iteration, step_size))
         if iteration in self.kept and not any(frame[0] == iteration for frame in self.frames):
+            assert images is not None, "a kept iteration has images"
             self.frames.append(
                 (
                     iteration,
@@ -126,7 +140,9 @@ def load_evolution(
     size) on ``device``.
 
     Args:
+        path: the file.
         labels: of the finished set, for snapshots that learned none of their own.
+        device: where the tensors go.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -33,6 +33,7 @@ def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: An
     ``probability_0``, ``probability_1``, ….
 
     Args:
+        synthetic: the set.
         folder: a new or an empty folder.
         metrics: as for :func:`~distillery.sets.accuracies.accuracies`.
 
@@ -92,6 +93,7 @@ def hub(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: Any = None)
     ``README.md``, a dataset card.
 
     Args:
+        synthetic: the set.
         folder: a new or an empty folder.
         metrics: as for :func:`~distillery.sets.accuracies.accuracies`.
 

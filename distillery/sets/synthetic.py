@@ -44,7 +44,7 @@ class SyntheticSet(Dataset):
     header: dict[str, Any] = field(default_factory=dict)
     whitening: Whitening | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
         stated = self.header.get("normalization") or {}
         if stated.get("kind") == "zca" and (
@@ -58,7 +58,7 @@ class SyntheticSet(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int | slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.images[index], self.labels[index]
 
     @property
@@ -154,6 +154,7 @@ class SyntheticSet(Dataset):
         """Read a set that :meth:`save` wrote.
 
         Args:
+            path: the file.
             rule: the rule that made the file, named when the file is damaged; ``None`` where no
                 rule of a study made it.
 
@@ -194,6 +195,13 @@ def header(
     Args:
         source: what the set was made from.
         cell: the set's place in the study: ``dataset``, ``method``, ``init``, ``ipc``, ``seed``.
+        settings: of the method, all of them.
+        network: the arguments of the ``NetworkSpec``; ``None`` where the method runs none.
+        iterations: how many were made.
+        code: the digest of the code that made it.
+        protocol: how networks are trained on such sets in the literature.
+        of: the method that its method is a variant of.
+        experts: what it learned from: recipe, number, epochs, digests.
     """
     return {
         **{name: cell[name] for name in ("dataset", "method", "init", "ipc", "seed")},

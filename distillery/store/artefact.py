@@ -84,6 +84,7 @@ def load(
     """Return all tensors (on the CPU) and the header of an artefact.
 
     Args:
+        path: the file.
         rule: the rule that makes the file, named when the file is damaged; ``None`` where no rule
             of a study made it.
         check: compare the tensors with the digest in the header.

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ class Checkpoint:
 
     def __init__(
         self, path: str | os.PathLike, identity: Mapping[str, Any], every: float = EVERY_SECONDS
-    ):
+    ) -> None:
         self._path, self._every = Path(path), every
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         self._identity = hashlib.sha256(text.encode()).hexdigest()
@@ -111,7 +112,7 @@ class Checkpoint:
         """
         first = 0.0
 
-        def ask(number, frame):
+        def ask(number: int, frame: FrameType | None) -> None:
             nonlocal first
             if self._stopping is None:
                 self._stopping, first = number, time.monotonic()

@@ -31,6 +31,7 @@ def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, A
     """Read one job's cost record, without its seal.
 
     Args:
+        path: the record.
         unsealed: a record without a seal, or with another, is read too: those of earlier versions
             have none.
 

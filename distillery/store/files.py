@@ -108,9 +108,11 @@ def write_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> N
 
 
 def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, rule: str) -> None:
-    """Return whether ``files`` are what :func:`write_sums` has seen.
+    """Check that ``files`` are what :func:`write_sums` has seen.
 
     Args:
+        path: the file with the sums.
+        files: those that stand beside it.
         rule: the rule that makes the files and ``path`` again, for the message.
 
     Raises:

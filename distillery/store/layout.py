@@ -68,7 +68,7 @@ class Layout:
         study, asked, stale, summary, costs, sums, report, so_far: what is there once.
     """
 
-    def __init__(self, results: str):
+    def __init__(self, results: str) -> None:
         self.results = results
         self.data = f"{results}/data/{{dataset}}/dataset.safetensors"
         self.whitening = f"{results}/data/{{dataset}}/whitening.safetensors"

@@ -35,7 +35,7 @@ COLUMNS = (
 class Metrics:
     """Rows of one job. ``common`` holds the columns that all its rows share."""
 
-    def __init__(self, **common: Any):
+    def __init__(self, **common: Any) -> None:
         self._common = self._checked(common)
         self.rows: list[dict[str, Any]] = []
 

@@ -14,7 +14,8 @@ def ending(failed: Iterable[tuple[str, str]], done: int, total: int) -> list[str
 
     Args:
         failed: for each job that failed what it is, and its log.
-        done, total: how many jobs of the run are done, and how many there were.
+        done: how many jobs of the run are done.
+        total: how many there were.
 
     Returns:
         A line for each failed job, with its reason and log; one line where the run was stopped

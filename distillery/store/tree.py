@@ -6,7 +6,7 @@ leaves are tensors, generators (of the CPU), numbers, truth values, texts and ``
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ def take_apart(tree: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return path
 
     def walk(path: str, node: Any) -> dict[str, Any]:
-        def parts(named) -> list[list]:
+        def parts(named: Iterable[tuple[Any, Any]]) -> list[list]:
             return [[name, walk(f"{path}/{name}" if path else str(name), v)] for name, v in named]
 
         if isinstance(node, Tensor):
@@ -69,7 +69,8 @@ def put_together(
     """Build the tree that :func:`take_apart` took apart.
 
     Args:
-        outline, tensors: what it returned, as a file gave them back.
+        outline: what it returned first, as a file gave it back.
+        tensors: what it returned second.
         like: a tree that has the NamedTuples and dataclasses of the one that was kept, at the same
             places: a file names no type. Other parts of it are not looked at.
         device: where the tensors go; generators are of the CPU.

@@ -172,7 +172,7 @@ def _wordless(call: ast.Call) -> ast.Call:
     return ast.Call(call.func, arguments, call.keywords)
 
 
-def _dump(node) -> str:
+def _dump(node: Any) -> str:
     """Return a text of the tree that is the same in every Python version: empty and absent fields
     are left out."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -218,6 +218,7 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
         script: a file name in ``workflow/scripts``.
         plugins: project modules that the job imports by name at run time, relative to the library,
             such as ``methods/dc.py``.
+        root: the checkout.
 
     Raises:
         UserError: a project module uses a relative import, which would escape the analysis.

@@ -73,7 +73,7 @@ def digest(asked: Mapping[str, Any]) -> str:
 class Jobs:
     """The jobs of ``study``, whose files lie as ``layout`` says."""
 
-    def __init__(self, study: Study, layout: Layout):
+    def __init__(self, study: Study, layout: Layout) -> None:
         self.study, self.layout = study, layout
         self._params: dict[tuple[str, ...], Params] = {}
         self._shards: dict[tuple[str, str], list[list[int]]] = {}

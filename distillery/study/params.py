@@ -43,11 +43,15 @@ class Params:
 
 @dataclass(frozen=True, kw_only=True)
 class Download(Params):
+    """What fetching a dataset is asked."""
+
     kind = "download"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Whiten(Params):
+    """What fitting a whitening is asked."""
+
     kind = "whiten"
     seed: int
     validation: float
@@ -72,7 +76,8 @@ class Computing(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainExperts(Computing):
-    """
+    """What training a shard of experts is asked.
+
     Attributes:
         numbers: of the experts of this shard.
         validation: the share of the training images that is held out.
@@ -86,6 +91,7 @@ class TrainExperts(Computing):
 
     @property
     def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
         job = self.job
         return {
             "dataset": job["dataset"],
@@ -96,7 +102,8 @@ class TrainExperts(Computing):
 
 @dataclass(frozen=True, kw_only=True)
 class Distill(Computing):
-    """
+    """What making a set is asked.
+
     Attributes:
         cell: the synthetic set.
         module: of the method, by its file.
@@ -116,12 +123,14 @@ class Distill(Computing):
 
     @property
     def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
         return dict(self.cell)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSynthetic(Params):
-    """
+    """What importing a released set is asked.
+
     Attributes:
         cell: the synthetic set.
         entry: of the config's ``imported``.
@@ -133,9 +142,11 @@ class ImportSynthetic(Params):
 
     @property
     def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
         return dict(self.cell)
 
     def content(self) -> dict[str, Any]:
+        """Return all that decides the set, without the names of its files."""
         # A set travels with its record; the digests of the inputs say what was in the files.
         files = {
             key
@@ -161,25 +172,33 @@ class Evaluating(Computing):
 
     @property
     def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
         return {**self.cell, "network": self.network["name"]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSynthetic(Evaluating):
+    """What training networks on a set is asked."""
+
     kind = "evaluate_synthetic"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateRobust(Evaluating):
+    """What measuring a set's robust scores is asked."""
+
     kind = "evaluate_robust"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainVanilla(Computing):
+    """What training on the full training set is asked."""
+
     kind = "train_vanilla"
 
     @property
     def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
         network = self.network["name"]
         return {"dataset": self.job["dataset"], "method": WHOLE, "network": network}
 
@@ -197,17 +216,20 @@ class Continual(Computing):
 
     @property
     def strategy(self) -> str:
+        """Return how old groups are kept."""
         return self.job["strategy"]
 
     @property
     def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
         numbers = {name: int(self.job[name]) for name in ("ipc", "seed") if name in self.job}
         return {**self.job, **numbers, "network": self.network["name"]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown(Params):
-    """
+    """What a job that reads the study's results is asked.
+
     Attributes:
         config: the resolved one.
     """
@@ -217,11 +239,15 @@ class Shown(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class Collect(Shown):
+    """What collecting the measurements is asked."""
+
     kind = "collect"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Shown):
+    """What writing the report is asked."""
+
     kind = "report"
 
 

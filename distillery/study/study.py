@@ -31,7 +31,7 @@ class Study:
             right.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = reading.sections(config)
         self.methods = plugins.methods() | reading.variants(
             self.config["methods"], plugins.methods()

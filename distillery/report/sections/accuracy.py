@@ -163,14 +163,14 @@ def _gain(results: Results, cell: Cell, network: str) -> float | None:
     return None if above is None else 100 * above.difference
 
 
-def _share(full: FullTraining | None, cell: Cell, final) -> str:
+def _share(full: FullTraining | None, cell: Cell, final: pd.Series | None) -> str:
     """Return what a cell reaches in percent of what the full training set reaches."""
     if full is None or not full.mean > 0 or final is None or cell.ipc is None:
         return ""
     return percent(final["mean"] / full.mean, 1)
 
 
-def _result(results: Results, row, usual) -> dict:
+def _result(results: Results, row: pd.Series, usual: pd.Series) -> dict:
     """Return an accuracy of a line, with its count where it is not the line's."""
     return {
         "mean": percent(row["mean"]),
@@ -180,7 +180,7 @@ def _result(results: Results, row, usual) -> dict:
     }
 
 
-def _is_final(results: Results, row) -> bool:
+def _is_final(results: Results, row: pd.Series) -> bool:
     """Say whether the snapshots that a selection chose are all the final images: its accuracy is
     then of the same sets, by its own networks."""
     if row["selection"] not in (BEST_VALIDATION, BEST_TEST):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparison import RANDOM, pairs_in_words
@@ -79,7 +80,7 @@ def _best_rows(results: Results, dataset: str, network: str, ipc: float) -> tupl
     return rows[np.isclose(rows["mean"], rows["mean"].max(), rtol=0, atol=1e-9)], len(rows)
 
 
-def _sentence(results: Results, best: Cell, network: str, level, count: int) -> dict:
+def _sentence(results: Results, best: Cell, network: str, level: pd.DataFrame, count: int) -> dict:
     """Say what the best set of a size is worth. ``level``: the rows of it and of its equals among
     ``count``."""
     row = level.iloc[0]

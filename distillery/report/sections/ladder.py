@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+import pandas as pd
+
 from distillery.published import figures as published
 from distillery.report import charts as figures
 from distillery.report.results import Results
@@ -45,7 +47,7 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
     }
 
 
-def _figures(sources: Sources, row) -> list[dict | None]:
+def _figures(sources: Sources, row: pd.Series) -> list[dict | None]:
     """Look up the published figure and the course project's. What was measured under another
     protocol has no place on the axis."""
     cells = [

@@ -9,7 +9,7 @@ from distillery.report.words import INIT_TITLES, blank
 class Sources:
     """The sources of published figures, numbered in the order in which the page names them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rows: dict[tuple[str, str], int] = {}
 
     def cell(self, frame: pd.DataFrame, init: str | None = None) -> dict | None:

@@ -19,7 +19,11 @@ def arranged_images(
     of their own.
 
     Args:
+        value: what the file holds for images.
+        spec: the dataset's: ``name``, ``channels``, ``size`` and ``classes``.
         ipc: to refuse another number of images before they are looked at; ``False``: any number.
+        notes: gets a line on each guess that was made.
+        at: what the errors begin with.
     """
     channels, size, classes = spec["channels"], spec["size"], len(spec["classes"])
     most = 1 << 29 if not ipc else max(6 * ipc * classes * channels * size * size, 1 << 12)
@@ -91,6 +95,7 @@ def in_order(images: Tensor, channels: int, size: int, notes: list[str]) -> Tens
 
 
 def of_one_kind(images: list[Tensor], group: list[Part]) -> list[Tensor]:
+    """Return the images of a set's files; refuse files of different types."""
     if len({one.dtype for one in images}) > 1:
         other = next(part for part, one in zip(group, images) if one.dtype != images[0].dtype)
         raise UserError(
@@ -101,6 +106,7 @@ def of_one_kind(images: list[Tensor], group: list[Part]) -> list[Tensor]:
 
 
 def miscounted(count: int, ipc: int, spec: dict[str, Any], at: str) -> str:
+    """Say that a file holds another number of images than its entry asks for."""
     classes = len(spec["classes"])
     fits = count > 0 and count % classes == 0
     return (

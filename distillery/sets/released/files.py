@@ -42,6 +42,7 @@ def load(path: str | os.PathLike, where: str) -> Contents:
     time and memory in ``_codecs.encode`` or in hashing.
 
     Args:
+        path: the file or the folder.
         where: what the errors begin with, such as ``config: imported[0]``; the path follows.
 
     Raises:

@@ -74,5 +74,6 @@ def _plain(value: Any, what: str, shape: str) -> Tensor:
 
 
 def copy(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a contiguous copy of a tensor, as ``dtype``."""
     # A copy even of the right type: what was loaded may be a view of a larger one.
     return tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)

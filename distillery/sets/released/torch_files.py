@@ -29,14 +29,14 @@ class _Dtype:
         ValueError: it is not of a plain number.
     """
 
-    def __init__(self, name: str, align: bool = False, copy: bool = False):
+    def __init__(self, name: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(name, str) or not re.fullmatch(
             r"[<>=|]?(b1|[iu][1248]|f(2|4|8|12|16))", name
         ):
             raise ValueError("a NumPy scalar is not a plain number")
         self.name, self.order = name.lstrip("<>=|"), "="
 
-    def __setstate__(self, state: Any):
+    def __setstate__(self, state: Any) -> None:
         # (version, byte order, …): a scalar of the other order says so here.
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "=", "|"):
             self.order = state[1]
