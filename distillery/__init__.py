@@ -1,17 +1,13 @@
 """Distillery: an image dataset distilled into a few synthetic images per class, and what they are
 worth."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import os
-
-    from distillery.sets.synthetic import SyntheticSet
+import os
+from typing import Any
 
 __version__ = "0.1.0"
 
 
-def load(path: "str | os.PathLike[str]") -> "SyntheticSet":
+def load(path: str | os.PathLike[str]) -> Any:
     """Return the synthetic set in a safetensors file, as a ``torch.utils.data.Dataset``: a
     ``distillery.sets.synthetic.SyntheticSet``.
 
