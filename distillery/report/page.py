@@ -31,7 +31,7 @@ TEMPLATE = Path(__file__).with_name("templates") / "page.html.jinja"
 STYLE = TEMPLATE.with_name("style.css")
 
 
-def build(
+def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     *,
     metrics: pd.DataFrame | str | Path | Sequence[str | Path],
     costs: Sequence[dict | str | Path] | str | Path,

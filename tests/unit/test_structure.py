@@ -421,6 +421,18 @@ def test_the_walk_over_the_repository_sees_it_and_nothing_else():
     )
 
 
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if "tests" not in path.relative_to(ROOT).parts],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_module_has_more_than_500_lines_and_no_function_more_than_80(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 80, node.name
+
+
 def test_the_house_in_the_readme_is_the_house_that_stands():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     drawn = text.partition("## How it is built\n\n```\n")[2].partition("```")[0].splitlines()
