@@ -308,7 +308,7 @@ def load(docs: str | Path) -> dict[str, Record]:
             records[path.stem] = Record.of_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise UserError(
-                f"{path}: is not a record of a study ({error!r}); make it again by `python -m "
+                f"{path}: is not a record of a study ({error!r}); re-create it with `python -m "
                 "distillery reproduction add`"
             ) from error
     return records

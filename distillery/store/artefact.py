@@ -55,7 +55,7 @@ def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
 
     Raises:
         UserError: the file is missing, not an artefact of ours, or cut short, or its header is not
-            what was written; ``rule`` is the rule that makes it again, ``None`` where no rule of a
+            what was written; ``rule`` is the rule that re-creates it, ``None`` where no rule of a
             study made it.
     """
     try:
@@ -70,7 +70,7 @@ def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
 
 
 def is_one(path: str | os.PathLike) -> bool:
-    """Say whether a file begins as an artefact of ours does, whole or not."""
+    """Say whether a file begins as an artefact of ours does, complete or not."""
     try:
         with open(path, "rb") as file:
             return file.read(1 << 12)[8:].lstrip(b" ").startswith(b'{"__metadata__":{"header":')

@@ -113,7 +113,7 @@ def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, r
     Args:
         path: the file with the sums.
         files: those that stand beside it.
-        rule: the rule that makes the files and ``path`` again, for the message.
+        rule: the rule that re-creates the files and ``path``, for the message.
 
     Raises:
         UserError: a file or ``path`` cannot be read, or a file is not the one that ``path`` speaks
@@ -130,7 +130,7 @@ def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, r
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error}); {advice}") from error
         if line not in sums:
-            raise UserError(f"{file}: is not what {Path(path).name} beside it speaks of; {advice}")
+            raise UserError(f"{file}: does not match {Path(path).name} beside it; {advice}")
 
 
 def _sum(path: str | os.PathLike) -> str:

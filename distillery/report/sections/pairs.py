@@ -57,7 +57,7 @@ def _group(results: Results, dataset: str, network: str, ipc: float) -> dict:
 
 
 def _recipes(results: Results, network: str, cell: tuple) -> set[str]:
-    """Tell how networks were trained on the sets of a cell, as the jobs say; empty where they do
+    """Say how networks were trained on the sets of a cell, as the jobs say; empty where they do
     not."""
     return {
         repr([(cost.get("settings") or {}).get(name) for name in RECIPE])
