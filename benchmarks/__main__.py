@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import torch
 
@@ -350,7 +350,7 @@ def _stopped_by_a_signal() -> Iterator[None]:
     """Within the block SIGTERM ends it as Ctrl-C does: with ``KeyboardInterrupt``, which has the
     signal's number."""
 
-    def stop(number, frame):
+    def stop(number: int, frame: Any) -> Never:
         raise KeyboardInterrupt(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,7 +1,7 @@
 """What is measured: the cases, the inputs that every side gets, and the arithmetic that a textbook
 step takes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -211,7 +211,7 @@ def flops(case: Case) -> float:
     image, label = one.initial[:1], one.targets[:1]
     model = textbook.ConvNet(**textbook.shape(case.network))
 
-    def counted(function) -> float:
+    def counted(function: Callable) -> float:
         with FlopCounterMode(display=False) as counter:
             function()
         return float(counter.get_total_flops())

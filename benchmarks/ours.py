@@ -6,6 +6,8 @@ Nothing here computes. The measured steps are told apart by the hooks that the l
 benchmark cannot drift from what is shipped.
 """
 
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -28,18 +30,19 @@ from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
 from distillery.images.labelled import Images
 from distillery.methods import _driver, _trajectory_matching, dc, mtt
-from distillery.methods._unroll import Unroll
+from distillery.methods._unroll import Unroll, Unrolled
 from distillery.methods.base import Task
 from distillery.recipe import Recipe
 from distillery.training import experts
 from distillery.training import train as training
+from distillery.training.stack import Stack
 
 
 class _Hook:
     """A checkpoint that keeps nothing. It is asked after every step; the first time it accepts, to
     see the first gradient."""
 
-    def __init__(self, gate):
+    def __init__(self, gate: Any) -> None:
         self._gate, self._seen = gate, False
 
     def load(self) -> None:
@@ -51,7 +54,7 @@ class _Hook:
         self._gate()
         return False
 
-    def save(self, tensors, values, note) -> None:
+    def save(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], note: str) -> None:
         self._seen = True
         # The momentum starts at zero, so after one step it is the gradient.
         self._gate(gradient=tensors["velocity"])
@@ -60,7 +63,7 @@ class _Hook:
 class _Recorder:
     """Keeps no snapshots."""
 
-    def iteration(self, *arguments, **named) -> None:
+    def iteration(self, *arguments: Any, **named: Any) -> None:
         pass
 
     def state(self) -> dict[str, Tensor]:
@@ -72,7 +75,7 @@ class _Experts:
 
     number, epochs = 1, 2
 
-    def __init__(self, start: Tensor, goal: Tensor):
+    def __init__(self, start: Tensor, goal: Tensor) -> None:
         self._pair = (start, goal)
 
     def pair(self, expert: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -85,12 +88,12 @@ class _WarmingUnroll(Unroll):
 
     _first = True
 
-    def __call__(self, *arguments, steps: int, **named):
+    def __call__(self, *arguments: Any, steps: int, **named: Any) -> Unrolled:
         steps, self._first = min(steps, 2) if self._first else steps, False
         return super().__call__(*arguments, steps=steps, **named)
 
 
-def run(case: Case, material: Material, gate, device: torch.device, compute: Compute) -> None:
+def run(case: Case, material: Material, gate: Any, device: torch.device, compute: Compute) -> None:
     """Run a case until the gate stops it."""
     {"dc": _dc, "mtt": _mtt, "experts": _experts, "evaluate": _evaluate, "test": _test}[case.kind](
         case, material, gate, device, compute
@@ -98,7 +101,13 @@ def run(case: Case, material: Material, gate, device: torch.device, compute: Com
 
 
 def _distil(
-    method, case: Case, material: Material, gate, compute: Compute, experts=None, **settings: Any
+    method: ModuleType,
+    case: Case,
+    material: Material,
+    gate: Any,
+    compute: Compute,
+    experts: Any = None,
+    **settings: Any,
 ) -> None:
     defaults = {name: value["default"] for name, value in method.SETTINGS.items()}
     task = Task(
@@ -116,7 +125,7 @@ def _distil(
     _driver.run(method, task, _Recorder(), _Hook(gate))
 
 
-def _dc(case: Case, material: Material, gate, device, compute) -> None:
+def _dc(case: Case, material: Material, gate: Any, device: torch.device, compute: Compute) -> None:
     # The published length, so that what is compiled is what the published run compiles; the gate
     # ends it after a few steps.
     _distil(
@@ -132,7 +141,7 @@ def _dc(case: Case, material: Material, gate, device, compute) -> None:
     )
 
 
-def _mtt(case: Case, material: Material, gate, device, compute) -> None:
+def _mtt(case: Case, material: Material, gate: Any, device: torch.device, compute: Compute) -> None:
     _trajectory_matching.Unroll = _WarmingUnroll
     settings = {
         "iterations": 5000,
@@ -145,11 +154,15 @@ def _mtt(case: Case, material: Material, gate, device, compute) -> None:
     _distil(mtt, case, material, gate, compute, _Experts(material.start, material.goal), **settings)
 
 
-def _bench(case: Case, compute: Compute, progress=lambda epochs: None) -> training.Bench:
+def _bench(
+    case: Case, compute: Compute, progress: Callable[[int], None] = lambda epochs: None
+) -> training.Bench:
     return training.Bench(network=case.network, stream=stream, compute=compute, progress=progress)
 
 
-def _experts(case: Case, material: Material, gate, device, compute) -> None:
+def _experts(
+    case: Case, material: Material, gate: Any, device: torch.device, compute: Compute
+) -> None:
     bench, images = _bench(case, compute), Images(material.images, material.labels)
     recipe = Recipe(epochs=1, lr=LR_NETWORK, batch=case.batch)
     pair = experts.train_experts(bench, recipe, images[: case.batch], [0])
@@ -166,7 +179,9 @@ def _experts(case: Case, material: Material, gate, device, compute) -> None:
     )
 
 
-def _evaluate(case: Case, material: Material, gate, device, compute) -> None:
+def _evaluate(
+    case: Case, material: Material, gate: Any, device: torch.device, compute: Compute
+) -> None:
     recipe = Recipe(epochs=1, **EVALUATION)
     learned = Images(material.initial, material.targets)
     stack = training.train(_bench(case, compute), recipe, learned, range(1))
@@ -179,11 +194,13 @@ def _evaluate(case: Case, material: Material, gate, device, compute) -> None:
     _measure(_bench(case, compute, progress), Recipe(epochs=300, **EVALUATION), material)
 
 
-def _test(case: Case, material: Material, gate, device, compute) -> None:
+def _test(
+    case: Case, material: Material, gate: Any, device: torch.device, compute: Compute
+) -> None:
     """The part of an evaluation between the end of a training and its result, again and again."""
     test = evaluate.test
 
-    def tested(stack, *arguments, **named) -> dict[str, Tensor]:
+    def tested(stack: Stack, *arguments: Any, **named: Any) -> dict[str, Tensor]:
         measured = test(stack, *arguments, **named)
         gate(units=stack.count, gradient=measured["loss"][:1].float())
         return measured

@@ -17,6 +17,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +47,7 @@ def _module(folder: str, name: str, needed: tuple[str, ...]) -> ModuleType:
 
 
 def prepare(
-    folder: str, case: Case, inputs: Material, gate, device: torch.device
+    folder: str, case: Case, inputs: Material, gate: Any, device: torch.device
 ) -> Callable[[], None]:
     """The peer's side of a case: a function that runs until the gate stops it. Ends the process
     with one line where ``folder`` lacks a name."""
@@ -60,7 +61,7 @@ def prepare(
     return lambda: _mtt(*theirs, case, inputs, gate, device)
 
 
-def _dc(utils, case: Case, inputs: Material, gate, device) -> None:
+def _dc(utils: ModuleType, case: Case, inputs: Material, gate: Any, device: torch.device) -> None:
     arguments = Namespace(dis_metric="ours", device=str(device))
     criterion = nn.CrossEntropyLoss()
     outer, _ = _gradient_matching.loops(case.ipc)
@@ -105,7 +106,14 @@ def _dc(utils, case: Case, inputs: Material, gate, device) -> None:
         gate(gradient=gradient)
 
 
-def _mtt(networks, reparam, case: Case, inputs: Material, gate, device) -> None:
+def _mtt(
+    networks: ModuleType,
+    reparam: ModuleType,
+    case: Case,
+    inputs: Material,
+    gate: Any,
+    device: torch.device,
+) -> None:
     steps = min(case.steps, 2)
     while True:
         size = tuple(inputs.initial.shape[2:])

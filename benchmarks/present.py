@@ -35,7 +35,7 @@ class Table:
         peers: whether there is a published implementation beside.
     """
 
-    def __init__(self, peers: bool):
+    def __init__(self, peers: bool) -> None:
         self._peers, self._begun = peers, False
 
     def row(self, entry: dict[str, Any], machine: dict[str, Any]) -> str:

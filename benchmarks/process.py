@@ -29,7 +29,7 @@ class Process:
         order: what it is asked to do, as JSON types.
     """
 
-    def __init__(self, order: dict[str, Any]):
+    def __init__(self, order: dict[str, Any]) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `stop`)
         command = [sys.executable, "-m", "benchmarks.worker", json.dumps(order)]
         self._process = subprocess.Popen(

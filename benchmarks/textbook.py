@@ -24,7 +24,9 @@ class ConvNet(nn.Module):
     """Blocks of 3 x 3 convolution, instance normalisation, ReLU and average pooling, then a linear
     layer."""
 
-    def __init__(self, channels: int, size: int, classes: int, width: int = 128, depth: int = 3):
+    def __init__(
+        self, channels: int, size: int, classes: int, width: int = 128, depth: int = 3
+    ) -> None:
         super().__init__()
         padding, side = (3, 32) if size == 28 else (1, size)
         blocks: list[nn.Module] = []
@@ -109,7 +111,7 @@ class GradientMatching:
         inner: int,
         batch: int,
         lr: float,
-    ):
+    ) -> None:
         self._network, self._images, self._batch = dict(network), images, batch
         self._targets, self._outer, self._inner, self._lr = targets, outer, inner, lr
         self._members: list[list[int]] = [[] for _ in range(network["classes"])]

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TextIO
 
 import torch
 
@@ -39,7 +40,7 @@ class Memory:
     """The most memory used since the last reset: what tensors held on a CUDA device, else the
     resident set of the process."""
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def reset(self) -> None:
@@ -82,7 +83,7 @@ def _status(name: str) -> int | None:
 class Gate:
     """Where the code under measurement stops after each step; times what lies between two stops."""
 
-    def __init__(self, channel, device: torch.device, folder: Path, profiled: bool):
+    def __init__(self, channel: TextIO, device: torch.device, folder: Path, profiled: bool) -> None:
         self._channel, self._device, self._folder = channel, device, folder
         self._memory = Memory(device)
         self._profiled, self._profiler = profiled, None
@@ -158,7 +159,7 @@ class Gate:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
-    def _say(self, **message) -> None:
+    def _say(self, **message: Any) -> None:
         print(json.dumps(message), file=self._channel, flush=True)
 
 

@@ -10,7 +10,7 @@ from distillery.augmentations._operations import affine, crop, integers, matrix,
 
 
 def draw(
-    n: int, generator: torch.Generator, shape, strength: Mapping[str, float]
+    n: int, generator: torch.Generator, shape: tuple[int, ...], strength: Mapping[str, float]
 ) -> dict[str, Tensor]:
     """Draw one operation per image: the draws of those not chosen are the identity's, so that all
     can be applied to all."""

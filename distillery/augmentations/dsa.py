@@ -34,7 +34,9 @@ def draw(
     return OPERATIONS[name], _strengths(name, n, generator, shape)
 
 
-def _strengths(operation: str, n: int, generator: torch.Generator, shape) -> dict[str, Tensor]:
+def _strengths(
+    operation: str, n: int, generator: torch.Generator, shape: tuple[int, ...]
+) -> dict[str, Tensor]:
     if operation == "color":
         return {
             "brightness": uniform(-0.5, 0.5, (n,), generator) * STRENGTHS["brightness"],

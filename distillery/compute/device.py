@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -91,11 +92,11 @@ class _Captured:
     compiled without a graph. Any other fault of the function is raised as it is.
     """
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable) -> None:
         self._plain = torch.compile(function, dynamic=False)
         self._captured = torch.compile(function, dynamic=False, mode="reduce-overhead")
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         if self._captured is not None:
             handled = sys.exception()
             try:

@@ -194,7 +194,7 @@ def fits(images: Tensor, inputs: int, outputs: int) -> bool:
     return not any(number % (2 * kernels.lanes()) for number in (inputs, outputs))
 
 
-def _call(function, *tensors: Tensor, sizes: tuple[int, ...], flags: tuple[int, ...]) -> None:
+def _call(function: Any, *tensors: Tensor, sizes: tuple[int, ...], flags: tuple[int, ...]) -> None:
     function(
         *(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors),
         *map(ctypes.c_long, sizes),
@@ -251,7 +251,7 @@ def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor
 
 
 @convolve.register_fake
-def _(images, kernels, back, groups):
+def _(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor:
     outputs = groups * kernels.shape[1] if back else kernels.shape[0]
     shape = (images.shape[0], outputs, *images.shape[2:])
     return torch.empty(
@@ -292,7 +292,7 @@ def correlate(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
 
 
 @correlate.register_fake
-def _(images, derivative, groups):
+def _(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
     return images.new_empty(derivative.shape[1], images.shape[1] // groups, 3, 3)
 
 
@@ -312,7 +312,7 @@ def rewrite(graph: torch.fx.Graph) -> int:
     return replaced
 
 
-def _plain(stride, padding, dilation, output_padding) -> bool:
+def _plain(stride: Any, padding: Any, dilation: Any, output_padding: Any) -> bool:
     return [list(value) for value in (stride, padding, dilation)] == [[1, 1]] * 3 and not any(
         output_padding
     )
@@ -322,7 +322,7 @@ def _shape(node: torch.fx.Node) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape)
 
 
-def _emit(graph: torch.fx.Graph, target, *arguments, **more) -> torch.fx.Node:
+def _emit(graph: torch.fx.Graph, target: Any, *arguments: Any, **more: Any) -> torch.fx.Node:
     """Add a node with the fake value that later passes ask for."""
     node = graph.call_function(target, arguments, more)
     node.meta["val"] = target(

@@ -2,7 +2,7 @@
 
 import io
 import pickle
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -13,10 +13,10 @@ class _Standin:
     """Takes a class's place in a pickle and notes what it is given: none of NumPy's own code runs
     on foreign state."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         self.arguments, self.state = arguments, None
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
 
@@ -44,7 +44,7 @@ class _Unpickler(pickle.Unpickler):
         ("_codecs", "encode"): _Bytes,
     }
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return self.NAMES[module, name]
         except KeyError:
@@ -52,7 +52,7 @@ class _Unpickler(pickle.Unpickler):
                 f"it asks for {module}.{name}, which no published batch does"
             ) from None
 
-    def persistent_load(self, pid):
+    def persistent_load(self, pid: Any) -> Never:
         raise pickle.UnpicklingError("it refers to something outside itself")
 
 

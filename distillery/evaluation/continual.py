@@ -87,7 +87,9 @@ class _Record:
     """Accuracy on every group after every stage, for the networks of one stack, and what follows
     from it."""
 
-    def __init__(self, bench: Bench, groups: Sequence[list[int]], tested: Images, models: int):
+    def __init__(
+        self, bench: Bench, groups: Sequence[list[int]], tested: Images, models: int
+    ) -> None:
         self.metrics, self._groups, self._tested = Metrics(), groups, tested
         self._compute, self._passes = bench.compute, models * len(groups)
         if not len(tested):

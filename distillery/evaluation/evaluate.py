@@ -172,7 +172,7 @@ def select(
 class _Judge:
     """Trains and tests ``models`` networks per snapshot, for ``number`` snapshots."""
 
-    def __init__(self, bench: Bench, models: int, number: int):
+    def __init__(self, bench: Bench, models: int, number: int) -> None:
         self._bench, self._models, self._number = bench, models, number
 
     def __call__(

@@ -15,7 +15,7 @@ from distillery.errors import UserError
 KINDS = ("channel", "zca")
 
 
-def normalise(images: Tensor, normalization: dict[str, Any], whitening=None) -> Tensor:
+def normalise(images: Tensor, normalization: dict[str, Any], whitening: Any = None) -> Tensor:
     """Bring images (N, C, H, W) uint8 to float32 of the same shape in normalised space, on the
     images' device; the images are not changed.
 
@@ -29,7 +29,7 @@ def normalise(images: Tensor, normalization: dict[str, Any], whitening=None) -> 
     return images.float().div_(255).sub_(mean).div_(std)
 
 
-def pixels(images: Tensor, normalization: dict[str, Any], whitening=None) -> Tensor:
+def pixels(images: Tensor, normalization: dict[str, Any], whitening: Any = None) -> Tensor:
     """Bring images (..., C, H, W) float in normalised space back to pixels of the same shape, where
     [0, 1] is what can be shown; not clipped.
 
@@ -47,7 +47,7 @@ def to_bytes(values: Tensor) -> Tensor:
     return values.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
-def _kind(normalization: dict[str, Any], whitening) -> str:
+def _kind(normalization: dict[str, Any], whitening: Any) -> str:
     kind = normalization.get("kind")
     if kind not in KINDS:
         raise UserError(f"normalization: unknown kind {kind!r}; known are {', '.join(KINDS)}")

@@ -45,7 +45,7 @@ class Whitening:
     values: Tensor
     eps: float = EPS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         size = self.mean.numel()
         for name, shape in {
             "mean": self.mean.shape,

@@ -51,7 +51,9 @@ class DistributionMatching(base.Distillation[State]):
         UserError: a class has no image, or the network has batch normalisation.
     """
 
-    def __init__(self, task: base.Task, optimiser: Callable[[list[Tensor]], torch.optim.Optimizer]):
+    def __init__(
+        self, task: base.Task, optimiser: Callable[[list[Tensor]], torch.optim.Optimizer]
+    ) -> None:
         compute, device, classes, settings = task.compute, task.device, task.classes, task.settings
         self.task, self.module = task, base.network(task.network, device)
         self._index = base.ClassIndex(task.labels, classes)
@@ -63,10 +65,14 @@ class DistributionMatching(base.Distillation[State]):
         seconds = nominal_seconds(one_image * classes * batch * settings["iterations"], device)
         answer = networks.cast(embed, compute.low_precision(device, seconds))
 
-        def summary(params, x, weights, given):
+        def summary(
+            params: Parameters, x: Tensor, weights: Tensor, given: Mapping[str, Any]
+        ) -> Tensor:
             return self.summary(answer(params, x), weights, given)
 
-        def objective(x, params, statistics, given):
+        def objective(
+            x: Tensor, params: Parameters, statistics: Tensor, given: Mapping[str, Any]
+        ) -> tuple[Tensor, Tensor]:
             features = embed(params, x.flatten(0, 1)).view(*x.shape[:2], -1)
             losses = self.loss(features, statistics, x, given)
             return losses.sum(), features

@@ -40,7 +40,9 @@ class Recorder(Protocol):
         """Resume from what :meth:`state` returned."""
 
 
-def run(method: ModuleType, task: Task, recorder: Recorder, checkpoint=checkpoints.NONE) -> Result:
+def run(
+    method: ModuleType, task: Task, recorder: Recorder, checkpoint: Any = checkpoints.NONE
+) -> Result:
     """Make a set by a method.
 
     Args:

@@ -72,7 +72,7 @@ def class_gradient(
     """
     answer = networks.cast(apply, low)
 
-    def loss(params, images, labels, weights):
+    def loss(params: Gradient, images: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         return (
             functional.cross_entropy(answer(params, images), labels, reduction="none") * weights
         ).sum()
@@ -95,15 +95,17 @@ def image_gradient(
         distance (equally, of their sum) in its images, and the distances (K,).
     """
 
-    def one(images, labels, params, real):
-        def loss(inner):
+    def one(images: Tensor, labels: Tensor, params: Gradient, real: Gradient) -> Tensor:
+        def loss(inner: Gradient) -> Tensor:
             return functional.cross_entropy(apply(inner, images), labels)
 
         return distance(torch.func.grad(loss)(params), real)
 
     vectorised = torch.func.vmap(torch.func.grad_and_value(one), in_dims=(0, 0, None, 0))
 
-    def f(params, images, labels, real):
+    def f(
+        params: Gradient, images: Tensor, labels: Tensor, real: Gradient
+    ) -> tuple[Tensor, Tensor]:
         return vectorised(images, labels, params, real)
 
     return f

@@ -154,7 +154,7 @@ class GradientMatching(base.Distillation[State]):
 
     remedy = "a smaller lr_images, then a smaller lr_network"
 
-    def __init__(self, task: base.Task, *, strategy: str):
+    def __init__(self, task: base.Task, *, strategy: str) -> None:
         self._task, self._strategy, settings = task, strategy, task.settings
         compute, device, classes, ipc = task.compute, task.device, task.classes, task.ipc
         self._index = base.ClassIndex(task.labels, classes)

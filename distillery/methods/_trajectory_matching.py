@@ -136,7 +136,7 @@ class TrajectoryMatching(base.Distillation[State]):
         task: base.Task,
         *,
         assign: Callable[[Callable, Mapping[str, Tensor]], Tensor] | None = None,
-    ):
+    ) -> None:
         self._task, self._assign, settings, device = task, assign, task.settings, task.device
         module = base.network(task.network, device)
         self._apply, _ = networks.functional(module)

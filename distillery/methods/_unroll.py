@@ -71,18 +71,18 @@ class Unroll:
         compute: Compute | None = None,
         expected_seconds: float = 0.0,
         device: torch.device | str = "cpu",
-    ):
+    ) -> None:
         shapes = {name: torch.empty(value.shape, device="meta") for name, value in like.items()}
 
-        def loss(theta, images, labels):
+        def loss(theta: Tensor, images: Tensor, labels: Tensor) -> Tensor:
             return functional.cross_entropy(apply(unflatten(theta, shapes), images), labels)
 
         gradient = torch.func.grad(loss)
 
-        def step(theta, images, labels, step_size):
+        def step(theta: Tensor, images: Tensor, labels: Tensor, step_size: Tensor) -> Tensor:
             return theta - step_size * gradient(theta, images, labels)
 
-        def projected(theta, images, labels, adjoint):
+        def projected(theta: Tensor, images: Tensor, labels: Tensor, adjoint: Tensor) -> Tensor:
             return torch.dot(gradient(theta, images, labels), adjoint)
 
         compute = compute or Compute("float32", "off")

@@ -205,7 +205,7 @@ class ClassIndex:
         UserError: a class has no image.
     """
 
-    def __init__(self, labels: Tensor, classes: int):
+    def __init__(self, labels: Tensor, classes: int) -> None:
         self._device = labels.device
         host = labels.cpu()
         order = torch.argsort(host, stable=True)
@@ -259,7 +259,7 @@ class Siamese:
         generator: torch.Generator,
         like: Tensor,
         flip_allowed: bool,
-    ):
+    ) -> None:
         shape, device = tuple(like.shape[1:]), like.device
         self._none = strategy == "none"
         options = {"shape": shape, "device": device, "flip_allowed": flip_allowed, "per": "batch"}
@@ -278,7 +278,7 @@ class Siamese:
         if self._none:
             return images, lambda derivative: derivative
 
-        def apply(x):
+        def apply(x: Tensor) -> Tensor:
             return torch.stack(
                 [
                     augmentations.apply(operation, x[c], draws)
@@ -343,7 +343,7 @@ def enough(index: ClassIndex, ipc: int) -> None:
             )
 
 
-def fitting(name: str, experts, like: Mapping[str, Tensor], spec: NetworkSpec) -> None:
+def fitting(name: str, experts: Any, like: Mapping[str, Tensor], spec: NetworkSpec) -> None:
     """Raise ``UserError`` where there are no experts, or they have not the parameters ``like`` of
     the network ``spec``."""
     if experts is None or experts.number < 1:
@@ -387,7 +387,7 @@ class Descent:
             What it keeps for a parameter must be tensors.
     """
 
-    def __init__(self, optimiser: Callable[[list[Tensor]], torch.optim.Optimizer]):
+    def __init__(self, optimiser: Callable[[list[Tensor]], torch.optim.Optimizer]) -> None:
         self._optimiser = optimiser
 
     def __call__(

@@ -10,10 +10,14 @@ Nothing is trained and no second derivative is taken. The loop is ``_distributio
 """
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from distillery.methods import _distribution_matching, base
+from distillery.methods._distribution_matching import Parameters, Stream
 
 TITLE = "DM"
 KIND = "distilled"
@@ -53,17 +57,19 @@ PROTOCOL = base.AUGMENTED
 class MeanMatching(_distribution_matching.DistributionMatching):
     """Matches mean features; errors are those of ``_distribution_matching``."""
 
-    def __init__(self, task: base.Task):
+    def __init__(self, task: base.Task) -> None:
         rate, momentum = task.settings["lr_images"], task.settings["momentum"]
         super().__init__(task, functools.partial(torch.optim.SGD, lr=rate, momentum=momentum))
 
-    def network(self, t, drawn):
+    def network(self, t: int, drawn: Stream) -> Parameters:
         return base.fresh_parameters(self.module, drawn("network"))
 
-    def summary(self, features, weights, given):
+    def summary(self, features: Tensor, weights: Tensor, given: Mapping[str, Any]) -> Tensor:
         return weights @ features
 
-    def loss(self, features, statistics, images, given):
+    def loss(
+        self, features: Tensor, statistics: Tensor, images: Tensor, given: Mapping[str, Any]
+    ) -> Tensor:
         return (features.mean(1) - statistics).square().sum(1)
 
 

@@ -33,6 +33,7 @@ from torch.nn import functional
 
 from distillery import networks
 from distillery.methods import _distribution_matching, base
+from distillery.methods._distribution_matching import Parameters, Stream
 
 TITLE = "NCFM"
 KIND = "distilled"
@@ -105,7 +106,7 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
         UserError: besides, there are no experts, or they are of another network.
     """
 
-    def __init__(self, task: base.Task):
+    def __init__(self, task: base.Task) -> None:
         super().__init__(task, functools.partial(torch.optim.AdamW, lr=task.settings["lr_images"]))
         self._apply, _ = networks.functional(self.module)
         self._like = networks.parameters(self.module)
@@ -117,16 +118,16 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
             else None
         )
 
-    def start(self):
+    def start(self) -> dict[str, Any]:
         if self._sampler is None:
             return {}
         return self._sampler.init(self.task.stream("sampling"), self.task.device)
 
-    def network(self, t, drawn):
+    def network(self, t: int, drawn: Stream) -> Parameters:
         first, last, share = self._expert(drawn)
         return networks.unflatten(torch.lerp(first, last, share), self._like)
 
-    def given(self, learned, t, drawn):
+    def given(self, learned: dict[str, Any], t: int, drawn: Stream) -> dict[str, Any]:
         generator, device, size = drawn("frequencies"), self.task.device, self._size
         count = self.task.settings["frequencies"]
         noise = torch.randn(count, size, generator=generator).to(device)
@@ -142,13 +143,15 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
                 given["frequencies"] = self._sampler(learned["weights"], given["seeds"], noise)
         return given
 
-    def summary(self, features, weights, given):
+    def summary(self, features: Tensor, weights: Tensor, given: Mapping[str, Any]) -> Tensor:
         """Return a class's statistic, its features themselves, (B, D + 1), each with its weight
         behind it: the sampling network asks for their characteristic function at frequencies of its
         own."""
         return torch.cat([functional.normalize(features.float(), dim=1), weights[:, None]], 1)
 
-    def loss(self, features, statistics, images, given):
+    def loss(
+        self, features: Tensor, statistics: Tensor, images: Tensor, given: Mapping[str, Any]
+    ) -> Tensor:
         task, weight = self.task, self.task.settings["calibration"]
         total = SCALE * self._distances(features, statistics, given["frequencies"])
         if weight:
@@ -157,7 +160,13 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
             total = total + weight * losses.view(task.classes, task.ipc).mean(1)
         return total
 
-    def learn(self, learned, features, statistics, given):
+    def learn(
+        self,
+        learned: dict[str, Any],
+        features: Tensor,
+        statistics: Tensor,
+        given: Mapping[str, Any],
+    ) -> dict[str, Any]:
         if self._sampler is None:
             return learned
         return self._sampler.ascend(
@@ -166,7 +175,7 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
             given,
         )
 
-    def _expert(self, drawn) -> tuple[Tensor, Tensor, float]:
+    def _expert(self, drawn: Stream) -> tuple[Tensor, Tensor, float]:
         """Return an expert's first and last parameters, and the share of the way between them."""
         generator, experts = drawn("expert"), self.task.experts
         expert = int(torch.randint(experts.number, (), generator=generator))
@@ -225,7 +234,7 @@ class Sampler:
         rate: learning rate (Adam).
     """
 
-    def __init__(self, size: int, rate: float):
+    def __init__(self, size: int, rate: float) -> None:
         with torch.device("meta"):
             self._layers = nn.Sequential(
                 nn.Linear(size, size),

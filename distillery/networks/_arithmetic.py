@@ -84,7 +84,7 @@ def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
     """
     flops, activations = 0, 0
 
-    def note(layer, inputs, output):
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal flops, activations
         activations += output.numel()
         if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from distillery.networks import _layers
 from distillery.networks._spec import NetworkSpec
 
 
-def build(name: str, *, channels: int, size: int, classes: int, **options) -> nn.Module:
+def build(name: str, *, channels: int, size: int, classes: int, **options: Any) -> nn.Module:
     """Build the network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes``
     classes: float32, on the CPU.
 
@@ -153,5 +154,5 @@ def _resolve(name: str, known: Mapping, options: Mapping) -> dict:
     return {option: options.get(option, schema["default"]) for option, schema in known.items()}
 
 
-def _is_integer(value) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -100,7 +100,7 @@ def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Embed(nn.Module):
-    def __init__(self, network: Network):
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 

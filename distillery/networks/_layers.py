@@ -38,7 +38,7 @@ class InstanceNorm(nn.Module):
     *Instance Normalization*, 2016.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5):
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -61,7 +61,7 @@ class InstanceNorm(nn.Module):
 class Network(nn.Module):
     """A classifier: ``features`` makes the embedding, ``classifier`` is one linear layer on it."""
 
-    def __init__(self, features: nn.Module, embedding: int, classes: int):
+    def __init__(self, features: nn.Module, embedding: int, classes: int) -> None:
         super().__init__()
         self.features = features
         self.classifier = nn.Linear(embedding, classes)

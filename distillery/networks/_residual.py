@@ -24,7 +24,9 @@ SPEC = {
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut. He, Zhang, Ren and Sun, CVPR 2016, figure 2."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module]):
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module]
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
@@ -45,7 +47,7 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-def resnet18(channels, classes, width, norm) -> Network:
+def resnet18(channels: int, classes: int, width: int, norm: Callable[[int], nn.Module]) -> Network:
     """Build the network of He et al. 2016 with the CIFAR stem: a 3 x 3 convolution of stride 1 and
     no pooling before the first stage.
 

@@ -11,7 +11,7 @@ SPEC = {
 }
 
 
-def build(channels, size, classes) -> Network:
+def build(channels: int, size: int, classes: int) -> Network:
     """Build the network of Krizhevsky, Sutskever and Hinton 2012 in the literature's small form:
     five convolutions, one linear layer."""
     side = (32 if size == 28 else size) // 8

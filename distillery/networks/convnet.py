@@ -48,7 +48,17 @@ SPEC = {
 }
 
 
-def build(channels, size, classes, *, width, depth, norm, activation, pooling) -> Network:
+def build(
+    channels: int,
+    size: int,
+    classes: int,
+    *,
+    width: int,
+    depth: int,
+    norm: str,
+    activation: str,
+    pooling: str,
+) -> Network:
     activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
     pools = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
     side = 32 if size == 28 else size

@@ -11,7 +11,7 @@ SPEC = {
 }
 
 
-def build(channels, size, classes) -> Network:
+def build(channels: int, size: int, classes: int) -> Network:
     """Build the network of LeCun, Bottou, Bengio and Haffner 1998, with ReLU and max pooling as in
     the distillation literature."""
     side = 32 if size == 28 else size

@@ -19,7 +19,7 @@ SPEC = {
 }
 
 
-def build(channels, size, classes, *, width) -> Network:
+def build(channels: int, size: int, classes: int, *, width: int) -> Network:
     inputs = channels * size * size
     layers = nn.Sequential(
         nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()

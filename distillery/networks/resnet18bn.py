@@ -13,5 +13,5 @@ SPEC = {
 }
 
 
-def build(channels, size, classes, *, width) -> Network:
+def build(channels: int, size: int, classes: int, *, width: int) -> Network:
     return _residual.resnet18(channels, classes, width, nn.BatchNorm2d)

@@ -20,7 +20,7 @@ SPEC = {
 }
 
 
-def build(channels, size, classes, *, norm) -> Network:
+def build(channels: int, size: int, classes: int, *, norm: str) -> Network:
     """Build configuration A of Simonyan and Zisserman 2015, with a normalisation and one linear
     layer."""
     side = 32 if size == 28 else size

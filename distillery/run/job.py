@@ -42,7 +42,9 @@ class Run:
         inputs: the paths of the files that it reads, by name.
     """
 
-    def __init__(self, device: torch.device, compute: dict[str, Any] | None, name: str = ""):
+    def __init__(
+        self, device: torch.device, compute: dict[str, Any] | None, name: str = ""
+    ) -> None:
         settings = compute or {"precision": "float32", "compile": "off"}
         self.device = device
         self.compute = Compute(settings["precision"], settings["compile"])

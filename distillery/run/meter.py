@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -26,7 +28,7 @@ class Meter:
             where there is no NVML.
     """
 
-    def __init__(self, device: torch.device | str):
+    def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
         self.memory_kind = "device" if self.device.type == "cuda" else "host"
         self.seconds: float | None = None
@@ -41,7 +43,7 @@ class Meter:
         self._start = time.perf_counter()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         _synchronise(self.device)
         self.seconds = time.perf_counter() - self._start
         energy = _energy_joules(self.device)
@@ -146,7 +148,7 @@ def _energy_joules(device: torch.device) -> float | None:
             return None
 
 
-def _is_sliced(pynvml, handle) -> bool:
+def _is_sliced(pynvml: ModuleType, handle: Any) -> bool:
     """Tell whether the GPU is divided (MIG): its counter is of all its slices together."""
     try:
         return pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE

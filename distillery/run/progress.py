@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -36,7 +36,7 @@ class Progress:
         job: what the terminal calls the job.
     """
 
-    def __init__(self, total: int, label: str, unit: str, job: str = ""):
+    def __init__(self, total: int, label: str, unit: str, job: str = "") -> None:
         self.total, self.done, self._label, self._unit = total, 0, label, unit
         self._started = self._logged = time.monotonic()
         self._since: tuple[float, int] | None = (
@@ -124,7 +124,7 @@ class _Screen:
     """The terminal that a stream is, if it is one, and who of the jobs on it may keep a line of it
     to itself."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: TextIO) -> None:
         self._stream, self.live, self._lock = stream, stream.isatty(), None
         if self.live:
             with contextlib.suppress(OSError):

@@ -57,7 +57,7 @@ def packages() -> list[dict[str, str]]:
     return [bill[name] for name in sorted(bill)]
 
 
-def _licence(meta) -> str:
+def _licence(meta: Any) -> str:
     if meta.get("License-Expression"):
         return meta["License-Expression"]
     classified = [

@@ -23,7 +23,7 @@ def train_experts(
     numbers: list[int],
     *,
     after_epoch: Callable[[int, int, dict[str, Tensor]], None] | None = None,
-    checkpoint=checkpoints.NONE,
+    checkpoint: Any = checkpoints.NONE,
 ) -> Tensor:
     """Train a shard of experts.
 
@@ -87,7 +87,9 @@ class _Shard:
         size: how many experts the interrupted job trained at once, or 0.
     """
 
-    def __init__(self, checkpoint, report: Callable[[int, int, dict[str, Tensor]], None]):
+    def __init__(
+        self, checkpoint: Any, report: Callable[[int, int, dict[str, Tensor]], None]
+    ) -> None:
         self._checkpoint, self._report = checkpoint, report
         self.trajectories: list[Tensor] = []
         # The first of the stack, the epoch, the summary.
@@ -135,7 +137,7 @@ class _Shard:
 
     # What ``train`` asks of a checkpoint.
 
-    def load(self):
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         saved, self._saved = self._saved, None
         return saved
 

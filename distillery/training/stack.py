@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -96,7 +96,7 @@ class Architecture:
     """One architecture on one device, with the functions that were made of it: each is compiled
     once per process."""
 
-    def __init__(self, network: NetworkSpec, device: torch.device):
+    def __init__(self, network: NetworkSpec, device: torch.device) -> None:
         self.module = networks.for_device(networks.from_spec(network), device)
         self.running_statistics = any(True for _ in self.module.buffers())
         image = torch.zeros(network.channels, network.size, network.size, device=device)
@@ -106,17 +106,29 @@ class Architecture:
         self._made: dict[tuple, Callable] = {}
 
     def logits(
-        self, parameters, buffers, images: Tensor, low: torch.dtype | None, *, alone: bool = True
+        self,
+        parameters: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        images: Tensor,
+        low: torch.dtype | None,
+        *,
+        alone: bool = True,
     ) -> Tensor:
         """Answer (B, C, H, W) with (B, K) float32 by one network, with convolutions and products in
         ``low`` if given; not ``alone``: under ``vmap``."""
 
-        def apply(params, x):
+        def apply(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
             return torch.func.functional_call(self.module, (params, buffers), (x,))
 
         return networks.cast(apply, low, alone=alone)(parameters, images)
 
-    def stacked(self, parameters, buffers, images: Tensor, low: torch.dtype | None) -> Tensor:
+    def stacked(
+        self,
+        parameters: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        images: Tensor,
+        low: torch.dtype | None,
+    ) -> Tensor:
         """Answer (E, B, C, H, W) with (E, B, K) by a stack; each network sees its own images."""
         if len(images) == 1:
             return self.logits(_row(parameters, 0), _row(buffers, 0), images[0], low)[None]
@@ -130,7 +142,7 @@ class Architecture:
         count: int,
         low: torch.dtype | None,
         compute: Compute,
-        device,
+        device: torch.device,
         seconds: float,
     ) -> Callable:
         """Compile one step of SGD with momentum as a pure function.
@@ -141,8 +153,15 @@ class Architecture:
         """
         momentum, decay = recipe.momentum, recipe.weight_decay
 
-        def one(parameters, velocity, x, y, weights, rate):
-            def objective(p):
+        def one(
+            parameters: dict[str, Tensor],
+            velocity: dict[str, Tensor],
+            x: Tensor,
+            y: Tensor,
+            weights: Tensor,
+            rate: Tensor,
+        ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
+            def objective(p: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
                 logits = self.logits(p, {}, x, low, alone=count == 1)
                 losses = functional.cross_entropy(logits, y, reduction="none")
                 return (losses * weights).sum(), (losses, are_right(logits, y))
@@ -159,7 +178,14 @@ class Architecture:
                 right,
             )
 
-        def alone(parameters, velocity, x, y, weights, rate):
+        def alone(
+            parameters: dict[str, Tensor],
+            velocity: dict[str, Tensor],
+            x: Tensor,
+            y: Tensor,
+            weights: Tensor,
+            rate: Tensor,
+        ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
             stepped = one(_row(parameters, 0), _row(velocity, 0), x[0], y[0], weights, rate)
             return tree_map(lambda tensor: tensor[None], stepped)
 
@@ -172,10 +198,14 @@ class Architecture:
             ),
         )
 
-    def tester(self, low: torch.dtype | None, compute: Compute, device, seconds: float) -> Callable:
+    def tester(
+        self, low: torch.dtype | None, compute: Compute, device: torch.device, seconds: float
+    ) -> Callable:
         """Compile ``f(parameters, buffers, x (E, B, C, H, W))``, which gives logits (E, B, K)."""
 
-        def stacked(parameters, buffers, images):
+        def stacked(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor
+        ) -> Tensor:
             return self.stacked(parameters, buffers, images, low)
 
         compiles = compute.compiles(device, seconds)

@@ -8,6 +8,7 @@ are trained beside it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ def train(
     replay: Replay | None = None,
     after_epoch: Callable[[int, Stack, dict[str, Tensor]], None] | None = None,
     tolerant: bool = False,
-    checkpoint=checkpoints.NONE,
+    checkpoint: Any = checkpoints.NONE,
 ) -> Stack:
     """Train networks on the same images, each with its own initialisation, order and augmentation.
 
@@ -132,7 +133,7 @@ class _Training:
         models: range,
         start: Stack | None,
         replay: Replay | None,
-    ):
+    ) -> None:
         self._bench, self._recipe, self._images, self._replay = bench, recipe, images, replay
         self._device, count = images.device, len(models)
         architecture = architecture_of(bench.network, self._device)
@@ -172,14 +173,14 @@ class _Training:
             for e, generator in enumerate(generators)
         }
 
-    def save(self, checkpoint, note: str) -> None:
+    def save(self, checkpoint: Any, note: str) -> None:
         """Keep the state: that within ``epoch``, or that before it."""
         state = self._stepper.state() | checkpoints.generators(self._named())
         if self._order is not None:
             state |= {"order": self._order, "sums": self._sums}
         checkpoint.save(state, {"epoch": self.epoch, "at": self._at, "rate": self._rate}, note)
 
-    def resume(self, checkpoint) -> bool:
+    def resume(self, checkpoint: Any) -> bool:
         """Resume from the state that a checkpoint holds; tell whether there was one."""
         saved = checkpoint.load()
         if saved is None:
@@ -200,7 +201,7 @@ class _Training:
 
     # ---- steps ----
 
-    def run_epoch(self, checkpoint) -> dict[str, Tensor]:
+    def run_epoch(self, checkpoint: Any) -> dict[str, Tensor]:
         """Train for one epoch, or the rest of one. Return its mean ``loss`` and ``accuracy``
         (E,)."""
         rate, total = self._recipe.rate(self.epoch), len(self._images)
@@ -288,7 +289,7 @@ class _Plain:
 
     def __init__(
         self, architecture: Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None
-    ):
+    ) -> None:
         self._architecture, self._stack, self._recipe, self._low = architecture, stack, recipe, low
         self._parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
         self._rate = 0.0
@@ -349,7 +350,7 @@ class _Plain:
 class _Compiled:
     """Steps by one compiled function that holds the gradient and the update."""
 
-    def __init__(self, stack: Stack, function: Callable):
+    def __init__(self, stack: Stack, function: Callable) -> None:
         self._stack, self._function = stack, function
         self._velocity = {name: torch.zeros_like(value) for name, value in stack.parameters.items()}
         self._rate = torch.zeros(())

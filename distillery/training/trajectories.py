@@ -60,7 +60,7 @@ class Experts:
         UserError: a shard is missing, damaged, or disagrees with the others.
     """
 
-    def __init__(self, paths: list[str | os.PathLike], device: torch.device | str = "cpu"):
+    def __init__(self, paths: list[str | os.PathLike], device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
         self._slices, self._rows = [], []
         shapes = set()

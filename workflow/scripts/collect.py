@@ -1,12 +1,14 @@
 """Put every measurement of the study into one table, every job's cost into one list, if all is what
 the study asks for, and note what the two hold."""
 
+from typing import Any
+
 from distillery.report import asked as records
 from distillery.run import job
 from distillery.store import costs, files, metrics
 
 
-def collect(run, asked, inputs, outputs):
+def collect(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     records.check(records.jobs_of(asked.config))
     metrics.collect(inputs.metrics, outputs.summary)
     costs.collect_costs(inputs.costs, outputs.costs)

@@ -1,6 +1,7 @@
 """Learn classes group by group without a memory set, or jointly, and keep the networks."""
 
 import functools
+from typing import Any
 
 from distillery import streams
 from distillery.evaluation import continual
@@ -14,7 +15,7 @@ from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 
 
-def continual_alone(run, asked, inputs, outputs):
+def continual_alone(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     dataset, settings = (
         load(inputs.data, run.device, whitening.given(inputs.whitening)),
         asked.settings,

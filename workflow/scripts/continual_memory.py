@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 from distillery import streams
 from distillery.evaluation import continual
@@ -16,7 +17,7 @@ from distillery.training.train import Bench, Replay
 from distillery.vocabulary import AFTERWARDS
 
 
-def continual_memory(run, asked, inputs, outputs):
+def continual_memory(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     dataset, synthetic = load(inputs.data, run.device), SyntheticSet.load(inputs.memory)
     memory = Images(synthetic.images, synthetic.hard_labels).to(run.device)
     # Real images join the memory set in its own space.

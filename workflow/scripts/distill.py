@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+from typing import Any
 
 from distillery import streams
 from distillery.errors import named
@@ -17,7 +18,7 @@ from distillery.store.metrics import Metrics
 from distillery.training import trajectories
 
 
-def distill(run, asked, inputs, outputs):
+def distill(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     cell, settings, seed = asked.cell, asked.settings, asked.seed
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, asked.validation, seed).train_index

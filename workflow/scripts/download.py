@@ -1,13 +1,14 @@
 """Fetch, check and convert the images of one dataset."""
 
 import tempfile
+from typing import Any
 
 from distillery.datasets._fetch import fetch
 from distillery.images.dataset import write
 from distillery.run import job
 
 
-def download(run, asked, inputs, outputs, resources):
+def download(run: job.Run, asked: Any, inputs: Any, outputs: Any, resources: Any) -> None:
     with tempfile.TemporaryDirectory() as workspace:
         arrays = fetch(
             asked.job["dataset"],

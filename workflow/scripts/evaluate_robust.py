@@ -1,6 +1,7 @@
 """Measure what the label- and augmentation-robust scores of one synthetic set are made of."""
 
 import functools
+from typing import Any
 
 from distillery import streams
 from distillery.evaluation import robust
@@ -14,7 +15,7 @@ from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 
 
-def evaluate_robust(run, asked, inputs, outputs):
+def evaluate_robust(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     cell, seed = asked.cell, asked.seed
     dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     rows = data.split(dataset, asked.validation, seed).train_index

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 from distillery import networks, streams
 from distillery.evaluation import evaluate
@@ -16,7 +17,7 @@ from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 
 
-def evaluate_synthetic(run, asked, inputs, outputs):
+def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     cell, settings, models = asked.cell, asked.settings, asked.settings["models"]
     dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.

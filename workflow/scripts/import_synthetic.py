@@ -1,5 +1,7 @@
 """Take over one set that others released."""
 
+from typing import Any
+
 from distillery.images import dataset as data
 from distillery.images import whitening
 from distillery.run import job
@@ -7,7 +9,7 @@ from distillery.sets.released.read import read
 from distillery.sets.synthetic import SyntheticSet, header
 
 
-def import_synthetic(run, asked, inputs, outputs):
+def import_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     cell, entry = asked.cell, asked.entry
     dataset = data.load(inputs.data, whitening=whitening.given(inputs.whitening))
     spec = {

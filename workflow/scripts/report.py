@@ -1,13 +1,14 @@
 """Write the study's report, if all is still what the study asks for."""
 
 from pathlib import Path
+from typing import Any
 
 from distillery.report import asked as records
 from distillery.report import page
 from distillery.run import job, provenance
 
 
-def report(run, asked, inputs, outputs):
+def report(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     # Once more after collect, from headers and records alone: where only the page is
     # written again, sets may have been replaced since.
     results = str(Path(outputs.report).parent)

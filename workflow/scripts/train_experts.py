@@ -1,6 +1,7 @@
 """Train one shard of experts and keep their trajectories."""
 
 import functools
+from typing import Any
 
 from distillery import streams
 from distillery.images import dataset as data
@@ -14,13 +15,13 @@ from distillery.training import experts, trajectories
 from distillery.training.train import Bench
 
 
-def train_experts(run, asked, inputs, outputs):
+def train_experts(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     name, recipe = asked.job["dataset"], asked.job["recipe"]
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, asked.validation, asked.seed).train_index
     metrics = Metrics(rule=asked.kind, dataset=name, network=asked.network["name"])
 
-    def note(first, epoch, summary):
+    def note(first: int, epoch: int, summary: dict[str, Any]) -> None:
         columns = {"split": "train", "epoch": epoch, "selection": "expert"}
         for e in range(len(summary["loss"])):
             for measure in ("loss", "accuracy"):

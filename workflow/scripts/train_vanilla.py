@@ -2,6 +2,7 @@
 against."""
 
 import functools
+from typing import Any
 
 from distillery import networks, streams
 from distillery.evaluation import evaluate
@@ -14,7 +15,7 @@ from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 
 
-def train_vanilla(run, asked, inputs, outputs):
+def train_vanilla(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     dataset, settings = load(inputs.data, run.device), asked.settings
     recipe, models = Recipe.of(settings), settings["models"]
     learned = Images(dataset.normalise(dataset.images), dataset.labels)

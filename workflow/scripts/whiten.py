@@ -1,11 +1,13 @@
 """Fit the whitening of a dataset to the training images that distillation sees."""
 
+from typing import Any
+
 from distillery.images import dataset as data
 from distillery.images import whitening
 from distillery.run import job
 
 
-def whiten(run, asked, inputs, outputs):
+def whiten(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     dataset = data.load(inputs.data)
     rows = data.split(dataset, asked.validation, asked.seed).train_index
     about = {"dataset": asked.job["dataset"], "images": len(rows), **run.origin}
