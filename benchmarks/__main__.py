@@ -82,7 +82,9 @@ def too_much(case: Case, before: Sequence[dict[str, Any]], limits: Limits) -> st
     is.
 
     Args:
+        case: that would be measured.
         before: the results of the textbook at smaller N, ascending.
+        limits: how long it may take.
     """
     if not before:
         return None
@@ -122,7 +124,9 @@ def measure(
     """Measure the sides of a case in turn, A B A B, each in its own process.
 
     Args:
+        case: what is measured.
         orders: for each side what its process is asked to do.
+        limits: how long it may take.
 
     Returns:
         For each side ``seconds`` a unit (the median), ``measured`` (all), ``cpu_seconds`` (the

@@ -40,6 +40,7 @@ class ConvNet(nn.Module):
         self.classifier = nn.Linear(width * side * side, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Compute the logits (N, K) of ``images``."""
         return self.classifier(self.features(images).flatten(1))
 
 

@@ -57,6 +57,7 @@ def apply(operation: Callable, images: Tensor, draws: Mapping[str, Tensor]) -> T
 
     Args:
         operation: the first thing that ``draw`` returned.
+        images: (N, C, H, W).
         draws: the second.
     """
     return operation(images, draws)

@@ -17,4 +17,5 @@ STRENGTHS = {"crop": 4, "noise": 0.001}
 def draw(
     n: int, generator: torch.Generator, *, shape: tuple[int, int, int], flip_allowed: bool
 ) -> tuple[Callable, dict[str, Tensor]]:
+    """Draw a crop or a little noise for each of ``n`` images."""
     return _mixed.mixed, _mixed.draw(n, generator, shape, STRENGTHS)

@@ -17,4 +17,5 @@ STRENGTHS = {"crop": 4, "scale": 0.2, "rotate": 45.0}
 def draw(
     n: int, generator: torch.Generator, *, shape: tuple[int, int, int], flip_allowed: bool
 ) -> tuple[Callable, dict[str, Tensor]]:
+    """Draw a crop, a scale or a rotation for each of ``n`` images."""
     return _mixed.mixed, _mixed.draw(n, generator, shape, STRENGTHS)

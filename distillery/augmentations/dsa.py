@@ -88,6 +88,7 @@ def cutout(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
 
 
 def flip(images: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+    """Mirror the images that were drawn to be."""
     return torch.where(draws["mirrored"][:, None, None, None], images.flip(3), images)
 
 

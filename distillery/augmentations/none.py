@@ -9,6 +9,7 @@ from torch import Tensor
 def draw(
     n: int, generator: torch.Generator, *, shape: tuple[int, int, int], flip_allowed: bool
 ) -> tuple[Callable, dict[str, Tensor]]:
+    """Draw nothing."""
     return none, {}
 
 

@@ -52,8 +52,10 @@ def claim_one(
     The locks are the operating system's: they end with the process, however it ends.
 
     Args:
+        names: identifiers that are the same for every job of the host.
         folder: where the lock files lie, created if missing.
         waiting: called, once, if all are taken.
+        poll_seconds: how long to wait between two tries.
     """
     folder.mkdir(parents=True, exist_ok=True)
     warned = False

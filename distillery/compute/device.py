@@ -35,6 +35,7 @@ class Compute:
         is allowed, possible and worth it.
 
         Args:
+            device: where the work runs.
             expected_seconds: an estimate from the work (``nominal_seconds``), never a measurement,
                 because the choice changes the last bits of a result.
         """

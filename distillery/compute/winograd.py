@@ -214,6 +214,8 @@ def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor
     Both float32; ``fits`` must hold. It has no derivative of its own.
 
     Args:
+        images: (N, G·C, H, W) float32.
+        kernels: (G·O, C, 3, 3) float32.
         back: the transpose of the convolution with ``kernels`` (G·C, O, 3, 3), which carries a
             derivative in its result back to its images.
         groups: G; each has its own channels and kernels.

@@ -115,6 +115,10 @@ def read_png_rows(
     """Read PNGs that hold one image per row, its pixels row by row, and JSON lists of labels.
 
     Args:
+        read: gives the bytes of a file by its name.
+        spec: the dataset's ``SPEC``.
+        train: the files of training images.
+        test: the files of test images.
         labels: the files of the training and the test labels.
 
     Raises:

@@ -161,8 +161,12 @@ def learn(
     """Run ``finetune``, ``joint`` or ``replay`` over the groups and record every stage.
 
     Args:
+        bench: what the networks are trained with.
+        recipe: how they are trained in each stage.
+        strategy: ``finetune``, ``joint`` or ``replay``.
         images: of all classes, with hard labels.
         tested: what is tested on; hard labels.
+        groups: the classes of each group, in the order of arrival.
         models: how many networks.
         replay: the memory of ``replay``, with hard labels; at each stage only its classes of
             earlier groups are used.

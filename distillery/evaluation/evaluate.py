@@ -34,8 +34,11 @@ def measure(
     curves (``epoch`` set) of training and test.
 
     Args:
+        bench: what the networks are trained with.
+        recipe: how they are trained.
         images: the set, on the device that computes.
         tested: what is tested on; hard labels.
+        models: how many networks.
         curve: at about how many epochs to record the learning curves (0: none): of training for
             every network, of test for the first alone, because on small sets testing costs more
             than training.
@@ -137,7 +140,10 @@ def select(
     accuracy. Ties go to the earlier iteration.
 
     Args:
+        bench: what the networks are trained with.
+        snapshots: the set at several iterations, ascending.
         held: the validation images.
+        tested: the test images.
         models: how many networks judge a snapshot.
         test_all: test every snapshot. Otherwise the test images are seen by no snapshot but the
             best on the validation images, and there is no ``best_test``: what a search among

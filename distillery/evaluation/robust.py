@@ -24,7 +24,8 @@ def random_images(
     """Draw for each label of a set one random real image of that class, without replacement.
 
     Args:
-        images: (N, …); labels: (N,) int64: what is drawn from.
+        images: (N, …), what is drawn from.
+        labels: (N,) int64, the classes of ``images``.
         wanted: (M,) int64, the classes of the set's images, in their order.
         generator: on the CPU. A class's draws do not depend on how many are wanted of it or of
             others.
@@ -87,6 +88,7 @@ def measure(
 
     Args:
         bench: ``progress`` hears of the draws × the epochs of each training that differs.
+        recipe: of the set's evaluation.
         images: the set, on the device that computes.
         random: as many random images, class for class in the set's order, for each network: as many
             networks per measure as there are draws.

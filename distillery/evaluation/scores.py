@@ -57,9 +57,10 @@ def augmentation_robust_score(
     and the score is (e^β − e^−1)/(e − e^−1).
 
     Args:
-        set_augmented, set_plain: accuracy of networks trained on the set with augmentation and
-            without.
-        random_augmented, random_plain: the same on as many random real images.
+        set_augmented: accuracy of networks trained on the set with augmentation.
+        random_augmented: the same on as many random real images.
+        set_plain: on the set without augmentation.
+        random_plain: on the random images without augmentation.
         gamma: the weight of the difference with augmentation, in [0, 1].
 
     Returns:
@@ -128,8 +129,8 @@ def paired_difference(
     with two or more sets the interval is over the sets' mean differences.
 
     Args:
-        first, second: accuracies by (seed, number of the network). Those that the other lacks do
-            not count.
+        first: accuracies of the first method by (seed, number of the network).
+        second: those of the second. An accuracy that the other lacks does not count.
         confidence: in (0, 1).
 
     Raises:
@@ -229,8 +230,8 @@ def convergence(test: Mapping[int, float], train: Mapping[int, float]) -> Conver
     does a loss tell: it goes on falling by a few percent long after the accuracy has settled.
 
     Args:
-        test, train: accuracies by epoch, of the test images and of the training images in that
-            epoch.
+        test: accuracies by epoch, of the test images.
+        train: of the training images in that epoch.
     """
     if not test:
         return Convergence("unknown")

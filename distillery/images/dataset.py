@@ -119,6 +119,8 @@ def load(
     """Read what :func:`write` wrote, check it, and move it to ``device``.
 
     Args:
+        path: of the file.
+        device: where the tensors go.
         whitening: the ``whitening.Whitening`` by which the networks shall see the images; ``None``:
             channel by channel.
 

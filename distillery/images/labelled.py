@@ -27,6 +27,7 @@ class Images:
 
     @property
     def device(self) -> torch.device:
+        """Where the images are."""
         return self.images.device
 
     @property

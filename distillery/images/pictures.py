@@ -30,7 +30,9 @@ def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
     about 64 pixels, atomically.
 
     Args:
-        pixels: (N, C, H, W) uint8, as ``SyntheticSet.pixels`` gives them; labels: (N,) int64.
+        path: of the file.
+        pixels: (N, C, H, W) uint8, as ``SyntheticSet.pixels`` gives them.
+        labels: (N,) int64.
 
     Raises:
         UserError: the images have neither 1 channel nor 3.

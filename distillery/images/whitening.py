@@ -61,6 +61,7 @@ class Whitening:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
+        """The tensors that make the whitening, by name."""
         return {name: getattr(self, name) for name in TENSORS}
 
     @property

@@ -47,6 +47,7 @@ def run(
 
     Args:
         method: its module.
+        task: what it makes the set from.
         recorder: is called with the start and after each iteration; for a coreset once, with the
             chosen images as iteration 0.
         checkpoint: where the state is kept between two steps, and resumed from.
@@ -121,6 +122,12 @@ def _finite(
     """Return the loss of iteration ``t`` in words.
 
     Args:
+        name: of the method.
+        method: the distillation.
+        state: after the iteration.
+        t: number of the iteration.
+        loss: of the iteration.
+        result: the set that the state stands for.
         last: those of the last one that was looked at.
 
     Raises:

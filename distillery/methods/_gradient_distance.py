@@ -33,7 +33,8 @@ def distance(first: Gradient, second: Gradient) -> Tensor:
     (biases, scales and shifts) add nothing. The terms are summed, not averaged.
 
     Args:
-        first, second: name to gradient, with the same names and shapes.
+        first: name to gradient.
+        second: the same names and shapes.
     """
     terms = []
     for name, one in first.items():

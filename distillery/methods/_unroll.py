@@ -112,13 +112,14 @@ class Unroll:
         """Run forwards, then backwards.
 
         Args:
-            start, target: θ₀ and θ*, (P,) of the images' dtype.
+            start: θ₀, (P,) of the images' dtype.
+            target: θ*, (P,).
             images: (N, C, H, W) floating.
             labels: (N,) int64, or (N, K) soft labels of the images' dtype, for which the gradient
                 is taken too.
             step_size: α, a scalar tensor.
             steps: how many.
-            batches: one int64 index tensor (B,) a step into the images; ``None`` takes all of them
+            batches: one int64 index tensor (B,) per step into the images; ``None``: all of them
                 at every step.
             draws: what the augmentation drew, one per step.
 
@@ -129,8 +130,7 @@ class Unroll:
         if float(scale) == 0.0:
             raise UserError(
                 "an expert's start and target parameters are equal, so there is no trajectory to "
-                "match: "
-                "are its snapshots copies, and did it train between the two epochs?"
+                "match: are its snapshots copies, and did it train between the two epochs?"
             )
         soft = labels.is_floating_point()
 

@@ -119,6 +119,7 @@ class Task:
 
     @property
     def device(self) -> torch.device:
+        """Where the method computes."""
         return self.images.device
 
     @property
@@ -224,6 +225,7 @@ class ClassIndex:
         where it has fewer.
 
         Args:
+            number: images per class.
             generator: on the CPU.
 
         Returns:
@@ -304,7 +306,10 @@ def initial_images(
     Args:
         init: ``real``: random training images of the class, without replacement; ``noise``:
             standard Gaussian in normalised space.
-        images: (N, C, H, W) float32, normalised; labels: (N,) int64.
+        images: (N, C, H, W) float32, normalised.
+        labels: (N,) int64.
+        classes: how many classes there are, K.
+        ipc: images per class, I.
         generator: on the CPU.
 
     Raises:
@@ -322,6 +327,8 @@ def draw_real(index: ClassIndex, ipc: int, generator: torch.Generator) -> Tensor
     class by class.
 
     Args:
+        index: where the images of each class are.
+        ipc: images per class, I.
         generator: on the CPU.
 
     Raises:
@@ -399,7 +406,8 @@ class Descent:
         """Take one step down the gradients.
 
         Args:
-            params: by name; gradients: of the same names.
+            params: tensors by name.
+            gradients: of the same names.
             moments: what the optimiser kept at the step before, by name; empty at the first.
 
         Returns:

@@ -62,14 +62,17 @@ class MeanMatching(_distribution_matching.DistributionMatching):
         super().__init__(task, functools.partial(torch.optim.SGD, lr=rate, momentum=momentum))
 
     def network(self, t: int, drawn: Stream) -> Parameters:
+        """Draw a fresh random network."""
         return base.fresh_parameters(self.module, drawn("network"))
 
     def summary(self, features: Tensor, weights: Tensor, given: Mapping[str, Any]) -> Tensor:
+        """Return the mean feature of a class, (D,)."""
         return weights @ features
 
     def loss(
         self, features: Tensor, statistics: Tensor, images: Tensor, given: Mapping[str, Any]
     ) -> Tensor:
+        """Return the squared distance of the mean features of each class, (K,)."""
         return (features.mean(1) - statistics).square().sum(1)
 
 

@@ -119,15 +119,18 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
         )
 
     def start(self) -> dict[str, Any]:
+        """Return the sampling network at its start; nothing where frequencies are Gaussian."""
         if self._sampler is None:
             return {}
         return self._sampler.init(self.task.stream("sampling"), self.task.device)
 
     def network(self, t: int, drawn: Stream) -> Parameters:
+        """Return parameters between an expert's first and last, at a random share of the way."""
         first, last, share = self._expert(drawn)
         return networks.unflatten(torch.lerp(first, last, share), self._like)
 
     def given(self, learned: dict[str, Any], t: int, drawn: Stream) -> dict[str, Any]:
+        """Draw the frequencies, and the expert whose last parameters calibrate."""
         generator, device, size = drawn("frequencies"), self.task.device, self._size
         count = self.task.settings["frequencies"]
         noise = torch.randn(count, size, generator=generator).to(device)
@@ -152,6 +155,7 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
     def loss(
         self, features: Tensor, statistics: Tensor, images: Tensor, given: Mapping[str, Any]
     ) -> Tensor:
+        """Return the distance of each class, with the calibration's cross-entropy, (K,)."""
         task, weight = self.task, self.task.settings["calibration"]
         total = SCALE * self._distances(features, statistics, given["frequencies"])
         if weight:
@@ -167,6 +171,7 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
         statistics: Tensor,
         given: Mapping[str, Any],
     ) -> dict[str, Any]:
+        """Take a step of the sampling network towards frequencies that tell more."""
         if self._sampler is None:
             return learned
         return self._sampler.ascend(

@@ -71,7 +71,9 @@ def teach(
     ``task.stream("teacher")``.
 
     Args:
-        apply, like: the network as a pure function, and its parameters by name.
+        task: of the distillation.
+        apply: the network as a pure function.
+        like: its parameters by name.
 
     Raises:
         UserError: even the mean of a class's real images is another class's: the experts have not

@@ -22,6 +22,10 @@ def build(name: str, *, channels: int, size: int, classes: int, **options: Any) 
     Parameters are zero until ``initialise`` draws them; no random number is drawn here.
 
     Args:
+        name: of the plug-in, in its own capitals.
+        channels: of the images.
+        size: pixels per side.
+        classes: how many classes it tells apart.
         options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default.
 
     Raises:

@@ -39,6 +39,8 @@ def cast(
     (``torch.autocast``) and a float32 result; as it is for ``None``.
 
     Args:
+        apply: a network as a pure function.
+        low: the dtype of convolutions and products, or ``None``.
         alone: not under ``vmap`` over parameters: channels-last is then the faster layout.
     """
     if low is None:

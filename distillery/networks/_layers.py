@@ -134,6 +134,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     statistics start over; any other layer is asked by ``reset(generator)``.
 
     Args:
+        module: a network or a part of one.
         generator: on the CPU. Draws are made there whatever the module's device: a seed means the
             same everywhere.
 

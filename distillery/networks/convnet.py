@@ -59,6 +59,7 @@ def build(
     activation: str,
     pooling: str,
 ) -> Network:
+    """Build ``depth`` blocks of convolution, normalisation, activation and pooling."""
     activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
     pools = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
     side = 32 if size == 28 else size

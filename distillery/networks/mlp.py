@@ -20,6 +20,7 @@ SPEC = {
 
 
 def build(channels: int, size: int, classes: int, *, width: int) -> Network:
+    """Build two hidden layers of ``width`` units."""
     inputs = channels * size * size
     layers = nn.Sequential(
         nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()

@@ -11,4 +11,5 @@ SPEC = {
 
 
 def build(channels: int, size: int, classes: int, *, width: int) -> Network:
+    """Build the ResNet-18 with instance normalisation."""
     return _residual.resnet18(channels, classes, width, InstanceNorm)

@@ -14,4 +14,5 @@ SPEC = {
 
 
 def build(channels: int, size: int, classes: int, *, width: int) -> Network:
+    """Build the ResNet-18 with batch normalisation."""
     return _residual.resnet18(channels, classes, width, nn.BatchNorm2d)

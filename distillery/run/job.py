@@ -96,7 +96,10 @@ class Run:
         was made from. The one artefact that holds times.
 
         Args:
+            path: of the record.
+            rule: the job's rule.
             outputs: paths by name, of files that are there; tensors and tables are noted.
+            **identity: what tells the job from others of its rule, for the record.
         """
         self.stop_clock()
         noted = [
@@ -134,7 +137,11 @@ def main(
             *more)`` with ``asked`` of the rule's dataclass in ``distillery.study.params``. It
             computes on a device if that has a ``compute``. Its record is written where the rule
             has an output ``cost``.
-        params, inputs, outputs, logs: of Snakemake.
+        params: the rule's params, of Snakemake.
+        inputs: the rule's inputs.
+        outputs: the rule's outputs.
+        logs: the rule's logs, one.
+        *more: further arguments of the function.
     """
     asked = RULES[function.__name__](**dict(params.items()))
     record = asked.recorded()
@@ -157,6 +164,7 @@ def run(
     error into one line and exit status 1.
 
     Args:
+        log_path: of the job's log.
         compute: the study's ``precision``, ``compile`` and ``threads``; nothing for a job that does
             not compute. The number of threads is the study's, whatever cores Snakemake has to give:
             another number changes the last bits of a result.

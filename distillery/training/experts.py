@@ -28,6 +28,8 @@ def train_experts(
     """Train a shard of experts.
 
     Args:
+        bench: what the experts are trained with.
+        recipe: how they are trained.
         images: on the device that computes.
         numbers: the experts' numbers in the whole study; each has its own streams, so a shard's
             size changes no expert.

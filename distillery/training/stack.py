@@ -40,6 +40,7 @@ class Stack:
 
     @property
     def count(self) -> int:
+        """How many networks there are, E."""
         return len(next(iter(self.parameters.values())))
 
     def first(self) -> "Stack":
@@ -222,6 +223,7 @@ class Architecture:
 
 @functools.lru_cache(maxsize=16)
 def architecture_of(network: NetworkSpec, device: torch.device) -> Architecture:
+    """Build an architecture, once for each network and device."""
     return Architecture(network, device)
 
 
@@ -232,6 +234,9 @@ def stack_size(network: NetworkSpec, count: int, device: torch.device, batch: in
     Networks with running statistics are trained one by one.
 
     Args:
+        network: that is trained.
+        count: how many networks there are.
+        device: where they are trained.
         batch: images per step.
     """
     if device.type != "cuda":

@@ -79,6 +79,8 @@ def train(
     """Train networks on the same images, each with its own initialisation, order and augmentation.
 
     Args:
+        bench: what the networks are trained with.
+        recipe: how they are trained.
         images: on the device that computes.
         models: the networks' numbers: number m draws from the streams ``("initialise", m)``,
             ``("order", m)``, ``("augment", m)`` and ``("replay", m)``.
@@ -388,6 +390,9 @@ def test(stack: Stack, images: Images, compute: Compute, *, passes: int = 1) -> 
     """Measure the loss and accuracy of every network of a stack on hard-labelled images.
 
     Args:
+        stack: the networks.
+        images: hard-labelled.
+        compute: how to compute.
         passes: how many such passes the job makes, which decides whether compiling is worth it.
 
     Returns:

@@ -9,6 +9,7 @@ from distillery.store import costs, files, metrics
 
 
 def collect(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Check what was recorded, then write the tables and their checksums."""
     records.check(records.jobs_of(asked.config))
     metrics.collect(inputs.metrics, outputs.summary)
     costs.collect_costs(inputs.costs, outputs.costs)

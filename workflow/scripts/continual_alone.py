@@ -16,6 +16,7 @@ from distillery.training.train import Bench
 
 
 def continual_alone(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Train, measure and keep the networks of one strategy."""
     dataset, settings = (
         load(inputs.data, run.device, whitening.given(inputs.whitening)),
         asked.settings,

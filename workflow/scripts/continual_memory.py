@@ -18,6 +18,7 @@ from distillery.vocabulary import AFTERWARDS
 
 
 def continual_memory(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Train and measure the networks of one strategy with a memory set."""
     dataset, synthetic = load(inputs.data, run.device), SyntheticSet.load(inputs.memory)
     memory = Images(synthetic.images, synthetic.hard_labels).to(run.device)
     # Real images join the memory set in its own space.

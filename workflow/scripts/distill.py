@@ -19,6 +19,7 @@ from distillery.training import trajectories
 
 
 def distill(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Run the method, and write the set with its snapshots, picture and losses."""
     cell, settings, seed = asked.cell, asked.settings, asked.seed
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, asked.validation, seed).train_index

@@ -9,6 +9,7 @@ from distillery.run import job
 
 
 def download(run: job.Run, asked: Any, inputs: Any, outputs: Any, resources: Any) -> None:
+    """Fetch into a temporary folder, and write the one file of the dataset."""
     with tempfile.TemporaryDirectory() as workspace:
         arrays = fetch(
             asked.job["dataset"],

@@ -16,6 +16,7 @@ from distillery.training.train import Bench
 
 
 def evaluate_robust(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Train on the set and on random images, with and without labels and augmentation."""
     cell, seed = asked.cell, asked.seed
     dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     rows = data.split(dataset, asked.validation, seed).train_index

@@ -18,6 +18,7 @@ from distillery.training.train import Bench
 
 
 def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Train and test networks on the set, and on its snapshots where one is selected."""
     cell, settings, models = asked.cell, asked.settings, asked.settings["models"]
     dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.

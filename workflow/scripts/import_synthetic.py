@@ -10,6 +10,7 @@ from distillery.sets.synthetic import SyntheticSet, header
 
 
 def import_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Read the released files, and write them as a set of ours."""
     cell, entry = asked.cell, asked.entry
     dataset = data.load(inputs.data, whitening=whitening.given(inputs.whitening))
     spec = {

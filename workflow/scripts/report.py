@@ -9,6 +9,7 @@ from distillery.run import job, provenance
 
 
 def report(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Check what was recorded once more, then build the page."""
     # Once more after collect, from headers and records alone: where only the page is
     # written again, sets may have been replaced since.
     results = str(Path(outputs.report).parent)

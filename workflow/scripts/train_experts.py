@@ -16,6 +16,7 @@ from distillery.training.train import Bench
 
 
 def train_experts(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Train the experts of one shard, and write their trajectories and losses."""
     name, recipe = asked.job["dataset"], asked.job["recipe"]
     dataset = data.load(inputs.data, run.device, whitening.given(inputs.whitening))
     rows = data.split(dataset, asked.validation, asked.seed).train_index

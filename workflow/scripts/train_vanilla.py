@@ -16,6 +16,7 @@ from distillery.training.train import Bench
 
 
 def train_vanilla(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Train and test networks on the full training set."""
     dataset, settings = load(inputs.data, run.device), asked.settings
     recipe, models = Recipe.of(settings), settings["models"]
     learned = Images(dataset.normalise(dataset.images), dataset.labels)

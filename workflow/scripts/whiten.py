@@ -8,6 +8,7 @@ from distillery.run import job
 
 
 def whiten(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Fit the whitening, and write it."""
     dataset = data.load(inputs.data)
     rows = data.split(dataset, asked.validation, asked.seed).train_index
     about = {"dataset": asked.job["dataset"], "images": len(rows), **run.origin}
