@@ -56,16 +56,16 @@ class Checkpoint:
         try:
             tensors, header = artefact.load(self._path, rule="the job that was interrupted")
         except UserError as error:
-            log.info("the checkpoint is not used, the job starts anew: %s", error)
+            log.info("the checkpoint is not used, the job starts from its beginning: %s", error)
             return None
         if header.get("identity") != self._identity:
             log.info(
                 "the checkpoint %s is of other settings, inputs or code: it is not used, the job "
-                "starts anew",
+                "starts from its beginning",
                 self._path,
             )
             return None
-        log.info("going on from the checkpoint %s: %s", self._path, header["note"])
+        log.info("resuming from the checkpoint %s: %s", self._path, header["note"])
         # The file sorts its tensors by name and lays them out in its own way. Sums run in the order
         # of the names, and kernels in that of memory: another one changes the last bits of what
         # comes next.

@@ -178,7 +178,7 @@ def main(number: int = 20, seed: int = 0) -> int:
         same = status == 0 and got == expected
         wrong += not same
         resumed = sum(
-            "going on from the checkpoint" in path.read_text()
+            "resuming from the checkpoint" in path.read_text()
             for path in (folder / "results/logs").rglob("*.log")
         )
         differ = sorted(

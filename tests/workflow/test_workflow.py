@@ -622,8 +622,8 @@ def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
     killed.snakemake("--unlock")
     killed.snakemake(*run)
     assert (
-        "going on from the checkpoint" in killed.logs()
-        and "going on from the checkpoint" not in whole.logs()
+        "resuming from the checkpoint" in killed.logs()
+        and "resuming from the checkpoint" not in whole.logs()
     )
     assert not saved.exists()
     for name in NAMES:

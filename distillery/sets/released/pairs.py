@@ -137,7 +137,7 @@ def pairs(value: Any, at: str) -> list[Part]:
     """Pair images with labels, a pair per set; labels are ``None`` where a file holds images alone.
 
     Raises:
-        UserError: it holds no images that could be told from the rest.
+        UserError: no images in it can be distinguished from the rest.
     """
     if isinstance(value, Tensor):
         return [Part(value, None)]

@@ -137,7 +137,7 @@ def _checked(
     labels = classes_of_folders(
         torch.cat(labels) if len(labels) > 1 else labels[0], first.file.folders, spec, notes, at
     )
-    # Nothing can be wrong with the images by now, so whatever is wrong is told of the labels' file.
+    # Nothing can be wrong with the images by now, so an error is one of the labels' file.
     synthetic.check(images, labels, classes=classes, where=labels_at)
     if labels.ndim == 1:
         counts = torch.bincount(labels, minlength=classes)

@@ -51,7 +51,7 @@ def _scalar(dtype: _Dtype, data: bytes) -> float | int | bool | None:
 
 
 # As NumPy 1 and NumPy 2 name them. No pickle names NumPy's classes of dtypes
-# (`numpy.dtypes.Float64DType`): torch needs to be told of those only where the real `numpy.dtype`
+# (`numpy.dtypes.Float64DType`): torch needs to know of those only where the real `numpy.dtype`
 # makes them.
 _NUMPY = [
     (_scalar, "numpy.core.multiarray.scalar"),
