@@ -213,7 +213,7 @@ asked() { # the time limits and memory that a job with a comment had in a state
 check_disturbed() {
     local seed line timeouts completed
     for seed in 0 1; do
-        line=$(grep 'going on from the checkpoint' "$logs/seed$seed.log") ||
+        line=$(grep 'resuming from the checkpoint' "$logs/seed$seed.log") ||
             fail "DC's seed $seed did not resume from its checkpoint"
         say "seed $seed: ${line#* }"
     done
