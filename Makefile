@@ -36,8 +36,12 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=2 --configfile config/quickstart.yaml
 	@echo "The report is at $(QUICKSTART)/report.html"
 
+# Two processes; each takes a file of tests at a time, whose fixtures it then makes once.
 test: .venv/.done ## Run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+test-quick: .venv/.done ## Run the tests that take a second or less, for use while you work
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow and not workflow"
 
 test-kills: .venv/.done ## Kill jobs at 20 random moments and compare the bytes (10 minutes or more)
 	$(BIN)/python tests/faults/kills.py

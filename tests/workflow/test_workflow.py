@@ -240,8 +240,8 @@ def test_what_runs_a_job_and_what_it_says_make_nothing_stale(clone):
         '            "rule": rule,\n            "more": 1,\n',
     )
     edited(clone, "run/meter", "ANOTHER = 1")
-    edited(clone, "files", "is not empty; name a new folder", "is not empty: name a new folder")
-    edited(clone, "training", "try a smaller `lr`", "try a smaller one")
+    edited(clone, "store/files", "is not empty; name a new", "is not empty: name a new")
+    edited(clone, "training/train", "try a smaller `lr`", "try a smaller one")
     edited(clone, "errors", "ANOTHER = 1")
     assert clone.planned() == set()
 
@@ -274,14 +274,14 @@ def test_an_edit_of_an_augmentation_makes_the_jobs_again_that_take_it(clone, out
 
 
 def test_a_constant_of_the_engine_makes_what_computes_again_and_no_download(clone, outputs):
-    edited(clone, "winograd", "ANOTHER = 1")
+    edited(clone, "compute/winograd", "ANOTHER = 1")
     planned = clone.planned()
     assert planned == below(outputs, *COMPUTED, "vanilla", "synthetic/digits/random") | SUMMED
     assert not planned & below(outputs, "data", "synthetic/digits/released")
 
 
 def test_an_edit_of_the_report_makes_the_report_again_and_nothing_else(clone):
-    edited(clone, "report", "ANOTHER = 1")
+    edited(clone, "report/page", "ANOTHER = 1")
     assert clone.planned() == REPORT
 
 
