@@ -119,6 +119,7 @@ def test_an_expert_and_an_evaluation_are_trained_alike():
     assert textbook.test_epoch(model, loader)[1] == pytest.approx(found[0])
 
 
+@pytest.mark.slow
 def test_the_arithmetic_is_counted():
     # 50.7 million multiply-adds forward, three times that for a gradient less the first layer's
     # input gradient.
@@ -174,6 +175,7 @@ def test_memory_growth_is_set_against_the_stored_parameters():
     }
 
 
+@pytest.mark.slow
 def test_the_command_runs_and_writes_its_results(tmp_path):
     arguments = [
         "--quick",
@@ -206,6 +208,7 @@ def test_the_command_runs_and_writes_its_results(tmp_path):
     assert (tmp_path / "out" / "bench.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path):
     """After the first of two cases: it is on the disk before the next begins, and printed and drawn
     in the end."""
@@ -248,6 +251,7 @@ def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_peer_without_the_names_is_refused_in_one_line(tmp_path):
     (tmp_path / "utils.py").write_text("def get_network(): ...\n")
     order = {
@@ -305,6 +309,7 @@ class ReparamModule(torch.nn.Module):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, steps, inner", [("dc", 0, 1), ("mtt", 3, 0)])
 def test_a_peer_is_driven_through_its_own_functions(tmp_path, kind, steps, inner):
     """A stand-in with the names that the published repositories have: its first gradient is the

@@ -69,6 +69,7 @@ def claims(context, tmp_path):
     made.end()
 
 
+@pytest.mark.slow
 def test_as_many_jobs_as_devices_get_different_ones_and_the_next_waits_for_a_free_one(claims):
     names = ["GPU-a", "GPU-b", "GPU-c"]
     holders = [claims.start(names) for _ in names]

@@ -69,6 +69,7 @@ def test_the_next_compiler_serves_where_the_first_is_broken(tmp_path, monkeypatc
         device.can_compile.cache_clear()
 
 
+@pytest.mark.slow
 def test_float32_is_float32_where_a_job_computes():
     """TF32 is torch's default for convolutions on a GPU; whoever asks for it, by either of torch's
     names, gets an answer, and it is no."""
@@ -160,6 +161,7 @@ def add_one(x):
     return x + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", OF_CAPTURING, ids=str)
 def test_where_no_graph_can_be_captured_the_function_goes_on_without_and_warns_once(
     monkeypatch, error

@@ -214,6 +214,7 @@ def test_what_the_kernels_cannot_do_or_are_slower_at_stays_as_it_is(why, images,
     assert replaced == 0 and len(_left(made.graph)) == 1
 
 
+@pytest.mark.slow
 def test_compiled_functions_use_them(monkeypatch):
     images, kernels, derivative = _drawn(SHAPES[3])
     replaced, rewrite = [], winograd.rewrite
@@ -233,6 +234,7 @@ def test_compiled_functions_use_them(monkeypatch):
     assert replaced == [2]
 
 
+@pytest.mark.slow
 def test_without_a_compiler_everything_stays_usual():
     script = (
         "import os; os.environ['PATH'] = ''\n"
@@ -267,6 +269,7 @@ def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(
         winograd.library.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_library_that_is_not_whole_is_made_again_before_it_is_loaded(tmp_path):
     """One that was cut short would end every job that loads it, until somebody deletes it by
     hand."""

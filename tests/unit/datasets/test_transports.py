@@ -101,6 +101,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BAD)
 def test_a_mirror_that_serves_the_wrong_a_short_an_endless_or_no_file_is_left_for_the_next(
     tmp_path, mirror, what

@@ -41,6 +41,7 @@ def test_loops_are_sensible_for_any_number_of_images():
     )
 
 
+@pytest.mark.slow
 def test_dc_reduces_the_matching_loss_and_leaves_its_start_alone():
     images, labels = blobs()
     initial = base.initial_images(
@@ -86,6 +87,7 @@ def test_dc_says_that_it_diverged():
         run(dc, iterations=30, lr_images=1e38)
 
 
+@pytest.mark.slow
 def test_dsa_reduces_the_matching_loss_with_an_inner_training():
     result, recorder = run(dsa, ipc=2, iterations=40, outer=2, inner=1)
     losses = recorder.losses[1:]

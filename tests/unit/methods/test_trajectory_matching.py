@@ -17,6 +17,7 @@ from distillery.methods import (
 from tests.unit.methods.conftest import CLASSES, SIZE, SPEC, run
 
 
+@pytest.mark.slow
 def test_mtt_reduces_the_matching_loss(experts):
     result, recorder = run(
         mtt,
@@ -51,6 +52,7 @@ class Numbered:
         return networks.flatten(self.rows[expert, start]), networks.flatten(self.rows[expert, stop])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [mtt, tesla])
 def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_later(
     module, monkeypatch

@@ -10,6 +10,7 @@ from distillery.published import document, records
 from tests.unit.published.studies import COMMAND, ROOT, full
 
 
+@pytest.mark.slow
 def test_add_writes_the_record_and_the_document_and_check_sees_an_edit(study, tmp_path, capsys):
     full(study)
     docs = ["--docs", str(tmp_path / "docs")]
@@ -66,6 +67,7 @@ def test_a_name_that_is_no_file_name_is_refused(study, tmp_path, capsys, name):
     assert capsys.readouterr().err.startswith("error: --name")
 
 
+@pytest.mark.slow
 def test_the_document_of_the_repository_is_what_its_records_give_and_needs_no_torch():
     script = (
         "import sys; from distillery.__main__ import main; code = main(['reproduction', 'render', "

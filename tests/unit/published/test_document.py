@@ -2,6 +2,8 @@
 
 import statistics
 
+import pytest
+
 from distillery import __main__
 from distillery.published import document, figures, records
 from distillery.published.recording import record
@@ -90,6 +92,7 @@ def test_there_is_no_difference_beside_another_protocol(tmp_path):
     )  # than the published one: the course project's is not spoken of
 
 
+@pytest.mark.slow
 def test_published_cells_that_nobody_ran_have_a_row_and_an_empty_cell(study):
     def empty(text):
         rows = [(d, r) for d in records.DATASETS for r in rows_of(text, d) if not r["record"]]
@@ -125,6 +128,7 @@ def test_published_cells_that_nobody_ran_have_a_row_and_an_empty_cell(study):
     )
 
 
+@pytest.mark.slow
 def test_of_several_records_of_a_cell_the_newest_is_first(study, tmp_path):
     old = full(study)
     later = Study(tmp_path / "later")
@@ -160,6 +164,7 @@ def test_what_parts_cells_is_escaped(study):
     )
 
 
+@pytest.mark.slow
 def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy(study):
     full(study)
     alone = [

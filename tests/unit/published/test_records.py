@@ -32,6 +32,7 @@ def test_the_same_folder_gives_the_same_bytes_wherever_it_is(study, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_study_in_parts_keeps_the_sets_of_the_parts_before(study, tmp_path, capsys):
     study.set("dc", "real", 10, 0, DC, commit="0123456789abcdef")
     study.evaluation("dc", "real", 10, 0, FIRST)

@@ -92,6 +92,7 @@ def test_page_is_well_formed(page):
     assert '<html lang="en">' in page and 'name="viewport"' in page and "<title>Gradients" in page
 
 
+@pytest.mark.slow
 def test_same_inputs_give_the_same_bytes(study, page, tmp_path):
     assert built(study, tmp_path / "again.html") == page
     csv, costs = tmp_path / "summary.csv", tmp_path / "costs.json"
@@ -100,6 +101,7 @@ def test_same_inputs_give_the_same_bytes(study, page, tmp_path):
     assert built(study, tmp_path / "files.html", metrics=csv, costs=costs) == page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lacking", ["continual", "train_vanilla", "mtt", "costs", "images", "everything"]
 )
@@ -132,6 +134,7 @@ def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
     assert not re.search(r"\b(nan|None|inf)\b", text_of(page))
 
 
+@pytest.mark.slow
 def test_names_are_escaped(study, tmp_path):
     evil = '<script>alert("1")</script>'
     metrics = study["metrics"].replace(
@@ -145,6 +148,7 @@ def test_names_are_escaped(study, tmp_path):
     outline(page)
 
 
+@pytest.mark.slow
 def test_broken_inputs_are_named(study, tmp_path, monkeypatch):
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(study["sets"][0].read_bytes()[:500])

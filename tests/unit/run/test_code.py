@@ -79,6 +79,7 @@ def refused(found):
     return said[0]
 
 
+@pytest.mark.slow
 def test_a_job_whose_code_is_as_planned_runs_whatever_else_was_edited(checkout):
     """Words of an error, a comment, what only runs a job, and a plug-in that it does not name."""
     method = checkout.method.read_text(encoding="utf-8")
@@ -99,6 +100,7 @@ def test_a_job_whose_code_is_as_planned_runs_whatever_else_was_edited(checkout):
     )
 
 
+@pytest.mark.slow
 def test_another_copy_of_the_package_ahead_on_the_path_is_refused(checkout):
     """As `pip install .` leaves one that is older than the checkout."""
     installed = checkout.folder / "site-packages"
@@ -108,6 +110,7 @@ def test_another_copy_of_the_package_ahead_on_the_path_is_refused(checkout):
     assert f"instead of the workflow's own {checkout.root / 'distillery'}: uninstall" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["distillery/methods/random.py", "workflow/scripts/make.py"])
 def test_an_edit_between_the_plan_and_the_job_is_refused(checkout, name):
     path = checkout.root / name
@@ -118,18 +121,21 @@ def test_an_edit_between_the_plan_and_the_job_is_refused(checkout, name):
     )
 
 
+@pytest.mark.slow
 def test_a_script_that_was_edited_and_is_as_before_again_is_refused(checkout):
     """Snakemake took a copy of the edited one."""
     edited = SCRIPT.replace("_text(title", "_text('edited'")
     assert "changed since the run began" in refused(ran(checkout, text=edited))
 
 
+@pytest.mark.slow
 def test_an_edit_during_the_job_does_not_reach_it(checkout):
     """It is imported late, after the edit; the job makes what it stamps all the same."""
     assert ran(checkout, EDIT=str(checkout.method)) == (0, [], "Random")
     assert checkout.method.read_text(encoding="utf-8") == "TITLE = 'edited'"
 
 
+@pytest.mark.slow
 def test_a_plug_in_that_the_code_does_not_name_is_told(checkout):
     status, said, _ = ran(checkout, name="herding")
     assert status == 1 and len(said) == 1

@@ -83,6 +83,7 @@ def test_a_job_logs_where_it_runs_what_was_warned_of_and_that_it_is_done(log, ca
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_job_on_the_cpu_computes_deterministically_and_does_not_import_the_compiler(tmp_path):
     code = """
         import os, sys, torch
@@ -203,6 +204,7 @@ with job.run(sys.argv[1], {"precision": "float32", "compile": "off", "threads": 
 """
 
 
+@pytest.mark.slow
 def test_jobs_side_by_side_share_a_terminal(tmp_path):
     """One has the bar, the other writes lines; both say which job they are, and no line holds two
     of them."""
@@ -262,6 +264,7 @@ def test_the_time_left_leaves_out_what_compiles_and_what_a_resumed_job_had_done(
     assert progress._left(now[0]) == pytest.approx(37 * 2.0)
 
 
+@pytest.mark.slow
 def test_torch_s_word_on_a_toolkit_without_a_gpu_is_no_news(tmp_path):
     code = (
         "import logging, sys\n"

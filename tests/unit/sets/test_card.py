@@ -135,6 +135,7 @@ def test_a_card_does_not_call_real_images_synthetic_and_invents_no_protocol(tmp_
     assert "brings no protocol" in text and "recipe()" not in text
 
 
+@pytest.mark.slow
 def test_the_code_in_the_cards_runs(tmp_path):
     made(soft=True).save(tmp_path / "set.safetensors")
     folder.hub(made(soft=True), tmp_path / "hub")

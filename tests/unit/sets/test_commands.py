@@ -17,6 +17,7 @@ from distillery.store import artefact
 from tests.unit.sets.toys import ROOT, made
 
 
+@pytest.mark.slow
 def test_the_command_line_in_a_process_of_its_own(tmp_path):
     made().save(tmp_path / "set.safetensors")
     run = [sys.executable, "-m", "distillery"]

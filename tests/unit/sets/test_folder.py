@@ -207,6 +207,7 @@ def test_the_hubs_copy_is_the_set_and_brings_a_picture(tmp_path):
         )  # a row a class, two images each
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels, soft", [(1, False), (3, True)])
 def test_datasets_loads_every_row_of_the_hubs_copy_with_its_names_and_asks_no_network(
     tmp_path, channels, soft

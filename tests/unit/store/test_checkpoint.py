@@ -165,6 +165,7 @@ def stopped_and_taken_up(tmp_path, trajectories, name, after, compute=COMPUTE):
     return written(tmp_path / "whole", *whole), written(tmp_path / "again", *again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 7])
 @pytest.mark.parametrize("name", CASES)
 def test_a_distillation_goes_on_to_the_same_bytes(tmp_path, trajectories, name, after):
@@ -172,6 +173,7 @@ def test_a_distillation_goes_on_to_the_same_bytes(tmp_path, trajectories, name, 
     assert whole == again
 
 
+@pytest.mark.slow
 def test_a_compiled_distillation_goes_on_to_the_same_bytes(tmp_path, monkeypatch, trajectories):
     """Traced as the compiler does, and run as it was traced: what a job of hours does, without its
     compilation."""

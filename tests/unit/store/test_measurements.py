@@ -6,6 +6,7 @@ from distillery.store import measurements
 from tests.unit.report.made import dummy_metrics, only
 
 
+@pytest.mark.slow
 def test_summary_is_the_mean_and_population_deviation_over_sets_and_networks():
     metrics = dummy_metrics()
     rows = only(

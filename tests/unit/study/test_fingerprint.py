@@ -289,6 +289,7 @@ def test_what_no_module_of_the_job_reads_does_not_count(toy, path):
     assert fingerprint("make.py", root=toy({path: "1\n"})) == fingerprint("make.py", root=toy())
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_fast_convolutions_makes_the_jobs_that_compute_stale_and_no_other(tmp_path):
     for folder in ("distillery", "workflow/scripts"):
         shutil.copytree(ROOT / folder, tmp_path / folder)

@@ -78,6 +78,7 @@ def levels(root, node=None, place="config"):
             yield from levels(root, rule, name if place == "config" else f"{place}.{name}")
 
 
+@pytest.mark.slow
 def test_what_may_have_been_meant_is_a_key_of_the_same_level():
     everywhere = {key for _, properties in levels(reference.json_schema()) for key in properties}
     tried = 0

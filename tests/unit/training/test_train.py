@@ -184,6 +184,7 @@ def test_steps_are_gradient_descent_with_momentum_and_weight_decay(momentum, wei
     assert apart(stack.flat(), expected) < 1e-5 < 0.01 < apart(start, expected)
 
 
+@pytest.mark.slow
 def test_a_short_training_imports_neither_the_compiler_nor_what_it_needs():
     """Together they take longer than many a job computes."""
     code = (

@@ -9,6 +9,7 @@ from distillery.store import measurements
 from tests.unit.report.made import built, only, rows_of, section, text_of
 
 
+@pytest.mark.slow
 def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study, page):
     rows = measurements.read_metrics(study["metrics"])
     where = (
@@ -38,6 +39,7 @@ def test_the_score_in_validation_is_that_of_the_snapshot_which_was_chosen(study,
     )
 
 
+@pytest.mark.slow
 def test_table_shows_mean_deviation_gain_and_share(study, page):
     found = measurements.summarise(measurements.read_metrics(study["metrics"]))
 
@@ -82,6 +84,7 @@ def test_unconfirmed_figures_are_marked(page):
     assert "unconfirmed" not in row
 
 
+@pytest.mark.slow
 def test_a_selection_that_chose_the_final_images_is_said_to_hold_them(study, tmp_path):
     rows = rows_of("dc", "real", {0: [0.8, 0.8, 0.7]}) + rows_of(
         "random", "real", {0: [0.5, 0.5, 0.5]}
@@ -102,6 +105,7 @@ def test_a_selection_that_chose_the_final_images_is_said_to_hold_them(study, tmp
     assert "80.00 the final images" not in text and "n 1 × 1 the final images" not in text
 
 
+@pytest.mark.slow
 def test_imported_sets_have_rows_of_their_own(study, tmp_path):
     rows = study["metrics"]
     extra = rows[

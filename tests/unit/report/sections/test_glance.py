@@ -46,6 +46,7 @@ def test_a_share_of_the_full_training_set_stands_beside_its_accuracy_and_count(s
     assert "of the 92.0 ± 1.0 % (2 networks) that the full training set reaches" in first
 
 
+@pytest.mark.slow
 def test_a_network_trained_too_little_on_the_full_training_set_is_no_measure(study, tmp_path):
     first, page = headline(study, tmp_path, SETS + curve_of(CUT_OFF, 0.95))
     told = (
@@ -84,6 +85,7 @@ def test_a_set_that_beats_the_full_training_set_is_no_share_of_it(study, tmp_pat
     assert "reached more than" not in first
 
 
+@pytest.mark.slow
 def test_the_best_is_said_to_be_the_best_of_so_many_and_of_which_it_is_not_shown_to_be(
     study, tmp_path
 ):
@@ -124,6 +126,7 @@ def test_cells_with_one_network_each_have_no_spread_and_are_tested_against_nothi
     assert "Holm for" not in page and "significantly better than" not in first and "±" not in first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flops", "seconds", "said"),
     [
@@ -206,6 +209,7 @@ def test_sets_that_reach_exactly_the_same_are_best_together(study, tmp_path, net
     assert "level with" not in first
 
 
+@pytest.mark.slow
 def test_a_coreset_is_never_headlined_as_a_distilled_set(study, tmp_path, monkeypatch):
     """Neither one that a user's own file adds, nor a variant of ours."""
     known = plugins.methods()

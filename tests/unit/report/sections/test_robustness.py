@@ -1,5 +1,7 @@
 """Robust scores."""
 
+import pytest
+
 from tests.unit.report.made import ROBUST, robust_cells, robust_rows, rows_of, section
 
 
@@ -46,6 +48,7 @@ def test_one_set_s_score_carries_the_spread_of_its_networks(study, tmp_path):
     assert "Full training set: 90.0 % (one network)." in text
 
 
+@pytest.mark.slow
 def test_robust_scores_that_cannot_tell_the_sets_apart_are_said_to(study, tmp_path):
     _, text = section(study, tmp_path, "robustness", robust_cells(0.0001))
     how = "paired t over the networks of one set each, Holm for 3 pairs"
