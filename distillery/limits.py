@@ -8,6 +8,11 @@ from typing import Any
 PADDED = {28: 32}
 
 
+def padded(size: int) -> int:
+    """Return the pixels a side of an image of ``size`` after the first convolution."""
+    return PADDED.get(size, size)
+
+
 def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
     """Return what is wrong with options taken together; ``None`` where nothing is.
 
@@ -40,7 +45,7 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
     """
     if size < spec["minimum_size"]:
         return f"needs images of at least {spec['minimum_size']} pixels a side"
-    halvings, side = spec.get("halvings", 0), PADDED.get(size, size)
+    halvings, side = spec.get("halvings", 0), padded(size)
     name = None
     if not isinstance(halvings, int):
         if halvings.get("unless") and _holds(halvings["unless"], options):
@@ -50,13 +55,9 @@ def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) ->
     if side >= 2**halvings:
         return None
     if name is None:
-        padded = " or ".join(
-            str(small) for small, large in PADDED.items() if large >= 2**halvings > small
-        )
-        return (
-            f"needs images of {padded + ' or ' if padded else ''}at least {2**halvings} pixels a "
-            "side"
-        )
+        least = 2**halvings
+        sizes = [str(small) for small, large in PADDED.items() if large >= least > small]
+        return f"needs images of {' or '.join([*sizes, f'at least {least}'])} pixels a side"
     return (
         f"with {name} {halvings} needs images of at least {2**halvings} pixels a side; {name} "
         f"{side.bit_length() - 1} is the most for these"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nn_functional
 
 from distillery.errors import UserError
+from distillery.limits import padded
 
 
 class _ConvolutionForCPU(nn.Conv2d):
@@ -182,9 +183,9 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def padding(size: int, usual: int) -> int:
-    """Choose the first convolution's padding: two more on each side of a 28 x 28 image, so that it
-    leaves as 32 x 32."""
-    return usual + 2 if size == 28 else usual
+    """Choose the first convolution's padding, so that an image leaves it at its padded size (two
+    more on each side of a 28 x 28 image, which leaves as 32 x 32)."""
+    return usual + (padded(size) - size) // 2
 
 
 def normalisation(kind: str, channels: int, size: int) -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from distillery.limits import padded
 from distillery.networks._layers import Network, padding
 
 SPEC = {
@@ -14,7 +15,7 @@ SPEC = {
 def build(channels: int, size: int, classes: int) -> Network:
     """Build the network of Krizhevsky, Sutskever and Hinton 2012 in the literature's small form:
     five convolutions, one linear layer."""
-    side = (32 if size == 28 else size) // 8
+    side = padded(size) // 8
     layers = nn.Sequential(
         nn.Conv2d(channels, 128, 5, padding=padding(size, 2)),
         nn.ReLU(),

@@ -3,6 +3,7 @@ linear layer."""
 
 from torch import nn
 
+from distillery.limits import padded
 from distillery.networks._layers import Network, normalisation, padding
 
 SPEC = {
@@ -62,7 +63,7 @@ def build(
     """Build ``depth`` blocks of convolution, normalisation, activation and pooling."""
     activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
     pools = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
-    side = 32 if size == 28 else size
+    side = padded(size)
     layers, inputs = [], channels
     for block in range(depth):
         layers.append(nn.Conv2d(inputs, width, 3, padding=padding(size, 1) if block == 0 else 1))

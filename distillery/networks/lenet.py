@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from distillery.limits import padded
 from distillery.networks._layers import Network, padding
 
 SPEC = {
@@ -14,7 +15,7 @@ SPEC = {
 def build(channels: int, size: int, classes: int) -> Network:
     """Build the network of LeCun, Bottou, Bengio and Haffner 1998, with ReLU and max pooling as in
     the distillation literature."""
-    side = 32 if size == 28 else size
+    side = padded(size)
     side = ((side - 4) // 2 - 4) // 2
     layers = nn.Sequential(
         nn.Conv2d(channels, 6, 5, padding=padding(size, 0)),

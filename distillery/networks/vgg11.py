@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from distillery.limits import padded
 from distillery.networks._layers import Network, normalisation, padding
 
 SPEC = {
@@ -23,7 +24,7 @@ SPEC = {
 def build(channels: int, size: int, classes: int, *, norm: str) -> Network:
     """Build configuration A of Simonyan and Zisserman 2015, with a normalisation and one linear
     layer."""
-    side = 32 if size == 28 else size
+    side = padded(size)
     layers, inputs = [], channels
     for width, convolutions in ((64, 1), (128, 1), (256, 2), (512, 2), (512, 2)):
         for _ in range(convolutions):
