@@ -29,8 +29,10 @@ class Params:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Return the columns that all measurements of the job share."""
-        return dict(self.job)
+        """Return the columns that all measurements of the job share: its wildcards, numbers as
+        such."""
+        numbers = {name: int(self.job[name]) for name in ("ipc", "seed") if name in self.job}
+        return {**self.job, **numbers}
 
     def content(self) -> dict[str, Any]:
         """Return all that decides what the job makes, by name."""
@@ -121,11 +123,6 @@ class Distill(Computing):
     validation: float
     checkpoint: str
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Return the columns that all measurements of the job share."""
-        return dict(self.cell)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSynthetic(Params):
@@ -139,11 +136,6 @@ class ImportSynthetic(Params):
     kind = "import_synthetic"
     cell: dict[str, Any]
     entry: dict[str, Any]
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Return the columns that all measurements of the job share."""
-        return dict(self.cell)
 
     def content(self) -> dict[str, Any]:
         """Return all that decides the set, without the names of its files."""
@@ -173,7 +165,7 @@ class Evaluating(Computing):
     @property
     def identity(self) -> dict[str, Any]:
         """Return the columns that all measurements of the job share."""
-        return {**self.cell, "network": self.network["name"]}
+        return {**super().identity, "network": self.network["name"]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,8 +214,7 @@ class Continual(Computing):
     @property
     def identity(self) -> dict[str, Any]:
         """Return the columns that all measurements of the job share."""
-        numbers = {name: int(self.job[name]) for name in ("ipc", "seed") if name in self.job}
-        return {**self.job, **numbers, "network": self.network["name"]}
+        return {**super().identity, "network": self.network["name"]}
 
 
 @dataclass(frozen=True, kw_only=True)
