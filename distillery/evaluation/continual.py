@@ -8,13 +8,15 @@ upper bound); ``afterwards`` trains a finetuned network on the whole memory set 
 passed.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distillery import streams
 from distillery.errors import UserError
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
@@ -31,6 +33,12 @@ def recipe_of(strategy: str, settings: Mapping[str, Any]) -> Recipe:
     if strategy == AFTERWARDS:
         replaced = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
     return Recipe.of({**settings, **replaced, "decay": "none"})
+
+
+def stream(seed: int, dataset: str, network: str) -> Callable[..., torch.Generator]:
+    """Name the random streams of continual learning: the same for every strategy and memory set, so
+    that all start from the same networks and see the same order."""
+    return functools.partial(streams.generator, seed, "continual", dataset, network)
 
 
 def limited(labels: Tensor, per_class: int) -> Tensor:

@@ -1,9 +1,7 @@
 """Learn classes group by group without a memory set, or jointly, and keep the networks."""
 
-import functools
 from typing import Any
 
-from distillery import streams
 from distillery.evaluation import continual
 from distillery.images import whitening
 from distillery.images.dataset import load
@@ -26,11 +24,9 @@ def continual_alone(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None
     learned = Images(dataset.normalise(dataset.images[rows]), dataset.labels[rows])
     tested = Images(dataset.normalise(dataset.test_images), dataset.test_labels)
     epochs = models * len(asked.groups) * recipe.trained_epochs
-    # The same streams for every strategy: all start from the same networks and see the same order.
-    names = asked.job["dataset"], asked.network["name"]
     bench = Bench(
         network=NetworkSpec(**asked.network),
-        stream=functools.partial(streams.generator, asked.seed, "continual", *names),
+        stream=continual.stream(asked.seed, asked.job["dataset"], asked.network["name"]),
         compute=run.compute,
         flip=dataset.horizontal_flip,
         progress=run.progress(epochs, asked.strategy, "epoch"),

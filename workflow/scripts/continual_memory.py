@@ -1,10 +1,8 @@
 """Learn classes group by group with one memory set: replayed on the way, or learned afterwards."""
 
-import functools
 from dataclasses import replace
 from typing import Any
 
-from distillery import streams
 from distillery.evaluation import continual
 from distillery.images.dataset import load
 from distillery.images.labelled import Images
@@ -23,12 +21,9 @@ def continual_memory(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> Non
     memory = Images(synthetic.images, synthetic.hard_labels).to(run.device)
     # Real images join the memory set in its own space.
     tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
-    # The same streams for every strategy and memory: all start from the same networks and see the
-    # same order.
-    names = asked.job["dataset"], asked.network["name"]
     bench = Bench(
         network=NetworkSpec(**asked.network),
-        stream=functools.partial(streams.generator, asked.seed, "continual", *names),
+        stream=continual.stream(asked.seed, asked.job["dataset"], asked.network["name"]),
         compute=run.compute,
         flip=dataset.horizontal_flip,
     )
