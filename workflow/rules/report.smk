@@ -44,7 +44,6 @@ rule report:
         ],
         template=own("distillery/report/templates/page.html.jinja"),
         style=own("distillery/report/templates/style.css"),
-        published=own("distillery/published/figures.csv"),
     output:
         report=report(
             LAYOUT.report, caption="../report/report.rst", category="The report"
