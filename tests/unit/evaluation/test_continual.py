@@ -113,7 +113,7 @@ def shown(call):
     assert torch.equal(given.images, data().images[numbers])
     assert torch.equal(given.labels, data().labels[numbers])
     counts = torch.bincount(given.labels, minlength=CLASSES).tolist()
-    assert set(counts) <= {0, 6}, "a class is shown whole or not at all"
+    assert set(counts) <= {0, 6}, "all images of a class are shown, or none"
     return {c for c in range(CLASSES) if counts[c]}
 
 

@@ -255,7 +255,7 @@ BEST = {"best_validation": [42.0], "held_out": [45.0], "best_test": [43.0, 44.0]
 
 def full(study):
     """DC at 10 images per class at the published budget but for 3 sets, MTT with two experts,
-    random images, the whole set."""
+    random images, the full training set."""
     for seed, percents in enumerate((FIRST, SECOND)):
         study.set(
             "dc",

@@ -77,7 +77,7 @@ def test_an_unfinished_study_gives_what_exists(study):
 def test_an_evaluation_of_a_set_that_is_no_more_is_left_out(study):
     for seed, minute in enumerate(
         (40, 10)
-    ):  # the first set was made anew, after its evaluation at minute 30
+    ):  # the first set was re-created, after its evaluation at minute 30
         study.set("dc", "real", 10, seed, DC, minute=minute)
         study.evaluation("dc", "real", 10, seed, FIRST)
     study.evaluation("dc", "real", 10, 2, FIRST)

@@ -67,7 +67,7 @@ def test_a_study_in_parts_keeps_the_sets_of_the_parts_before(study, tmp_path, ca
     assert commits == ["0123", "fedc"] and cell_of(found, "MNIST", "random", 1).sets[0].accuracies[
         "last"
     ] == [50.0]
-    # What was measured anew takes the place of what was measured before; nothing else changes.
+    # What was measured again takes the place of what was measured before; nothing else changes.
     assert records.joined(one, found) == records.joined(found, one) == found
     again = [
         "reproduction",

@@ -365,7 +365,7 @@ def text_of(page):
 
 
 def rows_of(method, init, accuracies, measure="accuracy", dataset="MNIST", ipc=1):
-    """``accuracies`` {seed: [one a network]}; seed ``None`` for the whole set."""
+    """``accuracies`` {seed: [one a network]}; seed ``None`` for the full training set."""
     common = {
         "dataset": dataset,
         "method": method,

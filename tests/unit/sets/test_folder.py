@@ -162,7 +162,7 @@ def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path):
     )
     with pytest.raises(
         FileNotFoundError, match="1_ankle_boot"
-    ):  # rather than numbering the others anew
+    ):  # rather than numbering the others again
         ImageFolder(tmp_path / "out")
     assert {number for _, number in ImageFolder(tmp_path / "out", allow_empty=True).samples} == {
         0,

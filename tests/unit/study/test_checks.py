@@ -191,7 +191,7 @@ REFUSED = {
         "methods.dc.overrides[0].when: unknown key 'network'; known are dataset, method, init, "
         "ipc, seed",
     ),
-    "method of the whole set": (
+    "method of the full training set": (
         {"vanilla__overrides": [{"when": {"method": "dc"}, "epochs": 1}]},
         "vanilla.overrides[0].when: unknown key 'method'; known are dataset, network",
     ),
@@ -508,7 +508,7 @@ REFUSED = {
         {"imported": [{"name": "dc", "dataset": "digits", "file": "a", "ipc": 1}]},
         "imported[0]: the name 'dc' is taken",
     ),
-    "name of the whole set": (
+    "name of the full training set": (
         {"imported": [{"name": "whole", "dataset": "digits", "file": "a", "ipc": 1}]},
         "imported[0]: the name 'whole' is taken",
     ),

@@ -1,4 +1,4 @@
-"""Which of several errors is told, and where it stands."""
+"""Which of several errors is reported, and where it stands."""
 
 import re
 

@@ -61,8 +61,8 @@ def flat(module):
 
 
 def by_hand(module, batches, rates, momentum=0.0, weight_decay=0.0, loss=functional.cross_entropy):
-    """SGD written out: one (images, labels) a step at its rate; a rate of another epoch starts the
-    momentum anew."""
+    """SGD written out: one (images, labels) a step at its rate; a rate of another epoch sets the
+    momentum back to 0."""
     weights = list(module.parameters())
     velocity, before = None, None
     for (x, y), rate in zip(batches, rates, strict=True):
@@ -257,7 +257,7 @@ def test_an_epoch_sees_every_image_once_in_mini_batches_of_its_own_order(monkeyp
 
 def test_the_losses_of_an_epoch_weigh_every_image_alike():
     """At rate 0 the network stands still, so that the mean over unequal batches must be that of the
-    whole set."""
+    full set."""
     images, labels = data()
     noted = {}
     run(

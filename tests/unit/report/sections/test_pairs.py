@@ -34,7 +34,7 @@ def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
     # The others of DC have no partner.
     untested = "– – one pair of networks: not tested 1 × 1 5 without a partner left out"
     assert f"DC, real images Herding −3.00 {untested}" in lines
-    assert len(lines) == 2 + 4, "each pair once, and the whole set in none"
+    assert len(lines) == 2 + 4, "each pair once, and the full training set in none"
     assert "Whole" not in text and not re.search(r"\b(nan|inf)\b", text)
 
 

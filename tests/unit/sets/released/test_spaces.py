@@ -1,4 +1,4 @@
-"""Logits for labels and the spaces of images are told apart, or told of."""
+"""Logits for labels and the spaces of images are told apart, or named."""
 
 import pytest
 import torch

@@ -228,7 +228,7 @@ def test_flipped_bytes_of_a_legacy_file_give_nothing_worse_than_a_refusal(scratc
 @settings(max_examples=150, deadline=None)
 @given(flips=FLIPS, checksums=st.booleans())
 def test_flipped_bytes_of_a_zip_give_nothing_worse_than_a_refusal(scratch, flips, checksums):
-    """With checksums made anew, as a forger would, the flips of the pickle reach torch."""
+    """With checksums re-created, as a forger would, the flips of the pickle reach torch."""
     content = (
         with_pickle(WHOLE_ZIP, lambda part: flipped(part, flips))
         if checksums
