@@ -59,6 +59,17 @@ def count(least: int = 1) -> Any:
     return field(f"a whole number of {least} or more", lambda value: is_whole(value, least))
 
 
+def size() -> Any:
+    """Return a field that must be the size of an image."""
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, list | tuple):
+            return len(value) == 2 and all(is_whole(side, 1) for side in value)
+        return is_whole(value, 1)
+
+    return field("pixels a side, or a list of height and width", fits)
+
+
 def flag(default: Any = dataclasses.MISSING) -> Any:
     """Return a field that must be a truth value."""
     return field("True or False", lambda value: isinstance(value, bool), default)

@@ -1,16 +1,53 @@
 """What a network's options ask of each other and of the images, from its ``SPEC``: checked where a
 config is read, and where one is built."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The first convolution pads images of so many pixels a side, so that they leave it as these.
+# The pixels a side of a square image, or the height and width of any.
+Size = int | Sequence[int]
+
+# The first convolution pads a side of so many pixels, so that it leaves it as these.
 PADDED = {28: 32}
 
 
-def padded(size: int) -> int:
-    """Return the pixels a side of an image of ``size`` after the first convolution."""
-    return PADDED.get(size, size)
+def sides(size: Size) -> tuple[int, int]:
+    """Return the height and width of an image, in pixels."""
+    height, width = size if isinstance(size, Sequence) else (size, size)
+    return height, width
+
+
+def plain(size: Size) -> int | tuple[int, int]:
+    """Return the one way to say a size: a number of a square, height and width of a rectangle."""
+    height, width = sides(size)
+    return height if height == width else (height, width)
+
+
+def by(size: Size) -> str:
+    """Return a size in words: ``28`` of a square, ``28 x 56`` of a rectangle."""
+    height, width = sides(size)
+    return str(height) if height == width else f"{height} x {width}"
+
+
+def padded(size: Size) -> tuple[int, int]:
+    """Return the height and width of an image of ``size`` after the first convolution."""
+    height, width = sides(size)
+    return PADDED.get(height, height), PADDED.get(width, width)
+
+
+def defaults(spec: Mapping[str, Any], size: Size) -> dict[str, Any]:
+    """Return a value for each option of a network where a config has none.
+
+    Args:
+        spec: a network's ``SPEC``: ``options`` with their ``default``, and ``by_size``: for an
+            option that says how often an image is halved, the pixels that this leaves of its
+            smaller side. It is then 1 or more.
+        size: of the images.
+    """
+    values = {name: rule["default"] for name, rule in spec.get("options", {}).items()}
+    for name, left in spec.get("by_size", {}).items():
+        values[name] = max(1, (min(padded(size)) // left).bit_length() - 1)
+    return values
 
 
 def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
@@ -34,18 +71,18 @@ def clash(spec: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
     return None
 
 
-def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: int) -> str | None:
+def too_small(spec: Mapping[str, Any], options: Mapping[str, Any], size: Size) -> str | None:
     """Return why images are too small for a network, as ``needs …``; ``None`` where they are not.
 
     Args:
         spec: a network's ``SPEC``: ``minimum_size``, and ``halvings``, how often an image is
             halved: a number, or the ``option`` that says it, ``unless`` others have certain values.
         options: a value for each option.
-        size: the images' pixels a side.
+        size: of the images, whose smaller side counts.
     """
-    if size < spec["minimum_size"]:
+    if min(sides(size)) < spec["minimum_size"]:
         return f"needs images of at least {spec['minimum_size']} pixels a side"
-    halvings, side = spec.get("halvings", 0), padded(size)
+    halvings, side = spec.get("halvings", 0), min(padded(size))
     name = None
     if not isinstance(halvings, int):
         if halvings.get("unless") and _holds(halvings["unless"], options):

@@ -9,7 +9,7 @@ out. :mod:`distillery.declarations` reads and checks the fields.
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,8 @@ class Dataset:
     Attributes:
         module: its file's name.
         spec: the file's ``SPEC``, which data files carry in their headers.
-        channels, size: of an image; ``size`` in pixels a side.
+        channels: of an image.
+        size: of an image: pixels a side, or height and width.
         classes: their names, in the order of the labels.
         train, test: how many images there are.
         smallest_class: training images of the smallest class.
@@ -103,7 +104,7 @@ class Dataset:
     channels: int = declarations.field(
         "1 to 4", lambda value: declarations.is_whole(value, 1) and value <= 4
     )
-    size: int = declarations.count()
+    size: int | Sequence[int] = declarations.size()
     classes: tuple[str, ...] = declarations.field(
         "a list of different texts",
         lambda value: (
@@ -136,9 +137,11 @@ class Network:
     Attributes:
         module: its file's name.
         spec: the file's ``SPEC``, which :mod:`distillery.limits` reads.
-        minimum_size: pixels a side of the smallest image that it takes.
+        minimum_size: pixels of the smaller side of the smallest image that it takes.
         options: name to JSON-schema property, with ``default`` and ``description``; an integer has
             a ``minimum`` and a ``maximum``.
+        by_size: options whose default follows the images: they say how often an image is halved,
+            and here is how many pixels that leaves of its smaller side.
         batch_norm: whether its normalisation mixes the images of a batch, so that nothing can be
             distilled with it; or the values of options with which it does.
         halvings: how often it halves an image: a number, or the ``option`` that says it, ``unless``
@@ -152,6 +155,13 @@ class Network:
     spec: Mapping[str, Any]
     minimum_size: int = declarations.count()
     options: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
+    by_size: Mapping[str, int] = declarations.field(
+        "a block of options and whole numbers of 1 or more",
+        lambda value: (
+            isinstance(value, dict) and all(declarations.is_whole(v, 1) for v in value.values())
+        ),
+        {},
+    )
     batch_norm: bool | Mapping[str, list[Any]] = declarations.field(
         "True, False or a block of options and the values that bring it",
         lambda value: isinstance(value, bool | dict),
@@ -275,6 +285,7 @@ def networks() -> dict[str, Network]:
 
 def _named_options(network: Network) -> Iterator[tuple[str, Any]]:
     """Return the options that a network's constraints name, each with the field that names it."""
+    yield from (("by_size", name) for name in network.by_size)
     if isinstance(network.batch_norm, Mapping):
         yield from (("batch_norm", name) for name in network.batch_norm)
     if isinstance(network.halvings, Mapping):

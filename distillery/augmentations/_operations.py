@@ -63,6 +63,11 @@ def matrix(images: Tensor, factor: Tensor | None = None, angle: Tensor | None = 
         )
     if factor is not None:
         matrix = matrix * factor.to(images.dtype)[:, None, :]
+    height, width = images.shape[2:]
+    if height != width:
+        # In -1 to 1 a rectangle's sides are of one length: a rotation there would shear it.
+        aspect = max(height - 1, 1) / max(width - 1, 1)
+        matrix = matrix * matrix.new_tensor([[1, aspect], [1 / aspect, 1]])
     return matrix
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from distillery.errors import UserError
+from distillery.evaluation import imbalance
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
@@ -31,7 +32,8 @@ def measure(
 ) -> Metrics:
     """Train ``models`` networks on a set and test them: ``accuracy``, ``loss`` and
     ``class_accuracy`` on the test images after the last epoch (selection ``last``), and learning
-    curves (``epoch`` set) of training and test.
+    curves (``epoch`` set) of training and test. Where the test images' classes are uneven or two
+    (:mod:`distillery.evaluation.imbalance`), ``balanced_accuracy`` and ``auroc`` too.
 
     Args:
         bench: what the networks are trained with.
@@ -55,6 +57,7 @@ def measure(
     measured = Metrics()
     size = stack_size(bench.network, models, images.device, min(recipe.batch, len(images)))
     bench = replace(bench, calls=-(-models // size))
+    keep = imbalance.uneven(tested.labels, bench.network.classes)
     on_the_way = curve_epochs(recipe.trained_epochs, curve) if curve else set()
     # The first network is tested along its way, the others at their end.
     passes = models + len(on_the_way)
@@ -68,7 +71,7 @@ def measure(
                 for e, model in enumerate(part):
                     _note(rows, summary, e, model=model, split="train", epoch=epoch)
             if epoch == recipe.trained_epochs:
-                last.update(test(stack, tested, bench.compute, passes=passes))
+                last.update(test(stack, tested, bench.compute, passes=passes, keep=keep))
             if epoch in on_the_way and 0 in part:
                 first = last or test(stack.first(), tested, bench.compute, passes=passes)
                 _note(rows, first, 0, model=0, split="test", epoch=epoch)
@@ -76,6 +79,8 @@ def measure(
         train(bench, recipe, images, part, after_epoch=note, tolerant=True)
         for e, model in enumerate(part):
             _note_last(rows, last, e, model)
+            if keep:
+                _note_uneven(rows, last, e, model, tested.labels)
         measured.extend(rows)
 
     in_stacks(range(models), size, run)
@@ -112,6 +117,18 @@ def _note_last(metrics: Metrics, last: dict[str, Tensor], e: int, model: int) ->
     for c, value in enumerate(last["class_accuracy"][e]):
         if not torch.isnan(value):  # else the class has no test image: there is nothing to record
             metrics.add("class_accuracy", float(value), **columns, class_=c)
+
+
+def _note_uneven(
+    metrics: Metrics, last: dict[str, Tensor], e: int, model: int, labels: Tensor
+) -> None:
+    """Note what tells more than accuracy of network ``e`` of a stack, number ``model``."""
+    columns = {"model": model, "selection": LAST, "split": "test"}
+    balanced = imbalance.balanced_accuracy(last["class_accuracy"][e])
+    metrics.add("balanced_accuracy", balanced, **columns)
+    area = imbalance.auroc(last["logits"][e], labels)
+    if area is not None:
+        metrics.add("auroc", area, **columns)
 
 
 @dataclass(frozen=True)

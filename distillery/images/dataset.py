@@ -9,6 +9,7 @@ import torch
 
 from distillery.errors import UserError
 from distillery.images import normalization
+from distillery.limits import sides
 from distillery.store import artefact
 from distillery.streams import generator
 
@@ -168,7 +169,7 @@ def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     Raises:
         ValueError: a shape, dtype, label or class count is not what ``spec`` says.
     """
-    image = (spec["channels"], spec["size"], spec["size"])
+    image = (spec["channels"], *sides(spec["size"]))
     for part in ("train", "test"):
         for name, shape in (
             (f"{part}_images", (spec[part], *image)),

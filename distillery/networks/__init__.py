@@ -9,17 +9,18 @@ the three-block ConvNet), so that parameter counts agree with the published stud
 A module without an underscore is one network, named as its file in its own capitals. It binds
 
 ``SPEC``
-    a literal, read without an import: ``name``, ``minimum_size`` (pixels per side), ``options``
-    (name to JSON-schema property with a ``default``; an integer has a ``minimum`` and a
+    a literal, read without an import: ``name``, ``minimum_size`` (pixels of the smaller side),
+    ``options`` (name to JSON-schema property with a ``default``; an integer has a ``minimum`` and a
     ``maximum``) and, where its normalisation mixes the images of a batch, so that nothing can be
     distilled with it, ``batch_norm``: true, or the values of options with which it does.
-    ``halvings`` and ``multiples`` say what the options ask of the images and of each other
-    (:mod:`distillery.limits`).
+    ``halvings`` and ``multiples`` say what the options ask of the images and of each other,
+    ``by_size`` which options follow the images (:mod:`distillery.limits`).
 ``build(channels, size, classes, **options)``
-    the network as a ``Network``, or any module with ``embed(images)`` and ``classifier``.
-    Convolutions, linear layers and normalisations start as :func:`initialise` says; another layer
-    with parameters says so itself by a method ``reset(generator)``. A layer that draws random
-    numbers in its forward pass is refused: it could not be repeated.
+    the network for images of ``size`` pixels a side, or of a height and width where they differ
+    (``limits.sides`` gives both): a ``Network``, or any module with ``embed(images)`` and
+    ``classifier``. Convolutions, linear layers and normalisations start as :func:`initialise` says;
+    another layer with parameters says so itself by a method ``reset(generator)``. A layer that
+    draws random numbers in its forward pass is refused: it could not be repeated.
 """
 
 from distillery.networks._arithmetic import count, macs, record_training, training_flops

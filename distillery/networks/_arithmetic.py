@@ -33,7 +33,7 @@ def macs(network: NetworkSpec) -> int:
     from fvcore.nn import FlopCountAnalysis
 
     module = _build.from_spec(network).eval()
-    images = torch.zeros(1, network.channels, network.size, network.size)
+    images = torch.zeros(1, *network.image)
     tracing = logging.getLogger("fvcore")
     level = tracing.level
     tracing.setLevel(logging.ERROR)

@@ -15,18 +15,21 @@ from distillery.networks import _layers
 from distillery.networks._spec import NetworkSpec
 
 
-def build(name: str, *, channels: int, size: int, classes: int, **options: Any) -> nn.Module:
-    """Build the network ``name`` for ``channels`` x ``size`` x ``size`` images and ``classes``
-    classes: float32, on the CPU.
+def build(
+    name: str, *, channels: int, size: limits.Size, classes: int, **options: Any
+) -> nn.Module:
+    """Build the network ``name`` for images of a shape and for ``classes`` classes: float32, on the
+    CPU.
 
     Parameters are zero until ``initialise`` draws them; no random number is drawn here.
 
     Args:
         name: of the plug-in, in its own capitals.
         channels: of the images.
-        size: pixels per side.
+        size: of the images: pixels a side, or height and width.
         classes: how many classes it tells apart.
-        options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default.
+        options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default for
+            images of this size.
 
     Raises:
         UserError: the name or an option is unknown, an option's value is not allowed, or the image
@@ -34,10 +37,17 @@ def build(name: str, *, channels: int, size: int, classes: int, **options: Any) 
             layer that does not say how it starts, or that draws random numbers in its forward pass.
     """
     plugin = _plugin(name)
-    settings = _resolve(name, plugin.SPEC.get("options", {}), options)
-    for label, value in (("channels", channels), ("size", size), ("classes", classes)):
+    size = limits.plain(size)
+    for label, value in (
+        ("channels", channels),
+        *(("size", side) for side in limits.sides(size)),
+        ("classes", classes),
+    ):
         if not (_is_integer(value) and value >= 1):
             raise UserError(f"network {name}: {label} must be a positive integer, not {value!r}")
+    settings = limits.defaults(plugin.SPEC, size) | _checked(
+        name, plugin.SPEC.get("options", {}), options
+    )
     clash, small = (
         limits.clash(plugin.SPEC, settings),
         limits.too_small(plugin.SPEC, settings, size),
@@ -45,7 +55,7 @@ def build(name: str, *, channels: int, size: int, classes: int, **options: Any) 
     if clash:
         raise UserError(f"network {name}: {clash}")
     if small:
-        raise UserError(f"network {name} {small}, not {size}")
+        raise UserError(f"network {name} {small}, not {limits.by(size)}")
     # Made on the meta device: torch's layers would otherwise draw their start values from the
     # global generator.
     with torch.device("meta"):
@@ -77,7 +87,7 @@ def build(name: str, *, channels: int, size: int, classes: int, **options: Any) 
         for key, buffer in list(layer.named_buffers(recurse=False)):
             setattr(layer, key, torch.zeros(buffer.shape, dtype=buffer.dtype))
         _layers.reset_normalisation(layer)
-    _try(name, module, torch.zeros(2, channels, size, size), classes)
+    _try(name, module, torch.zeros(2, channels, *limits.sides(size)), classes)
     for layer in module.modules():
         _layers.reset_normalisation(layer)  # the trial has moved running statistics
     return module
@@ -137,7 +147,7 @@ def _try(name: str, module: nn.Module, images: torch.Tensor, classes: int) -> No
         )
 
 
-def _resolve(name: str, known: Mapping, options: Mapping) -> dict:
+def _checked(name: str, known: Mapping, options: Mapping) -> Mapping:
     for option, value in options.items():
         if option not in known:
             allowed = ", ".join(known) if known else "it has none"
@@ -155,7 +165,7 @@ def _resolve(name: str, known: Mapping, options: Mapping) -> dict:
                     f"network {name}: option {option} must be an integer from {low} to {high}, not "
                     f"{value!r}"
                 )
-    return {option: options.get(option, schema["default"]) for option, schema in known.items()}
+    return options
 
 
 def _is_integer(value: Any) -> bool:

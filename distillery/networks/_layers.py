@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nn_functional
 
 from distillery.errors import UserError
-from distillery.limits import padded
+from distillery.limits import Size, padded, sides
 
 
 class _ConvolutionForCPU(nn.Conv2d):
@@ -175,26 +175,30 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
                 and not isinstance(layer.padding, str)
             ):
                 half, padding = layer.kernel_size[0] // 2, layer.padding
-                wide = padding[0] > half and padding[0] == padding[1]
-                plain = padding[0] == half
-                if wide or (plain and layer.in_channels == 1):
+                even = padding[0] == padding[1] and len(set(layer.kernel_size)) == 1
+                wide, plain = padding[0] > half, padding[0] == half
+                if even and (wide or (plain and layer.in_channels == 1)):
                     layer.__class__ = _ConvolutionForCPU
     return module.to(device)
 
 
-def padding(size: int, usual: int) -> int:
+def padding(size: Size, usual: int) -> tuple[int, int]:
     """Choose the first convolution's padding, so that an image leaves it at its padded size (two
     more on each side of a 28 x 28 image, which leaves as 32 x 32)."""
-    return usual + (padded(size) - size) // 2
+    rows, columns = (
+        usual + (after - before) // 2
+        for before, after in zip(sides(size), padded(size), strict=True)
+    )
+    return rows, columns
 
 
-def normalisation(kind: str, channels: int, size: int) -> list[nn.Module]:
+def normalisation(kind: str, channels: int, size: Size) -> list[nn.Module]:
     if kind == "instance":
         return [InstanceNorm(channels)]
     if kind == "batch":
         return [nn.BatchNorm2d(channels)]
     if kind == "layer":
-        return [nn.LayerNorm([channels, size, size])]
+        return [nn.LayerNorm([channels, *sides(size)])]
     if kind == "group":
         return [nn.GroupNorm(4, channels)]
     return []

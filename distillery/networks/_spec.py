@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from distillery.limits import Size, plain, sides
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -12,7 +14,8 @@ class NetworkSpec:
 
     Attributes:
         name: of the plug-in, in its own capitals.
-        channels, size: of the images: ``channels`` x ``size`` x ``size``.
+        channels: of the images.
+        size: of the images: pixels a side, or height and width.
         classes: how many classes it tells apart.
         options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default. Not
             to be changed.
@@ -20,7 +23,16 @@ class NetworkSpec:
 
     name: str
     channels: int
-    size: int
+    size: Size
     classes: int
     # Compared, but not hashed: a dict has no hash.
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        # A list, as JSON has it, has no hash.
+        object.__setattr__(self, "size", plain(self.size))
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of an image."""
+        return (self.channels, *sides(self.size))

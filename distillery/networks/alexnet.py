@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from distillery.limits import padded
+from distillery.limits import Size, padded
 from distillery.networks._layers import Network, padding
 
 SPEC = {
@@ -12,10 +12,10 @@ SPEC = {
 }
 
 
-def build(channels: int, size: int, classes: int) -> Network:
+def build(channels: int, size: Size, classes: int) -> Network:
     """Build the network of Krizhevsky, Sutskever and Hinton 2012 in the literature's small form:
     five convolutions, one linear layer."""
-    side = padded(size) // 8
+    height, width = padded(size)
     layers = nn.Sequential(
         nn.Conv2d(channels, 128, 5, padding=padding(size, 2)),
         nn.ReLU(),
@@ -31,4 +31,4 @@ def build(channels: int, size: int, classes: int) -> Network:
         nn.ReLU(),
         nn.MaxPool2d(2),
     )
-    return Network(layers, 192 * side * side, classes)
+    return Network(layers, 192 * (height // 8) * (width // 8), classes)

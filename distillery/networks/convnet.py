@@ -3,7 +3,7 @@ linear layer."""
 
 from torch import nn
 
-from distillery.limits import padded
+from distillery.limits import Size, padded
 from distillery.networks._layers import Network, normalisation, padding
 
 SPEC = {
@@ -22,7 +22,8 @@ SPEC = {
             "minimum": 1,
             "maximum": 32,
             "default": 3,
-            "description": "Blocks, each halving the image.",
+            "description": "Blocks, each halving the image; unless named as many as leave 4 pixels "
+            "of its smaller side: 3 at 28 and 32, 4 at 64, 5 at 128 and 224.",
         },
         "norm": {
             "type": "string",
@@ -44,6 +45,7 @@ SPEC = {
         },
     },
     "batch_norm": {"norm": ["batch"]},
+    "by_size": {"depth": 4},
     "halvings": {"option": "depth", "unless": {"pooling": ["none"]}},
     "multiples": [{"option": "width", "of": 4, "when": {"norm": ["group"]}}],
 }
@@ -51,7 +53,7 @@ SPEC = {
 
 def build(
     channels: int,
-    size: int,
+    size: Size,
     classes: int,
     *,
     width: int,
@@ -63,14 +65,14 @@ def build(
     """Build ``depth`` blocks of convolution, normalisation, activation and pooling."""
     activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
     pools = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
-    side = padded(size)
+    left = padded(size)
     layers, inputs = [], channels
     for block in range(depth):
         layers.append(nn.Conv2d(inputs, width, 3, padding=padding(size, 1) if block == 0 else 1))
-        layers += normalisation(norm, width, side)
+        layers += normalisation(norm, width, left)
         layers.append(activations[activation]())
         if pooling != "none":
             layers.append(pools[pooling](2))
-            side //= 2
+            left = left[0] // 2, left[1] // 2
         inputs = width
-    return Network(nn.Sequential(*layers), width * side * side, classes)
+    return Network(nn.Sequential(*layers), width * left[0] * left[1], classes)

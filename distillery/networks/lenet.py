@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from distillery.limits import padded
+from distillery.limits import Size, padded
 from distillery.networks._layers import Network, padding
 
 SPEC = {
@@ -12,11 +12,10 @@ SPEC = {
 }
 
 
-def build(channels: int, size: int, classes: int) -> Network:
+def build(channels: int, size: Size, classes: int) -> Network:
     """Build the network of LeCun, Bottou, Bengio and Haffner 1998, with ReLU and max pooling as in
     the distillation literature."""
-    side = padded(size)
-    side = ((side - 4) // 2 - 4) // 2
+    height, width = (((side - 4) // 2 - 4) // 2 for side in padded(size))
     layers = nn.Sequential(
         nn.Conv2d(channels, 6, 5, padding=padding(size, 0)),
         nn.ReLU(),
@@ -25,7 +24,7 @@ def build(channels: int, size: int, classes: int) -> Network:
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(16 * side * side, 120),
+        nn.Linear(16 * height * width, 120),
         nn.ReLU(),
         nn.Linear(120, 84),
         nn.ReLU(),

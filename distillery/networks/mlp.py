@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from distillery.limits import Size, sides
 from distillery.networks._layers import Network
 
 SPEC = {
@@ -19,9 +20,10 @@ SPEC = {
 }
 
 
-def build(channels: int, size: int, classes: int, *, width: int) -> Network:
+def build(channels: int, size: Size, classes: int, *, width: int) -> Network:
     """Build two hidden layers of ``width`` units."""
-    inputs = channels * size * size
+    rows, columns = sides(size)
+    inputs = channels * rows * columns
     layers = nn.Sequential(
         nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
     )

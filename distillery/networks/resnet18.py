@@ -1,5 +1,6 @@
 """ResNet-18 with instance normalisation."""
 
+from distillery.limits import Size
 from distillery.networks import _residual
 from distillery.networks._layers import InstanceNorm, Network
 
@@ -10,6 +11,6 @@ SPEC = {
 }
 
 
-def build(channels: int, size: int, classes: int, *, width: int) -> Network:
+def build(channels: int, size: Size, classes: int, *, width: int) -> Network:
     """Build the ResNet-18 with instance normalisation."""
     return _residual.resnet18(channels, classes, width, InstanceNorm)

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from distillery.limits import Size
 from distillery.networks import _residual
 from distillery.networks._layers import Network
 
@@ -13,6 +14,6 @@ SPEC = {
 }
 
 
-def build(channels: int, size: int, classes: int, *, width: int) -> Network:
+def build(channels: int, size: Size, classes: int, *, width: int) -> Network:
     """Build the ResNet-18 with batch normalisation."""
     return _residual.resnet18(channels, classes, width, nn.BatchNorm2d)

@@ -330,7 +330,7 @@ def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarra
 
 
 def strip(pixels: np.ndarray) -> dict:
-    """Set images (N, C, H, W) in [0, 1], C 1 or 3, side by side with a clear line between, as a PNG
+    """Set images (N, C, H, W) in [0, 1], C 1 to 4, side by side with a clear line between, as a PNG
     data address.
 
     Returns:
@@ -338,8 +338,10 @@ def strip(pixels: np.ndarray) -> dict:
     """
     pixels = np.round(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
     count, channels, height, width = pixels.shape
-    if channels not in (1, 3):  # shown as grey rather than not at all
-        pixels, channels = pixels[:, :1], 1
+    if channels not in (1, 3):  # as pictures.visible shows them, which needs torch
+        blue = np.zeros_like(pixels[:, :1])
+        pixels = np.concatenate([pixels, blue], 1) if channels == 2 else pixels[:, :3]
+        channels = 3
     sheet = np.zeros((height, count * width + count - 1, channels + 1), np.uint8)
     for i, image in enumerate(pixels):
         at = i * (width + 1)

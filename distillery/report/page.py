@@ -20,6 +20,7 @@ from distillery.report.sections import (
     curves,
     glance,
     images,
+    imbalance,
     pairs,
     robustness,
 )
@@ -87,6 +88,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "headlines": glance.headlines(results),
         "accuracy": accuracy.view(results),
         "pairs": pairs.view(results),
+        "imbalance": imbalance.view(results),
         "robustness": robustness.view(results),
         "images": images.view(results),
         "evolution": images.evolution(results),

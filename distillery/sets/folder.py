@@ -38,7 +38,7 @@ def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: An
         metrics: as for :func:`~distillery.sets.accuracies.accuracies`.
 
     Raises:
-        UserError: the folder holds something, the images have neither 1 channel nor 3, or as for
+        UserError: the folder holds something, the images have more than 4 channels, or as for
             ``accuracies``.
     """
     page = card(synthetic, metrics, images=True)

@@ -1,6 +1,7 @@
 """Whether the parts of a study go together: what no setting shows by itself, and would end a job
 hours later."""
 
+import math
 from typing import NoReturn
 
 from distillery import limits
@@ -13,6 +14,9 @@ from distillery.vocabulary import NOISE, REMEMBERING, WHOLE
 
 # More than Snakemake can be asked for in reasonable time.
 MOST_SHARDS = 1000
+# Numbers of an image that can be whitened: its covariance has their square. 64 x 64 x 3 take 1.2 GB
+# in double precision.
+MOST_WHITENED = 12_288
 
 
 def check(study: Study) -> None:
@@ -64,7 +68,7 @@ def _check_fits(study: Study, where: str, dataset: str, network: str) -> None:
 def _too_small(study: Study, where: str, dataset: str, network: str) -> NoReturn:
     raise UserError(
         f"config: {where}: {network} {study.too_small(dataset, network)}; {dataset} has "
-        f"{study.datasets[dataset].size}"
+        f"{limits.by(study.datasets[dataset].size)}"
     )
 
 
@@ -131,7 +135,19 @@ def _check_imported_cell(study: Study, cell: Cell) -> None:
         )
 
 
+def _check_whitening(study: Study, cell: Cell) -> None:
+    spec = study.datasets[cell.dataset]
+    numbers = spec.channels * math.prod(limits.sides(spec.size))
+    if study.normalization(cell) == "zca" and numbers > MOST_WHITENED:
+        raise UserError(
+            f"config: methods.{cell.method}: normalization zca would decorrelate the {numbers} "
+            f"numbers of an image of {cell.dataset} from each other; {MOST_WHITENED} is the most "
+            "that is possible; take channel"
+        )
+
+
 def _check_cell(study: Study, cell: Cell) -> None:
+    _check_whitening(study, cell)
     robust = _has_robust(study, cell)
     smallest, held_out = _to_draw(study, cell.dataset)
     # Noise needs no image to start from, and methods draw as many real images as there are.
@@ -145,7 +161,7 @@ def _check_cell(study: Study, cell: Cell) -> None:
         raise UserError(
             f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: "
             f"{smallest} training images, {held_out} of them held out for validation; at most "
-            f"{smallest - held_out} is possible{drawn}"
+            f"{smallest - held_out} is possible{drawn or '; init noise needs none of them'}"
         )
     _check_fits(study, "network", cell.dataset, study.config["network"])
 
@@ -189,12 +205,15 @@ def _check_experts(study: Study, cell: Cell) -> None:
 def _check_evaluation(study: Study) -> None:
     share = study.config["data"]["validation"]
     for dataset in study.dataset_names:
-        smallest, held_out = _to_draw(study, dataset)
-        if share and study.config["evaluate"]["selection"]["models"] and held_out == 0:
+        # The largest class has as many, or more.
+        spec = study.datasets[dataset]
+        largest = -(-spec.train // len(spec.classes))
+        selects = study.config["evaluate"]["selection"]["models"]
+        if share and selects and int(share * largest) == 0:
             raise UserError(
                 f"config: evaluate.selection: needs validation images, and data.validation {share} "
-                f"leaves none of the {smallest} of {dataset}'s smallest class; raise it, or set it "
-                "to 0, which leaves out the selection"
+                f"leaves none of the {largest} of {dataset}'s classes; raise it, or set it to 0, "
+                "which leaves out the selection"
             )
         for where in ("evaluate", "vanilla"):
             names = study.config[where]["networks"]

@@ -112,16 +112,14 @@ class Study:
         return {
             "name": name,
             "channels": spec.channels,
-            "size": spec.size,
+            "size": spec.size if isinstance(spec.size, int) else list(spec.size),
             "classes": len(spec.classes),
-            "options": self.options(name),
+            "options": self.options(name, spec.size),
         }
 
-    def options(self, network: str) -> dict[str, Any]:
-        """Return a value for each option of a network."""
-        defaults = {
-            key: schema["default"] for key, schema in self.networks[network].options.items()
-        }
+    def options(self, network: str, size: limits.Size = 32) -> dict[str, Any]:
+        """Return a value for each option of a network, for images of a size."""
+        defaults = limits.defaults(self.networks[network].spec, size)
         return defaults | self.config["networks"].get(network, {})
 
     def method_settings(self, cell: Cell) -> dict[str, Any]:
@@ -255,6 +253,5 @@ class Study:
     def too_small(self, dataset: str, network: str) -> str | None:
         """Return why a dataset's images are too small for a network; ``None`` where they are
         not."""
-        return limits.too_small(
-            self.networks[network].spec, self.options(network), self.datasets[dataset].size
-        )
+        size = self.datasets[dataset].size
+        return limits.too_small(self.networks[network].spec, self.options(network, size), size)

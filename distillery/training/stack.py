@@ -100,7 +100,7 @@ class Architecture:
     def __init__(self, network: NetworkSpec, device: torch.device) -> None:
         self.module = networks.for_device(networks.from_spec(network), device)
         self.running_statistics = any(True for _ in self.module.buffers())
-        image = torch.zeros(network.channels, network.size, network.size, device=device)
+        image = torch.zeros(*network.image, device=device)
         self.classes = network.classes
         self.forward_flops, self.activations = networks.count(self.module, image)
         self.parameters = sum(parameter.numel() for parameter in self.module.parameters())

@@ -386,7 +386,9 @@ class _Compiled:
 
 
 @torch.no_grad()
-def test(stack: Stack, images: Images, compute: Compute, *, passes: int = 1) -> dict[str, Tensor]:
+def test(
+    stack: Stack, images: Images, compute: Compute, *, passes: int = 1, keep: bool = False
+) -> dict[str, Tensor]:
     """Measure the loss and accuracy of every network of a stack on hard-labelled images.
 
     Args:
@@ -394,10 +396,11 @@ def test(stack: Stack, images: Images, compute: Compute, *, passes: int = 1) -> 
         images: hard-labelled.
         compute: how to compute.
         passes: how many such passes the job makes, which decides whether compiling is worth it.
+        keep: whether to return the logits, too.
 
     Returns:
         ``loss`` (E,), ``accuracy`` (E,) and ``class_accuracy`` (E, K), float64 on the CPU; NaN for
-        a class without images.
+        a class without images. If kept, ``logits`` (E, N, K) float32 on the CPU.
     """
     device, architecture, total = images.device, stack.architecture, len(images)
     was_training = architecture.module.training
@@ -408,6 +411,7 @@ def test(stack: Stack, images: Images, compute: Compute, *, passes: int = 1) -> 
     answer = architecture.tester(low, compute, device, seconds)
     loss = torch.zeros(stack.count, dtype=torch.float64)
     hits = torch.zeros(stack.count, architecture.classes, dtype=torch.float64)
+    kept: list[Tensor] = []
     for begin in range(0, total, TEST_BATCH):
         batch = images[begin : begin + TEST_BATCH]
         x, y, real = batch.images, batch.labels, len(batch)
@@ -422,10 +426,12 @@ def test(stack: Stack, images: Images, compute: Compute, *, passes: int = 1) -> 
         )
         right = (logits.argmax(dim=2) == y).double()
         hits.index_add_(1, y.cpu(), right.cpu())
+        if keep:
+            kept.append(logits.float().cpu())
     counts = torch.bincount(images.labels.cpu(), minlength=architecture.classes).double()
     architecture.module.train(was_training)
     return {
         "loss": loss / total,
         "accuracy": hits.sum(1) / total,
         "class_accuracy": hits / counts,
-    }
+    } | ({"logits": torch.cat(kept, 1)} if keep else {})

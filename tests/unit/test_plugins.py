@@ -220,7 +220,7 @@ WRONG = {
         "datasets/coins.py",
         '    "size": 16,\n',
         "",
-        "SPEC.size: is missing; it must be a whole number of 1 or more",
+        "SPEC.size: is missing; it must be pixels a side, or a list of height and width",
     ),
     "dataset with a misspelt key": (
         "datasets/coins.py",

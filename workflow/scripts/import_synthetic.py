@@ -16,7 +16,7 @@ def import_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> Non
     spec = {
         "name": cell["dataset"],
         "channels": dataset.images.shape[1],
-        "size": dataset.images.shape[2],
+        "size": tuple(dataset.images.shape[2:]),
         "classes": dataset.classes,
         "mean": dataset.mean,
         "std": dataset.std,

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery import limits
 from distillery.errors import UserError
 from distillery.sets import synthetic
 from distillery.sets.released.contents import shown
@@ -25,14 +26,15 @@ def arranged_images(
         notes: gets a line on each guess that was made.
         at: what the errors begin with.
     """
-    channels, size, classes = spec["channels"], spec["size"], len(spec["classes"])
-    most = 1 << 29 if not ipc else max(6 * ipc * classes * channels * size * size, 1 << 12)
-    needed = f"(N, {channels}, {size}, {size})"
+    channels, classes = spec["channels"], len(spec["classes"])
+    rows, columns = limits.sides(spec["size"])
+    most = 1 << 29 if not ipc else max(6 * ipc * classes * channels * rows * columns, 1 << 12)
+    needed = f"(N, {channels}, {rows}, {columns})"
     images = numbers(value, most, f"{at}: images are", "(N, C, H, W)")
     if images.dtype not in (*FLOATING, *INTEGER):
         raise UserError(f"{at}: images are {images.dtype}; float32, or uint8 pixels, is needed")
     shape = tuple(images.shape)
-    images = in_order(images, channels, size, notes)
+    images = in_order(images, channels, spec["size"], notes)
     if images is None:
         raise UserError(f"{at}: images are {shape}; {spec['name']} needs {needed}")
     if ipc and len(images) != ipc * classes:
@@ -57,41 +59,47 @@ def arranged_images(
             )
         images = images[:, :1]
         notes.append(f"three equal channels were read as the one of {spec['name']}")
-    if images.shape[2] != size:
-        border = (images.shape[2] - size) // 2
+    if images.shape[2] != rows:
+        border = (images.shape[2] - rows) // 2
+        inside = slice(border, border + rows), slice(border, border + columns)
         rim = torch.ones(images.shape[2:], dtype=torch.bool)
-        rim[border : border + size, border : border + size] = False
+        rim[inside] = False
         if images.numel() and images[:, :, rim].unique().numel() != 1:
             raise UserError(
                 f"{at}: images are {shape} and have no plain border that could be taken off; "
                 f"{spec['name']} needs {needed}"
             )
-        images = images[:, :, border : border + size, border : border + size]
-        notes.append(f"the plain border of {border} pixels around {size} by {size} was taken off")
+        images = images[:, :, *inside]
+        notes.append(
+            f"the plain border of {border} pixels around {rows} by {columns} was taken off"
+        )
     images = copy(images, torch.float32 if images.is_floating_point() else torch.uint8)
     if not torch.isfinite(images).all():
         raise UserError(f"{at}: images hold NaN or infinite values; finite float32 is needed")
     return images
 
 
-def in_order(images: Tensor, channels: int, size: int, notes: list[str]) -> Tensor | None:
+def in_order(images: Tensor, channels: int, size: limits.Size, notes: list[str]) -> Tensor | None:
     """View images whose shape leaves no doubt as (N, C, H, W); ``None`` where it fits nothing."""
-    if channels == 1 and images.ndim == 2 and images.shape[1] == size * size:
-        images = images.reshape(-1, 1, size, size)
+    rows, columns = limits.sides(size)
+    if channels == 1 and images.ndim == 2 and images.shape[1] == rows * columns:
+        images = images.reshape(-1, 1, rows, columns)
         notes.append("flat rows were read as images")
     if channels == 1 and images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4:
         return None
-    if images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+    usual = {1, 3, channels}
+    if images.shape[1] not in usual and images.shape[3] in usual:
         images = images.permute(0, 3, 1, 2)
         notes.append("the channels stand last in the file and were brought to the front")
     count, height, width = images.shape[1:]
     grey = channels == 1 and count == 3
     # A border is made for networks that halve their images several times: at most an eighth of the
     # size on each side.
-    padded = height - size in range(0, size // 4 + 1, 2) and height >= size
-    return images if (count == channels or grey) and height == width and padded else None
+    border = height - rows
+    padded = border == width - columns and border in range(0, min(rows, columns) // 4 + 1, 2)
+    return images if (count == channels or grey) and padded else None
 
 
 def of_one_kind(images: list[Tensor], group: list[Part]) -> list[Tensor]:

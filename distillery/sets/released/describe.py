@@ -1,12 +1,13 @@
 """Tell a user what a file of others is."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distillery import plugins
+from distillery import limits, plugins
 from distillery.errors import UserError
 from distillery.sets import synthetic
 from distillery.sets.released.arrange import in_order
@@ -96,7 +97,10 @@ def _not_images(part: Part, file: str) -> list[tuple[str, str]]:
             ("step size", f"{number:.6g}, if that is what its one number is"),
             ("entry", f"step_size: {file} in that of the images' file"),
         ]
-    pixels = {known.channels * known.size**2 for known in plugins.datasets().values()}
+    pixels = {
+        known.channels * math.prod(limits.sides(known.size))
+        for known in plugins.datasets().values()
+    }
     if value.ndim not in (1, 2) or (value.ndim == 2 and value.shape[1] in pixels):
         return []
     text, logits = _about_labels(value) if value.numel() <= 1 << 28 else (_shape(value), False)

@@ -393,3 +393,29 @@ def test_every_image_learns_through_every_operation():
         assert torch.isfinite(images.grad).all() and (images.grad != 0).flatten(1).any(1).all(), (
             operation
         )
+
+
+# ---- rectangles ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("height, width", [(9, 17), (17, 9)])
+def test_a_quarter_turn_keeps_the_shape_of_what_is_in_a_rectangle(height, width):
+    """A bar of 5 x 1 pixels about the centre becomes one of 1 x 5: a rotation in the coordinates of
+    -1 to 1 would have made it longer or shorter."""
+    image = torch.zeros(1, 1, height, width, dtype=torch.float64)
+    row, column = height // 2, width // 2
+    image[..., row - 2 : row + 3, column] = 1
+    turned = OPERATION["rotate"](image, {"angle": torch.tensor([math.pi / 2])})
+    expected = torch.zeros_like(image)
+    expected[..., row, column - 2 : column + 3] = 1
+    assert torch.allclose(turned, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 56), (4, 33, 12)])
+def test_every_operation_keeps_the_shape_of_a_rectangle(shape):
+    images = random(5, *shape)
+    drawn = operations(shape=shape)
+    assert {name for _, name in drawn} == {name for _, name in NAMES}
+    for (_, name), draws in drawn.items():
+        changed = OPERATION[name](images, draws)
+        assert changed.shape == images.shape and torch.isfinite(changed).all(), name

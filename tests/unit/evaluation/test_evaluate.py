@@ -331,3 +331,27 @@ def test_a_class_without_test_images_has_no_accuracy_and_nothing_is_nan():
 def test_nothing_to_test_on_is_refused_in_one_line():
     with pytest.raises(UserError, match="there is no test image"):
         measure(Recipe(epochs=1), tested=data()[:0], models=1)
+
+
+# ---- uneven test images --------------------------------------------------------------------------
+
+
+def test_uneven_test_images_bring_balanced_accuracy_and_auroc():
+    tested = data(30, 2)
+    rows_by_class = tested.labels.argsort(stable=True)
+    few = rows_by_class[[*range(10), 10, 20, 21]]  # 10, 1 and 2 images
+    recipe = Recipe(epochs=3, batch=10)
+    rows = measure(recipe, tested[few], models=2)
+    assert not values(measure(recipe, tested, models=2), measure="balanced_accuracy")
+    for model in range(2):
+        classes = [row["value"] for row in values(rows, measure="class_accuracy", model=model)]
+        balanced = values(rows, measure="balanced_accuracy", model=model)
+        assert len(classes) == 3 and len(balanced) == 1
+        assert balanced[0]["value"] == pytest.approx(sum(classes) / 3)
+        (area,) = values(rows, measure="auroc", model=model)
+        assert 0.5 < area["value"] <= 1, "the classes can be told apart"
+    kept = training.test(
+        training.train(BENCH, recipe, data(), range(2)), tested, BENCH.compute, keep=True
+    )
+    answers = kept["logits"].argmax(2) == tested.labels
+    assert torch.equal(answers.double().mean(1), kept["accuracy"])

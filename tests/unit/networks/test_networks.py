@@ -592,3 +592,61 @@ def test_the_count_of_operations_is_torchs(name, options, channels, size):
     assert module.training and all(
         torch.equal(value, before[key]) for key, value in module.named_buffers()
     )
+
+
+# ---- any shape -----------------------------------------------------------------------------------
+
+SMALLEST = {name: network.minimum_size for name, network in plugins.networks().items()}
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("size", [(28, 56), (40, 33), 64])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_every_network_takes_rectangles_and_one_to_four_channels(name, size, channels):
+    spec = NetworkSpec(name, channels, size, 7)
+    module = networks.from_spec(spec)
+    images = random(2, *spec.image)
+    assert module(images).shape == (2, 7)
+    # The form for this processor, whose first convolution may be another, is the same function.
+    networks.initialise(module, torch.Generator().manual_seed(0))
+    plain = module.eval()(images)
+    assert torch.allclose(
+        networks.for_device(module, torch.device("cpu"))(images), plain, atol=1e-5
+    )
+
+
+def test_one_grey_side_of_28_alone_is_padded():
+    """Two digits side by side: the rows leave the first convolution as 32, the columns as they
+    were."""
+    module = networks.build("ConvNet", channels=1, size=(28, 56), classes=10, width=4, depth=1)
+    assert module.features[0](torch.zeros(1, 1, 28, 56)).shape[2:] == (32, 56)
+    turned = networks.build("ConvNet", channels=1, size=(56, 28), classes=10, width=4, depth=1)
+    networks.for_device(turned, torch.device("cpu"))
+    assert turned.features[0](torch.zeros(1, 1, 56, 28)).shape[2:] == (56, 32)
+
+
+def test_a_rectangle_s_spec_is_one_key_however_its_sides_are_listed():
+    listed = NetworkSpec("ConvNet", 1, [28, 56], 10)
+    assert listed == NetworkSpec("ConvNet", 1, (28, 56), 10)
+    assert hash(listed) == hash(NetworkSpec("ConvNet", 1, (28, 56), 10))
+    assert NetworkSpec("ConvNet", 1, [28, 28], 10) == NetworkSpec("ConvNet", 1, 28, 10)
+
+
+@pytest.mark.parametrize(
+    "size, depth",
+    [(8, 1), (16, 2), (25, 2), (28, 3), (32, 3), (64, 4), (128, 5), (224, 5), ((28, 56), 3)],
+)
+def test_convnet_s_depth_follows_the_image(size, depth):
+    module = networks.build("ConvNet", channels=1, size=size, classes=3, width=4)
+    convolutions = [layer for layer in module.features if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == depth
+    *_, rows, columns = module.features(
+        torch.zeros(1, 1, *NetworkSpec("", 1, size, 3).image[1:])
+    ).shape
+    assert 4 <= min(rows, columns) < 8, "halved until 4 pixels are left"
+
+
+def test_a_size_that_is_none_is_refused():
+    for size in (0, (28, 0), "32", (32.0, 32)):
+        with pytest.raises(UserError, match="size must be a positive integer"):
+            networks.build("MLP", channels=1, size=size, classes=3)

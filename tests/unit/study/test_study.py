@@ -209,8 +209,12 @@ def test_a_network_is_told_the_dataset_s_shape_and_every_option():
     }
     declared = plugins.networks()["ConvNet"].options
     assert built["options"] == {name: rule["default"] for name, rule in declared.items()} | {
-        "width": 16
+        "width": 16,
+        "depth": 1,  # 8 x 8 images are halved once, to 4 x 4
     }
+    fixed = study(networks__ConvNet={"depth": 2}).network("digits", "ConvNet")
+    assert fixed["options"]["depth"] == 2
+    assert study().network("MNIST", "ConvNet")["options"]["depth"] == 3
 
 
 def test_snapshots_are_judged_by_the_distillation_network_on_distilled_sets_only():
