@@ -1,5 +1,5 @@
-"""What a process settles before it computes: where compiled code is kept, and what becomes of freed
-memory. Neither changes a result."""
+"""What a process settles before it computes: where compiled code is kept, what becomes of freed
+memory, and that the CPU repeats its bits."""
 
 import ctypes
 import functools
@@ -7,6 +7,9 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import torch
 
 
 def keep_compiled() -> None:
@@ -46,3 +49,15 @@ def keep_host_memory() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 64 * 2**20)
+
+
+def repeatable(wanted: bool) -> None:
+    """Make the CPU repeat its bits; elsewhere the deterministic kernels cost too much.
+
+    ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may
+    have nothing to compile.
+    """
+    torch.set_deterministic_debug_mode("warn" if wanted else "default")
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
+    os.environ["TORCHINDUCTOR_DETERMINISTIC"] = str(int(wanted))

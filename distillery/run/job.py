@@ -6,7 +6,6 @@ import errno
 import functools
 import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -188,7 +187,7 @@ def run(
         if asked is not None:
             stamped.check(asked["code"])
         with claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
-            _repeatable(claimed.type == "cpu")
+            process.repeatable(claimed.type == "cpu")
             state = Run(claimed, compute, _name(log_path))
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
             yield state
@@ -270,18 +269,6 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
-
-
-def _repeatable(wanted: bool) -> None:
-    """Make the CPU repeat its bits; elsewhere the deterministic kernels cost too much.
-
-    ``torch.use_deterministic_algorithms`` would do, but imports the compiler: 3 s of a job that may
-    have nothing to compile.
-    """
-    torch.set_deterministic_debug_mode("warn" if wanted else "default")
-    deterministic: Any = torch.utils.deterministic
-    deterministic.fill_uninitialized_memory = False
-    os.environ["TORCHINDUCTOR_DETERMINISTIC"] = str(int(wanted))
 
 
 def _name(log_path: str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -65,6 +65,10 @@ class SyntheticSet(Dataset):
     def hard_labels(self) -> torch.Tensor:
         """Return the labels (N,) int64: those of the set, or the likeliest class of soft labels."""
         return self.labels if self.labels.ndim == 1 else self.labels.argmax(dim=1)
+
+    def hard(self) -> "SyntheticSet":
+        """Return the set with one class per image: the likeliest of soft labels."""
+        return replace(self, labels=self.hard_labels)
 
     def pixels(self) -> torch.Tensor:
         """Bring the images back to pixel space: (N, C, H, W) uint8 on the CPU, clipped and rounded.

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from distillery.errors import UserError
+from distillery.plugins import Dataset
 from distillery.study import checks
 from distillery.study.study import Study
 
@@ -48,14 +49,18 @@ def check(path: str | Path) -> None:
     _look(path, root)
 
 
-def study(config: Mapping[str, Any]) -> Study:
+def study(config: Mapping[str, Any], datasets: Mapping[str, Dataset] | None = None) -> Study:
     """Return the study of a config, whose parts go together.
+
+    Args:
+        config: as loaded from YAML; it is not changed.
+        datasets: that the config may name beside those of the library, by name.
 
     Raises:
         UserError: the config cannot be run; one line says where, what is wrong and what would be
             right.
     """
-    read = Study(config)
+    read = Study(config, datasets)
     checks.check(read)
     return read
 

@@ -18,6 +18,7 @@ class Study:
 
     Args:
         config: as loaded from YAML; it is not changed.
+        datasets: that the config may name beside those of the library, by name.
 
     Attributes:
         config: with a value for every key of its sections.
@@ -31,12 +32,14 @@ class Study:
             right.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], datasets: Mapping[str, plugins.Dataset] | None = None
+    ) -> None:
         self.config = reading.sections(config)
         self.methods = plugins.methods() | reading.variants(
             self.config["methods"], plugins.methods()
         )
-        self.datasets = plugins.datasets()
+        self.datasets = plugins.datasets() | dict(datasets or {})
         self.networks = plugins.networks()
         reading.check_declared(plugins.methods().values(), self.networks.values())
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}

@@ -1,43 +1,36 @@
 """Measure what one synthetic set is worth to one kind of network."""
 
-import functools
 from dataclasses import replace
 from typing import Any
 
-from distillery import networks, streams
+from distillery import networks
 from distillery.evaluation import evaluate
 from distillery.images import dataset as data
 from distillery.images.labelled import Images
-from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.sets.evolution import load_evolution
 from distillery.sets.synthetic import SyntheticSet
+from distillery.stages import evaluation
 from distillery.store.metrics import Metrics
-from distillery.training.train import Bench
 
 
 def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     """Train and test networks on the set, and on its snapshots where one is selected."""
-    cell, settings, models = asked.cell, asked.settings, asked.settings["models"]
+    settings = asked.settings
     dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.
     tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
-    learned = Images(synthetic.images, synthetic.labels).to(run.device)
     recipe = Recipe.of(settings, synthetic.step_size)
-    metrics = Metrics(rule=asked.kind, **asked.identity)
-    # The same streams for every method: two sets are compared on the same networks in the same
-    # order.
-    names = cell["dataset"], asked.network["name"], cell["ipc"], cell["seed"]
-    bench = Bench(
-        network=NetworkSpec(**asked.network),
-        stream=functools.partial(streams.generator, asked.seed, "evaluate", *names),
+    bench = evaluation.bench(
+        asked,
         compute=run.compute,
         flip=dataset.horizontal_flip,
-        progress=run.progress(models * recipe.trained_epochs, "evaluation", "epoch"),
+        progress=run.progress(settings["models"] * recipe.trained_epochs, "evaluation", "epoch"),
     )
-    metrics.extend(evaluate.measure(bench, recipe, learned, tested, models, settings["curve"]))
-    networks.record_training(metrics, bench.network, len(learned), recipe.trained_epochs)
+    metrics = Metrics(rule=asked.kind, **asked.identity)
+    metrics.extend(evaluation.evaluate_set(asked, bench, synthetic, tested))
+    networks.record_training(metrics, bench.network, len(synthetic), recipe.trained_epochs)
     run.stop_clock()  # selection is no part of what a set costs its user
     if selection := settings["selection"]:
         rows = data.split(dataset, asked.validation, asked.seed).validation_index

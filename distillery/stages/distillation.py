@@ -1,0 +1,90 @@
+"""Make one synthetic set: distilled, or chosen from the real images."""
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from distillery import streams
+from distillery.compute.device import Compute
+from distillery.errors import named
+from distillery.images import dataset as data
+from distillery.methods import _driver
+from distillery.methods.base import Task, initial_images
+from distillery.networks import NetworkSpec
+from distillery.sets.evolution import Evolution
+from distillery.sets.synthetic import SyntheticSet, header
+from distillery.store import checkpoint as checkpoints
+from distillery.training import trajectories
+
+if TYPE_CHECKING:
+    from distillery.study.params import Distill
+
+
+def distill(
+    asked: "Distill",
+    dataset: data.Dataset,
+    *,
+    compute: Compute,
+    progress: Callable[[int, Any], None] | None = None,
+    experts: Sequence[str | PathLike[str]] = (),
+    checkpoint: Any = checkpoints.NONE,
+) -> tuple[SyntheticSet, Evolution]:
+    """Run the method that is asked for.
+
+    Args:
+        asked: the cell, the method with its settings, the network, the seed and the share that is
+            held out.
+        dataset: the real images, on the device that computes, in the space that the set shall have.
+        compute: how to compute.
+        progress: called with the number of each iteration and its loss.
+        experts: the shards of the trajectories that the method learns from.
+        checkpoint: where the state is kept between two steps, and resumed from.
+
+    Returns:
+        The set, on the CPU, and its snapshots and losses.
+
+    Raises:
+        UserError: the method cannot work with these images, or it diverged.
+    """
+    cell, settings, seed = asked.cell, asked.settings, asked.seed
+    rows = data.split(dataset, asked.validation, seed).train_index
+    images, labels = dataset.normalise(dataset.images[rows]), dataset.labels[rows]
+    classes, iterations = len(dataset.classes), settings.get("iterations", 0)
+    names = [cell[name] for name in ("dataset", "init", "ipc", "seed")]
+    start = streams.generator(seed, "initial", *names)
+    evolution = Evolution(iterations, asked.snapshots, progress)
+    task = Task(
+        images=images,
+        labels=labels,
+        initial=initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
+        classes=classes,
+        ipc=cell["ipc"],
+        network=NetworkSpec(**asked.network),
+        settings=settings,
+        stream=functools.partial(streams.generator, seed, "distill", *cell.values()),
+        compute=compute,
+        flip_allowed=dataset.horizontal_flip,
+        experts=trajectories.Experts(list(experts), dataset.images.device) if experts else None,
+    )
+    variant_of = asked.module if asked.module != cell["method"] else None
+    with named(variant_of and f"{cell['method']} (a variant of {asked.module})"):
+        method = importlib.import_module(f"distillery.methods.{asked.module}")
+        result = _driver.run(method, task, evolution, checkpoint)
+    about = header(
+        dataset,
+        cell,
+        settings=settings,
+        network=asked.network,
+        iterations=iterations,
+        code=asked.code,
+        protocol=asked.protocol,
+        of=variant_of,
+        experts=trajectories.about(experts),
+    )
+    step_size = None if result.step_size is None else float(result.step_size)
+    synthetic = SyntheticSet(
+        result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening
+    )
+    return synthetic, evolution
