@@ -75,7 +75,7 @@ reference: .venv/.done ## Write the config's schema and table of keys from its m
 lock: .venv/.done ## Resolve the newest versions and write requirements.lock
 	$(BIN)/python -m uv lock --upgrade
 	$(BIN)/python -m uv export --quiet --frozen --format requirements-txt --no-emit-project \
-	    --extra test --extra docs -o requirements.lock
+	    --extra workflow --extra test --extra docs -o requirements.lock
 
 clean: ## Remove the quickstart's results
 	rm -rf $(QUICKSTART)

@@ -133,7 +133,8 @@ def _pandas() -> Any:
         return importlib.import_module("pandas")
     except ImportError:
         raise UserError(
-            "evaluate: its table needs pandas, which is not installed: pip install pandas"
+            "evaluate: needs pandas, which is not installed: pip install "
+            "'dataset-distillery[workflow]'"
         ) from None
 
 

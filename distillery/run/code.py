@@ -5,7 +5,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from distillery import plugins
+from distillery import places, plugins
 from distillery.errors import UserError
 from distillery.study import fingerprint
 
@@ -25,7 +25,7 @@ def check(stamp: str) -> None:
             changed since.
     """
     main, script = sys.modules["__main__"], _script()
-    root = script.parents[2]
+    root = _root(script)
     _own(root)
     for path in fingerprint.closure(fingerprint.files(stamp, script, root), root):
         if path != script:
@@ -50,7 +50,7 @@ def check_plugins(stamp: str) -> None:
         UserError: one is not, so that an edit of it would not make the result stale.
     """
     script = _script()
-    root = script.parents[2]
+    root = _root(script)
     named = set(fingerprint.closure(fingerprint.files(stamp, script, root), root))
     for folder in plugins.FOLDERS:
         for path in sorted((root / fingerprint.PACKAGE / folder).glob("[!_]*.py")):
@@ -66,8 +66,13 @@ def _script() -> Path:
     return Path(str(sys.modules["__main__"].__file__)).resolve()
 
 
+def _root(script: Path) -> Path:
+    """Find the folder that the library is in which a script belongs to."""
+    return places.root_of(script.parents[2])
+
+
 def _own(root: Path) -> None:
-    """Raise unless each module of the package is that of the workflow's checkout."""
+    """Raise unless each module of the package is the workflow's own."""
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if name.partition(".")[0] == fingerprint.PACKAGE and file:

@@ -4,12 +4,9 @@ licences."""
 import importlib.metadata
 import platform
 import subprocess
-from pathlib import Path
 from typing import Any
 
-from distillery import __version__
-
-ROOT = Path(__file__).resolve().parents[2]
+from distillery import __version__, places
 
 
 def gather() -> dict[str, Any]:
@@ -31,7 +28,8 @@ def gather() -> dict[str, Any]:
 def checkout() -> dict[str, Any]:
     """Find the ``commit`` that this code is of, and how many tracked files are ``changed`` since;
     empty outside a checkout or without git."""
-    commit = _git("rev-parse", "HEAD")
+    # An installed copy may lie in a checkout of something else.
+    commit = _git("rev-parse", "HEAD") if places.is_checkout() else None
     if not commit:
         return {}
     return {
@@ -74,7 +72,7 @@ def _licence(meta: Any) -> str:
 def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments],
+            ["git", "-C", str(places.ROOT), *arguments],
             capture_output=True,
             text=True,
             timeout=20,

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from distillery import places
 from distillery.errors import UserError
+from distillery.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "distillery"
 # What runs a job, reports on it and puts its files in their place. It decides no result, so it is
 # no part of a job's identity, and nothing that it imports is.
@@ -214,22 +215,31 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
     """Return what a job runs: a 16-character digest and, after a space each, the plug-ins that
     count.
 
+    An installed copy gives what the checkout gives that it was made from.
+
     Args:
         script: a file name in ``workflow/scripts``.
         plugins: project modules that the job imports by name at run time, relative to the library,
             such as ``methods/dc.py``.
-        root: the checkout.
+        root: the folder that the library is in.
 
     Raises:
         UserError: a project module uses a relative import, which would escape the analysis.
     """
+    workflow = places.workflow(root)
     start = [
-        root / "workflow" / "scripts" / script,
+        workflow / "workflow" / "scripts" / script,
         *(root / PACKAGE / plugin for plugin in plugins),
     ]
+    modules = {
+        path.relative_to(workflow if path.is_relative_to(workflow) else root): path
+        for path in closure(start, root)
+    }
     digest = hashlib.sha256()
-    for path in (file for module in closure(start, root) for file in (module, *beside(module))):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{of_file(path)}\n".encode())
+    for name, module in sorted(modules.items()):
+        for path in (module, *beside(module)):
+            shown = name.with_suffix(path.suffix).as_posix()
+            digest.update(f"{shown}\0{of_file(path)}\n".encode())
     return " ".join([digest.hexdigest()[:16], *(plugin.removesuffix(".py") for plugin in plugins)])
 
 

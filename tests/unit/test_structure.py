@@ -7,6 +7,7 @@ import functools
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 # The rooms of the library, and the rooms that each may import from beside the ground. No room knows
 # one above it; `run` is for the workflow and the benchmarks alone.
 GROUND = [
-    *("__init__", "declarations", "errors", "limits", "literals", "markdown", "plugins"),
-    *("recipe", "streams", "vocabulary"),
+    *("__init__", "declarations", "errors", "limits", "literals", "markdown"),
+    *("places", "plugins", "recipe", "streams", "vocabulary"),
 ]
 ROOMS = {
     "store": [],
@@ -617,6 +618,32 @@ def test_the_patterns_find_what_they_are_for():
     )
 
 
+def test_the_wheel_has_every_folder_of_the_library_and_every_file_of_the_workflow():
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]
+    folders = [path.parent.relative_to(ROOT) for path in LIBRARY.rglob("__init__.py")]
+    packages = {".".join(folder.parts) for folder in folders}
+    packaged = {name for name in setup["packages"] if "._workflow" not in name}
+    assert packaged == packages
+    carried = {
+        path
+        for package, folder in setup["package-dir"].items()
+        for pattern in setup["package-data"][package]
+        for path in (ROOT / folder).glob(pattern)
+    }
+    wanted = ("Snakefile", "workflow", "config", "envs", "profiles")
+    assert carried == {path for path in FILES if path.relative_to(ROOT).parts[0] in wanted}
+    inside = {
+        LIBRARY / path
+        for pattern in setup["package-data"]["distillery"]
+        for path in LIBRARY.glob(pattern)
+    }
+    assert inside == {
+        path for path in FILES if path.is_relative_to(LIBRARY) and path.suffix != ".py"
+    }
+
+
 def test_the_lock_has_a_hash_for_every_package_and_no_address():
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text and "file:" not in text and "@" not in text
@@ -646,9 +673,7 @@ def test_the_conda_environments_have_the_versions_of_the_lock(name):
     (wheels,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
     pinned = dict(entry.split("==") for entry in wheels)
     assert {package: lock[package] for package in pinned} == pinned
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    needed = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL).group(1)
-    assert {
-        re.match(r"[\w.-]+", entry).group(0) for entry in re.findall(r'"([^"]+)"', needed)
-    } == set(pinned)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["workflow"]
+    assert {Requirement(entry).name for entry in needed} == set(pinned)
     assert f"python={python}" in dependencies

@@ -56,12 +56,12 @@ wildcard_constraints:
 
 
 def own(path):
-    """Return a file of the repository as an input, relative to the working directory: a clone
+    """Return a file of the library as an input, relative to the working directory: a clone
     elsewhere then knows its checksum.
 
     ``local``: no module's prefix and no object store comes before it.
     """
-    return local(os.path.relpath(ROOT / path))
+    return local(os.path.relpath(LIBRARY / path))
 
 
 def unprefixed(files):

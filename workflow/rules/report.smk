@@ -42,8 +42,8 @@ rule report:
             filled(LAYOUT.data, {"dataset": dataset})
             for dataset in STUDY.dataset_names
         ],
-        template=own("distillery/report/templates/page.html.jinja"),
-        style=own("distillery/report/templates/style.css"),
+        template=own("report/templates/page.html.jinja"),
+        style=own("report/templates/style.css"),
     output:
         report=report(
             LAYOUT.report, caption="../report/report.rst", category="The report"

@@ -66,5 +66,5 @@ def test_what_does_not_go_with_the_set_is_refused_in_one_line(chosen, more, said
 
 def test_without_pandas_it_says_what_is_missing(chosen, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match="pip install pandas"):
+    with pytest.raises(UserError, match="pip install 'dataset-distillery"):
         distillery.evaluate(chosen, IMAGES, LABELS)

@@ -111,6 +111,21 @@ def test_another_copy_of_the_package_ahead_on_the_path_is_refused(checkout):
 
 
 @pytest.mark.slow
+def test_an_installed_copy_runs_the_workflow_within_it_and_no_other_library(checkout):
+    """As a wheel lays it out: the workflow lies in the package."""
+    inside = checkout.root / "distillery/_workflow/workflow"
+    shutil.move(checkout.root / "workflow", inside)
+    checkout.script = inside / "scripts/make.py"
+    assert ran(checkout) == (0, [], "Random")
+    (checkout.folder / "made.txt").unlink()
+    other = checkout.folder / "other"
+    shutil.copytree(checkout.root / "distillery", other / "distillery")
+    told = refused(ran(checkout, other))
+    assert told.startswith(f"error: this job imported {other / 'distillery'}")
+    assert f"instead of the workflow's own {checkout.root / 'distillery'}: uninstall" in told
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["distillery/methods/random.py", "workflow/scripts/make.py"])
 def test_an_edit_between_the_plan_and_the_job_is_refused(checkout, name):
     path = checkout.root / name

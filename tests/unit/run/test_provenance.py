@@ -3,7 +3,7 @@
 import importlib.metadata
 import sys
 
-from distillery import __version__
+from distillery import __version__, places
 from distillery.run import provenance
 
 
@@ -26,6 +26,6 @@ def test_the_bill_names_every_installed_package_once_with_its_version(tmp_path, 
 def test_the_origin_names_the_version_and_survives_a_folder_that_is_no_checkout(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(places, "ROOT", tmp_path)
     found = provenance.gather()
     assert found["distillery"] == __version__ and "commit" not in found
