@@ -47,6 +47,8 @@ class Method:
         title: in the report.
         needs_experts: whether it learns from trained networks.
         needs_network: whether it runs a network.
+        needs_embedding: whether it asks the network for embeddings; or the values of settings with
+            which it does.
         settings: name to JSON-schema property, with ``default`` and ``description``. One called
             ``augment`` names an augmentation: any, unless the method says which. A method that
             distils has ``iterations``.
@@ -64,6 +66,11 @@ class Method:
     title: str = declarations.text("")
     needs_experts: bool = declarations.flag(False)
     needs_network: bool = declarations.flag(True)
+    needs_embedding: bool | Mapping[str, list[Any]] = declarations.field(
+        "True, False or a block of settings and the values that bring it",
+        lambda value: isinstance(value, bool | dict),
+        False,
+    )
     settings: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
     protocol: Mapping[str, Any] = declarations.block()
     augment: str | None = declarations.text(None)
@@ -148,11 +155,15 @@ class Network:
             others have certain values.
         multiples: options that must be a multiple ``of`` a number, and ``when``.
         title, order: its name in the report and its place in tables.
+        source: the reference of one from outside (:mod:`distillery.outside`).
+        factory: what makes it there, where it is no plug-in but named by a config.
     """
 
     name: str
     module: str
     spec: Mapping[str, Any]
+    source: str = ""
+    factory: str = ""
     minimum_size: int = declarations.count()
     options: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
     by_size: Mapping[str, int] = declarations.field(
@@ -184,6 +195,11 @@ class Network:
     )
     title: str = declarations.text("")
     order: float = declarations.order()
+
+    @property
+    def code(self) -> str:
+        """Return what its code is, as a fingerprint takes it."""
+        return self.source or f"networks/{self.module}.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,18 +328,18 @@ def augmentations() -> dict[str, Augmentation]:
     return by_name
 
 
-def used(network: str, *settings: Any) -> list[str]:
+def used(network: Network, *settings: Any) -> list[str]:
     """Return the files of the network and the augmentations that a job runs, relative to the
-    library: what its code is beside its script.
+    library, or their references: what its code is beside its script.
 
     Args:
-        network: the network's name.
+        network: the network.
         settings: what the job is given; whatever is called ``augment`` in it, at any depth, names
             an augmentation.
     """
     names = sorted({name for block in settings for name in _augments(block)})
     return [
-        f"networks/{networks()[network].module}.py",
+        network.code,
         *(f"augmentations/{name}.py" for name in names),
     ]
 

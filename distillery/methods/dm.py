@@ -23,6 +23,7 @@ TITLE = "DM"
 KIND = "distilled"
 ORDER = 30
 COLOUR = 4
+NEEDS_EMBEDDING = True
 SETTINGS = {
     "iterations": {
         "type": "integer",

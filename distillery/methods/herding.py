@@ -20,6 +20,7 @@ TITLE = "Herding"
 KIND = "coreset"
 ORDER = 10
 COLOUR = 5
+NEEDS_EMBEDDING = {"features": ["random_network"]}
 SETTINGS = {
     "features": {
         "type": "string",

@@ -40,6 +40,7 @@ KIND = "distilled"
 ORDER = 60
 COLOUR = 6
 NEEDS_EXPERTS = True
+NEEDS_EMBEDDING = True
 SETTINGS = {
     "iterations": {
         "type": "integer",

@@ -84,8 +84,10 @@ def count(module: nn.Module, image: Tensor) -> tuple[float, int]:
     """
     flops, activations = 0, 0
 
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         nonlocal flops, activations
+        if not isinstance(output, Tensor):  # a layer of others may put out several
+            return
         activations += output.numel()
         if isinstance(layer, nn.Conv2d | nn.Linear):
             flops += 2 * output.numel() * layer.weight[0].numel()

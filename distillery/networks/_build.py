@@ -9,14 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from distillery import limits
+from distillery import limits, outside
 from distillery.errors import UserError
-from distillery.networks import _layers
+from distillery.networks import _layers, _outside
 from distillery.networks._spec import NetworkSpec
 
 
 def build(
-    name: str, *, channels: int, size: limits.Size, classes: int, **options: Any
+    name: str,
+    *,
+    channels: int,
+    size: limits.Size,
+    classes: int,
+    source: str = "",
+    **options: Any,
 ) -> nn.Module:
     """Build the network ``name`` for images of a shape and for ``classes`` classes: float32, on the
     CPU.
@@ -28,6 +34,7 @@ def build(
         channels: of the images.
         size: of the images: pixels a side, or height and width.
         classes: how many classes it tells apart.
+        source: the reference of a plug-in from outside; empty for one of this library.
         options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default for
             images of this size.
 
@@ -36,7 +43,7 @@ def build(
             is too small; or the plug-in breaks its contract (see :mod:`distillery.networks`): a
             layer that does not say how it starts, or that draws random numbers in its forward pass.
     """
-    plugin = _plugin(name)
+    plugin: Any = outside.load(source) if source else _plugin(name)
     size = limits.plain(size)
     for label, value in (
         ("channels", channels),
@@ -65,6 +72,19 @@ def build(
             f"network {name}: build gives no module with a method `embed`; return a "
             "Network(features, embedding, classes)"
         )
+    _fill(name, module)
+    _try(name, module, torch.zeros(2, channels, *limits.sides(size)), classes)
+    for layer in module.modules():
+        _layers.reset_normalisation(layer)  # the trial has moved running statistics
+    return module
+
+
+def _fill(name: str, module: nn.Module) -> None:
+    """Give a module that was made on the meta device zeros on the CPU, and fresh normalisations.
+
+    Raises:
+        UserError: a layer does not say how it starts, or draws random numbers.
+    """
     # One that several layers share stays one.
     zeros: dict[nn.Parameter, nn.Parameter] = {}
     for path, layer in module.named_modules():
@@ -87,19 +107,18 @@ def build(
         for key, buffer in list(layer.named_buffers(recurse=False)):
             setattr(layer, key, torch.zeros(buffer.shape, dtype=buffer.dtype))
         _layers.reset_normalisation(layer)
-    _try(name, module, torch.zeros(2, channels, *limits.sides(size)), classes)
-    for layer in module.modules():
-        _layers.reset_normalisation(layer)  # the trial has moved running statistics
-    return module
 
 
 def from_spec(spec: NetworkSpec) -> nn.Module:
-    """Build the network that ``spec`` describes, as :func:`build` does."""
+    """Build the network that ``spec`` describes, as :func:`build` does, or by its factory."""
+    if spec.factory:
+        return _outside.build(spec)
     return build(
         spec.name,
         channels=spec.channels,
         size=spec.size,
         classes=spec.classes,
+        source=spec.source,
         **spec.options,
     )
 

@@ -145,6 +145,10 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     Raises:
         UserError: ``module`` has parameters in a layer of a kind that this function does not know.
     """
+    restart = getattr(module, "restart", None)
+    if callable(restart):  # a network from outside, which knows how it starts as a whole
+        restart(generator)
+        return module
     for layer in module.modules():
         reset = getattr(layer, "reset", None)
         if callable(reset):
@@ -172,6 +176,7 @@ def for_device(module: nn.Module, device: torch.device) -> nn.Module:
                 type(layer) is nn.Conv2d
                 and layer.groups == 1
                 and layer.dilation == (1, 1)
+                and layer.padding_mode == "zeros"
                 and not isinstance(layer.padding, str)
             ):
                 half, padding = layer.kernel_size[0] // 2, layer.padding

@@ -19,6 +19,11 @@ class NetworkSpec:
         classes: how many classes it tells apart.
         options: those of the plug-in's ``SPEC["options"]``; what is left out takes its default. Not
             to be changed.
+        source: the reference of a network from outside (:mod:`distillery.outside`); empty for a
+            plug-in of this library.
+        factory: what makes it, a name in ``source``, where that is no plug-in.
+        dropout: whether layers of a factory's network that draw random numbers stay, with which it
+            is refused.
     """
 
     name: str
@@ -27,6 +32,9 @@ class NetworkSpec:
     classes: int
     # Compared, but not hashed: a dict has no hash.
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    source: str = ""
+    factory: str = ""
+    dropout: bool = True
 
     def __post_init__(self) -> None:
         # A list, as JSON has it, has no hash.

@@ -1,11 +1,12 @@
 """A job runs the code that it stamps: what it imported is held against the digest that it was
 planned under."""
 
+import contextlib
 import importlib
 import sys
 from pathlib import Path
 
-from distillery import places, plugins
+from distillery import outside, places, plugins
 from distillery.errors import UserError
 from distillery.study import fingerprint
 
@@ -27,9 +28,11 @@ def check(stamp: str) -> None:
     main, script = sys.modules["__main__"], _script()
     root = _root(script)
     _own(root)
-    for path in fingerprint.closure(fingerprint.files(stamp, script, root), root):
-        if path != script:
+    start = fingerprint.started(fingerprint.plugins(stamp), script, root)
+    for path in fingerprint.closure(start.files, root, start.trees):
+        if path != script and not fingerprint.is_outside(path, root):
             importlib.import_module(_dotted(path, root))
+    _import_from_outside(stamp, start, root)
     _own(root)
     # else an edit since it was read, and before it was imported, would go unseen
     fingerprint.forget()
@@ -51,7 +54,8 @@ def check_plugins(stamp: str) -> None:
     """
     script = _script()
     root = _root(script)
-    named = set(fingerprint.closure(fingerprint.files(stamp, script, root), root))
+    start = fingerprint.started(fingerprint.plugins(stamp), script, root)
+    named = set(fingerprint.closure(start.files, root, start.trees))
     for folder in plugins.FOLDERS:
         for path in sorted((root / fingerprint.PACKAGE / folder).glob("[!_]*.py")):
             if _dotted(path, root) in sys.modules and path not in named:
@@ -59,6 +63,39 @@ def check_plugins(stamp: str) -> None:
                     f"this job ran {path.relative_to(root)}, which is no part of its code "
                     f"({stamp}): a setting that names a plug-in is called `network` or `augment`"
                 )
+    for path in _loaded(start.trees):
+        if path not in named and fingerprint.is_outside(path, root):
+            raise UserError(
+                f"this job ran {path}, which is no part of its code ({stamp}): an edit of it would "
+                "go unseen; import it by an import statement"
+            )
+
+
+def _import_from_outside(stamp: str, start: fingerprint.Started, root: Path) -> None:
+    """Import what the job's code from outside is made of, what it imports late included."""
+    for name in fingerprint.plugins(stamp):
+        if outside.is_reference(name):
+            outside.load(name)
+    for path in fingerprint.closure(start.files, root, start.trees):
+        for tree in start.trees:
+            if tree.holds(path) and fingerprint.is_outside(path, root) and path not in start.files:
+                # What it imports only in some cases may not be there to import.
+                with contextlib.suppress(Exception, SystemExit):
+                    importlib.import_module(_dotted(path, tree.root))
+
+
+def _loaded(trees: tuple[fingerprint.Tree, ...]) -> list[Path]:
+    """List the files of ``trees`` that this process imported, but for what packages installed."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    paths = [Path(file) for file in files if file and file.endswith(".py")]
+    return sorted(
+        {
+            path
+            for path in paths
+            for tree in trees
+            if tree.holds(path) and (tree.only or not outside.is_installed(path))
+        }
+    )
 
 
 def _script() -> Path:

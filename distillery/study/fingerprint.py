@@ -5,16 +5,21 @@ stands for itself and for each project module that it imports, transitively, fou
 tree, and a module for the data beside it that bears its name (``BESIDE``). Docstrings, comments and
 layout do not count, nor do the words of an error, imports for type checkers alone, and the modules
 that only run a job (``RUN_ONLY``).
+
+Code from outside (:mod:`distillery.outside`) counts likewise: own files by their content, with what
+they import of their own tree and of this library; an installed package by its name and version.
 """
 
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 
-from distillery import places
+from distillery import outside, places
 from distillery.errors import UserError
 from distillery.places import ROOT
 
@@ -25,6 +30,38 @@ RUN_ONLY = ("run", "errors.py", "store/files.py")
 # What a module reads of its own is named after it: winograd.py reads winograd.cpp. All of it
 # counts, comments too.
 BESIDE = (".cpp", ".csv")
+
+
+class Tree(NamedTuple):
+    """A folder in which code from outside finds what it imports.
+
+    Attributes:
+        root: the folder.
+        only: the one package in it that counts; ``""`` for all.
+    """
+
+    root: Path
+    only: str
+
+    def resolve(self, module: str) -> list[Path]:
+        """Return the files of this tree that importing a module runs."""
+        top = module.partition(".")[0]
+        if top in sys.stdlib_module_names or (self.only and top != self.only):
+            return []
+        files, folder, parts = [], self.root, module.split(".")
+        for depth, part in enumerate(parts, 1):
+            if (folder / part).is_dir():  # of a user's packages, some have no `__init__.py`
+                folder = folder / part
+                files += [folder / "__init__.py"] * (folder / "__init__.py").is_file()
+            elif (folder / f"{part}.py").is_file() and depth == len(parts):
+                files.append(folder / f"{part}.py")
+            else:
+                break
+        return files
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a file is one of this tree."""
+        return path.is_relative_to(self.root / self.only if self.only else self.root)
 
 
 @functools.cache
@@ -86,37 +123,66 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
+def is_outside(path: Path, root: Path) -> bool:
+    """Return whether a file is neither of the library nor of the workflow."""
+    own = root / PACKAGE, places.workflow(root) / "workflow"
+    return not any(path.is_relative_to(folder) for folder in own)
+
+
+def _absolute(path: Path, node: ast.ImportFrom, trees: tuple[Tree, ...]) -> str:
+    """Return the full name of the package or module that ``node`` imports from.
+
+    Raises:
+        UserError: it is a relative import where there is no package above.
+    """
+    if not node.level:
+        return node.module or ""
+    tree = next((tree for tree in trees if tree.holds(path)), None)
+    above = path.relative_to(tree.root).parent.parts if tree else ()
+    if len(above) < node.level:
+        raise UserError(
+            f"{path}: relative import on line {node.lineno}: "
+            + (
+                "the file has no package above; import what lies beside it by its name"
+                if tree
+                else "import project modules by their full name"
+            )
+        )
+    parts = above[: len(above) - node.level + 1]
+    return ".".join([*parts, *([node.module] if node.module else ())])
+
+
 @functools.cache
-def _imports(path: Path, root: Path) -> tuple[Path, ...]:
+def _imports(path: Path, root: Path, trees: tuple[Tree, ...]) -> tuple[Path, ...]:
     files: list[Path] = []
+    reached = trees if is_outside(path, root) else ()
     for node in _statements(_tree(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                raise UserError(
-                    f"{path}: relative import on line {node.lineno}: import project modules by "
-                    "their full name"
-                )
-            names = [node.module or ""] + [f"{node.module}.{alias.name}" for alias in node.names]
+            module = _absolute(path, node, reached)
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:
             if name == PACKAGE or name.startswith(PACKAGE + "."):
                 files.extend(_resolve(name, root))
+            else:
+                for tree in reached:
+                    files.extend(tree.resolve(name))
     return tuple(dict.fromkeys(files))
 
 
-def closure(start: list[Path], root: Path = ROOT) -> list[Path]:
-    """Return every project file that decides what running the files of ``start`` gives: themselves
-    and what they import, sorted."""
+def closure(start: Iterable[Path], root: Path = ROOT, trees: tuple[Tree, ...] = ()) -> list[Path]:
+    """Return every file that decides what running the files of ``start`` gives: themselves and what
+    they import of the project, and from outside of ``trees``; sorted."""
     seen: set[Path] = set()
     todo = list(start)
     while todo:
         path = todo.pop()
         if path not in seen and not _runs_only(path, root):
             seen.add(path)
-            todo.extend(_imports(path, root))
+            todo.extend(_imports(path, root, trees))
     return sorted(seen)
 
 
@@ -219,28 +285,77 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
 
     Args:
         script: a file name in ``workflow/scripts``.
-        plugins: project modules that the job imports by name at run time, relative to the library,
-            such as ``methods/dc.py``.
+        plugins: modules that the job imports by name at run time: files relative to the library,
+            such as ``methods/dc.py``, and references to code from outside.
         root: the folder that the library is in.
 
     Raises:
-        UserError: a project module uses a relative import, which would escape the analysis.
+        UserError: a project module uses a relative import, which would escape the analysis, or a
+            reference leads to nothing.
     """
     workflow = places.workflow(root)
-    start = [
-        workflow / "workflow" / "scripts" / script,
-        *(root / PACKAGE / plugin for plugin in plugins),
-    ]
-    modules = {
-        path.relative_to(workflow if path.is_relative_to(workflow) else root): path
-        for path in closure(start, root)
-    }
+    parts = started(plugins, workflow / "workflow" / "scripts" / script, root)
+    modules = closure(parts.files, root, parts.trees)
     digest = hashlib.sha256()
-    for name, module in sorted(modules.items()):
+    for name, module in sorted((_key(path, root, parts.trees), path) for path in modules):
         for path in (module, *beside(module)):
             shown = name.with_suffix(path.suffix).as_posix()
             digest.update(f"{shown}\0{of_file(path)}\n".encode())
-    return " ".join([digest.hexdigest()[:16], *(plugin.removesuffix(".py") for plugin in plugins)])
+    for package, version in parts.packages:
+        digest.update(f"{package}\0{version}\n".encode())
+    return " ".join([digest.hexdigest()[:16], *map(_stamped, plugins)])
+
+
+class Started(NamedTuple):
+    """What a job's code begins with.
+
+    Attributes:
+        files: the script, its plug-ins, and own files from outside.
+        trees: where the latter find what they import.
+        packages: installed ones, by name and version.
+    """
+
+    files: list[Path]
+    trees: tuple[Tree, ...]
+    packages: list[tuple[str, str]]
+
+
+def started(plugins: Iterable[str], script: Path, root: Path) -> Started:
+    """Return what the code of a job begins with.
+
+    Args:
+        plugins: as for :func:`fingerprint`.
+        script: the job's.
+        root: the folder that the library is in.
+
+    Raises:
+        UserError: a reference leads to nothing.
+    """
+    files, trees, packages = [script], [], []
+    for plugin in plugins:
+        if not outside.is_reference(plugin):
+            files.append(root / PACKAGE / plugin)
+            continue
+        code = outside.find(plugin)
+        if code.package:
+            packages.append(code.package)
+        else:
+            files.append(code.file)
+            trees.append(Tree(code.root, code.only))
+    return Started(files, tuple(dict.fromkeys(trees)), packages)
+
+
+def _key(path: Path, root: Path, trees: tuple[Tree, ...]) -> Path:
+    """Return what names a file in a digest, wherever the library or the user's folder lies."""
+    if is_outside(path, root):
+        tree = next(tree for tree in trees if tree.holds(path))
+        return path.relative_to(tree.root)
+    workflow = places.workflow(root)
+    return path.relative_to(workflow if path.is_relative_to(workflow) else root)
+
+
+def _stamped(plugin: str) -> str:
+    return quote(plugin, "/:@") if outside.is_reference(plugin) else plugin.removesuffix(".py")
 
 
 def forget() -> None:
@@ -252,9 +367,7 @@ def forget() -> None:
 
 def plugins(stamp: str) -> list[str]:
     """Return the plug-ins that a ``fingerprint`` was given."""
-    return [f"{name}.py" for name in stamp.split(" ")[1:]]
-
-
-def files(stamp: str, script: Path, root: Path) -> list[Path]:
-    """Return the files that a ``fingerprint`` of ``script`` starts from."""
-    return [script, *(root / PACKAGE / plugin for plugin in plugins(stamp))]
+    return [
+        unquote(name) if outside.is_reference(name) else f"{name}.py"
+        for name in stamp.split(" ")[1:]
+    ]

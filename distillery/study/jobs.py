@@ -112,7 +112,9 @@ class Jobs:
             fixed.append("none")  # beside those that the settings name
         if runs_network:
             plug_ins += plugins.used(
-                asked["network"]["name"], asked["settings"], *({"augment": name} for name in fixed)
+                self.study.networks[asked["network"]["name"]],
+                asked["settings"],
+                *({"augment": name} for name in fixed),
             )
         return fingerprint(script(rule), *plug_ins)
 

@@ -153,7 +153,9 @@ def of_networks(
     for name in given:
         known("config: networks", "network", name, networks)
     return {
-        name: _settings(f"config: networks.{name}", "option", options, networks[name].options)
+        name: options
+        if networks[name].factory
+        else _settings(f"config: networks.{name}", "option", options, networks[name].options)
         for name, options in given.items()
     }
 

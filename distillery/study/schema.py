@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from distillery.study.values import NUMBER, WHOLE, Augment, Flag, Off
+from distillery.study.values import NUMBER, WHOLE, Augment, Flag, Keep, Off
 from distillery.vocabulary import STRATEGIES
 
 Positive = Annotated[int, Field(ge=1), WHOLE]
@@ -236,6 +236,22 @@ class Compute(Section):
     )
 
 
+class Factory(Section):
+    """A network from outside."""
+
+    factory: Text = Field(
+        description="What makes the network, called as factory(channels, size, classes, "
+        "**options): `mypackage.nets:make`, `nets.py:make`, `torchvision:resnet18` or "
+        "`timm:resnet18`."
+    )
+    options: dict[str, Any] = Field(default={}, description="Options of the factory.")
+    dropout: Keep = Field(
+        default="keep",
+        description="off: without the layers that draw random numbers, with which a network is "
+        "refused.",
+    )
+
+
 class Block(Section):
     """Synthetic sets: the product of the lists."""
 
@@ -313,7 +329,9 @@ class Config(Section):
     )
     network: str = Field(default="ConvNet", description="The network that sets are distilled with.")
     networks: dict[str, dict[str, Any]] = Field(
-        default={}, description="Options of networks, such as ConvNet's width and depth."
+        default={},
+        description="Options of networks, such as ConvNet's width and depth. A block of another "
+        "name with a `factory`, `options` for it and `dropout` is a network from outside.",
     )
     grid: list[Block] = Field(
         description="The synthetic sets of the study, a union of blocks; each block is the product "

@@ -7,7 +7,7 @@ from typing import Any
 from distillery import limits, plugins
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import folder, reading
+from distillery.study import factories, folder, reading
 from distillery.study.cells import Cell, expand
 from distillery.study.overrides import resolve
 
@@ -40,8 +40,11 @@ class Study:
             self.config["methods"], plugins.methods()
         )
         self.datasets = plugins.datasets() | dict(datasets or {})
-        self.networks = plugins.networks()
-        reading.check_declared(plugins.methods().values(), self.networks.values())
+        factories.name_plainly(self.config)
+        self.networks = plugins.networks() | factories.read(
+            self.config["networks"], plugins.networks()
+        )
+        reading.check_declared(plugins.methods().values(), plugins.networks().values())
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
         self.config["results"] = folder.results(self.config["results"])
         names = reading.names(self.datasets, (*self.methods, *self.imported), self.networks)
@@ -110,18 +113,26 @@ class Study:
 
     def network(self, dataset: str, name: str) -> dict[str, Any]:
         """Return what ``networks.build`` needs: ``name``, ``channels``, ``size``, ``classes``,
-        ``options``."""
-        spec = self.datasets[dataset]
+        ``options``; of one from outside ``source`` too, and its ``factory`` and ``dropout``."""
+        spec, network = self.datasets[dataset], self.networks[name]
+        more: dict[str, Any] = {"source": network.source} if network.source else {}
+        if network.factory:
+            dropout = self.config["networks"][name]["dropout"] != "off"
+            more |= {"factory": network.factory, "dropout": dropout}
         return {
             "name": name,
             "channels": spec.channels,
             "size": spec.size if isinstance(spec.size, int) else list(spec.size),
             "classes": len(spec.classes),
             "options": self.options(name, spec.size),
+            **more,
         }
 
     def options(self, network: str, size: limits.Size = 32) -> dict[str, Any]:
-        """Return a value for each option of a network, for images of a size."""
+        """Return a value for each option of a network, for images of a size; of a factory those
+        that the config has."""
+        if self.networks[network].factory:
+            return dict(self.config["networks"][network]["options"])
         defaults = limits.defaults(self.networks[network].spec, size)
         return defaults | self.config["networks"].get(network, {})
 
@@ -247,6 +258,29 @@ class Study:
         return list(self.config["continual"]["strategies"])
 
     # ---- images and networks ---------------------------------------------------------------------
+
+    def networks_on(self, dataset: str) -> list[str]:
+        """Return the networks that meet the images of a dataset, those that meet them twice
+        twice."""
+        names = [*self.evaluation_networks(dataset), *self.vanilla_networks(dataset)]
+        cells = [cell for cell in self.cells if cell.dataset == dataset]
+        if any(
+            self.robust(cell)
+            or (not self.is_imported(cell.method) and self.methods[cell.method].needs_network)
+            for cell in cells
+        ):
+            names.append(self.config["network"])
+        if dataset in self.continual_datasets:
+            names.append(self.continual(dataset)["network"])
+        return names
+
+    def needs_embedding(self, cell: Cell) -> bool:
+        """Return whether ``cell``'s method asks the network for embeddings."""
+        declared = self.methods[cell.method].needs_embedding
+        if isinstance(declared, bool):
+            return declared
+        settings = self.method_settings(cell)
+        return any(settings[key] in values for key, values in declared.items())
 
     def fits(self, dataset: str, network: str) -> bool:
         """Return whether a dataset's images are large enough for a network, as the config has

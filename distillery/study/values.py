@@ -82,6 +82,7 @@ def _known_augmentation(name: str) -> str:
 WHOLE, NUMBER = BeforeValidator(_whole), WrapValidator(_as_written)
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Augment = Annotated[str, AfterValidator(_known_augmentation)]
+Keep = Annotated[Literal["keep", "off"], BeforeValidator(_bare_off)]
 Off = Annotated[Literal["auto", "off"], BeforeValidator(_bare_off)]
 
 

@@ -6,6 +6,7 @@ import shlex
 from distillery import vocabulary
 from distillery.store import outcome
 from distillery.study.params import names as names_of_params
+from distillery.study import trials
 from distillery.study.jobs import Jobs
 from distillery.store.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
 
@@ -16,6 +17,8 @@ if not sys.executable.startswith("'"):
 
 try:
     STUDY = configfiles.study(config)
+    if workflow.is_main_process:
+        trials.check(STUDY)
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
         from distillery.sets.released.read import check

@@ -11,7 +11,8 @@ import pytest
 
 from distillery import plugins
 from distillery.errors import UserError
-from distillery.study.fingerprint import ROOT, beside, closure, fingerprint
+from distillery.study.fingerprint import ROOT, beside, closure, fingerprint, forget
+from distillery.study.fingerprint import plugins as plugins_of
 
 SCRIPTS = sorted(path.name for path in (ROOT / "workflow/scripts").glob("*.py"))
 
@@ -460,7 +461,7 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
         jobs[name] = (
             "distill.py",
             f"methods/{name}.py",
-            *plugins.used("ConvNet", settings, {"augment": method.augment}),
+            *plugins.used(plugins.networks()["ConvNet"], settings, {"augment": method.augment}),
         )
     jobs |= {name: ("download.py", f"datasets/{name.lower()}.py") for name in ("MNIST", "digits")}
     jobs |= {
@@ -479,7 +480,7 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
             ("MLP" if name == "train_vanilla" else "ConvNet"),
             ("dc_mnist" if name in CONTINUAL else "none"),
         )
-        jobs[name] += tuple(plugins.used(network, {"augment": augment}))
+        jobs[name] += tuple(plugins.used(plugins.networks()[network], {"augment": augment}))
     files = {
         job: [f"workflow/scripts/{script}", *(f"distillery/{plugin}" for plugin in plugins)]
         for job, (script, *plugins) in jobs.items()
@@ -487,3 +488,117 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
     assert {
         job for job, start in files.items() if f"distillery/{module}" in names(start, ROOT)
     } == stale
+
+
+# ---- code from outside ---------------------------------------------------------------------------
+
+OUTSIDE = {
+    "mine.py": "import beside\nfrom distillery import late\nimport os, random\n",
+    "beside.py": "VALUE = 1\n",
+    "random.py": "HIDDEN = 1\n",
+    "unused.py": "UNUSED = 1\n",
+    "plugs/_shared.py": "from plugs import _deeper\n",
+    "plugs/_deeper.py": "VALUE = 1\n",
+    "plugs/methods/a.py": '"""A."""\n\nfrom plugs._shared import x\n',
+    "plugs/methods/b.py": "from .._shared import x\nfrom . import c\n",
+    "plugs/methods/c.py": "VALUE = 1\n",
+}
+
+
+@pytest.fixture
+def outer(toy, tmp_path, monkeypatch):
+    """The toy project, and a working directory with code from outside: its digest, whatever was
+    edited in either."""
+    monkeypatch.chdir(tmp_path)
+
+    def digest(reference, changes=None, library=None):
+        for name, text in (OUTSIDE | (changes or {})).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        forget()
+        return fingerprint("make.py", reference, root=toy(library))
+
+    return digest
+
+
+@pytest.mark.parametrize(
+    ("reference", "counted", "ignored"),
+    [
+        ("@mine.py", ("mine.py", "beside.py"), ("unused.py", "random.py", "plugs/_shared.py")),
+        (
+            "@plugs/:methods/a.py",
+            ("plugs/methods/a.py", "plugs/_shared.py", "plugs/_deeper.py"),
+            ("plugs/methods/b.py", "mine.py"),
+        ),
+        (
+            "@plugs/:methods/b.py",
+            ("plugs/_shared.py", "plugs/methods/c.py"),
+            ("plugs/methods/a.py",),
+        ),
+        ("@plugs.methods.b", ("plugs/_shared.py", "plugs/methods/c.py"), ("plugs/methods/a.py",)),
+    ],
+)
+def test_code_from_outside_counts_with_what_it_imports_of_its_own(
+    outer, reference, counted, ignored
+):
+    before = outer(reference)
+    for name in counted:
+        assert outer(reference, {name: OUTSIDE[name] + "MORE = 1\n"}) != before, name
+    for name in ignored:
+        assert outer(reference, {name: OUTSIDE[name] + "MORE = 1\n"}) == before, name
+    assert outer(reference, {counted[0]: "# a comment\n" + OUTSIDE[counted[0]]}) == before
+
+
+def test_code_from_outside_counts_with_what_it_imports_of_the_library(outer):
+    before = outer("@mine.py")
+    assert outer("@mine.py", library={"distillery/late.py": "LATE = False\n"}) != before
+    assert outer("@mine.py", library={"distillery/unused.py": "UNUSED = 2\n"}) == before
+
+
+def test_no_module_of_the_library_is_looked_for_outside(outer):
+    changes = {"tools.py": "VALUE = 1\n"}
+    library = {"distillery/tools.py": "import tools\n\n\ndef make():\n    return 1\n"}
+    before = outer("@mine.py", changes, library)
+    assert outer("@mine.py", {"tools.py": "VALUE = 2\n"}, library) == before
+
+
+def test_the_digest_does_not_depend_on_where_the_users_folder_lies(
+    outer, toy, tmp_path, monkeypatch
+):
+    before = outer("@plugs/:methods/a.py")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    shutil.move(tmp_path / "plugs", moved / "plugs")
+    forget()
+    monkeypatch.chdir(moved)
+    assert fingerprint("make.py", "@plugs/:methods/a.py", root=toy()) == before
+
+
+def test_a_stamp_holds_its_references_whatever_is_in_their_paths(outer):
+    changes = {"a folder/ü.py": "VALUE = 1\n"}
+    stamp = outer("@a folder/ü.py", changes)
+    assert len(stamp.split(" ")) == 2 and stamp.isascii()
+    assert plugins_of(stamp) == ["@a folder/ü.py"]
+    assert plugins_of("0123 methods/dc networks/mlp") == ["methods/dc.py", "networks/mlp.py"]
+
+
+def test_an_installed_package_counts_by_its_version(outer, monkeypatch):
+    before = outer("@torchvision")
+    assert outer("@torchvision") == before
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
+    assert outer("@torchvision") != before
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [("@mine.py", "from . import beside\n"), ("@plugs/:methods/a.py", "from ... import x\n")],
+)
+def test_a_relative_import_where_there_is_no_package_is_refused(outer, reference, text):
+    name = {"@mine.py": "mine.py"}.get(reference, "plugs/methods/a.py")
+    with pytest.raises(UserError, match=r"relative import on line 1: the file has no package"):
+        outer(reference, {name: text})
+
+
+def test_code_that_is_not_there_any_more_is_told(outer):
+    with pytest.raises(UserError, match=r"^gone\.py: there is no such file$"):
+        outer("@gone.py")
