@@ -55,11 +55,12 @@ test-slurm: .venv/.done ## Run a study on a real Slurm (root, Debian; minutes; S
 bench: .venv/.done ## Compare speed and memory with the textbook's (BENCH=--quick: 2 minutes)
 	$(BIN)/python -m benchmarks $(BENCH)
 
-lint: .venv/.done ## Check style: ruff, snakefmt and Snakemake's own linter
+lint: .venv/.done ## Check style and types: ruff, snakefmt, Snakemake's own linter, basedpyright
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --lint
+	$(BIN)/python -m basedpyright
 
 format: .venv/.done ## Format the code
 	$(BIN)/python -m ruff check --fix .

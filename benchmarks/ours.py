@@ -69,6 +69,9 @@ class _Recorder:
     def state(self) -> dict[str, Tensor]:
         return {}
 
+    def restore(self, state: dict[str, Tensor]) -> None:
+        pass
+
 
 class _Experts:
     """One expert, whose two vectors are those of the material."""
@@ -79,7 +82,8 @@ class _Experts:
         self._pair = (start, goal)
 
     def pair(self, expert: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        return tuple(vector.clone() for vector in self._pair)
+        start_vector, goal_vector = self._pair
+        return start_vector.clone(), goal_vector.clone()
 
 
 class _WarmingUnroll(Unroll):

@@ -13,6 +13,7 @@ The steps below are our own loops around these names of theirs:
 """
 
 import importlib
+import importlib.util
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -98,6 +99,7 @@ def _dc(utils: ModuleType, case: Case, inputs: Material, gate: Any, device: torc
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        assert synthetic.grad is not None  # after `backward`
         gradient = synthetic.grad.clone()
         dataset = utils.TensorDataset(synthetic.detach().clone(), inputs.targets)
         loader = torch.utils.data.DataLoader(dataset, batch_size=256, shuffle=True)

@@ -35,6 +35,8 @@ class Process:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
+        assert self._process.stdin is not None and self._process.stdout is not None  # pipes
+        self._input, self._output = self._process.stdin, self._process.stdout
 
     def ready(self) -> dict[str, Any]:
         """Wait until it is set up."""
@@ -53,23 +55,23 @@ class Process:
         """Let it end."""
         self._tell("stop")
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._input.close()
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        self._output.close()
         self._errors.close()
 
     def _tell(self, word: str) -> None:
         # A process that is gone shows when it is listened to.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(word + "\n")
-            self._process.stdin.flush()
+            self._input.write(word + "\n")
+            self._input.flush()
 
     def _listen(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
+        line = self._output.readline()
         if line:
             return json.loads(line)
         status = self._process.wait()

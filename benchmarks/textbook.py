@@ -7,8 +7,8 @@ unrolled graph kept); the code is our own.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(images).flatten(1))
 
 
-def shape(network: "NetworkSpec") -> dict[str, int]:
+def shape(network: "NetworkSpec") -> dict[str, Any]:
     """The arguments of :class:`ConvNet` for a network of the library."""
     return {
         "channels": network.channels,
@@ -135,18 +135,17 @@ class GradientMatching:
     def step(self) -> Tensor:
         """Match every class, move the images, train the network; returns the gradient in the
         images."""
-        if self.model is None or self._taken == self._outer:
-            self.fresh()
+        model = self.model
+        if model is None or self._taken == self._outer:
+            model = self.fresh()
         self._taken += 1
         loss = torch.zeros((), dtype=self._images.dtype, device=self._images.device)
         for label in range(len(self._members)):
             real = self._real(label)
             labels = torch.full((len(real),), label, device=real.device)
-            target = [
-                gradient.detach().clone() for gradient in loss_gradient(self.model, real, labels)
-            ]
+            target = [gradient.detach().clone() for gradient in loss_gradient(model, real, labels)]
             mine = self._targets == label
-            loss = loss + match(self.model, self.synthetic[mine], self._targets[mine], target)
+            loss = loss + match(model, self.synthetic[mine], self._targets[mine], target)
         self._optimiser.zero_grad()
         loss.backward()
         self._optimiser.step()
@@ -156,14 +155,15 @@ class GradientMatching:
                 copy.deepcopy(self.synthetic.detach()), copy.deepcopy(self._targets)
             )
             loader = DataLoader(dataset, batch_size=256, shuffle=True)
-            optimiser = torch.optim.SGD(self.model.parameters(), lr=self._lr)
+            optimiser = torch.optim.SGD(model.parameters(), lr=self._lr)
             for _ in range(self._inner):
-                train_epoch(self.model, loader, optimiser)
+                train_epoch(model, loader, optimiser)
+        assert self.synthetic.grad is not None  # after `backward`
         return self.synthetic.grad.detach().clone()
 
 
 def train_epoch(
-    model: nn.Module, loader: DataLoader, optimiser: torch.optim.Optimizer
+    model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], optimiser: torch.optim.Optimizer
 ) -> tuple[float, float]:
     """One pass over ``loader``; returns mean loss and accuracy."""
     model.train()
@@ -233,4 +233,5 @@ def unrolled(
         theta = theta - step_size * gradient
     loss = (theta - goal).square().sum() / (start - goal).square().sum()
     loss.backward()
+    assert images.grad is not None and step_size.grad is not None  # after `backward`
     return loss.detach(), images.grad, step_size.grad

@@ -154,7 +154,8 @@ def built(file: str, kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
     """
     in_spec = "spec" in values
     given = dict(values)
-    for field in dataclasses.fields(kind):
+    # Every kind is a dataclass, which no type can say.
+    for field in dataclasses.fields(kind):  # pyright: ignore[reportArgumentType]
         if "fits" not in field.metadata:
             continue
         capitals = field.name in SHOWN or not in_spec

@@ -9,7 +9,7 @@ class UserError(Exception):
     """Bad input, said in one line: what is wrong, where, and what would be right."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, cut to 160 characters; its class where it has
     none."""
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

@@ -201,8 +201,8 @@ def _place(name: str) -> Path | None:
     folders = [Path.cwd()]
     spec = _top(top)
     if spec is not None and (spec.submodule_search_locations or spec.origin):
-        places = list(spec.submodule_search_locations or [spec.origin])
-        folders += [Path(place).parent for place in places]
+        places = spec.submodule_search_locations or [spec.origin]
+        folders += [Path(place).parent for place in places if place]
     namespaces = []
     for folder in folders:
         place: Path | None = folder

@@ -66,6 +66,9 @@ class Recipe:
         Raises:
             KeyError: ``settings`` lacks an attribute.
         """
-        values = {attribute.name: settings[attribute.name] for attribute in fields(cls)}
+        values: dict[str, Any] = {
+            attribute.name: settings[attribute.name] for attribute in fields(cls)
+        }
         learned = UNLEARNED if step_size is None else step_size
-        return cls(**{**values, "lr": learned if values["lr"] == "learned" else values["lr"]})
+        values["lr"] = learned if values["lr"] == "learned" else values["lr"]
+        return cls(**values)

@@ -72,11 +72,12 @@ def augment(
     per: str = "sample",
 ) -> Tensor:
     """Draw for ``images`` (N, C, H, W) and apply at once."""
+    channels, height, width = images.shape[1:]
     operation, draws = draw(
         strategy,
         len(images),
         generator,
-        shape=tuple(images.shape[1:]),
+        shape=(channels, height, width),
         device=images.device,
         flip_allowed=flip_allowed,
         per=per,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from distillery.augmentations._operations import affine, crop, integers, matrix,
 
 
 def draw(
-    n: int, generator: torch.Generator, shape: tuple[int, ...], strength: Mapping[str, float]
+    n: int, generator: torch.Generator, shape: tuple[int, ...], strength: Mapping[str, Any]
 ) -> dict[str, Tensor]:
     """Draw one operation per image: the draws of those not chosen are the identity's, so that all
     can be applied to all."""

@@ -30,7 +30,7 @@ def draw(
     """Draw an operation, all alike, and its strengths, for n images; without ``flip_allowed`` there
     are five operations."""
     names = [name for name in OPERATIONS if name != "flip" or flip_allowed]
-    name = names[integers(len(names), (), generator).item()]
+    name = names[int(integers(len(names), (), generator))]
     return OPERATIONS[name], _strengths(name, n, generator, shape)
 
 

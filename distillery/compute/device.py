@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils import _pytree
 
 from distillery.compute import winograd
 
@@ -102,9 +103,7 @@ class _Captured:
             handled = sys.exception()
             try:
                 torch.compiler.cudagraph_mark_step_begin()
-                return torch.utils._pytree.tree_map_only(
-                    torch.Tensor, torch.clone, self._captured(*arguments)
-                )
+                return _pytree.tree_map_only(torch.Tensor, torch.clone, self._captured(*arguments))
             except RuntimeError as error:
                 fault = _first_fault(error, handled)
                 if isinstance(fault, torch.OutOfMemoryError):

@@ -35,7 +35,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -221,6 +221,7 @@ def convolve(images: Tensor, kernels: Tensor, back: bool, groups: int) -> Tensor
         groups: G; each has its own channels and kernels.
     """
     compiled, threads = library(), torch.get_num_threads()
+    assert compiled is not None  # without it no graph has this operation
     count, _, height, width = images.shape
     results = []
     for x, g in zip(_split(images, groups), kernels.chunk(groups), strict=True):
@@ -266,6 +267,7 @@ def correlate(images: Tensor, derivative: Tensor, groups: int) -> Tensor:
     """Compute the derivative (G·O, C, 3, 3) in the kernels of a convolution of ``images``
     (N, G·C, H, W), padding 1, from that in its result (N, G·O, H, W)."""
     compiled, threads = library(), torch.get_num_threads()
+    assert compiled is not None  # without it no graph has this operation
     count, _, height, width = images.shape
     results = torch.empty(derivative.shape[1], images.shape[1] // groups, 3, 3)
     for x, g, result in zip(
@@ -320,6 +322,11 @@ def _plain(stride: Any, padding: Any, dilation: Any, output_padding: Any) -> boo
     )
 
 
+def _arguments(node: torch.fx.Node) -> tuple[Any, ...]:
+    """Return what a node is called with: its operation says of which types."""
+    return cast(tuple[Any, ...], node.args)
+
+
 def _shape(node: torch.fx.Node) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape)
 
@@ -364,7 +371,9 @@ def _swapped(graph: torch.fx.Graph, node: torch.fx.Node) -> torch.fx.Node:
 
 
 def _forward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
-    images, kernels, bias, stride, padding, dilation, transposed, output_padding, groups = node.args
+    images, kernels, bias, stride, padding, dilation, transposed, output_padding, groups = (
+        _arguments(node)
+    )
     if not _plain(stride, padding, dilation, output_padding):
         return False
     seen, (first, second, *size) = images.meta["val"], _shape(kernels)
@@ -407,7 +416,7 @@ def _backward(graph: torch.fx.Graph, node: torch.fx.Node) -> bool:
         output_padding,
         groups,
         _,
-    ) = node.args
+    ) = _arguments(node)
     outputs, inputs, *size = _shape(kernels)
     if (
         transposed

@@ -84,8 +84,10 @@ def _in_members(tar: tarfile.TarFile, label: str, prefix: str, names: Iterable[s
                 "the published archive"
             )
         name = wanted.get(member.name.removeprefix("./"))
-        if name is not None and member.isreg() and member.size <= MEMBER_BYTES:
-            members[name] = tar.extractfile(member).read()
+        if name is None or not member.isreg() or member.size > MEMBER_BYTES:
+            continue
+        if (content := tar.extractfile(member)) is not None:
+            members[name] = content.read()
             if len(members) == len(wanted):
                 break
     lacking = [name for name in wanted.values() if name not in members]

@@ -26,8 +26,8 @@ def fetch(
     name: str,
     *,
     sources: Sequence[str],
-    local: str | os.PathLike,
-    workspace: str | os.PathLike,
+    local: str | os.PathLike[str],
+    workspace: str | os.PathLike[str],
     log: Callable[[str], Any] = lambda line: None,
 ) -> Arrays:
     """Fetch, decode and check a dataset from the first of ``sources`` that serves it.
@@ -95,7 +95,7 @@ def _module(name: str) -> Any:
 
 
 def _checked(spec: dict[str, Any], raw: Raw, source: str) -> Arrays:
-    arrays = dict(zip(TENSORS, raw))
+    arrays: dict[str, Any] = dict(zip(TENSORS, raw))
     try:
         check(spec, arrays)
     except ValueError as error:

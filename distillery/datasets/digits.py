@@ -2,6 +2,7 @@
 wheel carries them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _embedded(folder: Path) -> Raw:
     random numbers."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     levels, labels = bunch.images.astype(np.int64), bunch.target.astype(np.uint8)
     images = ((levels * 255 + 8) // 16).astype(np.uint8)[:, None]
     test = np.zeros(len(labels), dtype=bool)

@@ -102,7 +102,7 @@ class Split:
     validation_index: torch.Tensor
 
 
-def write(arrays: Arrays, path: str | os.PathLike) -> None:
+def write(arrays: Arrays, path: str | os.PathLike[str]) -> None:
     """Write the one file of a dataset, atomically. The same arrays and source give the same
     bytes."""
     tensors = {
@@ -115,7 +115,7 @@ def write(arrays: Arrays, path: str | os.PathLike) -> None:
 
 
 def load(
-    path: str | os.PathLike, device: str | torch.device = "cpu", whitening: Any = None
+    path: str | os.PathLike[str], device: str | torch.device = "cpu", whitening: Any = None
 ) -> Dataset:
     """Read what :func:`write` wrote, check it, and move it to ``device``.
 

@@ -45,7 +45,7 @@ def visible(pixels: Tensor) -> Tensor:
     return pixels[..., :3, :, :]
 
 
-def save_grid(path: str | os.PathLike, pixels: Tensor, labels: Tensor) -> None:
+def save_grid(path: str | os.PathLike[str], pixels: Tensor, labels: Tensor) -> None:
     """Write a PNG with one row per class (the first ``CLASSES``, at most ``SHOWN`` images of each),
     each image enlarged to about 64 pixels, atomically.
 

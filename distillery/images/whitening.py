@@ -128,7 +128,7 @@ class Whitening:
         ]
         return torch.cat(blocks).view(images.shape).add_(mean)
 
-    def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
+    def save(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
         """Write the whitening as safetensors, atomically; the same whitening and header give the
         same bytes."""
         artefact.save(path, self.tensors, {**header, "eps": self.eps})
@@ -183,7 +183,7 @@ def fit(images: Tensor, eps: float = EPS) -> Whitening:
     )
 
 
-def load(path: str | os.PathLike) -> Whitening:
+def load(path: str | os.PathLike[str]) -> Whitening:
     """Read what :meth:`Whitening.save` wrote.
 
     Raises:
@@ -209,7 +209,7 @@ def carried(tensors: dict[str, Tensor], header: dict[str, Any]) -> Whitening | N
     )
 
 
-def given(paths: Sequence[str | os.PathLike]) -> Whitening | None:
+def given(paths: Sequence[str | os.PathLike[str]]) -> Whitening | None:
     """Read the whitening of a job that may be given one: that of the only path, or ``None`` where
     there is none."""
     return load(*paths) if paths else None

@@ -32,12 +32,15 @@ class Recorder(Protocol):
         labels: Tensor | None = None,
     ) -> None:
         """Note an iteration: 0 is the start, with NaN for its loss."""
+        ...
 
     def state(self) -> dict[str, Tensor]:
         """Return all that was noted, for a checkpoint."""
+        ...
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Resume from what :meth:`state` returned."""
+        ...
 
 
 def run(
@@ -84,7 +87,7 @@ def _distilled(
     while t <= iterations:
         state, loss = method.step(state, t)
         done = loss is not None
-        if done:
+        if loss is not None:
             loss, result = loss.detach(), method.result(state)
             if t % CHECK_EVERY == 0 or t == iterations:
                 last = _finite(name, method, state, t, loss, result, last)

@@ -202,6 +202,7 @@ class TrajectoryMatching(base.Distillation[State]):
         logits, label_velocity = state.logits, state.label_velocity
         if soft is not None and settings["lr_labels"]:
             # Through the softmax, which keeps the labels probabilities.
+            assert run.labels is not None  # there with soft labels
             derivative = soft * (run.labels - (soft * run.labels).sum(1, keepdim=True))
             label_velocity = settings["momentum"] * label_velocity + derivative
             logits = logits - settings["lr_labels"] * label_velocity
@@ -240,6 +241,7 @@ class TrajectoryMatching(base.Distillation[State]):
         """Draw what the augmentation of each step draws; ``None`` where there is none."""
         task = self._task
         strategy, steps = task.settings["augment"], task.settings["syn_steps"]
+        channels, height, width = task.initial.shape[1:]
         if strategy == "none":
             return None
         generator = task.stream("iteration", t, "augment")
@@ -248,7 +250,7 @@ class TrajectoryMatching(base.Distillation[State]):
                 strategy,
                 len(task.initial) if batches is None else len(batches[i]),
                 generator,
-                shape=tuple(task.initial.shape[1:]),
+                shape=(channels, height, width),
                 device=task.device,
                 flip_allowed=task.flip_allowed,
             )

@@ -138,11 +138,16 @@ class Unroll:
             """Return the images and labels of a step, and what carries a derivative back through
             its augmentation."""
             x, y = (images, labels) if batches is None else (images[batches[i]], labels[batches[i]])
-            if self._transform is None:
+            transform = self._transform
+            if transform is None:
                 return x, y, None
+            assert draws is not None  # there with a transform
+            drawn = draws[i]
             # Outside the compiled functions: an augmentation has as many shapes as it has
             # operations.
-            x, pull = torch.func.vjp(lambda v: self._transform(v, draws[i]), x)
+            x, pull = torch.func.vjp(  # pyright: ignore[reportAssignmentType]  # no has_aux: two
+                lambda v: transform(v, drawn), x
+            )
             return x, y, lambda derivative: pull(derivative)[0]
 
         thetas = [start]
@@ -153,21 +158,18 @@ class Unroll:
         loss = (end - target).square().sum() / scale
 
         adjoint = 2 * (end - target) / scale
-        d_images = torch.zeros_like(images)
-        d_labels = torch.zeros_like(labels) if soft else None
+        totals = [torch.zeros_like(part) for part in ((images, labels) if soft else (images,))]
         d_step = torch.zeros_like(step_size)
         for i in reversed(range(steps)):
             x, y, pull = inputs(i)
             (d_theta, d_x, *d_y), value = (self._back_soft if soft else self._back)(
                 thetas.pop(), x, y, adjoint
             )
-            for total, part in zip(
-                (d_images, d_labels), (d_x if pull is None else pull(d_x), *d_y), strict=False
-            ):
+            for total, part in zip(totals, (d_x if pull is None else pull(d_x), *d_y), strict=True):
                 if batches is None:
                     total.sub_(step_size * part)
                 else:
                     total.index_add_(0, batches[i], -step_size * part)
             d_step -= value
             adjoint = adjoint - step_size * d_theta
-        return Unrolled(loss, d_images, d_step, d_labels, end)
+        return Unrolled(loss, totals[0], d_step, totals[1] if soft else None, end)

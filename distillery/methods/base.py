@@ -57,7 +57,7 @@ from torch import Tensor, nn
 from distillery import augmentations, networks
 from distillery.compute.device import Compute
 from distillery.errors import UserError
-from distillery.networks import NetworkSpec
+from distillery.networks import Network, NetworkSpec
 
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and
 # theirs where images are augmented. The decay is their code's, which trains one epoch more than it
@@ -262,9 +262,14 @@ class Siamese:
         like: Tensor,
         flip_allowed: bool,
     ) -> None:
-        shape, device = tuple(like.shape[1:]), like.device
+        channels, height, width = like.shape[1:]
         self._none = strategy == "none"
-        options = {"shape": shape, "device": device, "flip_allowed": flip_allowed, "per": "batch"}
+        options: dict[str, Any] = {
+            "shape": (channels, height, width),
+            "device": like.device,
+            "flip_allowed": flip_allowed,
+            "per": "batch",
+        }
         self._draws = [
             augmentations.draw(strategy, 1, generator, **options) for _ in range(classes)
         ]
@@ -288,7 +293,8 @@ class Siamese:
                 ]
             )
 
-        changed, pull = torch.func.vjp(apply, images)
+        # Two values without `has_aux`.
+        changed, pull = torch.func.vjp(apply, images)  # pyright: ignore[reportAssignmentType]
         return changed, lambda derivative: pull(derivative)[0]
 
 
@@ -364,7 +370,7 @@ def fitting(name: str, experts: Any, like: Mapping[str, Tensor], spec: NetworkSp
         )
 
 
-def network(spec: NetworkSpec, device: torch.device) -> nn.Module:
+def network(spec: NetworkSpec, device: torch.device) -> Network:
     """Build the network that a method distils with, uninitialised, on ``device``.
 
     Raises:

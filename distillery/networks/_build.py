@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from torch import nn
 from distillery import limits, outside
 from distillery.errors import UserError
 from distillery.networks import _layers, _outside
+from distillery.networks._layers import Network
 from distillery.networks._spec import NetworkSpec
 
 
@@ -23,7 +24,7 @@ def build(
     classes: int,
     source: str = "",
     **options: Any,
-) -> nn.Module:
+) -> Network:
     """Build the network ``name`` for images of a shape and for ``classes`` classes: float32, on the
     CPU.
 
@@ -76,7 +77,7 @@ def build(
     _try(name, module, torch.zeros(2, channels, *limits.sides(size)), classes)
     for layer in module.modules():
         _layers.reset_normalisation(layer)  # the trial has moved running statistics
-    return module
+    return cast(Network, module)  # or what has the same methods
 
 
 def _fill(name: str, module: nn.Module) -> None:
@@ -109,10 +110,10 @@ def _fill(name: str, module: nn.Module) -> None:
         _layers.reset_normalisation(layer)
 
 
-def from_spec(spec: NetworkSpec) -> nn.Module:
+def from_spec(spec: NetworkSpec) -> Network:
     """Build the network that ``spec`` describes, as :func:`build` does, or by its factory."""
     if spec.factory:
-        return _outside.build(spec)
+        return cast(Network, _outside.build(spec))  # which has the same methods
     return build(
         spec.name,
         channels=spec.channels,
@@ -166,7 +167,7 @@ def _try(name: str, module: nn.Module, images: torch.Tensor, classes: int) -> No
         )
 
 
-def _checked(name: str, known: Mapping, options: Mapping) -> Mapping:
+def _checked(name: str, known: Mapping, options: dict[str, Any]) -> dict[str, Any]:
     for option, value in options.items():
         if option not in known:
             allowed = ", ".join(known) if known else "it has none"

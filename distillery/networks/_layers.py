@@ -2,6 +2,7 @@
 device."""
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from torch.nn import functional as nn_functional
 
 from distillery.errors import UserError
 from distillery.limits import Size, padded, sides
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class _ConvolutionForCPU(nn.Conv2d):
@@ -168,7 +171,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     return module
 
 
-def for_device(module: nn.Module, device: torch.device) -> nn.Module:
+def for_device(module: Module, device: torch.device) -> Module:
     """Move ``module`` to ``device``, with the same layers in the form that is fastest there."""
     if device.type == "cpu":
         for layer in module.modules():

@@ -57,11 +57,11 @@ class OutsideNetwork(nn.Module):
         network's, as it is, and that is given one row an image."""
         heads = {layer: name for name, layer in self.network.named_modules()}
         seen: list[tuple[nn.Module, Tensor]] = []
-        hooks = [
-            layer.register_forward_hook(lambda layer, inputs, output: seen.append((layer, output)))
-            for layer in heads
-            if type(layer) is nn.Linear
-        ]
+
+        def note(layer: nn.Module, _: Any, output: Tensor) -> None:
+            seen.append((layer, output))
+
+        hooks = [layer.register_forward_hook(note) for layer in heads if type(layer) is nn.Linear]
         try:
             with torch.no_grad():
                 logits = self.network(images)
@@ -243,7 +243,7 @@ def _replace_stem(spec: NetworkSpec, network: nn.Module) -> None:
 
 def _of_timm(spec: NetworkSpec, what: str) -> nn.Module:
     try:
-        import timm
+        import timm  # pyright: ignore[reportMissingImports]  # an extra
     except ImportError as error:
         raise UserError(
             f"network {spec.name}: timm cannot be imported ({error}); install it: pip install "

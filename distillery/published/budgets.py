@@ -101,7 +101,7 @@ def shortage(cell: Cell) -> str:
     return f"with {' and '.join(less)}" if less else ""
 
 
-def _budget(cell: Cell, protocol: str) -> dict[str, int | str]:
+def _budget(cell: Cell, protocol: str) -> dict[str, Any]:
     return figures.budget(cell.base, cell.dataset, cell.ipc, protocol)
 
 
@@ -153,6 +153,6 @@ def _amount(name: str, amount: Any, full: Any, whose: str, cell: Cell) -> str:
     decay = cell.evaluation.get("decay", "published")
     if name == "epochs" and full is not None and decay != "published":
         text += f" (decay {decay})"
-    if name == "experts":
+    if name == "experts" and cell.experts:
         text += f" ({cell.experts['epochs']} epochs each)"
     return text

@@ -174,8 +174,9 @@ def _published_places(dataset: str, continual: bool = False) -> list[Place]:
     )
     table = table[(table["dataset"] == dataset) & (table["network"] == NETWORK) & wanted]
     places = {
-        (row.strategy, row.method, row.init, None if math.isnan(row.ipc) else int(row.ipc))
-        for row in table.itertuples()
+        (row["strategy"], row["method"], row["init"], None if math.isnan(ipc) else int(ipc))
+        for row in table.to_dict("records")
+        for ipc in [row["ipc"]]
     }
     # A figure whose start is not stated stands beside those whose start is.
     places = {
@@ -264,7 +265,7 @@ def _row(entry: Entry) -> list[str]:
 
 def _continual_row(entry: Entry) -> list[str]:
     cell = entry.cell
-    settings, groups = cell.evaluation, f"{cell.groups} group{'s' * (cell.groups > 1)}"
+    settings, groups = cell.evaluation, f"{cell.groups} group{'s' * (cell.groups != 1)}"
     if cell.strategy == AFTERWARDS:
         work = (
             f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, "
@@ -393,8 +394,8 @@ def _time(cell: Cell) -> str:
         seconds = [job.seconds for job in jobs if job and job.seconds is not None]
         if seconds:
             parts.append(f"{_seconds(statistics.fmean(seconds))} {word}")
-    if "seconds" in (cell.experts or {}):
-        parts.append(f"{_seconds(cell.experts['seconds'])} experts")
+    if "seconds" in (experts := cell.experts or {}):
+        parts.append(f"{_seconds(experts['seconds'])} experts")
     return ", ".join(parts)
 
 

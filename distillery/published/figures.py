@@ -87,7 +87,7 @@ def lookup(
     *,
     ipc: int | None,
     init: str | None = None,
-    network: str = "ConvNet",
+    network: str | None = "ConvNet",
     protocol: str | None = None,
     strategy: str = "",
     path: str | Path = FILE,
@@ -120,7 +120,7 @@ def _rows(
     method: str,
     ipc: int | None,
     init: str | None,
-    network: str,
+    network: str | None,
     protocol: str | None,
     strategy: str,
 ) -> pd.DataFrame:

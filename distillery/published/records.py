@@ -202,7 +202,11 @@ class Record:
             raise ValueError(f"its format is {content['format']}, not {FORMAT}")
 
         def job(given: Mapping[str, Any] | None) -> Job | None:
-            return given and Job(**{**given, "context": content["contexts"][given["context"]]})
+            return (
+                None
+                if given is None
+                else Job(**{**given, "context": content["contexts"][given["context"]]})
+            )
 
         cells = [
             Cell(
@@ -256,9 +260,9 @@ def joined(record: Record, earlier: Record) -> Record:
     return Record(record.command, list(cells.values()), record.left_out)
 
 
-def rank(order: tuple[str, ...], name: str) -> tuple[int, str]:
+def rank(order: tuple[str, ...], name: str | None) -> tuple[int, str]:
     """Sort names that are listed in ``order`` before all others, which sort by themselves."""
-    return (order.index(name), "") if name in order else (len(order), name)
+    return (order.index(name), "") if name in order else (len(order), name or "")
 
 
 def moment(started: Any) -> datetime | None:

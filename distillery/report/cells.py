@@ -22,7 +22,7 @@ class Cell(NamedTuple):
     ipc: int | None
 
     @classmethod
-    def of(cls, about: Mapping[str, Any]) -> "Cell":
+    def of(cls, about: "Mapping[str, Any] | pd.Series") -> "Cell":
         """Read the cell that a header, a cost record or a row is about."""
         ipc = about.get("ipc")
         return cls(

@@ -30,12 +30,12 @@ class Series:
     """
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
     colour: int = 0
     dash: str = "solid"
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
+    low: Sequence[float] | np.ndarray | None = None
+    high: Sequence[float] | np.ndarray | None = None
     thin: bool = False
 
 
@@ -295,11 +295,11 @@ def shorten(
     if size <= 1:
         return 1, np.asarray(x, float), [np.asarray(c, float) for c in columns]
     edges = np.arange(0, len(x), size)
-    counts = np.diff([*edges, len(x)])
-    x, *columns = [
+    counts = np.diff(edges, append=len(x))
+    at, *means = [
         np.add.reduceat(np.asarray(column, float), edges) / counts for column in (x, *columns)
     ]
-    return size, x, columns
+    return size, at, means
 
 
 def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarray, bool]:

@@ -45,10 +45,12 @@ class Comparison:
                 self._differences[first, second] = scores.paired_difference(
                     cells[first], cells[second]
                 )
-        known = [pair for pair, difference in self._differences.items() if difference.p is not None]
-        self._adjusted = dict(
-            zip(known, scores.holm([self._differences[pair].p for pair in known]))
-        )
+        known = {
+            pair: difference.p
+            for pair, difference in self._differences.items()
+            if difference.p is not None
+        }
+        self._adjusted = dict(zip(known, scores.holm(list(known.values()))))
         self.tested = len(known)
         self.units = {self._differences[pair].unit for pair in known}
 
@@ -83,7 +85,9 @@ class Comparison:
             return "untested"
         if p > SIGNIFICANT:
             return "not significant"
-        return "better" if self.between(first, second).difference > 0 else "worse"
+        between = self.between(first, second)
+        assert between is not None  # a pair with a p has networks in common
+        return "better" if between.difference > 0 else "worse"
 
     def how(self) -> str:
         """Say by what the pairs were tested."""

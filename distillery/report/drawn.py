@@ -56,7 +56,7 @@ def chart_of(
         if source is None:
             continue
         for cell, part in cell_rows(source):
-            name, style = (of(cell.method, cell.init) for of in (results.name, results.style))
+            name, style = results.name(*cell[1:3]), results.style(*cell[1:3])
             drawn = curve_of(part, axes.x, name, style, thin=is_thin)
             if drawn is not None:
                 series.append(drawn[0])

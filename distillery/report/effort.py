@@ -45,6 +45,7 @@ class Making:
     @property
     def share(self) -> float:
         """Return the set's share of the experts, equal for each."""
+        assert self.experts is not None  # asked where their time is known
         return self.experts / max(1, self.sharing)
 
     @property
@@ -82,8 +83,11 @@ def makings(results: Results) -> dict[Cell, list[dict]]:
 def making_of(results: Results, cell: Cell) -> Making | None:
     """Say what making a set of a cell took; ``None`` where no job tells."""
     jobs = makings(results).get(cell)
-    if not jobs:
-        return None
+    return making_by(results, cell, jobs) if jobs else None
+
+
+def making_by(results: Results, cell: Cell, jobs: list[dict]) -> Making:
+    """Say what making a set of a cell took, by the records of the jobs that made its sets."""
     seconds = np.array([float(job["seconds"]) for job in jobs])
     experts, sharing = 0.0, 0
     recipes = {recipe_name(header) for _, header in results.sets if Cell.of(header) == cell}
@@ -125,7 +129,7 @@ def pays_after(making: float | None, ours: float | None, full: float | None) -> 
 
 def pays_text(pays: int | str | None) -> str:
     """Return the answer of :func:`pays_after` as a reader is shown it."""
-    if pays is None or pays == "never":
+    if pays is None or isinstance(pays, str):
         return pays or ""
     return thousands(pays)
 

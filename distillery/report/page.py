@@ -1,6 +1,7 @@
 """The study's report: one self-contained HTML file, every figure of which is computed here from the
 artefacts."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     evolutions: Sequence[str | Path],
     data: Sequence[str | Path],
     config: dict,
-    output: str | Path,
+    output: str | os.PathLike[str],
     provenance: dict,
     sums: str | Path | None = None,
     missing: dict[str, Any] | None = None,
@@ -74,7 +75,9 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     """
     template, style = _read(TEMPLATE), _read(STYLE)
     if sums is not None:
-        files.check_sums(sums, [metrics, costs], rule="collect")
+        # Sums are of files, so the two are paths here.
+        both: list[Any] = [metrics, costs]
+        files.check_sums(sums, both, rule="collect")
     results = Results(metrics, costs, sets, evolutions, data, config, provenance)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -186,11 +186,11 @@ class Results:
         names = set(self.metrics[column]) | {str(header.get(column, "")) for _, header in self.sets}
         return names - {""}
 
-    def pixels(self, images: np.ndarray, header: dict) -> tuple[np.ndarray, bool]:
+    def pixels(self, images: np.ndarray, header: Mapping) -> tuple[np.ndarray, bool]:
         """Do as ``figures.to_pixels``, but take whitened images back by the whitening that their
         set carries."""
-        normalised = header.get("normalization")
-        carried = self.whitenings.get((normalised or {}).get("whitening"))
+        normalised = header.get("normalization") or {}
+        carried = self.whitenings.get(normalised.get("whitening", ""))
         if carried is None:
             return figures.to_pixels(images, normalised)
         return normalization.pixels(
@@ -291,11 +291,11 @@ class Results:
             "accuracy", dataset=dataset, network=network, method=WHOLE, selection=LAST
         )
         curve = curve[curve["epoch"].notna() & (curve["strategy"] == "")]
-        test, train = (
+        means = (
             curve[curve["split"] == split].groupby("epoch")["value"].mean()
             for split in ("test", "train")
         )
-        state = scores.convergence(test.to_dict(), train.to_dict())
+        state = scores.convergence(*(dict(zip(mean.index, mean)) for mean in means))
         if state.state == "moving":
             return [
                 f"{network} on the full training set was still improving when its training ended: "

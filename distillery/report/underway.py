@@ -55,7 +55,7 @@ class State:
         return f"{self.job.rule}: {', '.join(parts)}"
 
 
-def read_study(results: str | os.PathLike) -> Jobs:
+def read_study(results: str | os.PathLike[str]) -> Jobs:
     """Return the jobs of the study that Snakemake last read for a results folder. Changes the
     working directory to that of the study.
 
@@ -214,7 +214,9 @@ def missing_jobs(jobs: Jobs, known: list[State]) -> dict[str, Any] | None:
     }
 
 
-def build(jobs: Jobs, output: str | os.PathLike, known: list[State] | None = None) -> list[State]:
+def build(
+    jobs: Jobs, output: str | os.PathLike[str], known: list[State] | None = None
+) -> list[State]:
     """Write the report of what is finished and is what the study asks for; the page names every job
     that is missing, and why.
 
@@ -239,7 +241,8 @@ def build(jobs: Jobs, output: str | os.PathLike, known: list[State] | None = Non
     with_evolution = [folder for folder in finished if Path(folder + EVOLUTION).exists()]
     with tempfile.TemporaryDirectory() as workspace:
         summary = Path(workspace) / "summary.csv"
-        metrics.collect([job.metrics for job in jobs.measuring if job in done], summary)
+        measured = [job.metrics for job in jobs.measuring if job in done]
+        metrics.collect([path for path in measured if path is not None], summary)
         report.build(
             metrics=summary,
             costs=[job.record for job in jobs.costing if job in done],

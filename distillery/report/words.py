@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,6 +19,9 @@ from distillery.vocabulary import (
     WHOLE,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 SELECTION_TITLES = {
     LAST: "final images",
     BEST_VALIDATION: "best on validation",
@@ -32,7 +35,7 @@ INIT_ORDER = ("", *INITS, IMPORTED)
 # --- Names and their order ------------------------------------------------------------------------
 
 
-def blank(value: Any) -> bool:
+def blank(value: Any) -> "TypeIs[None]":
     """Return whether a field says nothing: ``None``, NaN or an empty text."""
     return value is None or value == "" or value != value
 

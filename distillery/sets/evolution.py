@@ -117,15 +117,16 @@ class Evolution:
                 if math.isfinite(float(value)):  # iteration 0 has no loss yet
                     metrics.add(measure, value, iteration=iteration)
 
-    def save(self, path: str | os.PathLike, header: dict[str, Any]) -> None:
+    def save(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
         """Write the snapshots: ``images`` (S, N, C, H, W) float32, ``iterations`` (S,) int64, and
         ``step_sizes`` (S,) and ``labels`` if learned."""
         tensors = {
             "iterations": torch.tensor([frame[0] for frame in self.frames], dtype=torch.int64),
             "images": torch.stack([frame[1] for frame in self.frames]).float(),
         }
-        if all(frame[2] is not None for frame in self.frames):
-            tensors["labels"] = torch.stack([frame[2] for frame in self.frames])
+        labels = [frame[2] for frame in self.frames if frame[2] is not None]
+        if len(labels) == len(self.frames):
+            tensors["labels"] = torch.stack(labels)
         if all(frame[3] is not None for frame in self.frames):
             tensors["step_sizes"] = torch.tensor(
                 [frame[3] for frame in self.frames], dtype=torch.float64
@@ -134,7 +135,7 @@ class Evolution:
 
 
 def load_evolution(
-    path: str | os.PathLike, labels: torch.Tensor, device: torch.device | str
+    path: str | os.PathLike[str], labels: torch.Tensor, device: torch.device | str
 ) -> list[tuple[int, torch.Tensor, torch.Tensor, float | None]]:
     """Read the snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step
     size) on ``device``.

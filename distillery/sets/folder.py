@@ -22,7 +22,9 @@ CARD = "README.md"
 TABLE = "data/train-00000-of-00001.parquet"  # as hubs name the only part of a split
 
 
-def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: Any = None) -> None:
+def image_folder(
+    synthetic: SyntheticSet, folder: str | os.PathLike[str], metrics: Any = None
+) -> None:
     """Write the set as pictures: ``{class}/{number}.png`` in pixel space, ``labels.csv``,
     ``set.json`` (the header) and a card; atomically.
 
@@ -84,7 +86,7 @@ def image_folder(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: An
         files.write_text(part / CARD, page)
 
 
-def hub(synthetic: SyntheticSet, folder: str | os.PathLike, metrics: Any = None) -> None:
+def hub(synthetic: SyntheticSet, folder: str | os.PathLike[str], metrics: Any = None) -> None:
     """Write the set as a dataset hub takes and shows it; atomically.
 
     ``datasets.load_dataset`` reads ``data/`` (Parquet): a row for each image, with its picture in 8

@@ -149,12 +149,12 @@ class SyntheticSet(Dataset):
             tensors["step_size"] = torch.tensor(self.step_size, dtype=torch.float64)
         return tensors
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the set as safetensors, atomically; the same set gives the same bytes."""
         artefact.save(path, self.tensors(), self.header)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, *, rule: str | None = "distill") -> "SyntheticSet":
+    def load(cls, path: str | os.PathLike[str], *, rule: str | None = "distill") -> "SyntheticSet":
         """Read a set that :meth:`save` wrote.
 
         Args:

@@ -1,6 +1,10 @@
 """Keep tensors and a header in one safetensors file: it appears whole, is the same for the same
 content, and is checked when read."""
 
+# safetensors does not state all of its types.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import hashlib
 import json
 import os
@@ -23,11 +27,13 @@ def digest(tensors: dict[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
-def save(path: str | os.PathLike, tensors: dict[str, torch.Tensor], header: dict[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str], tensors: dict[str, torch.Tensor], header: dict[str, Any]
+) -> None:
     """Write ``tensors`` and a JSON ``header`` to ``path``; the same content gives the same bytes.
 
     The header goes under one metadata key, because safetensors does not keep the order of several.
@@ -50,7 +56,7 @@ def save(path: str | os.PathLike, tensors: dict[str, torch.Tensor], header: dict
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
-def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
+def header(path: str | os.PathLike[str], *, rule: str | None) -> dict[str, Any]:
     """Return the header of an artefact, without its tensors.
 
     Raises:
@@ -69,7 +75,7 @@ def header(path: str | os.PathLike, *, rule: str | None) -> dict[str, Any]:
     return fields
 
 
-def is_one(path: str | os.PathLike) -> bool:
+def is_one(path: str | os.PathLike[str]) -> bool:
     """Say whether a file begins as an artefact of ours does, complete or not."""
     try:
         with open(path, "rb") as file:
@@ -79,7 +85,7 @@ def is_one(path: str | os.PathLike) -> bool:
 
 
 def load(
-    path: str | os.PathLike, *, rule: str | None, check: bool = True
+    path: str | os.PathLike[str], *, rule: str | None, check: bool = True
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return all tensors (on the CPU) and the header of an artefact.
 
@@ -113,7 +119,7 @@ def _seal(header: dict[str, Any]) -> str:
     return hashlib.sha256(_text(header).encode()).hexdigest()
 
 
-def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
+def digests(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Return the content digests that the headers of artefacts state, in order.
 
     Raises:
@@ -122,7 +128,7 @@ def digests(paths: Iterable[str | os.PathLike]) -> list[str]:
     return [header(path, rule="that made it")["sha256"] for path in paths]
 
 
-def content(path: str | os.PathLike) -> str:
+def content(path: str | os.PathLike[str]) -> str:
     """Return the digest of a file's content: what the header of an artefact states, and of any
     other file the SHA-256 (hex) of its bytes.
 
@@ -148,7 +154,7 @@ def contents(named: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def _damaged(path: str | os.PathLike, rule: str | None, reason: object) -> UserError:
+def _damaged(path: str | os.PathLike[str], rule: str | None, reason: object) -> UserError:
     # The words stand within the call, where they are no part of a job's code (see `fingerprint`).
     missing = not Path(path).exists()
     return UserError(

@@ -36,7 +36,10 @@ class Checkpoint:
     """
 
     def __init__(
-        self, path: str | os.PathLike, identity: Mapping[str, Any], every: float = EVERY_SECONDS
+        self,
+        path: str | os.PathLike[str],
+        identity: Mapping[str, Any],
+        every: float = EVERY_SECONDS,
     ) -> None:
         self._path, self._every = Path(path), every
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 from distillery.errors import UserError
 from distillery.store.files import write_text
@@ -17,7 +17,7 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
-def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
+def collect_costs(paths: list[str | os.PathLike[str]], output: str | os.PathLike[str]) -> None:
     """Put the cost records (one JSON object a file) into one JSON list, in the order given.
 
     Raises:
@@ -27,7 +27,7 @@ def collect_costs(paths: list[str | os.PathLike], output: str | os.PathLike) -> 
     write_text(output, json.dumps(records, indent=1, sort_keys=True) + "\n")
 
 
-def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, Any]:
+def read_cost(path: str | os.PathLike[str], *, unsealed: bool = False) -> dict[str, Any]:
     """Read one job's cost record, without its seal.
 
     Args:
@@ -41,9 +41,10 @@ def read_cost(path: str | os.PathLike, *, unsealed: bool = False) -> dict[str, A
     """
     try:
         with open(path, encoding="utf-8") as file:
-            record = json.load(file)
-        if not isinstance(record, dict):
-            raise ValueError(f"it holds a {type(record).__name__}, not an object")
+            held: Any = json.load(file)
+        if not isinstance(held, dict):
+            raise ValueError(f"it holds a {type(held).__name__}, not an object")
+        record = cast(dict[str, Any], held)
         content = {name: value for name, value in record.items() if name != SEAL}
         if not unsealed and record != sealed(content):
             raise ValueError("it is not what was written")

@@ -5,14 +5,14 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from distillery.errors import UserError
 
 
 @contextlib.contextmanager
-def atomic(path: str | os.PathLike) -> Iterator[Path]:
+def atomic(path: str | os.PathLike[str]) -> Generator[Path]:
     """Yield a temporary path in the folder of ``path``; on success it is fsynced and renamed to
     ``path``, on failure removed.
 
@@ -61,7 +61,7 @@ def _usual(mode: int) -> int:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str]) -> Generator[Path]:
     """Yield a temporary folder beside ``path``; on success its files are fsynced and it is renamed
     to ``path``, on failure removed. Missing parent folders are made.
 
@@ -89,25 +89,27 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` (UTF-8) to ``path``, atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write ``content`` to ``path``, atomically."""
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
 
-def write_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike]) -> None:
+def write_sums(path: str | os.PathLike[str], files: Iterable[str | os.PathLike[str]]) -> None:
     """Write the SHA-256 of files that stand beside ``path``, one a line, as ``sha256sum`` writes
     and checks them."""
     write_text(path, "".join(map(_sum, files)))
 
 
-def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, rule: str) -> None:
+def check_sums(
+    path: str | os.PathLike[str], files: Iterable[str | os.PathLike[str]], *, rule: str
+) -> None:
     """Check that ``files`` are what :func:`write_sums` has seen.
 
     Args:
@@ -133,6 +135,6 @@ def check_sums(path: str | os.PathLike, files: Iterable[str | os.PathLike], *, r
             raise UserError(f"{file}: does not match {Path(path).name} beside it; {advice}")
 
 
-def _sum(path: str | os.PathLike) -> str:
+def _sum(path: str | os.PathLike[str]) -> str:
     with open(path, "rb") as file:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {Path(path).name}\n"

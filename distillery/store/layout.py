@@ -50,7 +50,7 @@ def filled(pattern: str, wildcards: Mapping[str, Any]) -> str:
     return pattern.format(**wildcards)
 
 
-def standing(results: str | os.PathLike, stage: str, name: str) -> list[Path]:
+def standing(results: str | os.PathLike[str], stage: str, name: str) -> list[Path]:
     """Return the files of a name below one stage of a results folder (``synthetic``, ``evaluate``,
     ``experts`` …), whatever study made them."""
     return sorted((Path(results) / stage).rglob(name))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -106,7 +107,7 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     rows = finished(metrics)
     keys = ["dataset", "network", "ipc", "method", "init", "selection"]
-    cells = []
+    cells: list[tuple[Any, ...]] = []
     for key, part in rows.groupby(keys, dropna=False, sort=True):
         values = part["value"].to_numpy()
         sets = part["seed"].nunique(dropna=False)

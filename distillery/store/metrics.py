@@ -5,7 +5,7 @@ import hashlib
 import io
 import math
 import os
-from typing import Any
+from typing import Any, SupportsFloat
 
 from distillery.errors import UserError
 from distillery.store.files import write_text
@@ -46,7 +46,7 @@ class Metrics:
             raise KeyError(f"no such metrics columns: {sorted(unknown)}")
         return {name: value for name, value in columns.items() if value is not None}
 
-    def add(self, measure: str, value: float, **columns: Any) -> None:
+    def add(self, measure: str, value: SupportsFloat, **columns: Any) -> None:
         """Note one measurement; ``class_`` stands for the column ``class``."""
         if "class_" in columns:
             columns["class"] = columns.pop("class_")
@@ -58,7 +58,7 @@ class Metrics:
         """Take over the rows of ``other``; what it does not say is as here."""
         self.rows.extend({**self._common, **row} for row in other.rows)
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the rows as CSV, atomically; a float is written so that reading it gives the same
         float.
 
@@ -66,7 +66,7 @@ class Metrics:
         a damaged file.
         """
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         for row in self.rows:
             value = row["value"]
@@ -83,7 +83,7 @@ def _seal(text: str) -> str:
     return f"# sha256 {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
-def collect(paths: list[str | os.PathLike], output: str | os.PathLike) -> None:
+def collect(paths: list[str | os.PathLike[str]], output: str | os.PathLike[str]) -> None:
     """Concatenate metrics files in the order given.
 
     Raises:

@@ -5,6 +5,10 @@ A tree is any nesting of dicts (with texts as keys), lists, tuples, NamedTuples 
 leaves are tensors, generators (of the CPU), numbers, truth values, texts and ``None``.
 """
 
+# A tree holds anything.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -39,7 +43,7 @@ def take_apart(tree: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return path
 
     def walk(path: str, node: Any) -> dict[str, Any]:
-        def parts(named: Iterable[tuple[Any, Any]]) -> list[list]:
+        def parts(named: Iterable[tuple[Any, Any]]) -> list[list[Any]]:
             return [[name, walk(f"{path}/{name}" if path else str(name), v)] for name, v in named]
 
         if isinstance(node, Tensor):
@@ -101,7 +105,7 @@ def put_together(
 def _fields(node: Any) -> list[str] | None:
     """Return the names of the fields of a NamedTuple or a dataclass; ``None`` for anything else."""
     if isinstance(node, tuple) and hasattr(node, "_fields"):
-        return list(node._fields)
+        return list(node._fields)  # pyright: ignore[reportAttributeAccessIssue]  # as asked
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
         return [field.name for field in dataclasses.fields(node)]
     return None

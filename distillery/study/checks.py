@@ -223,7 +223,8 @@ def _check_evaluation(study: Study) -> None:
 
 def _check_continual(study: Study) -> None:
     wanted = study.config["continual"]["datasets"]
-    for name in wanted if wanted != "all" else []:
+    names: list[str] = [] if wanted == "all" else wanted
+    for name in names:
         if name not in study.dataset_names:
             raise UserError(
                 f"config: continual.datasets: {name!r} is not in the grid, which has "

@@ -1,5 +1,9 @@
 """Networks that a config names by their factory: checked without importing it."""
 
+# A config holds values of any type until it is checked.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import ast
 import re
 from collections.abc import Iterator, Mapping

@@ -16,7 +16,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 from distillery import outside, places
@@ -48,7 +48,8 @@ class Tree(NamedTuple):
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names or (self.only and top != self.only):
             return []
-        files, folder, parts = [], self.root, module.split(".")
+        files: list[Path] = []
+        folder, parts = self.root, module.split(".")
         for depth, part in enumerate(parts, 1):
             if (folder / part).is_dir():  # of a user's packages, some have no `__init__.py`
                 folder = folder / part
@@ -85,7 +86,8 @@ def _tree(path: Path) -> ast.Module:
 def _resolve(module: str, root: Path) -> list[Path]:
     """Return the files that importing a dotted project module runs: its packages' ``__init__``
     files and its own."""
-    files, folder, parts = [], root, module.split(".")
+    files: list[Path] = []
+    folder, parts = root, module.split(".")
     for depth, part in enumerate(parts):
         if (folder / part / "__init__.py").is_file():
             folder = folder / part
@@ -247,15 +249,15 @@ def _dump(node: Any) -> str:
     elif isinstance(node, ast.Call) and _is_error(node):
         node = _wordless(node)
     if isinstance(node, ast.AST):
-        fields = []
+        fields: list[str] = []
         for name, value in ast.iter_fields(node):
             if isinstance(value, list):
-                value = _counting(node, name, value)
+                value = _counting(node, name, cast(list[Any], value))
             if value not in (None, [], ()) and name not in ("kind", "type_comment"):
                 fields.append(f"{name}={_dump(value)}")
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
-        return "[" + ",".join(map(_dump, node)) + "]"
+        return "[" + ",".join(map(_dump, cast(list[Any], node))) + "]"
     return repr(node)
 
 
@@ -331,7 +333,8 @@ def started(plugins: Iterable[str], script: Path, root: Path) -> Started:
     Raises:
         UserError: a reference leads to nothing.
     """
-    files, trees, packages = [script], [], []
+    files, trees = [script], list[Tree]()
+    packages: list[tuple[str, str]] = []
     for plugin in plugins:
         if not outside.is_reference(plugin):
             files.append(root / PACKAGE / plugin)

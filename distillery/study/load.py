@@ -1,6 +1,10 @@
 """Config files as they were written: what a reader of YAML or JSON takes without a word, and a user
 did not mean."""
 
+# PyYAML has no types.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import errno
 import json
 from collections.abc import Iterator, Mapping

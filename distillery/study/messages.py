@@ -1,6 +1,10 @@
 """The words of a refused config: where a value stands, what is wrong with it, and what may have
 been meant."""
 
+# A config holds values of any type until it is checked.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,5 +1,9 @@
 """Blocks of settings, and the overrides that change them for some cells."""
 
+# A config holds values of any type until it is checked.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import copy
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,6 +1,10 @@
 """The settings of a config, read as they are meant and checked one by one: sections against their
 models, those of methods and networks against what these declare."""
 
+# A config holds values of any type until it is checked.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
@@ -84,7 +88,7 @@ def variants(blocks: Mapping[str, Any], methods: Mapping[str, Method]) -> dict[s
     Raises:
         UserError: a variant's name is taken or cannot be one, or its method is unknown.
     """
-    variant_methods = {}
+    variant_methods: dict[str, Method] = {}
     for name, block in blocks.items():
         if not isinstance(block, dict) or "of" not in block:
             continue
@@ -143,7 +147,7 @@ def check_networks(config: Mapping[str, Any], networks: Mapping[str, Network]) -
 
 
 def of_networks(
-    given: Mapping[str, Mapping[str, Any]], networks: Mapping[str, Network]
+    given: Mapping[str, dict[str, Any]], networks: Mapping[str, Network]
 ) -> dict[str, dict[str, Any]]:
     """Return the options of networks as they are meant.
 
@@ -177,13 +181,13 @@ def of_methods(
     Raises:
         UserError: a method or a setting is unknown, or a setting does not take its value.
     """
-    read = {}
+    read: dict[str, Any] = {}
     for name, block in given.items():
         where = f"config: methods.{name}"
         known("config: methods", "method", name, methods)
         if not isinstance(block, dict):
             raise UserError(f"{where}: must be a block of settings, not {block!r}")
-        parts = []
+        parts: list[dict[str, Any]] = []
         for place, part in blocks(where, block):
             kept = {"of": part.pop("of")} if place == where and "of" in part else {}
             if place != where:
@@ -202,7 +206,7 @@ def of_methods(
 def _settings(
     where: str, what: str, given: Mapping[str, Any], properties: Mapping[str, Any]
 ) -> dict[str, Any]:
-    read = {}
+    read: dict[str, Any] = {}
     for name, value in given.items():
         known(where, what, name, properties)
         read[name] = values.declared(f"{where}.{name}", properties[name], value)

@@ -4,6 +4,10 @@
 No plug-in is named here: one more file in a folder changes neither.
 """
 
+# A schema holds values of any type.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,10 +47,10 @@ def _untitled(node: Any) -> Any:
 def table() -> str:
     """Return the keys in Markdown: those of the top, then a table for each section."""
     root = json_schema()
-    sections = [("", root)]
+    sections: list[tuple[str, dict[str, Any]]] = [("", root)]
     lines: list[str] = []
     for name, section in sections:
-        rows = []
+        rows: list[str] = []
         for key, node in section["properties"].items():
             place = f"{name}.{key}" if name else key
             inner, suffix = _section(node, root)

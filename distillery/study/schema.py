@@ -5,12 +5,17 @@ declared in its own file and checked against that. ``config/schema.json`` and th
 ``config/README.md`` are made from these models (:mod:`distillery.study.reference`).
 """
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from distillery.study.values import NUMBER, WHOLE, Augment, Flag, Keep, Off
 from distillery.vocabulary import STRATEGIES
+
+if TYPE_CHECKING:
+    Strategy = str
+else:
+    Strategy = Literal[STRATEGIES]  # of a tuple, which no type checker reads
 
 Positive = Annotated[int, Field(ge=1), WHOLE]
 NotNegative = Annotated[int, Field(ge=0), WHOLE]
@@ -102,6 +107,7 @@ class Robust(Section):
 class Evaluate(Training):
     """How sets are judged."""
 
+    # Wider than where a network is trained on real images: only a set has a step size.
     lr: Rate | Literal["learned"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=0.01,
         description="Learning rate, or `learned`: the step size that belongs to the set (0.01 "
@@ -166,7 +172,7 @@ class Continual(Training):
         default=2,
         description="The number of groups that the classes arrive in, or the groups themselves.",
     )
-    strategies: list[Literal[STRATEGIES]] = Field(  # pyright: ignore
+    strategies: list[Strategy] = Field(
         default=list(STRATEGIES), description="Ways to meet the groups."
     )
     memory: Memory = Field(

@@ -4,6 +4,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -119,7 +120,9 @@ class Architecture:
         ``low`` if given; not ``alone``: under ``vmap``."""
 
         def apply(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-            return torch.func.functional_call(self.module, (params, buffers), (x,))
+            # It takes any mapping: to make it a dict would be work in every compiled step.
+            values: Any = (params, buffers)
+            return torch.func.functional_call(self.module, values, (x,))
 
         return networks.cast(apply, low, alone=alone)(parameters, images)
 

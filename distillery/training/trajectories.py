@@ -12,12 +12,12 @@ from distillery.errors import UserError
 from distillery.store import artefact
 
 
-def save(path: str | os.PathLike, trajectories: Tensor, header: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], trajectories: Tensor, header: dict[str, Any]) -> None:
     """Write a shard: tensor ``trajectories`` (experts, epochs + 1, P) float32, and a header."""
     artefact.save(path, {"trajectories": trajectories}, header)
 
 
-def about(paths: Sequence[str | os.PathLike]) -> dict[str, Any] | None:
+def about(paths: Sequence[str | os.PathLike[str]]) -> dict[str, Any] | None:
     """Gather what a set says of the experts that it learned from, as their shards tell it:
     ``recipe`` (its name), ``number``, ``epochs``, ``settings`` and the content digests of the
     ``shards``; ``None`` where there are none.
@@ -60,7 +60,9 @@ class Experts:
         UserError: a shard is missing, damaged, or disagrees with the others.
     """
 
-    def __init__(self, paths: list[str | os.PathLike], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, paths: list[str | os.PathLike[str]], device: torch.device | str = "cpu"
+    ) -> None:
         self._device = torch.device(device)
         self._slices, self._rows = [], []
         shapes = set()

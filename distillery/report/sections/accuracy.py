@@ -97,7 +97,7 @@ def _group(results: Results, sources: Sources, rows: pd.DataFrame, selections: l
     ipc = Cell.of(rows.iloc[0]).ipc
     cells = sorted(
         rows.groupby(["method", "init"]),
-        key=lambda item: (method_rank(item[0][0]), init_rank(item[0][1])),
+        key=lambda item: (method_rank(str(item[0][0])), init_rank(str(item[0][1]))),
     )
     final = rows[rows["selection"] == LAST]["mean"]
     best = None if ipc is None or final.empty or len(cells) == 1 else final.max()
@@ -231,7 +231,7 @@ def _others(results: Results, sources: Sources, dataset: str) -> dict | None:
             order = next(cell["value"] for cell in cells if cell)
             lines.append(
                 {
-                    "method": method_title(method),
+                    "method": method_title(str(method)),
                     "note": note,
                     "cells": cells,
                     "order": order,

@@ -46,7 +46,10 @@ def _heat(cell: Cell, network: str, rows: pd.DataFrame, bounds: tuple[float, flo
         network=network,
         protocol=published.PROTOCOLS[0],
     )
-    return heat_cell(row["mean"], *bounds) | {
+    heat = heat_cell(row["mean"], *bounds)
+    if heat is None:
+        return None
+    return heat | {
         "std": percent(row["std"], 1) if row["count"] > 1 else "",
         "published": None if theirs.empty else theirs.iloc[0]["printed"].split(" ")[0],
         "unconfirmed": not theirs.empty and theirs.iloc[0]["evidence"] == "M",

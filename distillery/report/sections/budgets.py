@@ -42,11 +42,12 @@ def _our_budget(results: Results, dataset: str, method: str, ipc: int | None) ->
     # As the protocol counts them, not as many as were trained: the published code trains one more
     # than it says.
     epochs = {
-        (cost.get("settings") or {}).get("epochs")
+        count
         for cost in results.costs
         if cost.get("rule") in ("evaluate_synthetic", "train_vanilla")
         and (cost.get("dataset"), cost.get("method"), cost.get("ipc")) == (dataset, method, ipc)
-    } - {None}
+        and (count := (cost.get("settings") or {}).get("epochs")) is not None
+    }
     if epochs:
         budget["epochs"] = " or ".join(map(str, sorted(epochs)))  # networks may have others
     rows = results.summary

@@ -89,7 +89,7 @@ def view(results: Results) -> list[dict]:
 
 def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> dict:
     keys = ["strategy", "method", "init", "ipc"]
-    runs = [(_Run(*key), part) for key, part in rows.groupby(keys, dropna=False)]
+    runs = [(_Run._make(key), part) for key, part in rows.groupby(keys, dropna=False)]
     runs.sort(key=lambda run: run[0].order)
     lines = [_line(results, dataset, network, *run) for run in runs]
     return {
@@ -198,9 +198,9 @@ def _matrix(results: Results, run: _Run, rows: pd.DataFrame) -> dict | None:
         "rows": [
             {
                 "stage": int(stage) + 1,
-                "cells": [heat_cell(table.loc[stage, group], 0, 1) for group in table.columns],
+                "cells": [heat_cell(value, 0, 1) for value in row],
             }
-            for stage in table.index
+            for stage, row in zip(table.index, table.to_numpy())
         ],
     }
 

@@ -9,7 +9,7 @@ from distillery.report.cells import Cell, cell_rows
 from distillery.report.effort import (
     Making,
     Spent,
-    making_of,
+    making_by,
     makings,
     pays_after,
     pays_text,
@@ -83,11 +83,13 @@ def _rule(rule: str, jobs: list[Mapping]) -> dict:
 
 def _set(results: Results, cell: Cell, jobs: list[dict]) -> dict:
     """Say what making the sets of a cell took. ``jobs``: the records of those that made them."""
-    making = making_of(results, cell)
+    making = making_by(results, cell, jobs)
     iterations = first_setting(jobs[0].get("settings"), "iterations")
     if iterations is None:
         iterations = results.headers.get(cell, {}).get("iterations")
-    each = isinstance(iterations, int | float) and iterations
+    each = ""
+    if isinstance(iterations, int | float) and iterations:
+        each = f"{making.distilling / iterations:.3g} s"
     devices = {str(job.get("device_name") or job.get("device") or "") for job in jobs} - {""}
     return _naming(results, cell) | {
         "dataset": dataset_title(cell.dataset),
@@ -95,7 +97,7 @@ def _set(results: Results, cell: Cell, jobs: list[dict]) -> dict:
         "jobs": len(jobs),
         "seconds": duration(making.distilling),
         "spread": duration(making.spread) if len(jobs) > 1 else "",
-        "each": f"{making.distilling / iterations:.3g} s" if each else "",
+        "each": each,
         "experts": _expert_text(making),
         "together": duration(making.together),
         "memory": byte_count(max(_numbers(jobs, "peak_memory_bytes"), default=None)),
@@ -129,19 +131,23 @@ def _paid(results: Results) -> list[dict]:
             for network in results.networks(dataset)
         }
         full = {network: seconds for network, seconds in full.items() if seconds}
-        cells = [cell for cell in makings(results) if cell.dataset == dataset]
-        if cells and full:
-            lines = [_paid_line(results, cell, full) for cell in cells]
+        made = [
+            (cell, making_by(results, cell, jobs))
+            for cell, jobs in makings(results).items()
+            if cell.dataset == dataset
+        ]
+        if made and full:
+            lines = [_paid_line(results, cell, making, full) for cell, making in made]
             blocks.append(
                 {"dataset": dataset_title(dataset), "networks": list(full), "rows": lines}
             )
     return blocks
 
 
-def _paid_line(results: Results, cell: Cell, full: dict[str, float]) -> dict:
+def _paid_line(results: Results, cell: Cell, making: Making, full: dict[str, float]) -> dict:
     """Return the line of a cell. ``full``: seconds of a training on the full training set, by
     network."""
-    making, cells = making_of(results, cell), []
+    cells = []
     for network, theirs in full.items():
         ours = spent_on(results, cell.dataset, network, [cell]).seconds
         together = pays_after(making.together, ours, theirs)

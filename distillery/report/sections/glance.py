@@ -64,7 +64,7 @@ def _headline(results: Results, dataset: str) -> dict | None:
         "tiles": tiles,
         "tiles_of": f"{'one of the best sets' if ties else 'the best set'}: "
         f"{results.name(best.method, best.init)}, {images_per_class(best.ipc)}"
-        if tiles
+        if tiles and best is not None
         else "",
     }
 
@@ -135,6 +135,7 @@ def _best_of(
 ) -> str:
     """Say that the headline's cell was picked by its test accuracy, among how many, which others
     reached the same, and which it is not shown to be above."""
+    assert best.ipc is not None  # the best cell is one of sets
     comparison = results.compared(best.dataset, network, best.ipc)
     cell = (best.method, best.init)
     verdicts = comparison.verdicts(cell) if cell in comparison.cells else {}
@@ -163,6 +164,7 @@ def _best_of(
 
 def _above_random(results: Results, best: Cell, network: str) -> str:
     """Say how far a cell is above random images."""
+    assert best.ipc is not None  # the best cell is one of sets
     comparison = results.compared(best.dataset, network, best.ipc)
     cell = (best.method, best.init)
     random = next((other for other in comparison.cells if other[0] == RANDOM), None)
@@ -221,7 +223,7 @@ def _paid_fact(results: Results, best: Cell, network: str) -> str:
     pays = pays_after(making.together, *times)
     if pays is None:
         return took
-    if pays == "never":
+    if isinstance(pays, str):
         return f"{took}, which never pays in time: a training on it is no faster"
     alone = pays_after(making.alone, *times)
     if_alone = f"; {pays_text(alone)} if the experts served it alone" if alone != pays else ""
@@ -250,7 +252,10 @@ def overview(results: Results) -> list[dict]:
         (
             "Synthetic sets",
             len(results.sets),
-            ", ".join(images_per_class(i) for i in sorted({k[3] for k in results.headers if k[3]})),
+            ", ".join(
+                images_per_class(i)
+                for i in sorted({cell.ipc for cell in results.headers if cell.ipc})
+            ),
         ),
         ("Networks", len(networks), ", ".join(networks)),
         (

@@ -61,9 +61,13 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
         "full": "" if full is None else full.text,
         "notes": [
             note
-            for ipc, part in rows.groupby("ipc")
+            for ipc in sorted(rows["ipc"].dropna().unique())
             for kind in MEASURES
-            if (note := _note(results, kind, f"At {images_per_class(ipc)}", part, full))
+            if (
+                note := _note(
+                    results, kind, f"At {images_per_class(ipc)}", rows[rows["ipc"] == ipc], full
+                )
+            )
         ],
         "caveats": [] if full is None else full.caveats,
     }
@@ -72,6 +76,7 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
 def _score(kind: str, means: pd.Series, full: FullTraining | None) -> float:
     if kind == LABEL:
         of_set, random, hard = means
+        assert full is not None  # or no label-robust score is asked for
         return scores.label_robust_score(of_set, random, full.mean, hard)
     return scores.augmentation_robust_score(*means)
 
@@ -141,7 +146,8 @@ def _note(
         _, of_networks = _scores(kind, part, full)
         if len(of_networks):
             cells[cell.method, cell.init] = {
-                (int(seed), int(m)): float(v) for (seed, m), v in of_networks.items()
+                (int(seed), int(m)): float(v)
+                for (seed, m), v in zip(of_networks.index, of_networks)
             }
     if len(cells) < 2:
         return ""

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def npy(content: bytes, where: str) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def safetensors(path: str | os.PathLike, where: str) -> Contents:
+def safetensors(path: str | os.PathLike[str], where: str) -> Contents:
     """Read a file of named tensors, or a synthetic set of Distillery.
 
     Raises:
@@ -68,7 +69,7 @@ def safetensors(path: str | os.PathLike, where: str) -> Contents:
         synthetic = SyntheticSet.load(path, rule=None)
     except UserError as error:
         raise UserError(f"{where}: {str(error).removeprefix(f'{path}: ')}") from error
-    value = {"images": synthetic.images, "labels": synthetic.labels}
+    value: dict[str, Any] = {"images": synthetic.images, "labels": synthetic.labels}
     if synthetic.step_size is not None:
         value["step_size"] = synthetic.step_size
     return Contents("a synthetic set of Distillery", value, synthetic.header, synthetic.whitening)

@@ -1,7 +1,7 @@
 """Tell a user what a file of others is."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -112,7 +112,7 @@ def _not_images(part: Part, file: str) -> list[tuple[str, str]]:
     ]
 
 
-def _fits(images: Tensor, spec: dict[str, Any]) -> bool:
+def _fits(images: Tensor, spec: Mapping[str, Any]) -> bool:
     notes: list[str] = []
     return (
         in_order(images, spec["channels"], spec["size"], notes) is not None

@@ -33,7 +33,7 @@ _KINDS = (
 )
 
 
-def load(path: str | os.PathLike, where: str) -> Contents:
+def load(path: str | os.PathLike[str], where: str) -> Contents:
     """Read a file or a folder.
 
     Memory is bounded by the file's size, but for what torch gives no say in: it reserves one
@@ -72,7 +72,7 @@ def load(path: str | os.PathLike, where: str) -> Contents:
         raise UserError(f"{where}: cannot be read ({reason(error)}); {NEEDED}") from error
 
 
-def _file(file: BinaryIO, path: str | os.PathLike, size: int, where: str) -> Contents:
+def _file(file: BinaryIO, path: str | os.PathLike[str], size: int, where: str) -> Contents:
     head = file.read(PICKLE_BYTES)
     file.seek(0)
     if head.startswith(b"\x93NUMPY"):

@@ -77,7 +77,7 @@ def exported(path: Path, where: str) -> Contents:
         )
     else:
         labels = torch.tensor([int(row["class"]) for row in rows])
-    value = {"images": _decoded(files, where), "labels": labels}
+    value: dict[str, Any] = {"images": _decoded(files, where), "labels": labels}
     if header.get("step_size") is not None:
         value["step_size"] = float(header["step_size"])
     return Contents("an export of Distillery (pictures)", value, header)

@@ -108,7 +108,9 @@ def _checked(
     first, ipc, classes = group[0], entry["ipc"], len(spec["classes"])
     at, labels_at = first.images_at, first.labels_at
     notes: list[str] = []
-    header = first.file.header
+    held = first.file
+    assert held is not None  # `find` gives each part its file
+    header = held.header
     if header is not None:
         _check_own(header, entry, spec, at)
     loaded = [
@@ -135,7 +137,7 @@ def _checked(
             "classes, or all probabilities"
         )
     labels = classes_of_folders(
-        torch.cat(labels) if len(labels) > 1 else labels[0], first.file.folders, spec, notes, at
+        torch.cat(labels) if len(labels) > 1 else labels[0], held.folders, spec, notes, at
     )
     # Nothing can be wrong with the images by now, so an error is one of the labels' file.
     synthetic.check(images, labels, classes=classes, where=labels_at)
@@ -149,7 +151,7 @@ def _checked(
             )
     step_size = _step_size(entry, first, notes, where)
     lines = [f"{at}: {line}" for line in dict.fromkeys(notes)]
-    return Released(images, labels, step_size, space, first.file.whitening, header, lines)
+    return Released(images, labels, step_size, space, held.whitening, header, lines)
 
 
 def _check_own(
@@ -164,9 +166,10 @@ def _check_own(
             f"of {spec['name']}"
         )
     space = header.get("normalization")
-    kind = space.get("kind") if isinstance(space, dict) else None
+    fields = space if isinstance(space, dict) else {}
+    kind = fields.get("kind")
     if kind not in normalization.KINDS or (
-        kind == "channel" and not all(_factors(space.get(name), spec) for name in ("mean", "std"))
+        kind == "channel" and not all(_factors(fields.get(name), spec) for name in ("mean", "std"))
     ):
         raise UserError(
             f"{at}: its header does not say how its images were normalised; `channel` with mean "

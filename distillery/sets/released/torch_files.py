@@ -88,7 +88,9 @@ def torch_file(file: BinaryIO, most: int, where: str) -> Any:
 
     file.seek(0)
     with torch.serialization.safe_globals(_NUMPY):
-        return torch.load(file, map_location=bounded, weights_only=True, mmap=False)
+        # Torch declares a function of storages as one of tensors.
+        location: Any = bounded
+        return torch.load(file, map_location=location, weights_only=True, mmap=False)
 
 
 def zipped(file: BinaryIO, where: str) -> Contents:
@@ -151,8 +153,8 @@ def scan(content: bytes, pickles: int, where: str) -> None:
     stream, tuples = io.BytesIO(content), 0
     for _ in range(pickles):
         for instruction, argument, _ in pickletools.genops(stream):
-            if instruction.name == "GLOBAL" and argument.replace(" ", ".", 1) not in _NAMES:
-                name = argument.replace(" ", ".", 1)
+            name = str(argument).replace(" ", ".", 1) if instruction.name == "GLOBAL" else None
+            if name is not None and name not in _NAMES:
                 remedy = (
                     "save the arrays as tensors (torch.from_numpy), or by numpy.savez"
                     if name.startswith("numpy")

@@ -171,12 +171,12 @@ def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path):
 
 
 def test_images_that_are_no_pictures_are_refused(tmp_path):
-    space = {"kind": "channel", "mean": [0, 0], "std": [1, 1]}
+    space = {"kind": "channel", "mean": [0] * 5, "std": [1] * 5}
     synthetic = SyntheticSet(
-        torch.zeros(3, 2, 4, 4), torch.arange(3), None, {**made().header, "normalization": space}
+        torch.zeros(3, 5, 4, 4), torch.arange(3), None, {**made().header, "normalization": space}
     )
     for form in (folder.image_folder, folder.hub):
-        with pytest.raises(UserError, match=r"1 channel \(grey\) or 3 \(colour\), not 2"):
+        with pytest.raises(UserError, match="1 to 4 channels, not 5"):
             form(synthetic, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
