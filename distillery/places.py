@@ -30,12 +30,14 @@ def is_checkout() -> bool:
 
 
 def snakefile() -> Path:
-    """Return the Snakefile, as another workflow names it::
+    """Return the Snakefile, for another workflow to name.
 
-    from distillery.places import snakefile
+    In full::
 
-    module sets:
-        snakefile: snakefile()
-        config: config["sets"]
+        from distillery.places import snakefile
+
+        module sets:
+            snakefile: snakefile()
+            config: config["sets"]
     """
     return workflow() / "Snakefile"

@@ -71,8 +71,9 @@ def distil(
         name: what the set calls the dataset.
         classes: the names of the classes.
         layout: ``NHWC`` or ``NCHW``, where the shape leaves it open.
-        mean, std: of each channel of pixels in [0, 1], to normalise by; worked out from the images
-            unless they are given.
+        mean: of each channel of pixels in [0, 1], to normalise by; worked out from the images
+            unless it is given.
+        std: the standard deviation likewise.
         flip: whether a mirrored image keeps its class, so that augmentations may mirror.
         licence: of the images, for the set's header.
         device: where to compute; a GPU where there is one.
