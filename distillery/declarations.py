@@ -75,6 +75,18 @@ def flag(default: Any = dataclasses.MISSING) -> Any:
     return field("True or False", lambda value: isinstance(value, bool), default)
 
 
+def condition() -> Any:
+    """Return a field that must be a truth value, or say by which settings it is true."""
+    return field(
+        "True, False or a block of settings and the values that bring it",
+        lambda value: (
+            isinstance(value, bool)
+            or (isinstance(value, dict) and all(isinstance(each, list) for each in value.values()))
+        ),
+        False,
+    )
+
+
 def numbers() -> Any:
     """Return a field that must be a list of numbers, one a channel."""
     return field(

@@ -45,7 +45,9 @@ class Method:
         module: its file's name.
         kind: ``distilled``, or ``coreset``: chosen real images, which have no start of their own.
         title: in the report.
-        needs_experts: whether it learns from trained networks.
+        needs_experts: whether it learns from trained networks; or the values of settings with which
+            it does.
+        needs_validation: the same of held-out images.
         needs_network: whether it runs a network.
         needs_embedding: whether it asks the network for embeddings; or the values of settings with
             which it does.
@@ -64,13 +66,10 @@ class Method:
         f"{DISTILLED} or {CORESET}", lambda value: value in (DISTILLED, CORESET)
     )
     title: str = declarations.text("")
-    needs_experts: bool = declarations.flag(False)
+    needs_experts: bool | Mapping[str, list[Any]] = declarations.condition()
+    needs_validation: bool | Mapping[str, list[Any]] = declarations.condition()
     needs_network: bool = declarations.flag(True)
-    needs_embedding: bool | Mapping[str, list[Any]] = declarations.field(
-        "True, False or a block of settings and the values that bring it",
-        lambda value: isinstance(value, bool | dict),
-        False,
-    )
+    needs_embedding: bool | Mapping[str, list[Any]] = declarations.condition()
     settings: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
     protocol: Mapping[str, Any] = declarations.block()
     augment: str | None = declarations.text(None)
@@ -83,6 +82,24 @@ class Method:
     def is_coreset(self) -> bool:
         """Return whether its images are chosen real ones."""
         return self.kind == CORESET
+
+    def learns(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether it learns from experts with these settings."""
+        return _holds(self.needs_experts, settings)
+
+    def validates(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether it looks at held-out images with these settings."""
+        return _holds(self.needs_validation, settings)
+
+    def embeds(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether it asks the network for embeddings with these settings."""
+        return _holds(self.needs_embedding, settings)
+
+
+def _holds(condition: bool | Mapping[str, list[Any]], settings: Mapping[str, Any]) -> bool:
+    if isinstance(condition, bool):
+        return condition
+    return any(settings[name] in values for name, values in condition.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +251,12 @@ def methods() -> dict[str, Method]:
         settings = declarations.checked_settings(
             file, "SETTINGS", _with_augmentations(method.settings)
         )
+        for field in ("needs_experts", "needs_validation", "needs_embedding"):
+            condition = getattr(method, field)
+            for setting in condition if isinstance(condition, dict) else ():
+                if setting not in settings:
+                    what = declarations.one_of(settings)
+                    raise declarations.wrong(file, field.upper(), what, setting)
         if method.augment is not None and method.augment not in augmentations():
             raise declarations.wrong(
                 file, "AUGMENT", declarations.one_of(augmentations()), method.augment

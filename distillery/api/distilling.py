@@ -187,7 +187,7 @@ def _run(jobs: Jobs, dataset: data.Dataset, progress: bool | None) -> SyntheticS
         dataset.whitening = whitening.fit(dataset.images[rows])
     with tempfile.TemporaryDirectory() as folder:
         shards: list[Path] = []
-        if jobs.study.methods[cell.method].needs_experts:
+        if jobs.study.learns(cell):
             shards = _experts(jobs, dataset, compute, Path(folder), progress)
         total = asked.settings.get("iterations", 0)
         with Bar(total, "distillation", "iteration", progress) as bar:

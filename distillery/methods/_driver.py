@@ -63,7 +63,10 @@ def run(
     """
     name = method.__name__.rpartition(".")[2]
     if hasattr(method, "select"):
-        result = _chosen(name, method.select(task), task)
+        chosen = method.select(task)
+        if isinstance(chosen, Result):
+            _refuse_misfit(name, chosen, task)
+        result = chosen if isinstance(chosen, Result) else _chosen(name, chosen, task)
         _note(recorder, 0, None, result)
         return result
     return _distilled(name, method.build(task), task, recorder, checkpoint)

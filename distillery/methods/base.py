@@ -35,7 +35,8 @@ Its ``SETTINGS`` have ``iterations``. In full::
 **A coreset** is chosen. The file binds ``select(task)``, which returns the numbers of the chosen
 images in ``task.images``: int64, ``ipc`` different ones of every class, in any order. Images and
 labels are taken from there, class by class, those of a class in the order in which they were
-chosen. In full::
+chosen. Where labels are a teacher's, or images are cut out of real ones, it returns a
+:class:`Result` instead. In full::
 
     import torch
     from distillery.methods import base
@@ -103,6 +104,9 @@ class Task:
         flip_allowed: whether an augmentation may mirror.
         experts: ``number`` of experts, ``epochs`` of each, and ``pair(expert, start, stop)``, two
             parameter vectors (P,) float32 on the device; ``None`` for methods that learn from none.
+        held: ``held()`` gives the validation images (M, C, H, W) float32, normalised, and their
+            labels (M,) int64, on the device: what a method may decide by. They are in no other way
+            learned from. ``None`` where none are held out.
     """
 
     images: Tensor
@@ -116,6 +120,7 @@ class Task:
     compute: Compute
     flip_allowed: bool = False
     experts: Any = None
+    held: Callable[[], tuple[Tensor, Tensor]] | None = None
 
     @property
     def device(self) -> torch.device:

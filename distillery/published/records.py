@@ -21,7 +21,10 @@ RECORDS = "reproduction"  # the folder of the records, beside the document
 FORMAT = 1
 
 # The orders in which the document has its tables, and a table its rows.
-METHODS = ("dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding", WHOLE)
+METHODS = (
+    *("dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding", "k_center"),
+    *("el2n", "forgetting", "ccs", "soft_random", "rded", WHOLE),
+)
 DATASETS = ("MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
 STRATEGIES = (FINETUNE, REPLAY, AFTERWARDS, JOINT)
 NETWORK = "ConvNet"

@@ -49,7 +49,8 @@ def distill(
         UserError: the method cannot work with these images, or it diverged.
     """
     cell, settings, seed = asked.cell, asked.settings, asked.seed
-    rows = data.split(dataset, asked.validation, seed).train_index
+    split = data.split(dataset, asked.validation, seed)
+    rows, held = split.train_index, split.validation_index
     images, labels = dataset.normalise(dataset.images[rows]), dataset.labels[rows]
     classes, iterations = len(dataset.classes), settings.get("iterations", 0)
     names = [cell[name] for name in ("dataset", "init", "ipc", "seed")]
@@ -66,6 +67,9 @@ def distill(
         stream=functools.partial(streams.generator, seed, "distill", *cell.values()),
         compute=compute,
         flip_allowed=dataset.horizontal_flip,
+        held=(lambda: (dataset.normalise(dataset.images[held]), dataset.labels[held]))
+        if len(held)
+        else None,
         experts=trajectories.Experts(list(experts), dataset.images.device) if experts else None,
     )
     variant_of = asked.module if asked.module != cell["method"] else None

@@ -33,7 +33,7 @@ def check(study: Study) -> None:
             _check_imported_cell(study, cell)
         else:
             _check_cell(study, cell)
-            if study.methods[cell.method].needs_experts:
+            if study.learns(cell):
                 _check_experts(study, cell)
     _check_evaluation(study)
     _check_continual(study)
@@ -106,6 +106,14 @@ def _to_draw(study: Study, dataset: str) -> tuple[int, int]:
     return smallest, int(study.config["data"]["validation"] * smallest)
 
 
+def _held_out(study: Study, dataset: str) -> int:
+    """Count the images of a dataset's largest class that are held out, or fewer: it has the mean
+    number at least."""
+    spec = study.datasets[dataset]
+    mean = -(-spec.train // len(spec.classes))
+    return int(study.config["data"]["validation"] * mean)
+
+
 def _has_robust(study: Study, cell: Cell) -> bool:
     """Return whether the robust scores of a set are measured.
 
@@ -152,8 +160,9 @@ def _check_cell(study: Study, cell: Cell) -> None:
     smallest, held_out = _to_draw(study, cell.dataset)
     # Noise needs no image to start from, and methods draw as many real images as there are.
     if cell.ipc > smallest - held_out and (cell.init != NOISE or robust):
+        without = "" if study.methods[cell.method].is_coreset else "; init noise needs none of them"
         drawn = (
-            ""
+            without
             if cell.init != NOISE
             else ", and evaluate.robust compares with as many real images; set its models "
             "to 0 there"
@@ -161,7 +170,13 @@ def _check_cell(study: Study, cell: Cell) -> None:
         raise UserError(
             f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: "
             f"{smallest} training images, {held_out} of them held out for validation; at most "
-            f"{smallest - held_out} is possible{drawn or '; init noise needs none of them'}"
+            f"{smallest - held_out} is possible{drawn}"
+        )
+    method = study.methods[cell.method]
+    if not _held_out(study, cell.dataset) and method.validates(study.method_settings(cell)):
+        raise UserError(
+            f"config: methods.{cell.method}: decides on validation images, and data.validation "
+            f"{study.config['data']['validation']} leaves none of {cell.dataset}; raise it"
         )
     _check_fits(study, "network", cell.dataset, study.config["network"])
 
@@ -190,6 +205,13 @@ def _check_experts(study: Study, cell: Cell) -> None:
             f"to epoch {needed}, beyond the {experts['epochs']} epochs of experts.{recipe} on "
             f"{cell.dataset}; lower one, or raise experts.{recipe}.epochs to {needed}"
         )
+    epoch = settings.get("teacher_epoch", 0)
+    if isinstance(epoch, int) and epoch > experts["epochs"]:
+        raise UserError(
+            f"config: methods.{cell.method}: teacher_epoch {epoch} is beyond the "
+            f"{experts['epochs']} epochs of experts.{recipe} on {cell.dataset}; lower it, or raise "
+            f"experts.{recipe}.epochs to {epoch}"
+        )
     seen, wanted = experts["normalization"], study.normalization(cell)
     if seen != wanted:
         raise UserError(
@@ -205,15 +227,12 @@ def _check_experts(study: Study, cell: Cell) -> None:
 def _check_evaluation(study: Study) -> None:
     share = study.config["data"]["validation"]
     for dataset in study.dataset_names:
-        # The largest class has as many, or more.
-        spec = study.datasets[dataset]
-        largest = -(-spec.train // len(spec.classes))
         selects = study.config["evaluate"]["selection"]["models"]
-        if share and selects and int(share * largest) == 0:
+        if share and selects and not _held_out(study, dataset):
             raise UserError(
                 f"config: evaluate.selection: needs validation images, and data.validation {share} "
-                f"leaves none of the {largest} of {dataset}'s classes; raise it, or set it to 0, "
-                "which leaves out the selection"
+                f"leaves none of {dataset}; raise it, or set it to 0, which leaves out the "
+                "selection"
             )
         for where in ("evaluate", "vanilla"):
             names = study.config[where]["networks"]

@@ -294,7 +294,7 @@ class Jobs:
         return files
 
     def _experts(self, cell: Cell) -> list[str]:
-        if not self.study.methods[cell.method].needs_experts:
+        if not self.study.learns(cell):
             return []
         recipe = self.study.recipe(cell)
         folders = [
@@ -325,7 +325,7 @@ class Jobs:
         for dataset in study.dataset_names:
             cells = [cell for cell in study.cells if cell.dataset == dataset]
             made_here = [cell for cell in cells if not study.is_imported(cell.method)]
-            learning = [cell for cell in made_here if study.methods[cell.method].needs_experts]
+            learning = [cell for cell in made_here if study.learns(cell)]
             for recipe in dict.fromkeys(study.recipe(cell) for cell in learning):
                 for shard in range(len(self.shards(dataset, recipe))):
                     yield _job(

@@ -148,6 +148,10 @@ class Study:
             if name != "experts" and name not in reading.COMMON
         }
 
+    def learns(self, cell: Cell) -> bool:
+        """Return whether ``cell``'s set is made from experts."""
+        return self.methods[cell.method].learns(self.method_settings(cell))
+
     def normalization(self, cell: Cell) -> str:
         """Return the space that ``cell``'s images live in: ``channel`` (mean and standard deviation
         of each channel) or ``zca`` (whitened)."""
@@ -276,11 +280,7 @@ class Study:
 
     def needs_embedding(self, cell: Cell) -> bool:
         """Return whether ``cell``'s method asks the network for embeddings."""
-        declared = self.methods[cell.method].needs_embedding
-        if isinstance(declared, bool):
-            return declared
-        settings = self.method_settings(cell)
-        return any(settings[key] in values for key, values in declared.items())
+        return self.methods[cell.method].embeds(self.method_settings(cell))
 
     def fits(self, dataset: str, network: str) -> bool:
         """Return whether a dataset's images are large enough for a network, as the config has

@@ -164,7 +164,12 @@ WRONG = {
         "KIND: must be distilled or coreset, not 'distillation'",
     ),
     "title": ("methods/mine.py", '"Mine"', "3", "TITLE: must be a text, not 3"),
-    "flag": ("methods/mine.py", "True", '"yes"', "NEEDS_EXPERTS: must be True or False"),
+    "flag": (
+        "methods/mine.py",
+        "True",
+        '"yes"',
+        "NEEDS_EXPERTS: must be True, False or a block of settings",
+    ),
     "no literal": (
         "methods/mine.py",
         '"Mine"',

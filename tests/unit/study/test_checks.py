@@ -552,3 +552,37 @@ def test_the_limits_themselves_are_accepted():
         grid=[{**BLOCK, "method": "mtt"}], methods__mtt=MTT, experts__default={"epochs": 5}
     ).cells
     assert study(continual__memory={"ipc": [1]}, continual__strategies=["finetune"]).cells
+
+
+# ---- teachers ------------------------------------------------------------------------------------
+
+
+def opponents(method, **changes):
+    return {"grid": [{**BLOCK, "method": method, "init": "real"}], **changes}
+
+
+def test_a_teacher_s_epoch_lies_within_its_experts_training():
+    experts = {"default": {"epochs": 4}}
+    study(**opponents("el2n", experts=experts, methods={"el2n": {"teacher_epoch": 4}}))
+    told = refusal(**opponents("el2n", experts=experts, methods={"el2n": {"teacher_epoch": 5}}))
+    assert told == (
+        "config: methods.el2n: teacher_epoch 5 is beyond the 4 epochs of experts.default on "
+        "digits; lower it, or raise experts.default.epochs to 5"
+    )
+
+
+def test_an_epoch_that_is_chosen_needs_images_to_choose_it_on():
+    none = {"data": {"validation": 0}}
+    told = refusal(**opponents("soft_random", **none))
+    assert told == (
+        "config: methods.soft_random: decides on validation images, and data.validation 0 leaves "
+        "none of digits; raise it"
+    )
+    study(**opponents("soft_random", **none, methods={"soft_random": {"teacher_epoch": 3}}))
+    study(**opponents("soft_random"))
+
+
+@pytest.mark.parametrize("features, learns", [("expert", True), ("random_network", False)])
+def test_experts_are_trained_for_features_that_are_theirs_alone(features, learns):
+    asked = study(**opponents("herding", methods={"herding": {"features": features}}))
+    assert [asked.learns(cell) for cell in asked.cells] == [learns]

@@ -1,0 +1,38 @@
+"""EL2N: the real images that networks find hardest early in their training (Paul, Ganguli and
+Dziugaite, *Deep Learning on a Data Diet*, NeurIPS 2021, arXiv 2107.07075).
+
+The score of an image is the mean over experts of ||p(x) - y||₂. The paper keeps the hardest of a
+large share of the data. With few images per class those are the odd ones, and the easiest serve
+better (Sorscher et al., *Beyond Neural Scaling Laws*, NeurIPS 2022, arXiv 2206.14486): ``keep:
+easiest``.
+"""
+
+import torch
+from torch import Tensor
+
+from distillery.methods import _coreset, base
+
+TITLE = "EL2N"
+KIND = "coreset"
+ORDER = 14
+NEEDS_EXPERTS = True
+SETTINGS = {**_coreset.KEEP, **_coreset.TEACHERS, **_coreset.EARLY}
+
+
+def select(task: base.Task) -> Tensor:
+    """Choose the images of each class with the highest EL2N, or the lowest. ``stream("ties")``
+    orders equals.
+
+    Raises:
+        UserError: a class has fewer than ``ipc`` images, or there are no experts of the network.
+    """
+    index = base.ClassIndex(task.labels, task.classes)
+    base.enough(index, task.ipc)
+    scores, ties = _coreset.el2n(task), task.stream("ties")
+    hardest = task.settings["keep"] == "hardest"
+    return torch.cat(
+        [
+            _coreset.ranked(scores, members, ties, hardest=hardest)[: task.ipc]
+            for members in index.members
+        ]
+    )

@@ -1,0 +1,38 @@
+"""Forgetting: the real images that networks forget most often in training (Toneva et al., *An
+Empirical Study of Example Forgetting during Deep Neural Network Learning*, ICLR 2019, arXiv
+1812.05159).
+
+An image is forgotten when it was classified rightly and no longer is; ``_coreset.forgetting`` says
+how that is counted from what is stored of experts. As with EL2N, the most forgotten are kept as
+published, and with few images per class the least forgotten serve better.
+"""
+
+import torch
+from torch import Tensor
+
+from distillery.methods import _coreset, base
+
+TITLE = "Forgetting"
+KIND = "coreset"
+ORDER = 16
+NEEDS_EXPERTS = True
+SETTINGS = {**_coreset.KEEP, **_coreset.TEACHERS}
+
+
+def select(task: base.Task) -> Tensor:
+    """Choose the images of each class that are forgotten most often, or least. ``stream("ties")``
+    orders equals.
+
+    Raises:
+        UserError: a class has fewer than ``ipc`` images, or there are no experts of the network.
+    """
+    index = base.ClassIndex(task.labels, task.classes)
+    base.enough(index, task.ipc)
+    scores, ties = _coreset.forgetting(task), task.stream("ties")
+    hardest = task.settings["keep"] == "hardest"
+    return torch.cat(
+        [
+            _coreset.ranked(scores, members, ties, hardest=hardest)[: task.ipc]
+            for members in index.members
+        ]
+    )

@@ -1,0 +1,120 @@
+"""Random images under a teacher's labels: the baseline of Qin, Deng and Alvarez-Melis, *A Label is
+Worth a Thousand Images in Dataset Distillation*, NeurIPS 2024, arXiv 2406.10485.
+
+Real images are drawn at random; their labels are the mean probabilities that experts give them
+after an epoch. A teacher that was stopped early says more of an image than one that is sure of it,
+and how early is best depends on how many images there are: unless the epoch is named, it is chosen
+on validation images. For each of some epochs, evenly spaced, a network is trained on the set under
+that epoch's labels; the epoch whose network is best on the validation images is taken, the earlier
+of two alike. Test images are never seen.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from distillery import networks
+from distillery.errors import UserError
+from distillery.methods import _coreset, base
+
+TITLE = "Random, soft labels"
+KIND = "coreset"
+ORDER = 22
+NEEDS_EXPERTS = True
+NEEDS_VALIDATION = {"teacher_epoch": ["auto"]}
+SETTINGS = {
+    **_coreset.TEACHERS,
+    "teacher_epoch": {
+        "anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}],
+        "default": "auto",
+        "description": "The epoch of the experts; auto: chosen on validation images.",
+    },
+    "tries": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 6,
+        "description": "Epochs that auto tries, evenly spaced, the last among them.",
+    },
+    "trial_epochs": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 300,
+        "description": "Epochs that a network of a trial is trained.",
+    },
+}
+
+# The rest of a trial's recipe is that of the gradient-matching authors' evaluation, with the decay
+# at half.
+_LR, _MOMENTUM, _DECAY = 0.01, 0.9, 0.0005
+
+
+def select(task: base.Task) -> base.Result:
+    """Draw ``ipc`` random images of each class by ``stream("random")``, and label them.
+
+    A trial's network is drawn by ``stream("trial")`` and its batches by ``stream("batches")``: the
+    same for every epoch that is tried.
+
+    Raises:
+        UserError: a class has fewer than ``ipc`` images, there are no experts of the network, or no
+            validation images where the epoch is to be chosen.
+    """
+    index = base.ClassIndex(task.labels, task.classes)
+    images = task.images[base.draw_real(index, task.ipc, task.stream("random"))]
+    teacher, count = _coreset.Teacher(task), task.settings["teachers"]
+
+    def labels(epoch: int) -> Tensor:
+        return teacher.probabilities(images, count, epoch).mean(0)
+
+    epoch = task.settings["teacher_epoch"]
+    if epoch == "auto":
+        epoch = _best(task, images, labels, tried(teacher.epochs, task.settings["tries"]))
+    return base.Result(images, labels(epoch))
+
+
+def tried(epochs: int, number: int) -> list[int]:
+    """Choose at most ``number`` of ``epochs`` epochs, evenly spaced, the last among them."""
+    number = min(number, epochs)
+    return sorted({round(epochs * (place + 1) / number) for place in range(number)})
+
+
+def _best(
+    task: base.Task, images: Tensor, labels: Callable[[int], Tensor], epochs: list[int]
+) -> int:
+    """Return the epoch under whose labels a network is best on the validation images."""
+    if task.held is None:
+        raise UserError(
+            "soft_random: teacher_epoch auto is decided on validation images, and none are held "
+            "out; raise data.validation, or name the epoch"
+        )
+    held, truth = task.held()
+    accuracies = []
+    for epoch in epochs:
+        params, apply = _trained(task, images, labels(epoch))
+        with torch.no_grad():
+            answers = [apply(params, part).argmax(1) for part in held.split(_coreset.BATCH)]
+        accuracies.append(float((torch.cat(answers) == truth).double().mean()))
+    return epochs[accuracies.index(max(accuracies))]
+
+
+def _trained(
+    task: base.Task, images: Tensor, labels: Tensor
+) -> tuple[dict[str, Tensor], Callable[[Mapping[str, Tensor], Tensor], Tensor]]:
+    """Train a network on the set under soft labels (N, K); returns its parameters and itself as a
+    pure function."""
+    module = base.network(task.network, task.device)
+    apply, _ = networks.functional(module)
+    params = base.fresh_parameters(module, task.stream("trial"))
+    params = {name: value.requires_grad_() for name, value in params.items()}
+    batches, epochs = task.stream("batches"), task.settings["trial_epochs"]
+    optimiser = torch.optim.SGD(params.values(), lr=_LR, momentum=_MOMENTUM, weight_decay=_DECAY)
+    for epoch in range(epochs):
+        if epoch == epochs // 2 and epoch:
+            optimiser.param_groups[0]["lr"] = _LR / 10
+        order = torch.randperm(len(images), generator=batches).to(task.device)
+        for rows in order.split(_coreset.BATCH):
+            optimiser.zero_grad()
+            functional.cross_entropy(apply(params, images[rows]), labels[rows]).backward()
+            optimiser.step()
+    return {name: value.detach() for name, value in params.items()}, apply
