@@ -13,7 +13,7 @@ from distillery.limits import sides
 from distillery.store import artefact
 from distillery.streams import generator
 
-RULE = "download"
+RULE = "download or prepare"
 TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -22,9 +22,9 @@ class Arrays:
     """A dataset as it was decoded and checked.
 
     Attributes:
-        spec: the ``SPEC`` of the dataset's module.
+        spec: the ``SPEC`` of the dataset's module, or what was found in a dataset of a user's own.
         train_images, test_images: (N, C, H, W) uint8.
-        train_labels, test_labels: (N,) uint8.
+        train_labels, test_labels: (N,) uint8; int64 where there are more classes than that holds.
         source: what served it, such as ``registry``.
         digests: SHA-256 (hex) of each array's raw bytes, by the names of ``TENSORS``.
     """
@@ -45,6 +45,8 @@ class Dataset:
     Attributes:
         images, test_images: (N, C, H, W) uint8.
         labels, test_labels: (N,) int64.
+        held_out: how many of the last images are the validation part, where the dataset has one of
+            its own; ``None`` where it has not.
         classes: the names of the classes.
         mean, std: of each channel, of pixels in [0, 1]; the constants that the literature
             normalises with.
@@ -69,6 +71,7 @@ class Dataset:
     horizontal_flip: bool
     home: str = ""
     digests: dict[str, str] | None = None
+    held_out: int | None = None
     # Untyped: whoever whitens nothing must not be stale when `whitening` changes.
     whitening: Any = None
 
@@ -151,6 +154,7 @@ def load(
             horizontal_flip=spec["horizontal_flip"],
             home=spec["home"],
             digests=digests,
+            held_out=spec.get("validation") or None,
             whitening=whitening,
         )
     except KeyError as error:
@@ -163,6 +167,11 @@ def load(
     )
 
 
+def labels_type(classes: int) -> np.dtype:
+    """Return the type of labels in a file: uint8 where it holds the number of each class."""
+    return np.dtype(np.uint8 if classes <= 256 else np.int64)
+
+
 def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Compare a dataset's four arrays, by the names of ``TENSORS``, with its ``SPEC``.
 
@@ -170,15 +179,16 @@ def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         ValueError: a shape, dtype, label or class count is not what ``spec`` says.
     """
     image = (spec["channels"], *sides(spec["size"]))
+    label = labels_type(len(spec["classes"]))
     for part in ("train", "test"):
-        for name, shape in (
-            (f"{part}_images", (spec[part], *image)),
-            (f"{part}_labels", (spec[part],)),
+        for name, dtype, shape in (
+            (f"{part}_images", np.dtype(np.uint8), (spec[part], *image)),
+            (f"{part}_labels", label, (spec[part],)),
         ):
             array = arrays[name]
-            if array.dtype != np.uint8 or array.shape != shape:
+            if array.dtype != dtype or array.shape != shape:
                 raise ValueError(
-                    f"{name} are {array.dtype} of shape {array.shape}; uint8 of shape {shape} is "
+                    f"{name} are {array.dtype} of shape {array.shape}; {dtype} of shape {shape} is "
                     "needed"
                 )
         highest = int(arrays[f"{part}_labels"].max())
@@ -197,7 +207,8 @@ def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
 
 def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
     """Hold out ``fraction`` of each class, rounded down, for validation. The same arguments give
-    the same split.
+    the same split. Of a dataset that has a validation part of its own that is held out, whatever
+    the fraction above 0.
 
     Args:
         dataset: a dataset, or its labels, (N,) int64.
@@ -215,6 +226,9 @@ def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
     labels = dataset.labels if isinstance(dataset, Dataset) else dataset
     device, labels = labels.device, labels.cpu()
     held = torch.zeros(len(labels), dtype=torch.bool)
+    if fraction and isinstance(dataset, Dataset) and dataset.held_out:
+        rows = torch.arange(len(labels), device=device)
+        return Split(rows[: -dataset.held_out], rows[-dataset.held_out :])
     for label in labels.unique().tolist():
         rows = (labels == label).nonzero().flatten()
         order = torch.randperm(len(rows), generator=generator(seed, "validation", label))

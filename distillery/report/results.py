@@ -20,6 +20,7 @@ from distillery.report.comparison import Comparison, by_network
 from distillery.report.words import (
     INIT_TITLES,
     dataset_rank,
+    dataset_title,
     images_per_class,
     is_coreset,
     method_rank,
@@ -310,6 +311,11 @@ class Results:
                 "be too high."
             ]
         return []
+
+    def title(self, dataset: str) -> str:
+        """Name a dataset: as the config does where it is its own."""
+        own = (self.config.get("datasets") or {}).get(dataset) or {}
+        return own.get("title") or dataset_title(dataset)
 
     def classes(self, dataset: str) -> list[str]:
         """List the names of a dataset's classes; their numbers where nothing says the names."""

@@ -248,7 +248,11 @@ def build(
             costs=[job.record for job in jobs.costing if job in done],
             sets=[folder + SET for folder in finished],
             evolutions=[folder + EVOLUTION for folder in with_evolution],
-            data=[job.record for job in jobs.all if job in done and job.rule == "download"],
+            data=[
+                filled(jobs.layout.data, dict(job.wildcards))
+                for job in jobs.all
+                if job in done and job.rule in ("download", "prepare")
+            ],
             config=jobs.study.config,
             output=output,
             provenance={"distillery": __version__},

@@ -67,7 +67,7 @@ def source_of(header: dict[str, Any]) -> dict[str, str]:
     known = plugins.datasets().get(name)
     return {
         "name": name,
-        "home": known.home if known else "no page known",
+        "home": header.get("home") or (known.home if known else "no page known"),
         "licence": header.get("licence") or (known.licence if known else "not known"),
     }
 

@@ -212,6 +212,7 @@ def header(
         "classes": list(source.classes),
         "normalization": source.normalization,
         "licence": source.licence,
+        "home": source.home,
         "of": of,
         "settings": settings,
         "network": network,

@@ -17,6 +17,7 @@ SET, EVOLUTION, METRICS, COST = (
 # What stands for a job in the folders of logs and benchmarks.
 _NAMES = {
     "download": "download/{dataset}",
+    "prepare": "prepare/{dataset}",
     "whiten": "whiten/{dataset}",
     "train_experts": "train_experts/{dataset}/{recipe}/shard{shard}",
     "distill": f"distill/{CELL}",
@@ -62,7 +63,8 @@ class Layout:
 
     Attributes:
         results: the results folder, as :func:`normalised` gives it.
-        data, whitening: the files of a dataset. shard, synthetic, evaluated, robust, vanilla,
+        data, whitening: the files of a dataset; prepared: the record of one that is the config's
+        own. shard, synthetic, evaluated, robust, vanilla,
         continual, continual_whitened, remembered: the folders of one job each.
         checkpoints: a folder; a job's checkpoint is no output.
         study, asked, stale, summary, costs, sums, report, so_far: what is there once.
@@ -71,6 +73,7 @@ class Layout:
     def __init__(self, results: str) -> None:
         self.results = results
         self.data = f"{results}/data/{{dataset}}/dataset.safetensors"
+        self.prepared = f"{results}/data/{{dataset}}/{COST}"
         self.whitening = f"{results}/data/{{dataset}}/whitening.safetensors"
         self.shard = f"{results}/experts/{{dataset}}/{{recipe}}/shard{{shard}}"
         self.synthetic = f"{results}/synthetic/{CELL}"

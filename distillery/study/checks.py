@@ -99,21 +99,6 @@ def _check_imported(study: Study) -> None:
             )
 
 
-def _to_draw(study: Study, dataset: str) -> tuple[int, int]:
-    """Count the training images of a dataset's smallest class, and how many of them are held
-    out."""
-    smallest = study.datasets[dataset].smallest_class
-    return smallest, int(study.config["data"]["validation"] * smallest)
-
-
-def _held_out(study: Study, dataset: str) -> int:
-    """Count the images of a dataset's largest class that are held out, or fewer: it has the mean
-    number at least."""
-    spec = study.datasets[dataset]
-    mean = -(-spec.train // len(spec.classes))
-    return int(study.config["data"]["validation"] * mean)
-
-
 def _has_robust(study: Study, cell: Cell) -> bool:
     """Return whether the robust scores of a set are measured.
 
@@ -133,7 +118,7 @@ def _check_imported_cell(study: Study, cell: Cell) -> None:
     if not _has_robust(study, cell):
         return
     _check_fits(study, "evaluate.robust: network", cell.dataset, study.config["network"])
-    smallest, held_out = _to_draw(study, cell.dataset)
+    smallest, held_out = study.to_draw(cell.dataset)
     if cell.ipc > smallest - held_out:
         raise UserError(
             f"config: evaluate.robust: {cell.method} has {cell.ipc} images of each class, "
@@ -157,7 +142,7 @@ def _check_whitening(study: Study, cell: Cell) -> None:
 def _check_cell(study: Study, cell: Cell) -> None:
     _check_whitening(study, cell)
     robust = _has_robust(study, cell)
-    smallest, held_out = _to_draw(study, cell.dataset)
+    smallest, held_out = study.to_draw(cell.dataset)
     # Noise needs no image to start from, and methods draw as many real images as there are.
     if cell.ipc > smallest - held_out and (cell.init != NOISE or robust):
         without = "" if study.methods[cell.method].is_coreset else "; init noise needs none of them"
@@ -228,7 +213,7 @@ def _check_evaluation(study: Study) -> None:
     share = study.config["data"]["validation"]
     for dataset in study.dataset_names:
         selects = study.config["evaluate"]["selection"]["models"]
-        if share and selects and not _held_out(study, dataset):
+        if share and selects and not study.validates(dataset):
             raise UserError(
                 f"config: evaluate.selection: needs validation images, and data.validation {share} "
                 f"leaves none of {dataset}; raise it, or set it to 0, which leaves out the "

@@ -103,6 +103,8 @@ class Jobs:
         runs_network = "network" in asked
         if rule == "download":
             plug_ins.append(f"datasets/{self.study.datasets[wildcards['dataset']].module}.py")
+        elif rule == "prepare":
+            plug_ins.append(self.study.own[wildcards["dataset"]].module)
         elif rule == "distill":
             method = self.study.methods[wildcards["method"]]
             plug_ins.append(f"methods/{method.module}.py")
@@ -146,6 +148,10 @@ class Jobs:
 
     def _download(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         return {}
+
+    def _prepare(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        own = self.study.own[wildcards["dataset"]]
+        return {"settings": dict(own.settings), "listing": own.listing.digest()}
 
     def _whiten(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         return {"seed": self._seed, "validation": self._share}
@@ -262,7 +268,7 @@ class Jobs:
 
     def inputs(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, list[str]]:
         """Return the files that a job reads, by the name of the rule's input."""
-        if rule == "download":
+        if rule in ("download", "prepare"):
             return {}
         dataset, layout = wildcards["dataset"], self.layout
         files = {"data": [filled(layout.data, wildcards)]}
@@ -377,14 +383,18 @@ class Jobs:
                     )
         return jobs
 
+    def _data(self, dataset: str) -> Job:
+        """Return the job that brings the images of a dataset."""
+        rule, record = "download", self.layout.data
+        if dataset in self.study.own:
+            rule, record = "prepare", self.layout.prepared
+        return Job(rule, (("dataset", dataset),), filled(record, {"dataset": dataset}))
+
     @functools.cached_property
     def all(self) -> list[Job]:
         """Return every job of the study that makes or measures something."""
         study, layout = self.study, self.layout
-        jobs = [
-            Job("download", (("dataset", name),), filled(layout.data, {"dataset": name}))
-            for name in study.dataset_names
-        ]
+        jobs = [self._data(name) for name in study.dataset_names]
         whitened = {
             path
             for job in self.costing
@@ -420,6 +430,8 @@ class Jobs:
         for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
             for key in keys:
                 config[section].pop(key, None)
+        for block in config["datasets"].values():
+            block.pop("title", None)
         # Sorted, for Snakemake compares params by their text, and what a second config adds stands
         # elsewhere.
         return json.loads(json.dumps(config, sort_keys=True))

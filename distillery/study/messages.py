@@ -38,6 +38,8 @@ _LIMITS = {
     "less_than": ("lt", "below {}"),
 }
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# A block of one of several kinds says which by this key.
+_KIND = "kind"
 _UNKNOWN = ("extra_forbidden", "invalid_key")
 _EMPTY = ("too_short", "string_too_short")
 
@@ -91,9 +93,9 @@ def refused(
     if missing:
         return UserError(f"{where}: the key {path[-1]!r} is missing")
     if unknown:
-        fields = _at(schema, path[:-1], schema).get("properties", {})
+        fields = _at(schema, path[:-1], schema, value).get("properties", {})
         return UserError(f"{where}: unknown key {path[-1]!r}; {_known(path[-1], fields)}")
-    return UserError(f"{where}: {_wrong(kind, details, _at(schema, path, schema))}")
+    return UserError(f"{where}: {_wrong(kind, details, _at(schema, path, schema, value))}")
 
 
 def _foremost(error: ValidationError, value: object) -> tuple[list[Any], str, Mapping[str, Any]]:
@@ -129,6 +131,8 @@ def _path(place: Iterable[Any], value: Any) -> tuple[list[Any], int]:
     for key in place:
         if key == "[key]":
             continue  # the key itself, which stands before it
+        if isinstance(value, dict) and key == value.get(_KIND) and key not in value:
+            continue  # the kind of a block, which stands in it
         if isinstance(value, dict) and (key in value or depth is None):
             value = value.get(key)
         elif isinstance(value, list) and isinstance(key, int):
@@ -140,10 +144,13 @@ def _path(place: Iterable[Any], value: Any) -> tuple[list[Any], int]:
     return path, len(path) if depth is None else depth
 
 
-def _at(node: Mapping[str, Any], path: Iterable[Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part of a JSON schema that a path leads to."""
+def _at(
+    node: Mapping[str, Any], path: Iterable[Any], root: Mapping[str, Any], value: Any
+) -> Mapping[str, Any]:
+    """Return the part of a JSON schema that a path leads to, in what was checked."""
     for key in path:
-        forms = _forms(node, root)
+        forms = _forms(node, root, value)
+        value = _within(value, key)
         if isinstance(key, int):
             node = next((form["items"] for form in forms if "items" in form), {})
             continue
@@ -151,14 +158,25 @@ def _at(node: Mapping[str, Any], path: Iterable[Any], root: Mapping[str, Any]) -
             form.get("properties", {}).get(key, form.get("additionalProperties")) for form in forms
         ]
         node = next((form for form in inner if isinstance(form, dict)), {})
-    (form, *more) = _forms(node, root)
+    (form, *more) = _forms(node, root, value)
     return node if more else form
 
 
-def _forms(node: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _within(value: Any, key: Any) -> Any:
+    """Return what stands under a key, ``None`` where nothing does."""
+    if isinstance(value, dict):
+        return value.get(key)
+    return value[key] if isinstance(value, list) and isinstance(key, int) else None
+
+
+def _forms(node: Mapping[str, Any], root: Mapping[str, Any], value: Any) -> list[Mapping[str, Any]]:
     """Return the schema of a value, or those of its alternatives."""
     while "$ref" in node:
         node = root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    if "discriminator" in node:
+        kinds = node["discriminator"]["mapping"]
+        kind = str(value.get(_KIND)) if isinstance(value, dict) else ""
+        return [root["$defs"][kinds.get(kind, next(iter(kinds.values()))).rsplit("/", 1)[-1]]]
     return node.get("anyOf", [node])
 
 
@@ -168,6 +186,13 @@ def _wrong(kind: str, details: Mapping[str, Any], node: Mapping[str, Any]) -> st
     meant = number(given) if isinstance(given, str) else given
     if kind == "wrong":
         return details["msg"]
+    if kind == "union_tag_invalid":
+        names = context["expected_tags"].replace("'", "").split(", ")
+        return f"unknown kind {context['tag']!r}; {_known(context['tag'], names)}"
+    if kind == "union_tag_not_found":
+        return f"the key {_KIND!r} is missing"
+    if kind == "model_attributes_type":
+        return f"must be a block of keys, not {given!r}"
     if kind == "union":
         return f"must be {' or '.join(map(_wanted, node['anyOf']))}, not {given!r}"
     if kind in _LIMITS:

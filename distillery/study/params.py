@@ -51,6 +51,20 @@ class Download(Params):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prepare(Params):
+    """What preparing a dataset of the config's own is asked.
+
+    Attributes:
+        settings: of the dataset, without where it lies and how it is called.
+        listing: the digest of what lies there.
+    """
+
+    kind = "prepare"
+    settings: dict[str, Any]
+    listing: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Whiten(Params):
     """What fitting a whitening is asked."""
 
@@ -244,6 +258,7 @@ class Report(Shown):
 
 RULES: dict[str, type[Params]] = {
     "download": Download,
+    "prepare": Prepare,
     "whiten": Whiten,
     "train_experts": TrainExperts,
     "distill": Distill,

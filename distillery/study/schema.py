@@ -7,8 +7,24 @@ declared in its own file and checked against that. ``config/schema.json`` and th
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from distillery.study.own_images import Own
+from distillery.study.section import (
+    ABSENT,
+    Decay,
+    Epochs,
+    Images,
+    Models,
+    ModelsOrNone,
+    Momentum,
+    Names,
+    NotNegative,
+    Positive,
+    Rate,
+    Section,
+    Text,
+)
 from distillery.study.values import NUMBER, WHOLE, Augment, Flag, Keep, Off
 from distillery.vocabulary import STRATEGIES
 
@@ -17,38 +33,15 @@ if TYPE_CHECKING:
 else:
     Strategy = Literal[STRATEGIES]  # of a tuple, which no type checker reads
 
-Positive = Annotated[int, Field(ge=1), WHOLE]
-NotNegative = Annotated[int, Field(ge=0), WHOLE]
-Images = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
-Epochs = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
-# Networks that are trained.
-Models = Annotated[int, Field(ge=1, le=1000), WHOLE]
-ModelsOrNone = Annotated[int, Field(ge=0, le=1000), WHOLE]
-Rate = Annotated[float, Field(gt=0), NUMBER]
-Momentum = Annotated[float, Field(ge=0, lt=1), NUMBER]
-Decay = Annotated[float, Field(ge=0), NUMBER]
-Text = Annotated[str, Field(min_length=1)]
-Names = str | Annotated[list[str], Field(min_length=1)]
 Normalization = Literal["channel", "zca"]
 Schedule = Literal["none", "half", "published"]
 Overrides = list[dict[str, Any]]
-
-# The default of a key that may be left out: it is then not in the config that is read.
-ABSENT: Any = None
 
 _DECAY = (
     "half: a tenth of the rate after half of the epochs; published: as the authors' code, which "
     "trains one epoch more."
 )
 _OVERRIDES = "Changes for the jobs that `when` names; later ones win."
-
-
-class Section(BaseModel):
-    """A block of keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, protected_namespaces=(), defer_build=True
-    )
 
 
 class Training(Section):
@@ -329,6 +322,9 @@ class Config(Section):
     )
     data: Data = Field(
         default=Data(), description="Where images come from, and which are held out."
+    )
+    datasets: dict[str, Own] = Field(
+        default={}, description="Datasets of your own, by the names that the grid has for them."
     )
     compute: Compute = Field(
         default=Compute(), description="How jobs compute, and what they ask a scheduler for."

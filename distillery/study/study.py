@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from distillery import limits, plugins
+from distillery.datasets._listing import TRAIN, VALIDATION
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import factories, folder, reading
+from distillery.study import factories, folder, own, reading
 from distillery.study.cells import Cell, expand
 from distillery.study.overrides import resolve
 
@@ -23,7 +24,8 @@ class Study:
     Attributes:
         config: with a value for every key of its sections.
         methods, datasets, networks: what is known by each name, the config's variants among the
-            methods.
+            methods, and its own datasets.
+        own: the config's own datasets.
         imported: the entries of imported sets, by name.
         cells: the synthetic sets, in the order of the config.
 
@@ -39,7 +41,9 @@ class Study:
         self.methods = plugins.methods() | reading.variants(
             self.config["methods"], plugins.methods()
         )
-        self.datasets = plugins.datasets() | dict(datasets or {})
+        self.own = own.read(self.config["datasets"], plugins.datasets())
+        records = {name: each.record for name, each in self.own.items()}
+        self.datasets = plugins.datasets() | records | dict(datasets or {})
         factories.name_plainly(self.config)
         self.networks = plugins.networks() | factories.read(
             self.config["networks"], plugins.networks()
@@ -65,6 +69,28 @@ class Study:
     def dataset_names(self) -> list[str]:
         """Return the datasets of the study, in the order of the config."""
         return list(dict.fromkeys(cell.dataset for cell in self.cells))
+
+    def to_draw(self, dataset: str) -> tuple[int, int]:
+        """Count the training images of a dataset's smallest class, and how many of a class are held
+        out, so that the difference can be drawn of every class."""
+        smallest = self.datasets[dataset].smallest_class
+        share = self.config["data"]["validation"]
+        own = self.own.get(dataset)
+        if share and own is not None and own.plan.total(VALIDATION):
+            return smallest, smallest - own.plan.smallest(TRAIN)
+        return smallest, int(share * smallest)
+
+    def validates(self, dataset: str) -> bool:
+        """Return whether any image of a dataset is held out: of classes too small for it none
+        is."""
+        share, own = self.config["data"]["validation"], self.own.get(dataset)
+        if own is None:
+            # The largest class has as many, or more.
+            spec = self.datasets[dataset]
+            return int(share * -(-spec.train // len(spec.classes))) > 0
+        if share and own.plan.total(VALIDATION):
+            return True
+        return any(int(share * counts[TRAIN]) for counts in own.plan.counts)
 
     def is_imported(self, method: str) -> bool:
         """Return whether a method's name is that of an imported set."""

@@ -69,6 +69,26 @@ def _true_or_false(value: Any) -> Any:
     return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _label(value: Any) -> Any:
+    """Return a whole number as the text that it is in a file's name or a table.
+
+    Raises:
+        PydanticCustomError: YAML read a truth value, and nobody knows of which word.
+    """
+    if isinstance(value, bool):
+        problem = f"must be a text: put it in quotes, for YAML reads yes and no as {value}"
+        raise PydanticCustomError("wrong", "{problem}", {"problem": problem})
+    return str(value) if isinstance(value, int) else value
+
+
+def _pair(value: Any) -> Any:
+    if isinstance(value, list) and len(value) != 2:
+        raise PydanticCustomError(
+            "wrong", "{problem}", {"problem": f"must be two numbers, not {value}"}
+        )
+    return value
+
+
 def _bare_off(value: Any) -> Any:
     return "off" if value is False else value  # YAML 1.1 reads a bare `off` as false
 
@@ -80,6 +100,8 @@ def _known_augmentation(name: str) -> str:
 
 
 WHOLE, NUMBER = BeforeValidator(_whole), WrapValidator(_as_written)
+Label = Annotated[str, BeforeValidator(_label), Field(min_length=1)]
+Pair = BeforeValidator(_pair)
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Augment = Annotated[str, AfterValidator(_known_augmentation)]
 Keep = Annotated[Literal["keep", "off"], BeforeValidator(_bare_off)]

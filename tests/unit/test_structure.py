@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from distillery import plugins
 from distillery.study.fingerprint import closure
 from distillery.study.jobs import script
+from distillery.study.own_images import KINDS
 from distillery.study.params import RULES as PARAMS
 from distillery.study.params import names as names_of_params
 
@@ -33,9 +34,9 @@ GROUND = [
 ROOMS = {
     "store": [],
     "compute": [],
-    "study": ["store"],
     "images": ["store"],
     "datasets": ["store", "images"],
+    "study": ["store", "datasets"],
     "networks": ["store"],
     "augmentations": [],
     "sets": ["store", "images"],
@@ -277,6 +278,10 @@ def test_what_the_parse_of_the_workflow_imports_is_light():
     files = [path_of(name.removeprefix("distillery.")) for name in names]
     files = [path for path in files if path.is_file()]
     assert {"load.py", "jobs.py"} <= {path.name for path in files}
+    # What looks at the config's own datasets is imported by the name of their kind.
+    kinds = [path_of(f"datasets._{kind}") for kind in KINDS]
+    assert all(path.is_file() for path in kinds)
+    files += kinds
     found = set().union(*(external(path) for path in closure(files)))
     assert found == {"distillery", "pydantic", "pydantic_core", "yaml"}
 
@@ -307,7 +312,7 @@ def test_a_script_reads_only_what_makes_its_job_stale(path):
     handed on is the function and these parts, in this order, and never `snakemake` as a whole."""
     handed = [ast.unparse(argument) for argument in tree(path).body[-1].body[0].value.args]
     # Where images come from is no part of what they are.
-    extra = ["snakemake.resources"] if path.stem == "download" else []
+    extra = ["snakemake.resources"] if path.stem in ("download", "prepare") else []
     parts = [f"snakemake.{part}" for part in ("params", "input", "output", "log")]
     assert handed == [path.stem, *parts, *extra]
 
@@ -373,7 +378,8 @@ def test_a_rule_claims_a_device_if_and_only_if_it_counts_as_computing(rule):
     """`job.main` claims one where the rule's params have a `compute`."""
     computes = "compute" in names_of_params(rule)
     assert bool(re.search(r"\bgpu=1\b", section(rule, "resources"))) == computes
-    assert section(rule, "threads") == ("compute_threads" if computes else "1")
+    alone = "8" if rule == "prepare" else "1"  # decoding scales with cores
+    assert section(rule, "threads") == ("compute_threads" if computes else alone)
     assert section(rule, "conda") == f'"../../envs/{"gpu" if computes else "cpu"}.yaml"'
 
 

@@ -19,6 +19,9 @@ try:
     STUDY = configfiles.study(config)
     if workflow.is_main_process:
         trials.check(STUDY)
+        for each in STUDY.own.values():
+            for line in each.notes:
+                print(f"note: {line}", file=sys.stderr)
     if STUDY.imported and workflow.is_main_process:
         # Files of others are looked into before any job starts; only here, because it takes torch.
         from distillery.sets.released.read import check
@@ -65,6 +68,11 @@ def own(path):
     ``local``: no module's prefix and no object store comes before it.
     """
     return local(os.path.relpath(LIBRARY / path))
+
+
+def one_of(names):
+    """Return a pattern of any of these names; without one, of nothing."""
+    return "|".join(sorted(names)) or "(?!)"
 
 
 def unprefixed(files):

@@ -1,4 +1,4 @@
-# Images: fetched, checked and converted once.
+# Images: fetched or prepared, checked and converted once.
 
 
 rule download:
@@ -8,6 +8,8 @@ rule download:
         LAYOUT.log("download"),
     benchmark:
         LAYOUT.benchmark("download")
+    wildcard_constraints:
+        dataset=one_of(set(STUDY.datasets) - set(STUDY.own)),
     conda:
         "../../envs/cpu.yaml"
     threads: 1
@@ -24,6 +26,34 @@ rule download:
         "Fetching and checking the images of {wildcards.dataset}"
     script:
         "../scripts/download.py"
+
+
+rule prepare:
+    output:
+        data=LAYOUT.data,
+        cost=LAYOUT.prepared,
+    log:
+        LAYOUT.log("prepare"),
+    benchmark:
+        LAYOUT.benchmark("prepare")
+    wildcard_constraints:
+        dataset=one_of(STUDY.own),
+    conda:
+        "../../envs/cpu.yaml"
+    # Decoding scales with cores, and their number changes no image.
+    threads: 8
+    resources:
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
+        # Where the images lie is no part of what they are.
+        path=lambda wildcards: STUDY.own[wildcards.dataset].path,
+        workers=lambda wildcards, threads: threads,
+    params:
+        **asks("prepare"),
+    message:
+        "Preparing the images of {wildcards.dataset}"
+    script:
+        "../scripts/prepare.py"
 
 
 rule whiten:

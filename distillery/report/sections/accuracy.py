@@ -15,7 +15,6 @@ from distillery.report.words import (
     SELECTION_TITLES,
     class_name,
     counts_of,
-    dataset_title,
     images_per_class,
     init_rank,
     method_rank,
@@ -46,7 +45,7 @@ def view(results: Results) -> dict:
         ladders = [ladder_of(results, sources, dataset, ipc) for ipc in results.ipcs(dataset)]
         blocks.append(
             {
-                "dataset": dataset_title(dataset),
+                "dataset": results.title(dataset),
                 "tables": tables,
                 "ladders": [ladder for ladder in ladders if ladder],
                 "budgets": budget_table(results, dataset),

@@ -6,7 +6,7 @@ from distillery.published import figures as published
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
-from distillery.report.words import dataset_title, percent
+from distillery.report.words import percent
 from distillery.vocabulary import LAST
 
 
@@ -28,7 +28,7 @@ def view(results: Results) -> list[dict]:
             }
             for cell, part in cell_rows(rows)
         ]
-        blocks.append({"dataset": dataset_title(dataset), "networks": networks, "rows": lines})
+        blocks.append({"dataset": results.title(dataset), "networks": networks, "rows": lines})
     return blocks
 
 

@@ -13,7 +13,6 @@ from distillery.report.drawn import curve_of, heat_cell
 from distillery.report.results import Results
 from distillery.report.words import (
     blank,
-    dataset_title,
     images_per_class,
     init_rank,
     method_rank,
@@ -93,7 +92,7 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
     runs.sort(key=lambda run: run[0].order)
     lines = [_line(results, dataset, network, *run) for run in runs]
     return {
-        "title": f"{dataset_title(dataset)}, {network}" if network else dataset_title(dataset),
+        "title": f"{results.title(dataset)}, {network}" if network else results.title(dataset),
         "charts": [chart for name in MEASURES if (chart := _chart(results, dataset, name, runs))],
         "legend": [
             {"svg": Markup(figures.swatch(**run.style(results))), "label": run.label(results)}
@@ -166,7 +165,7 @@ def _chart(
     ]
     svg = figures.line_chart(
         [line for run in runs if (line := _curve(results, measure, *run))],
-        label=f"{MEASURES[measure]}, {dataset_title(dataset)}",
+        label=f"{MEASURES[measure]}, {results.title(dataset)}",
         x_label="after stage",
         percent=True,
         integer_x=True,

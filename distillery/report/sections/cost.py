@@ -19,7 +19,6 @@ from distillery.report.results import Results, first_setting
 from distillery.report.words import (
     blank,
     byte_count,
-    dataset_title,
     duration,
     images_per_class,
     network_rank,
@@ -92,7 +91,7 @@ def _set(results: Results, cell: Cell, jobs: list[dict]) -> dict:
         each = f"{making.distilling / iterations:.3g} s"
     devices = {str(job.get("device_name") or job.get("device") or "") for job in jobs} - {""}
     return _naming(results, cell) | {
-        "dataset": dataset_title(cell.dataset),
+        "dataset": results.title(cell.dataset),
         "iterations": "" if iterations is None else iterations,
         "jobs": len(jobs),
         "seconds": duration(making.distilling),
@@ -139,7 +138,7 @@ def _paid(results: Results) -> list[dict]:
         if made and full:
             lines = [_paid_line(results, cell, making, full) for cell, making in made]
             blocks.append(
-                {"dataset": dataset_title(dataset), "networks": list(full), "rows": lines}
+                {"dataset": results.title(dataset), "networks": list(full), "rows": lines}
             )
     return blocks
 
@@ -189,7 +188,7 @@ def _training_lines(results: Results, dataset: str, network: str, rows: pd.DataF
     full = rows[rows["method"] == WHOLE]
     base, theirs = _mean(full, "training_flops"), spent_on(results, dataset, network, None)
     about = {
-        "dataset": dataset_title(dataset),
+        "dataset": results.title(dataset),
         "network": network,
         "macs": si_number(_mean(rows, "macs_per_image"), ""),
         "parameters": si_number(_mean(rows, "parameters"), ""),

@@ -7,7 +7,6 @@ from distillery.report.drawn import Axes, chart_of, heat_cell, legend_of
 from distillery.report.results import Results
 from distillery.report.words import (
     class_name,
-    dataset_title,
     images_per_class,
     method_rank,
     method_title,
@@ -38,7 +37,7 @@ def view(results: Results) -> list[dict]:
         groups = [group for group in groups if group["charts"]]
         heats = _class_heat(results, dataset)
         if groups or heats:
-            blocks.append({"dataset": dataset_title(dataset), "groups": groups, "heats": heats})
+            blocks.append({"dataset": results.title(dataset), "groups": groups, "heats": heats})
     return blocks
 
 
@@ -49,13 +48,13 @@ def _group(results: Results, title: str, drawn: list[Drawn]) -> dict:
     return {"title": title, "charts": charts, "legend": legend_of(results, cells)}
 
 
-def _where(dataset: str, ipc: float | None) -> str:
-    return f"{dataset_title(dataset)}, {images_per_class(ipc)}"
+def _where(results: Results, dataset: str, ipc: float | None) -> str:
+    return f"{results.title(dataset)}, {images_per_class(ipc)}"
 
 
 def _distillation(results: Results, dataset: str, ipc: float) -> list[Drawn]:
     """Draw the matching loss and the step size of each method."""
-    axes, drawn = Axes("iteration", "iteration", _where(dataset, ipc)), []
+    axes, drawn = Axes("iteration", "iteration", _where(results, dataset, ipc)), []
     for measure, word in (("matching_loss", "matching loss"), ("step_size", "learned step size")):
         rows = results.measured(measure, dataset=dataset, ipc=ipc)
         for method in sorted(set(rows["method"]), key=method_rank):
@@ -66,7 +65,7 @@ def _distillation(results: Results, dataset: str, ipc: float) -> list[Drawn]:
 
 def _snapshots(results: Results, dataset: str, ipc: float) -> list[Drawn]:
     """Draw the accuracies of the images on their way, for each network."""
-    axes, drawn = Axes("iteration", "iteration", _where(dataset, ipc), percent=True), []
+    axes, drawn = Axes("iteration", "iteration", _where(results, dataset, ipc), percent=True), []
     rows = results.measured("accuracy", dataset=dataset, ipc=ipc, selection=SNAPSHOT)
     for network in sorted(set(rows["network"]), key=network_rank):
         part = rows[(rows["network"] == network) & rows["iteration"].notna()]
@@ -91,7 +90,9 @@ def _training(results: Results, dataset: str, ipc: float | None) -> list[Drawn]:
             ]
             rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
             test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))
-            axes = Axes("epoch", "epoch of training", _where(dataset, ipc), measure == "accuracy")
+            axes = Axes(
+                "epoch", "epoch of training", _where(results, dataset, ipc), measure == "accuracy"
+            )
             title = f"{network}: {word}"
             chart = _over(results, title, axes, (test, train), "training images")
             drawn.append((chart, rows))

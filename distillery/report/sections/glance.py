@@ -15,7 +15,6 @@ from distillery.report.sections.images import class_strips
 from distillery.report.words import (
     blank,
     counts_in_words,
-    dataset_title,
     duration,
     fewer,
     images_per_class,
@@ -54,7 +53,7 @@ def _headline(results: Results, dataset: str) -> dict | None:
     tiles = [] if best is None else _tiles_of(results, best)
     reached = "" if full is None else f"{plus_minus(full.mean, full.std, full.count, 1)} %"
     return {
-        "dataset": dataset_title(dataset),
+        "dataset": results.title(dataset),
         "network": network,
         "sentences": sentences,
         "full": reached,
@@ -246,7 +245,7 @@ def overview(results: Results) -> list[dict]:
         (
             "Datasets",
             len(results.datasets),
-            ", ".join(dataset_title(name) for name in results.datasets),
+            ", ".join(results.title(name) for name in results.datasets),
         ),
         ("Methods", len(methods), ", ".join(methods)),
         (

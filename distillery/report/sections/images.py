@@ -10,7 +10,6 @@ from distillery.report.results import Results
 from distillery.report.words import (
     blank,
     class_name,
-    dataset_title,
     images_per_class,
     quantity,
     thousands,
@@ -36,7 +35,7 @@ def view(results: Results) -> list[dict]:
         most = max((ipc for ipc in groups if ipc), default=SHOWN_IMAGES)
         cards = [{"title": images_per_class(ipc), "cards": cards} for ipc, cards in groups.items()]
         real = _real_card(results, dataset, most)
-        blocks.append({"dataset": dataset_title(dataset), "groups": cards, "real": real})
+        blocks.append({"dataset": results.title(dataset), "groups": cards, "real": real})
     return blocks
 
 
@@ -128,7 +127,7 @@ def evolution(results: Results) -> list[dict]:
         seen.add(cell)
         if len(tensors["iterations"]) < 2 or not tensors["images"].shape[1]:
             continue
-        title = f"{dataset_title(cell.dataset)}, {images_per_class(cell.ipc)}"
+        title = f"{results.title(cell.dataset)}, {images_per_class(cell.ipc)}"
         block = blocks.setdefault((cell.dataset, cell.ipc), {"title": title, "cards": []})
         block["cards"].append(_evolution_card(results, tensors, header))
     return list(blocks.values())

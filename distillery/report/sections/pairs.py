@@ -7,7 +7,6 @@ from distillery.report.cells import CELL
 from distillery.report.comparison import RANDOM, Comparison
 from distillery.report.results import Results
 from distillery.report.words import (
-    dataset_title,
     images_per_class,
     p_text,
     quantity,
@@ -38,7 +37,7 @@ def view(results: Results) -> list[dict]:
             if groups:
                 tables.append({"network": network, "groups": groups})
         if tables:
-            blocks.append({"dataset": dataset_title(dataset), "tables": tables})
+            blocks.append({"dataset": results.title(dataset), "tables": tables})
     return blocks
 
 

@@ -10,7 +10,6 @@ from distillery.report.results import Results
 from distillery.report.words import (
     blank,
     dataset_rank,
-    dataset_title,
     duration,
     images_per_class,
     thousands,
@@ -40,7 +39,7 @@ def view(results: Results) -> dict:
         "config": config or "",
         "jobs": [_job(results, cost) for cost in jobs],
         "sets": [_set(results, tensors, header) for tensors, header in results.sets],
-        "data": [_dataset(name, dataset) for name, dataset in data],
+        "data": [_dataset(results.title(name), dataset) for name, dataset in data],
     }
 
 
@@ -54,7 +53,7 @@ def _versions(costs: list[dict]) -> list[tuple[str, str]]:
 
 
 def _job(results: Results, cost: Mapping[str, Any]) -> dict:
-    what = [dataset_title(str(cost.get("dataset") or ""))]
+    what = [results.title(str(cost.get("dataset") or ""))]
     method, init = str(cost.get("method") or ""), str(cost.get("init") or "")
     what += [results.name(method, init)] if method else []
     what += [] if blank(cost.get("ipc")) else [images_per_class(cost["ipc"])]
@@ -77,7 +76,7 @@ def _set(results: Results, tensors: Mapping, header: Mapping[str, Any]) -> dict:
     settings = _flat(_plain(header.get("settings") or {}))
     return {
         "what": (
-            f"{dataset_title(cell.dataset)}, {results.name(cell.method, cell.init)}, "
+            f"{results.title(cell.dataset)}, {results.name(cell.method, cell.init)}, "
             f"{images_per_class(cell.ipc)}, seed {header.get('seed', '')}"
         ),
         "count": len(tensors["images"]),
@@ -87,9 +86,9 @@ def _set(results: Results, tensors: Mapping, header: Mapping[str, Any]) -> dict:
     }
 
 
-def _dataset(name: str, dataset: Any) -> dict:
+def _dataset(title: str, dataset: Any) -> dict:
     return {
-        "name": dataset_title(name),
+        "name": title,
         "train": thousands(len(dataset.images)),
         "test": thousands(len(dataset.test_images)),
         "classes": len(dataset.classes),

@@ -10,7 +10,6 @@ from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparison import Comparison
 from distillery.report.results import FullTraining, Results, first_setting
 from distillery.report.words import (
-    dataset_title,
     images_per_class,
     listed,
     network_rank,
@@ -54,7 +53,7 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
         == ("evaluate_robust", dataset, network)
     }
     return {
-        "title": f"{dataset_title(dataset)}, {network}",
+        "title": f"{results.title(dataset)}, {network}",
         "rows": [_line(results, cell, part, full) for cell, part in cell_rows(rows)],
         "augment": ", ".join(sorted(augments - {""})),
         "has_whole": full is not None,

@@ -8,11 +8,13 @@ from distillery.store.layout import Layout
 from distillery.store.metrics import Metrics
 from distillery.study.jobs import Jobs
 from distillery.study.params import RULES, names
+from tests.unit.datasets import drawn
 from tests.unit.study.test_jobs import jobs_of
 
 STUDY = {
     "grid": [
         {"dataset": "digits", "method": ["dc", "mtt"], "init": "real", "ipc": 1},
+        {"dataset": "pets", "method": "random", "init": "real", "ipc": 1},
     ],
     "methods": {"mtt": {"normalization": "zca", "max_start_epoch": 1, "expert_epochs": 1}},
     "experts": {"default": {"number": 1, "epochs": 2, "normalization": "zca"}},
@@ -25,8 +27,10 @@ STUDY = {
 def jobs(tmp_path_factory):
     path = tmp_path_factory.mktemp("files") / "released.pt"
     path.touch()
+    pets = drawn.folder(path.parent / "pets", {"cat": 3, "dog": 3})
     entry = {"name": "released", "dataset": "digits", "file": str(path), "ipc": 1}
-    return jobs_of(**STUDY, imported=[entry])
+    own = {"pets": {"kind": "folder", "path": str(pets), "size": 32}}
+    return jobs_of(**STUDY, imported=[entry], datasets=own, data={"validation": 0})
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,98 @@
+"""The shape of a config's own datasets (``datasets``), one model a kind."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from distillery.study.section import ABSENT, NotNegative, Positive, Section, Text
+from distillery.study.values import NUMBER, WHOLE, Flag, Label, Pair
+
+Side = Annotated[int, Field(ge=8, le=1024), WHOLE]
+Size = Annotated[Side | list[Side], Pair]
+Share = Annotated[float, Field(gt=0, lt=1), NUMBER]
+
+
+ArrayName = Literal["images", "labels", "val_images", "val_labels", "test_images", "test_labels"]
+
+
+class Common(Section):
+    """What every kind of dataset takes."""
+
+    path: Text = Field(description="Where it lies; from the working directory, or absolute.")
+    size: Size = Field(description="Pixels a side of the images, or [height, width].")
+    channels: Annotated[int, Field(ge=1, le=4), WHOLE] = Field(
+        default=3,
+        description="1 is grey, 2 grey with alpha, 3 colours, 4 colours with alpha.",
+    )
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        default="crop",
+        description="How an image of another shape becomes one of `size`: `crop` cuts its middle "
+        "out, `pad` keeps all of it before the `background`, `stretch` distorts it.",
+    )
+    resize: Literal["bicubic", "lanczos", "bilinear", "box", "nearest"] = Field(
+        default="bicubic", description="How pixels are resampled."
+    )
+    background: Literal["white", "black"] = Field(
+        default="white",
+        description="What lies behind transparent pixels (where no channel holds alpha) and "
+        "around padded images.",
+    )
+    range: Annotated[list[Annotated[float, NUMBER]], Pair] = Field(
+        default=ABSENT,
+        description="The values [low, high] that become black and white, of images of more than 8 "
+        "bits; all that the type holds unless named.",
+    )
+    classes: list[Label] | dict[Label, Label] = Field(
+        default=ABSENT,
+        description="Which classes, in which order: names as they lie there, or a block of these "
+        "and the names they shall have; classes of one new name become one. All, by name, "
+        "unless named.",
+    )
+    test: Share = Field(
+        default=ABSENT,
+        description="The share of each class that networks are tested on, where the data have no "
+        "test part of their own; 0.2 unless named.",
+    )
+    validation: Share = Field(
+        default=ABSENT,
+        description="The share of each class's training images that is the validation part, where "
+        "the data have none of their own, instead of `data.validation`.",
+    )
+    seed: NotNegative = Field(default=0, description="The seed of the shares and of the limits.")
+    per_class: Positive = Field(
+        default=ABSENT, description="At most so many training images of each class."
+    )
+    test_per_class: Positive = Field(
+        default=ABSENT, description="At most so many test images of each class."
+    )
+    longtail: Annotated[float, Field(ge=1), NUMBER] = Field(
+        default=ABSENT,
+        description="How many times more training images the first class has than the last; those "
+        "between fall exponentially.",
+    )
+    horizontal_flip: Flag = Field(
+        default=ABSENT,
+        description="Whether a mirrored image keeps its class; of colour images yes, of others no "
+        "unless named.",
+    )
+    on_error: Literal["fail", "skip"] = Field(
+        default="fail",
+        description="What becomes of images that cannot be read, which are named: `fail` ends the "
+        "job, `skip` leaves them out.",
+    )
+    title: Text = Field(default=ABSENT, description="Its name in the report.")
+    licence: Text = Field(
+        default="not stated", description="Its terms, which go with every set made of it."
+    )
+    home: Text = Field(default="not stated", description="Its page or paper.")
+
+
+class Folder(Common):
+    """Images in one folder for each class; these below train, val and test where there are such."""
+
+    kind: Literal["folder"] = Field(description="What lies there.")
+
+
+# One model for each kind, by the name that its ``kind`` has.
+KINDS = {"folder": Folder}
+Own = Annotated[Folder, Field()]
