@@ -84,7 +84,10 @@ def prepare(
     chosen = _parts.draw(found, planned, settings["seed"])
     facts = {**found.about, **settings}
     size, channels = sides(facts["size"]), facts["channels"]
-    notes = [*found.notes, *planned.notes]
+    # What lies beside the images is told, but is no fact of theirs.
+    for note in found.notes:
+        log(f"{name}: {note}")
+    notes = list(planned.notes)
 
     # The training part, in which what is held out for validation comes last.
     rows = {"train": [*chosen[TRAIN], *chosen[VALIDATION]], "test": chosen[TEST]}
