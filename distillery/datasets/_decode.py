@@ -70,7 +70,8 @@ def decode(
         raise UnreadableError(f"is too large: {error}") from error
     # Damaged files make decoders fail in all of these ways.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", None) else str(error)
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number else str(error)
         raise UnreadableError(" ".join(reason.split()) or type(error).__name__) from error
 
 

@@ -238,7 +238,8 @@ def _arrays(
         UserError: a class has no training images that could be read, or nothing is left to test on.
     """
     train, test = parts["train"], parts["test"]
-    arrays = dict(zip(TENSORS, (train.images, train.labels, test.images, test.labels), strict=True))
+    each = (train.images, train.labels, test.images, test.labels)
+    arrays: dict[str, np.ndarray] = dict(zip(TENSORS, each, strict=True))
     counts = {
         part: np.bincount(each.labels, minlength=len(classes)).tolist()
         for part, each in parts.items()
@@ -271,7 +272,7 @@ def _arrays(
     }
     check(spec, arrays)
     digests = {
-        part: hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        part: hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
         for part, array in arrays.items()
     }
     return Arrays(spec=spec, **arrays, source=settings["kind"], digests=digests)

@@ -95,6 +95,20 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_changed(path: str, text: str) -> None:
+    """Write ``text`` to ``path`` unless that is what stands there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        if Path(path).read_text(encoding="utf-8") == text:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    write_text(path, text)
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write ``content`` to ``path``, atomically."""
     with atomic(path) as temporary:

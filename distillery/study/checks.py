@@ -158,7 +158,7 @@ def _check_cell(study: Study, cell: Cell) -> None:
             f"{smallest - held_out} is possible{drawn}"
         )
     method = study.methods[cell.method]
-    if not _held_out(study, cell.dataset) and method.validates(study.method_settings(cell)):
+    if not study.validates(cell.dataset) and method.validates(study.method_settings(cell)):
         raise UserError(
             f"config: methods.{cell.method}: decides on validation images, and data.validation "
             f"{study.config['data']['validation']} leaves none of {cell.dataset}; raise it"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery import plugins
-from distillery.store.files import write_text
+from distillery.store.files import write_changed
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
 from distillery.study.cells import AXES, Cell
 from distillery.study.checks import check_groups
@@ -457,7 +457,7 @@ class Jobs:
         folder cannot be written to, as a dry run may find, that of a temporary file."""
         text = f"{self.digest()}\n"
         try:
-            _write_changed(self.layout.asked, text)
+            write_changed(self.layout.asked, text)
         except OSError:
             folder = tempfile.TemporaryDirectory()
             atexit.register(folder.cleanup)
@@ -473,21 +473,7 @@ class Jobs:
         here = os.path.relpath(os.getcwd(), self.layout.results)
         about = {"directory": here, "config": self.study.config}
         with contextlib.suppress(OSError):
-            _write_changed(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
-
-
-def _write_changed(path: str, text: str) -> None:
-    """Write ``text`` to ``path`` unless that is what stands there.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    try:
-        if Path(path).read_text(encoding="utf-8") == text:
-            return
-    except (OSError, UnicodeDecodeError):
-        pass
-    write_text(path, text)
+            write_changed(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
 def _job(rule: str, pattern: str, **wildcards: Any) -> Job:

@@ -55,7 +55,7 @@ def read(blocks: Mapping[str, Mapping[str, Any]], taken: Iterable[str]) -> dict[
     Raises:
         UserError: a name is taken, or what lies there is no dataset.
     """
-    own = {}
+    own: dict[str, OwnDataset] = {}
     for name, block in blocks.items():
         where = f"config: datasets.{name}"
         _check_name(where, name, taken)
@@ -86,7 +86,7 @@ def _read(where: str, name: str, block: Mapping[str, Any]) -> OwnDataset:
     plan = _parts.plan(where, listing, settings)
     facts = {**listing.about, **settings}
     channels = facts["channels"]
-    spec = {
+    spec: dict[str, Any] = {
         "name": name,
         "channels": channels,
         "size": plain(facts["size"]),

@@ -82,11 +82,11 @@ def _label(value: Any) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    if isinstance(value, list) and len(value) != 2:
-        raise PydanticCustomError(
-            "wrong", "{problem}", {"problem": f"must be two numbers, not {value}"}
-        )
-    return value
+    pair: Any = value
+    if isinstance(value, list) and len(pair) != 2:
+        problem = f"must be two numbers, not {pair}"
+        raise PydanticCustomError("wrong", "{problem}", {"problem": problem})
+    return pair
 
 
 def _bare_off(value: Any) -> Any:
