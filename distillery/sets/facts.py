@@ -1,5 +1,7 @@
 """Put what a set's header says into words."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -9,9 +11,23 @@ from distillery.errors import UserError
 from distillery.recipe import Recipe
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact
+from distillery.store.layout import SET
 from distillery.vocabulary import IMPORTED, NOISE, REAL
 
 STARTS = {REAL: "random real images", NOISE: "Gaussian noise"}
+
+
+def own_file(path: str | os.PathLike[str]) -> Path | None:
+    """Return the file of one of our sets, that of its folder where a folder is named; ``None``
+    where the path holds something of others."""
+    file = Path(path, SET) if Path(path, SET).is_file() else Path(path)
+    return file if artefact.is_one(file) or not file.exists() else None
+
+
+def aligned(rows: list[tuple[str, str]]) -> list[str]:
+    """Return rows of (what, text) as lines, their texts below each other."""
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:{width}}  {text}" for name, text in rows]
 
 
 def class_names(synthetic: SyntheticSet) -> list[str]:
@@ -86,13 +102,14 @@ def method_of(header: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "kind": known.kind}
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things, in the plural where there are several."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _ipc(synthetic: SyntheticSet) -> str:
     ipc = synthetic.header.get("ipc")
-    return (
-        f"{len(synthetic)} images"
-        if ipc is None
-        else f"{ipc} image{'' if ipc == 1 else 's'} per class"
-    )
+    return f"{len(synthetic)} images" if ipc is None else f"{counted(ipc, 'image')} per class"
 
 
 def title(synthetic: SyntheticSet) -> str:

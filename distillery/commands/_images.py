@@ -1,0 +1,181 @@
+"""The real images that a command is given: a folder of pictures, or a built-in dataset."""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distillery.errors import UserError, hint
+
+if TYPE_CHECKING:
+    from distillery.images.dataset import Arrays
+
+SIZE, CHANNELS = 32, 3
+# Where built-in datasets come from, in this order, as a study's `data.sources`.
+SOURCES = ("local", "torchvision", "registry")
+LOCAL = "data"
+
+
+def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
+    """Declare how a folder of pictures is read.
+
+    Args:
+        parser: of the command.
+        shape: whether the command may choose the shape of the images.
+    """
+    if shape:
+        parser.add_argument(
+            "--size",
+            type=size,
+            default=SIZE,
+            metavar="PIXELS",
+            help=f"pixels a side, or HEIGHTxWIDTH, that pictures are brought to (default: {SIZE})",
+        )
+        parser.add_argument(
+            "--channels",
+            type=int,
+            default=CHANNELS,
+            choices=[1, 2, 3, 4],
+            help="1 is grey, 2 grey with alpha, 3 colours, 4 colours with alpha (default: 3)",
+        )
+    parser.add_argument(
+        "--test",
+        type=float,
+        metavar="SHARE",
+        help="the share of each class that is tested on, where the folder has no folder test "
+        "(default: 0.2)",
+    )
+    parser.add_argument(
+        "--fit",
+        choices=["crop", "pad", "stretch"],
+        default="crop",
+        help="how a picture of another shape becomes one of the size (default: crop)",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=["fail", "skip"],
+        default="fail",
+        help="what becomes of pictures that cannot be read (default: fail)",
+    )
+
+
+def size(text: str) -> int | list[int]:
+    """Read ``64`` or ``28x56``."""
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be such as 64 or 28x56, not {text!r}")
+    height, width = found[1], found[2]
+    return int(height) if width is None else [int(height), int(width)]
+
+
+def name_of(path: str) -> str:
+    """Return what a dataset may be called that lies at ``path``."""
+    name = re.sub(r"\W+", "_", Path(path).resolve().stem, flags=re.ASCII).strip("_")
+    if not name or not name[0].isalpha():
+        name = f"my_{name or 'images'}"
+    from distillery import plugins
+
+    taken = {known.lower() for known in plugins.datasets()}
+    return f"my_{name}" if name.lower() in taken else name
+
+
+def block(given: argparse.Namespace, path: str, shape: tuple[Any, int]) -> dict[str, Any]:
+    """Return what a config says of a folder of pictures.
+
+    Args:
+        given: the command's arguments.
+        path: of the folder.
+        shape: the size and the channels of the images.
+    """
+    read = {
+        "kind": "folder",
+        "path": path,
+        "size": shape[0],
+        "channels": shape[1],
+        "fit": given.fit,
+        "on_error": given.on_error,
+    }
+    return read | ({"test": given.test} if given.test is not None else {})
+
+
+def read(given: argparse.Namespace, named: str, shape: tuple[Any, int]) -> "Arrays":
+    """Return the images of a folder, or of the built-in dataset of that name.
+
+    Args:
+        given: the command's arguments.
+        named: the folder, or the dataset.
+        shape: the size and the channels that the pictures of a folder are brought to.
+
+    Raises:
+        UserError: neither is there, or the images cannot be read.
+    """
+    from distillery import plugins
+
+    if os.path.isdir(named):
+        return _of_folder(named, block(given, named, shape))
+    if named in plugins.datasets():
+        from distillery.datasets._fetch import fetch
+
+        with tempfile.TemporaryDirectory() as workspace:
+            return fetch(named, sources=SOURCES, local=LOCAL, workspace=workspace)
+    close = hint(named, plugins.datasets())
+    raise UserError(
+        f"{named}: there is no such folder, nor a built-in dataset of this name; {close}known are "
+        f"{', '.join(plugins.datasets())}"
+    )
+
+
+def _of_folder(path: str, block: dict[str, Any]) -> "Arrays":
+    from distillery.api.process import Bar
+    from distillery.datasets._prepare import prepare
+
+    name = name_of(path)
+    own = study(name, block).own[name]
+    bars = []
+
+    def progress(total: int) -> Bar:
+        bars.append(Bar(total, "decoding", "image"))
+        return bars[-1]
+
+    try:
+        return prepare(
+            name,
+            own.path,
+            own.settings,
+            listing=own.listing.digest(),
+            workers=os.cpu_count() or 1,
+            progress=progress,
+            log=lambda line: print(f"note: {line}", file=sys.stderr),
+        )
+    finally:
+        for bar in bars:
+            bar.__exit__()
+
+
+def study(name: str, block: dict[str, Any], **more: Any) -> Any:
+    """Return a study of a dataset, by which its block is checked.
+
+    Raises:
+        UserError: the block is wrong, or what lies there is no dataset.
+    """
+    from distillery.study import load
+
+    config = {
+        "study": name,
+        "datasets": {name: block},
+        "data": {"validation": 0},
+        "grid": [{"dataset": name, "method": "random", "init": "real", "ipc": 1}],
+        "vanilla": {"networks": []},
+        "continual": {"datasets": []},
+        **more,
+    }
+    try:
+        return load.study(config)
+    except UserError as error:
+        # There is no config that it could be wrong in.
+        said = re.sub(rf"^config: (datasets\.{name}\.(path: )?)?", "", str(error), count=1)
+        path = str(block["path"])
+        raise UserError(said if path in said else f"{path}: {said}") from None

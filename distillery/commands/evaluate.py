@@ -1,0 +1,86 @@
+"""Train networks on a synthetic set, and test them."""
+
+import argparse
+from typing import Any
+
+from distillery.commands import _images, _settings
+from distillery.errors import UserError
+
+EXAMPLES = """\
+  distillery evaluate set.safetensors --on pictures
+  distillery evaluate set.safetensors --on pictures --networks ConvNet MLP --models 3
+  distillery evaluate set.safetensors --on CIFAR10 --set epochs=300 --csv accuracies.csv
+
+Of a folder the pictures are tested on that `distillery distil` held out: those of its folder test,
+or the same share of each class. Networks are trained as the protocol says that the set brings.
+"""
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("set", metavar="SET", help="a synthetic.safetensors")
+    parser.add_argument(
+        "--on",
+        metavar="IMAGES",
+        required=True,
+        help="a folder of pictures, or a built-in dataset, whose test images to test on",
+    )
+    parser.add_argument(
+        "--networks", nargs="+", metavar="NAME", help="that are trained (default: the set's own)"
+    )
+    parser.add_argument(
+        "--models", type=int, default=5, metavar="N", help="networks of each kind (default: 5)"
+    )
+    _settings.declare_set(parser, "how they are trained, such as epochs=300 or augment=none")
+    _images.declare(parser, shape=False)
+    parser.add_argument("--csv", metavar="FILE", help="write a row for each network there")
+    _settings.declare_compute(parser)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print what the networks reach, a line each kind.
+
+    Raises:
+        UserError: as ``distillery.evaluate``.
+    """
+    from distillery import load
+    from distillery.api.evaluating import evaluate
+    from distillery.sets import facts
+
+    recipe = _settings.read(given.settings)
+    file = facts.own_file(given.set)
+    if file is None:
+        raise UserError(f"{given.set}: is not one of ours; `distillery check` says what it is")
+    synthetic = load(file)
+    channels, height, width = synthetic.images.shape[1:]
+    arrays = _images.read(given, given.on, ([height, width], channels))
+    _same_classes(arrays.spec["classes"], synthetic.header["classes"], given.on)
+    more: dict[str, Any] = {} if given.networks is None else {"networks": given.networks}
+    table = evaluate(
+        synthetic,
+        arrays.test_images,
+        arrays.test_labels,
+        models=given.models,
+        layout="NCHW",
+        flip=arrays.spec["horizontal_flip"],
+        device=given.device,
+        threads=given.threads,
+        **more,
+        **recipe,
+    )
+    if given.csv:
+        table.to_csv(given.csv, index=False)
+    print(f"{facts.title(synthetic)}; {len(arrays.test_images)} test images")
+    for name, values in table.groupby("network", sort=False)["accuracy"]:
+        spread = f", standard deviation {100 * values.std():.1f}" if len(values) > 1 else ""
+        networks = facts.counted(len(values), "network")
+        print(f"{name}: accuracy {100 * values.mean():.1f} % ({networks}{spread})")
+
+
+def _same_classes(real: list[str], synthetic: list[str], on: str) -> None:
+    """Raise ``UserError`` unless the classes are those of the set, in their order."""
+    if [str(name) for name in real] == [str(name) for name in synthetic]:
+        return
+    strange = sorted(set(map(str, real)) ^ set(map(str, synthetic)))
+    few = ", ".join(strange[:5]) or "in another order"
+    raise UserError(f"{on}: its {len(real)} classes are not the {len(synthetic)} of the set: {few}")

@@ -1,0 +1,27 @@
+"""Say what a synthetic set is."""
+
+import argparse
+
+EXAMPLES = """\
+  distillery info set.safetensors
+  distillery info images_best.pt --labels labels_best.pt
+"""
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "set", metavar="SET", help="a synthetic.safetensors, or what others released"
+    )
+    parser.add_argument("--labels", metavar="FILE", help="the labels_*.pt beside an images_*.pt")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print what is known of the set, a line each."""
+    from distillery import load
+    from distillery.sets import facts
+    from distillery.sets.released import describe
+
+    own = facts.own_file(given.set)
+    rows = facts.describe(load(own)) if own else describe.describe(given.set, given.labels)
+    print("\n".join(facts.aligned(rows)))

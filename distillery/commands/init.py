@@ -1,0 +1,107 @@
+"""Make a folder for a study of one's own."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+from distillery import places
+from distillery.commands import _images
+from distillery.errors import UserError
+
+EXAMPLES = """\
+  distillery init study --images pictures
+  distillery init study --images pictures --size 28x56 --channels 1
+  distillery init study
+
+The second and third command, `cd study` and `distillery run`, end in a report. Without --images the
+study is of the digits that come with Distillery.
+"""
+TEMPLATES = Path(__file__).with_name("study")
+CONFIG = "config.yaml"
+IPC = (1, 10)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", metavar="FOLDER", help="a new or an empty folder")
+    parser.add_argument(
+        "--images",
+        metavar="PICTURES",
+        help="a folder with a sub-folder for each class, or with train and test that have these",
+    )
+    parser.add_argument("--title", help="of the study, on its report")
+    _images.declare(parser, shape=True)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Write the folder, after the study was checked.
+
+    Raises:
+        UserError: the folder is not empty, or the pictures are no dataset.
+    """
+    folder = Path(given.folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"init: {folder} is there already; name a new or an empty folder")
+    title = given.title or folder.resolve().name
+    if given.images is None:
+        name, datasets, ipc = "digits", _template("digits.yaml").rstrip("\n") + "\n", list(IPC)
+    else:
+        name = _images.name_of(given.images)
+        ipc = _sizes(name, _images.block(given, given.images, (given.size, given.channels)))
+        datasets = _datasets(given, name, folder)
+    config = _template(
+        CONFIG, title=json.dumps(title, ensure_ascii=False), datasets=datasets, name=name, ipc=ipc
+    )
+    profile = "profiles/default/config.yaml"
+    (folder / profile).parent.mkdir(parents=True)
+    (folder / "data").mkdir()
+    (folder / CONFIG).write_text(config, encoding="utf-8")
+    (folder / "README.md").write_text(_template("README.md", title=title), encoding="utf-8")
+    shutil.copyfile(places.workflow() / profile, folder / profile)
+    print(f"{folder / CONFIG}: a study of {name}, {' and '.join(map(str, ipc))} images per class")
+    print(f"Run it: cd {shlex.quote(str(folder))} && distillery run")
+
+
+def _template(file: str, **values: Any) -> str:
+    """Return a file of a study, with values in the places of their names."""
+    text = (TEMPLATES / file).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"{{{key}}}", str(value))
+    return text
+
+
+def _sizes(name: str, block: dict[str, Any]) -> list[int]:
+    """Return the images per class that the pictures allow.
+
+    Raises:
+        UserError: they are no dataset.
+    """
+    study = _images.study(
+        name, block, data={"validation": 0.1}, evaluate={"selection": {"models": 0}}
+    )
+    smallest, held_out = study.to_draw(name)
+    return [ipc for ipc in IPC if ipc <= smallest - held_out]
+
+
+def _datasets(given: argparse.Namespace, name: str, folder: Path) -> str:
+    path = given.images
+    if not os.path.isabs(path) and not path.startswith("~"):
+        path = os.path.relpath(path, folder)
+    text = _template(
+        "datasets.yaml",
+        name=name,
+        path=json.dumps(path, ensure_ascii=False),
+        size=given.size,
+        channels=given.channels,
+    )
+    chosen = {"fit": "crop", "on_error": "fail", "test": None}
+    more = [
+        f"    {key}: {getattr(given, key)}\n"
+        for key, default in chosen.items()
+        if getattr(given, key) != default
+    ]
+    return text.rstrip("\n") + "\n" + "".join(more) + "\n"

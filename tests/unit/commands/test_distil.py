@@ -1,0 +1,121 @@
+"""`distillery distil` and `distillery evaluate`: from a folder to a set, and what it is worth."""
+
+import csv
+import re
+
+import pytest
+
+import distillery
+from distillery import __main__ as shell
+from tests.unit.commands.drawn import CLASSES, draw
+
+QUICK = ["--size", "16", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder of pictures, and a set that was chosen from it."""
+    folder = tmp_path_factory.mktemp("made")
+    pictures = draw(folder / "my pictures")
+    words = [str(pictures), "-o", str(folder / "set.safetensors"), "--method", "random"]
+    assert shell.main(["distil", *words, "--ipc", "4", *QUICK]) == 0
+    return folder
+
+
+def test_a_set_is_of_the_pictures_that_are_not_tested_on(made):
+    chosen = distillery.load(made / "set.safetensors")
+    assert chosen.images.shape == (12, 3, 16, 16) and chosen.header["dataset"] == "my_pictures"
+    assert chosen.header["classes"] == sorted(CLASSES)
+    assert chosen.header["method"] == "random" and chosen.header["ipc"] == 4
+
+
+def test_settings_and_the_network_are_given_by_name(made, capsys):
+    output = made / "dm.safetensors"
+    words = ["--iterations", "2", "--set", "lr_images=2.5", "--set", "augment=none"]
+    more = ["--ipc", "1", "--init", "noise", "--name", "squares", "--seed", "3", *QUICK]
+    assert shell.main(["distil", str(made / "my pictures"), "-o", str(output), *words, *more]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        rf"{output}: squares distilled into 1 image per class by DM, from 24 images in \d+ s",
+        said[0],
+    )
+    assert said[1].startswith("What it is worth on the other 6: distillery evaluate ")
+    header = distillery.load(output).header
+    assert header["settings"]["lr_images"] == 2.5 and header["settings"]["augment"] == "none"
+    assert header["settings"]["iterations"] == 2 and header["seed"] == 3
+
+
+def test_a_built_in_dataset_is_named(tmp_path):
+    output = tmp_path / "digits.safetensors"
+    words = ["distil", "digits", "-o", str(output), "--method", "random", "--ipc", "1"]
+    assert shell.main(words) == 0
+    header = distillery.load(output).header
+    assert header["dataset"] == "digits" and header["licence"] == "CC BY 4.0"
+
+
+def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, capsys):
+    words = ["evaluate", str(made / "set.safetensors"), "--on", str(made / "my pictures")]
+    more = ["--networks", "MLP", "LeNet", "--models", "2", "--set", "epochs=1", "--threads", "1"]
+    table = tmp_path / "table.csv"
+    assert shell.main([*words, *more, "--csv", str(table)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "4 images per class of my_pictures, chosen by Random; 6 test images"
+    for line, name in zip(said[1:], ("MLP", "LeNet"), strict=True):
+        number = r"\d+\.\d"
+        assert re.fullmatch(
+            rf"{name}: accuracy {number} % \(2 networks, standard deviation {number}\)", line
+        )
+    with table.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["network"] for row in rows] == ["MLP", "MLP", "LeNet", "LeNet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none", "-o", "a.safetensors"], "none: there is no such folder, nor a built-in dataset"),
+        (["Digits", "-o", "a.safetensors"], "did you mean 'digits'"),
+        (["{pictures}", "-o", "a.pt"], "--output: a.pt: must end in .safetensors"),
+        (["{pictures}", "-o", "no/a.safetensors"], "--output: the folder no is not there"),
+        (["{pictures}", "-o", "{set}"], "is there already; --force writes over it"),
+        (["{pictures}", "-o", "a.safetensors", "--set", "epochs"], "--set: must be NAME=VALUE"),
+        (["{pictures}", "-o", "a.safetensors", "--set", "a=1", "--set", "a=2"], "a stands twice"),
+        (["{pictures}", "-o", "a.safetensors", "--set", "a=["], "--set: a: cannot be read"),
+        (["{pictures}", "-o", "a.safetensors", "--set", "a=1"], "distil: dm: unknown setting 'a'"),
+        (["{pictures}", "-o", "a.safetensors", "--method", "dmm"], "distil: unknown method 'dmm'"),
+        (["{pictures}", "-o", "a.safetensors", "--ipc", "9"], "ipc 9 is above the smallest class"),
+        (["{pictures}", "-o", "a.safetensors", "--size", "4"], "size"),
+        (["{pictures}", "-o", "a.safetensors", "--test", "2"], "test"),
+        (["{pictures}/red", "-o", "a.safetensors"], "10 images and no folders of classes"),
+        (["{pictures}", "-o", "a.safetensors", "--experts", "2"], "dm learns from no experts"),
+        (["{pictures}", "-o", "a.safetensors", "--device=x", "--ipc=1"], "device: 'x' cannot"),
+    ],
+)
+def test_what_cannot_be_distilled_is_one_line_and_leaves_no_file(
+    made, words, said, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    names = {"pictures": made / "my pictures", "set": made / "set.safetensors"}
+    before = names["set"].read_bytes()
+    assert shell.main(["distil", *(word.format(**names) for word in words)]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and said in told[0] and "config" not in told[0]
+    assert not list(tmp_path.iterdir()) and names["set"].read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none", "--on", "{pictures}"], "is missing"),
+        (["{set}", "--on", "none"], "none: there is no such folder"),
+        (["{set}", "--on", "digits"], "digits: its 10 classes are not the 3 of the set"),
+        (["{set}", "--on", "{pictures}", "--networks", "MPL"], "unknown network 'MPL'"),
+        (["{set}", "--on", "{pictures}", "--set", "epoch=1"], "unknown key 'epoch'"),
+        (["{set}", "--on", "{pictures}", "--models", "0"], "models: must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(made, words, said, capsys):
+    names = {"pictures": made / "my pictures", "set": made / "set.safetensors"}
+    assert shell.main(["evaluate", *(word.format(**names) for word in words)]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and said in told[0] and "config" not in told[0]
