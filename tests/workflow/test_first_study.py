@@ -1,0 +1,171 @@
+"""What docs/first-study.md shows, run as it stands on drawn pictures, with budgets cut; and an
+installed copy, as its reader has one."""
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.workflow.conftest import ROOT, copy
+
+PAGE = (ROOT / "docs/first-study.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+# What takes long, and what is as telling.
+CUT = (
+    ("--iterations 500", "--iterations 3 --size 16"),
+    ("--method herding", "--method herding --set networks=1 --size 16"),
+    ("iterations=500", "iterations=3"),
+    ("epochs=100", "epochs=2"),
+    ("--images pictures", "--images pictures --size 16"),
+)
+BUDGETS = (
+    ("ipc: [1, 10]", "ipc: [1]"),
+    ("[random, herding]", "[random]"),
+    ("[ConvNet, MLP]", "[ConvNet]"),
+    ("dm: {iterations: 100}", "dm: {iterations: 3}"),
+    ("width: 64", "width: 8"),
+    ("models: 3 ", "models: 1 "),
+    ("epochs: 100", "epochs: 2"),
+    ("epochs: 10\n", "epochs: 1\n"),
+)
+
+
+def replaced(text, pairs):
+    for before, after in pairs:
+        text = text.replace(before, after)
+    return text
+
+
+def draw(folder):
+    """Pictures of two classes, of several sizes and kinds."""
+    generator = np.random.default_rng(0)
+    for name, colour in (("cats", 0), ("dogs", 2)):
+        (folder / name).mkdir(parents=True)
+        for number in range(15):
+            pixels = generator.integers(0, 120, (20 + number, 24, 3), dtype=np.uint8)
+            pixels[4:12, 4:12, colour] = 255
+            ending = ("png", "jpg", "webp")[number % 3]
+            Image.fromarray(pixels).save(folder / name / f"{number}.{ending}")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory, environment):
+    """A wheel of the checkout in a virtual environment that has our packages beside it; the
+    environment of a shell in which it is active."""
+    folder = tmp_path_factory.mktemp("installed")
+    parts = ("Snakefile", "config", "distillery", "envs", "profiles", "workflow")
+    for part in (*parts, "pyproject.toml", "README.md", "LICENSE"):
+        copy(ROOT / part, folder / "source" / part) if (ROOT / part).is_dir() else None
+    for part in ("Snakefile", "pyproject.toml", "README.md", "LICENSE"):
+        copy(ROOT / part, folder / "source" / part)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index"]
+    wheels = folder / "wheels"
+    source = str(folder / "source")
+    subprocess.run([*pip, "wheel", *offline, "-w", str(wheels), source], check=True)
+    (wheel,) = wheels.glob("*.whl")
+    assert wheel.name.startswith("dataset_distillery-")
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    python = folder / "venv/bin/python"
+    packages = subprocess.run(
+        [python, "-c", "import site; print(site.getsitepackages()[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    ours = Path(np.__file__).parents[1]
+    (Path(packages) / "ours.pth").write_text(f"{ours}\n", encoding="utf-8")
+    subprocess.run([*pip, "--python", str(python), "install", *offline, str(wheel)], check=True)
+    outside = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
+    return {**outside, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def ran(command, folder, environment):
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_page_runs_as_it_stands_outside_the_checkout(installed, tmp_path):
+    draw(tmp_path / "pictures")
+    said = []
+    for language, text in BLOCKS:
+        text = replaced(text, CUT)
+        if language == "python":
+            said.append(ran(["python", "-c", text], tmp_path, installed))
+            continue
+        folder = tmp_path
+        for line in text.splitlines():
+            if line.startswith("cd "):
+                folder = folder / line.removeprefix("cd ")
+                continue
+            config = folder / "config.yaml"
+            if config.exists():
+                text = config.read_text(encoding="utf-8")
+                config.write_text(replaced(text, BUDGETS), encoding="utf-8")
+            said.append(ran(["bash", "-c", line], folder, installed))
+    study = tmp_path / "study"
+    page = (study / "results/report.html").read_text(encoding="utf-8")
+    assert "pictures" in page and "Random" in page
+    table = (study / "results/summary.csv").read_text(encoding="utf-8")
+    assert ",dm,real,1,0,ConvNet," in table
+    for name in ("small", "chosen", "python"):
+        assert (tmp_path / f"{name}.safetensors").is_file()
+    text = "\n".join(said)
+    assert len(re.findall(r"^ConvNet: accuracy \d+\.\d % \(5 networks", text, re.MULTILINE)) == 2
+    assert "pictures distilled into 5 images per class by DM" in text
+    assert re.search(r"^\d+% of its own images$", text, re.MULTILINE)
+    again = ran(["bash", "-c", "distillery run -n"], study, installed)
+    assert "Nothing to be done" in again
+
+
+OUTER = """
+from distillery.places import snakefile
+
+configfile: "outer.yaml"
+
+module inner:
+    snakefile: snakefile()
+    config: config["inner"]
+    prefix: "part"
+
+use rule * from inner as inner_*
+"""
+
+
+def test_another_workflow_has_the_installed_one_as_a_module(installed, tmp_path):
+    (tmp_path / "Snakefile").write_text(OUTER, encoding="utf-8")
+    study = {
+        "study": "A part",
+        "compute": {"threads": 1},
+        "grid": [{"dataset": "digits", "method": "random", "init": "real", "ipc": 1}],
+        "evaluate": {"networks": ["MLP"], "models": 1, "epochs": 1, "selection": {"models": 0}},
+        "vanilla": {"networks": []},
+        "continual": {"datasets": []},
+    }
+    (tmp_path / "outer.yaml").write_text(yaml.safe_dump({"inner": study}), encoding="utf-8")
+    made = "part/results/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors"
+    machine = ["--cores", "1", "--resources", "gpu=1"]
+    ran(["python", "-m", "snakemake", *machine, "--", made], tmp_path, installed)
+    assert (tmp_path / made).is_file() and not (tmp_path / "results").exists()
+
+
+def test_an_installed_copy_refuses_environments_of_its_own_in_one_line(installed, tmp_path):
+    ran(["bash", "-c", "distillery init study"], tmp_path, installed)
+    done = subprocess.run(
+        ["bash", "-c", "distillery run study -n --software-deployment-method conda"],
+        cwd=tmp_path,
+        env=installed,
+        capture_output=True,
+        text=True,
+    )
+    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and len(told) == 1
+    assert "runs in the environment that it is installed in" in told[0]
