@@ -38,7 +38,8 @@ class Listing:
         watched: the files, from ``root``, whose size and time of change decide what the images are:
             as the system spells them and, where each image is a file of its own, in the order of
             ``files``.
-        about: what the kind knows of the arrays: ``size`` and ``channels``.
+        about: what is known of the images: of arrays ``size``, ``channels`` and ``layout``.
+        arrays: of each part the array that holds its images, where arrays do.
         notes: what a user should know, a sentence each.
     """
 
@@ -49,6 +50,7 @@ class Listing:
     parts: list[str]
     watched: list[str]
     about: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def digest(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distillery.datasets import _parts
+from distillery.datasets import _parts, _stacked
 from distillery.datasets._decode import UnreadableError, decode
 from distillery.datasets._listing import NAMED, TEST, TRAIN, VALIDATION, Listing, count, shown, some
 from distillery.errors import UserError
@@ -94,7 +94,7 @@ def prepare(
     parts = {
         part: _empty(each, channels, size, len(planned.classes)) for part, each in rows.items()
     }
-    read = _reader(found, settings, size, channels)
+    read = _reader(where, found, settings, size, channels)
     done = progress(sum(map(len, rows.values())))
     with warnings.catch_warnings():
         # Pillow warns of images that are larger than most; what is too large is refused by us.
@@ -110,8 +110,11 @@ def prepare(
 
 
 def _reader(
-    found: Listing, settings: Mapping[str, Any], size: tuple[int, int], channels: int
+    where: str, found: Listing, settings: Mapping[str, Any], size: tuple[int, int], channels: int
 ) -> Reader:
+    if found.arrays:
+        return _stacked.reader(where, found, settings, size, channels)
+
     def of_file(row: int) -> np.ndarray:
         return decode(os.path.join(found.root, found.watched[row]), settings, size, channels)
 

@@ -205,7 +205,8 @@ def _wrong(kind: str, details: Mapping[str, Any], node: Mapping[str, Any]) -> st
     if kind in _OTHER_TYPE:
         return f"must be {_TYPES[_OTHER_TYPE[kind]]}, not {given!r}"
     if kind == "literal_error":
-        names = node.get("enum", [node["const"]] if "const" in node else [context["expected"]])
+        expected = context["expected"].replace("'", "").replace(" or ", ", ")
+        names = node.get("enum", [node["const"]] if "const" in node else [expected])
         return f"must be one of {', '.join(map(str, names))}, not {given!r}"
     if kind in _EMPTY:
         return f"must not be empty, not {given!r}"

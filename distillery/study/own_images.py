@@ -14,15 +14,25 @@ Share = Annotated[float, Field(gt=0, lt=1), NUMBER]
 
 ArrayName = Literal["images", "labels", "val_images", "val_labels", "test_images", "test_labels"]
 
+_SIZE = (
+    "Pixels a side of the images, or [height, width]. Of arrays it may be left out: they keep "
+    "theirs."
+)
+_CHANNELS = (
+    "1 is grey, 2 grey with alpha, 3 colours, 4 colours with alpha. Arrays keep theirs unless it "
+    "is named."
+)
+
 
 class Common(Section):
     """What every kind of dataset takes."""
 
+    kind: str = Field(description="What lies there.")
     path: Text = Field(description="Where it lies; from the working directory, or absolute.")
-    size: Size = Field(description="Pixels a side of the images, or [height, width].")
+    size: Size = Field(description=_SIZE)
     channels: Annotated[int, Field(ge=1, le=4), WHOLE] = Field(
         default=3,
-        description="1 is grey, 2 grey with alpha, 3 colours, 4 colours with alpha.",
+        description=_CHANNELS,
     )
     fit: Literal["crop", "pad", "stretch"] = Field(
         default="crop",
@@ -93,6 +103,26 @@ class Folder(Common):
     kind: Literal["folder"] = Field(description="What lies there.")
 
 
+class Arrays(Common):
+    """Images and labels as arrays: an npz or safetensors file, or a folder of npy files."""
+
+    kind: Literal["arrays"] = Field(description="What lies there.")
+    size: Size = Field(default=ABSENT, description=_SIZE)
+    channels: Annotated[int, Field(ge=1, le=4), WHOLE] = Field(
+        default=ABSENT, description=_CHANNELS
+    )
+    keys: dict[ArrayName, Text] = Field(
+        default={}, description="What the arrays are called there, by our names."
+    )
+    layout: Literal["nhwc", "nchw"] = Field(
+        default=ABSENT,
+        description="Whether channels come last or first, where the shape does not say.",
+    )
+    names: list[Label] = Field(
+        default=ABSENT, description="What the classes are called, in the order of the labels."
+    )
+
+
 # One model for each kind, by the name that its ``kind`` has.
-KINDS = {"folder": Folder}
-Own = Annotated[Folder, Field()]
+KINDS = {"folder": Folder, "arrays": Arrays}
+Own = Annotated[Folder | Arrays, Field(discriminator="kind")]

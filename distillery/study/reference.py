@@ -67,8 +67,38 @@ def _section(node: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[Any, str
     """Return the section that a key holds, and what its place ends in where it holds several."""
     for suffix, part in (("", node), ("[…]", node.get("items")), (".NAME", _extra(node))):
         if isinstance(part, dict) and "$ref" in part:
-            return root["$defs"][part["$ref"].rsplit("/", 1)[-1]], suffix
+            return _defined(part["$ref"], root), suffix
+        if isinstance(part, dict) and "discriminator" in part:
+            return _of_kinds(part["discriminator"], root), suffix
     return None, ""
+
+
+def _defined(reference: str, root: Mapping[str, Any]) -> Any:
+    return root["$defs"][reference.rsplit("/", 1)[-1]]
+
+
+def _of_kinds(discriminator: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one section of the keys of several kinds; what only some have says which."""
+    key = discriminator["propertyName"]
+    kinds = {name: _defined(part, root) for name, part in discriminator["mapping"].items()}
+    properties: dict[str, Any] = {}
+    for kind in kinds.values():
+        for name, node in kind["properties"].items():
+            if name not in properties or node.get("default") is not None:
+                properties[name] = node
+    for name, node in properties.items():
+        having = [kind for kind, section in kinds.items() if name in section["properties"]]
+        if name == key:
+            properties[name] = {"enum": having, "description": node["description"]}
+        elif len(having) < len(kinds):
+            text = f"Of {' and '.join(having)}: {node['description']}"
+            properties[name] = {**node, "description": text}
+    required = [
+        name
+        for name in properties
+        if any(name in section.get("required", ()) for section in kinds.values())
+    ]
+    return {"properties": properties, "required": required}
 
 
 def _extra(node: Mapping[str, Any]) -> Any:

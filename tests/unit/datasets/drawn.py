@@ -39,5 +39,5 @@ def folder(root, counts, ending="png", **shape):
 
 def settings(**changes):
     """What a dataset's block in a config comes to."""
-    given = SETTINGS | changes
+    given = {key: value for key, value in (SETTINGS | changes).items() if value is not None}
     return settings_of(KINDS[given["kind"]].model_validate(given).model_dump(exclude_none=True))

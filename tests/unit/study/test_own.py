@@ -112,6 +112,13 @@ REFUSED = {
         {"sise": 3},
         "pets: unknown key 'sise'; did you mean 'size'?",
     ),
+    "a kind that is none": (
+        {"kind": "foldr"},
+        "datasets.pets: unknown kind 'foldr'; did you mean 'folder'? known are folder, arrays",
+    ),
+    "a kind of two": ({"kind": ["folder"]}, "datasets.pets: unknown kind"),
+    "no kind": ({"block": {"path": "pets"}}, "datasets.pets: the key 'kind' is missing"),
+    "a key of another kind": ({"layout": "nhwc"}, "datasets.pets: unknown key 'layout'"),
     "no size": ({"block": {"kind": "folder", "path": "pets"}}, "pets: the key 'size' is missing"),
     "a block that is none": (
         {"block": "pets"},

@@ -25,6 +25,8 @@ def test_the_table_has_every_key_with_its_limits_and_its_default():
     table = reference.table()
     assert "| `threads` | Processor threads of a computing job." in table
     assert "| whole number, 1 to 1024 | `2` |" in table
+    assert "### `datasets.NAME`" in table and "| `size` | Pixels a side" in table
+    assert "| `layout` | Of arrays: Whether channels" in table
     assert "### `evaluate.selection`" in table and "### `experts.NAME`" in table
     assert "number, above 0 or `learned` | `0.01` |" in table
 
