@@ -1,4 +1,4 @@
-"""The real images that a command is given: a folder of pictures, or a built-in dataset."""
+"""The real images that a command is given: a folder of pictures, arrays, or a built-in dataset."""
 
 import argparse
 import os
@@ -13,14 +13,16 @@ from distillery.errors import UserError, hint
 if TYPE_CHECKING:
     from distillery.images.dataset import Arrays
 
+# What pictures are brought to. Arrays stay as they are.
 SIZE, CHANNELS = 32, 3
+ARRAYS = (".npz", ".safetensors")
 # Where built-in datasets come from, in this order, as a study's `data.sources`.
 SOURCES = ("local", "torchvision", "registry")
 LOCAL = "data"
 
 
 def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
-    """Declare how a folder of pictures is read.
+    """Declare how pictures and arrays are read.
 
     Args:
         parser: of the command.
@@ -30,22 +32,22 @@ def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
         parser.add_argument(
             "--size",
             type=size,
-            default=SIZE,
             metavar="PIXELS",
-            help=f"pixels a side, or HEIGHTxWIDTH, that pictures are brought to (default: {SIZE})",
+            help="pixels a side, or HEIGHTxWIDTH, that images are brought to "
+            f"(default: {SIZE}, and of arrays their own)",
         )
         parser.add_argument(
             "--channels",
             type=int,
-            default=CHANNELS,
             choices=[1, 2, 3, 4],
-            help="1 is grey, 2 grey with alpha, 3 colours, 4 colours with alpha (default: 3)",
+            help=f"1 is grey, 2 grey with alpha, 3 colours, 4 colours with alpha (default: "
+            f"{CHANNELS}, and of arrays their own)",
         )
     parser.add_argument(
         "--test",
         type=float,
         metavar="SHARE",
-        help="the share of each class that is tested on, where the folder has no folder test "
+        help="the share of each class that is tested on, where there is no test part "
         "(default: 0.2)",
     )
     parser.add_argument(
@@ -82,40 +84,51 @@ def name_of(path: str) -> str:
     return f"my_{name}" if name.lower() in taken else name
 
 
-def block(given: argparse.Namespace, path: str, shape: tuple[Any, int]) -> dict[str, Any]:
-    """Return what a config says of a folder of pictures.
+def block(given: argparse.Namespace, path: str, size: Any, channels: int | None) -> dict[str, Any]:
+    """Return what a config says of a folder of pictures, or of arrays.
 
     Args:
         given: the command's arguments.
-        path: of the folder.
-        shape: the size and the channels of the images.
+        path: of the folder or the file.
+        size: of the images; ``None``: the default.
+        channels: likewise.
     """
+    if os.path.isfile(path) or list(Path(path).glob("*.npy")):
+        kind, shape = "arrays", (size, channels)
+    else:
+        kind, shape = "folder", (size or SIZE, channels or CHANNELS)
     read = {
-        "kind": "folder",
+        "kind": kind,
         "path": path,
         "size": shape[0],
         "channels": shape[1],
         "fit": given.fit,
         "on_error": given.on_error,
+        "test": given.test,
     }
-    return read | ({"test": given.test} if given.test is not None else {})
+    return {key: value for key, value in read.items() if value is not None}
 
 
-def read(given: argparse.Namespace, named: str, shape: tuple[Any, int]) -> "Arrays":
-    """Return the images of a folder, or of the built-in dataset of that name.
+def read(
+    given: argparse.Namespace, named: str, size: Any = None, channels: int | None = None
+) -> "Arrays":
+    """Return the images of a folder or a file, or of the built-in dataset of that name.
 
     Args:
         given: the command's arguments.
-        named: the folder, or the dataset.
-        shape: the size and the channels that the pictures of a folder are brought to.
+        named: the folder, the file or the dataset.
+        size: that images of a user's own are brought to; ``None``: the default.
+        channels: likewise.
 
     Raises:
         UserError: neither is there, or the images cannot be read.
     """
     from distillery import plugins
 
-    if os.path.isdir(named):
-        return _of_folder(named, block(given, named, shape))
+    if os.path.isdir(named) or (os.path.isfile(named) and named.lower().endswith(ARRAYS)):
+        return _own(named, block(given, named, size, channels))
+    if os.path.isfile(named):
+        raise UserError(f"{named}: is no folder of pictures, nor one of {', '.join(ARRAYS)}")
     if named in plugins.datasets():
         from distillery.datasets._fetch import fetch
 
@@ -123,12 +136,12 @@ def read(given: argparse.Namespace, named: str, shape: tuple[Any, int]) -> "Arra
             return fetch(named, sources=SOURCES, local=LOCAL, workspace=workspace)
     close = hint(named, plugins.datasets())
     raise UserError(
-        f"{named}: there is no such folder, nor a built-in dataset of this name; {close}known are "
+        f"{named}: there is no such folder or file, nor a built-in dataset; {close}known are "
         f"{', '.join(plugins.datasets())}"
     )
 
 
-def _of_folder(path: str, block: dict[str, Any]) -> "Arrays":
+def _own(path: str, block: dict[str, Any]) -> "Arrays":
     from distillery.api.process import Bar
     from distillery.datasets._prepare import prepare
 

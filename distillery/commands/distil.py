@@ -23,7 +23,7 @@ is not distilled from: `distillery evaluate SET --on pictures` finds it again.
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "images", metavar="IMAGES", help="a folder of pictures, or a built-in dataset"
+        "images", metavar="IMAGES", help="a folder of pictures, an .npz, or a built-in dataset"
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the set, a .safetensors"
@@ -79,7 +79,7 @@ def run(given: argparse.Namespace) -> None:
     if given.iterations is not None:
         settings.setdefault("iterations", given.iterations)
     began = time.monotonic()
-    arrays = _images.read(given, given.images, (given.size, given.channels))
+    arrays = _images.read(given, given.images, given.size, given.channels)
     spec = arrays.spec
     more: dict[str, Any] = {} if given.experts is None else {"experts": given.experts}
 

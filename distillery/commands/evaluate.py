@@ -23,7 +23,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--on",
         metavar="IMAGES",
         required=True,
-        help="a folder of pictures, or a built-in dataset, whose test images to test on",
+        help="a folder of pictures, an .npz, or a built-in dataset, whose test images to test on",
     )
     parser.add_argument(
         "--networks", nargs="+", metavar="NAME", help="that are trained (default: the set's own)"
@@ -53,7 +53,7 @@ def run(given: argparse.Namespace) -> None:
         raise UserError(f"{given.set}: is not one of ours; `distillery check` says what it is")
     synthetic = load(file)
     channels, height, width = synthetic.images.shape[1:]
-    arrays = _images.read(given, given.on, ([height, width], channels))
+    arrays = _images.read(given, given.on, [height, width], channels)
     _same_classes(arrays.spec["classes"], synthetic.header["classes"], given.on)
     more: dict[str, Any] = {} if given.networks is None else {"networks": given.networks}
     table = evaluate(

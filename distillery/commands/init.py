@@ -23,6 +23,11 @@ study is of the digits that come with Distillery.
 TEMPLATES = Path(__file__).with_name("study")
 CONFIG = "config.yaml"
 IPC = (1, 10)
+# What keys of a dataset mean, where they are written.
+_MEANS = {
+    "size": " # pixels a side, or [height, width], that images are brought to",
+    "channels": " # 1 is grey, 3 colours",
+}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +36,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         metavar="PICTURES",
-        help="a folder with a sub-folder for each class, or with train and test that have these",
+        help="a folder with a sub-folder for each class, or with train and test that have these; "
+        "or an .npz with images and labels",
     )
     parser.add_argument("--title", help="of the study, on its report")
     _images.declare(parser, shape=True)
@@ -51,8 +57,9 @@ def run(given: argparse.Namespace) -> None:
         name, datasets, ipc = "digits", _template("digits.yaml").rstrip("\n") + "\n", list(IPC)
     else:
         name = _images.name_of(given.images)
-        ipc = _sizes(name, _images.block(given, given.images, (given.size, given.channels)))
-        datasets = _datasets(given, name, folder)
+        block = _images.block(given, given.images, given.size, given.channels)
+        ipc = _sizes(name, block)
+        datasets = _datasets(block, name, folder)
     config = _template(
         CONFIG, title=json.dumps(title, ensure_ascii=False), datasets=datasets, name=name, ipc=ipc
     )
@@ -87,21 +94,16 @@ def _sizes(name: str, block: dict[str, Any]) -> list[int]:
     return [ipc for ipc in IPC if ipc <= smallest - held_out]
 
 
-def _datasets(given: argparse.Namespace, name: str, folder: Path) -> str:
-    path = given.images
+def _datasets(block: dict[str, Any], name: str, folder: Path) -> str:
+    """Return the part of the config that says what the images are."""
+    path = block["path"]
     if not os.path.isabs(path) and not path.startswith("~"):
         path = os.path.relpath(path, folder)
-    text = _template(
-        "datasets.yaml",
-        name=name,
-        path=json.dumps(path, ensure_ascii=False),
-        size=given.size,
-        channels=given.channels,
-    )
-    chosen = {"fit": "crop", "on_error": "fail", "test": None}
-    more = [
-        f"    {key}: {getattr(given, key)}\n"
-        for key, default in chosen.items()
-        if getattr(given, key) != default
+    written = {**block, "path": json.dumps(path, ensure_ascii=False)}
+    defaults = {"fit": "crop", "on_error": "fail"}
+    lines = [
+        f"    {key}: {value}{_MEANS.get(key, '')}"
+        for key, value in written.items()
+        if defaults.get(key) != value
     ]
-    return text.rstrip("\n") + "\n" + "".join(more) + "\n"
+    return _template("datasets.yaml", name=name, block="\n".join(lines))

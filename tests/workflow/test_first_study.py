@@ -93,6 +93,7 @@ def ran(command, folder, environment):
     return done.stdout
 
 
+@pytest.mark.timeout(1500)
 def test_the_page_runs_as_it_stands_outside_the_checkout(installed, tmp_path):
     draw(tmp_path / "pictures")
     said = []

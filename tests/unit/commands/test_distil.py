@@ -3,6 +3,7 @@
 import csv
 import re
 
+import numpy as np
 import pytest
 
 import distillery
@@ -53,6 +54,18 @@ def test_a_built_in_dataset_is_named(tmp_path):
     assert header["dataset"] == "digits" and header["licence"] == "CC BY 4.0"
 
 
+def test_arrays_are_read_as_they_are_or_brought_to_a_size(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (30, 12, 12), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(30) % 3)
+    for more, shape in (([], (3, 1, 12, 12)), (["--size", "8", "--channels", "3"], (3, 3, 8, 8))):
+        words = ["distil", str(tmp_path / "mine.npz"), "-o", str(tmp_path / "set.safetensors")]
+        assert shell.main([*words, "--method", "random", "--ipc", "1", "--force", *more]) == 0
+        assert distillery.load(tmp_path / "set.safetensors").images.shape == shape
+    words = ["evaluate", str(tmp_path / "set.safetensors"), "--on", str(tmp_path / "mine.npz")]
+    assert shell.main([*words, "--set", "epochs=1", "--models", "1"]) == 0
+
+
 def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, capsys):
     words = ["evaluate", str(made / "set.safetensors"), "--on", str(made / "my pictures")]
     more = ["--networks", "MLP", "LeNet", "--models", "2", "--set", "epochs=1", "--threads", "1"]
@@ -73,7 +86,7 @@ def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["none", "-o", "a.safetensors"], "none: there is no such folder, nor a built-in dataset"),
+        (["none", "-o", "a.safetensors"], "none: there is no such folder or file, nor a"),
         (["Digits", "-o", "a.safetensors"], "did you mean 'digits'"),
         (["{pictures}", "-o", "a.pt"], "--output: a.pt: must end in .safetensors"),
         (["{pictures}", "-o", "no/a.safetensors"], "--output: the folder no is not there"),
@@ -86,6 +99,7 @@ def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, 
         (["{pictures}", "-o", "a.safetensors", "--ipc", "9"], "ipc 9 is above the smallest class"),
         (["{pictures}", "-o", "a.safetensors", "--size", "4"], "size"),
         (["{pictures}", "-o", "a.safetensors", "--test", "2"], "test"),
+        (["{pictures}/red/0.png", "-o", "a.safetensors"], "is no folder of pictures, nor one of"),
         (["{pictures}/red", "-o", "a.safetensors"], "10 images and no folders of classes"),
         (["{pictures}", "-o", "a.safetensors", "--experts", "2"], "dm learns from no experts"),
         (["{pictures}", "-o", "a.safetensors", "--device=x", "--ipc=1"], "device: 'x' cannot"),
