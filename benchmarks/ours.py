@@ -218,4 +218,4 @@ def _test(
 def _measure(bench: training.Bench, recipe: Recipe, material: Material) -> None:
     learned = Images(material.initial, material.targets)
     tested = Images(material.images, material.labels)
-    evaluate.measure(bench, recipe, learned, tested, MODELS)
+    evaluate.measure(bench, recipe, learned, {"test": tested}, MODELS)

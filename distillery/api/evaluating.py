@@ -123,7 +123,7 @@ def _measure(
                 flip=jobs.study.datasets[cell.dataset].horizontal_flip,
                 progress=bar,
             )
-            measured = evaluation.evaluate_set(asked, bench, synthetic, tested)
+            measured = evaluation.evaluate_set(asked, bench, synthetic, {"test": tested})
         rows += _rows(network, measured.rows, synthetic.header["classes"])
     return rows
 

@@ -2,7 +2,7 @@
 by."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,12 @@ def curve_epochs(epochs: int, points: int = 20) -> set[int]:
 
 
 def measure(
-    bench: Bench, recipe: Recipe, images: Images, tested: Images, models: int, curve: int = 0
+    bench: Bench,
+    recipe: Recipe,
+    images: Images,
+    splits: Mapping[str, Images],
+    models: int,
+    curve: int = 0,
 ) -> Metrics:
     """Train ``models`` networks on a set and test them: ``accuracy``, ``loss`` and
     ``class_accuracy`` on the test images after the last epoch (selection ``last``), and learning
@@ -39,7 +44,9 @@ def measure(
         bench: what the networks are trained with.
         recipe: how they are trained.
         images: the set, on the device that computes.
-        tested: what is tested on; hard labels.
+        splits: what is tested on, hard labels: ``test``, and ``validation`` where each network's
+            accuracy after the last epoch shall be noted on images held out, too, by which methods
+            can be chosen.
         models: how many networks.
         curve: at about how many epochs to record the learning curves (0: none): of training for
             every network, of test for the first alone, because on small sets testing costs more
@@ -50,6 +57,7 @@ def measure(
     Raises:
         UserError: there is no test image.
     """
+    tested, held = splits["test"], splits.get("validation", ())
     if not len(tested):
         raise UserError(
             "evaluation: there is no test image; a network cannot be judged without one"
@@ -76,9 +84,13 @@ def measure(
                 first = last or test(stack.first(), tested, bench.compute, passes=passes)
                 _note(rows, first, 0, model=0, split="test", epoch=epoch)
 
-        train(bench, recipe, images, part, after_epoch=note, tolerant=True)
+        stack = train(bench, recipe, images, part, after_epoch=note, tolerant=True)
+        validated = test(stack, held, bench.compute, passes=models) if held else {}
         for e, model in enumerate(part):
             _note_last(rows, last, e, model)
+            if validated:
+                value = float(validated["accuracy"][e])
+                rows.add("accuracy", value, model=model, selection=LAST, split="validation")
             if keep:
                 _note_uneven(rows, last, e, model, tested.labels)
         measured.extend(rows)

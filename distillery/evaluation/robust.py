@@ -97,21 +97,21 @@ def measure(
     """
     measured = Metrics()
     known: dict[tuple[str, str, str], list[float]] = {}
-    labels = {"own": images.labels, "hard": images.hard}
+    labels, splits = {"own": images.labels, "hard": images.hard}, {"test": tested}
 
     def train(which: str, labelled: str, augmentation: str) -> list[float]:
         changed = replace(recipe, augment=augmentation)
         if which == "set":
             learned = Images(images.images, labels[labelled])
             return evaluate.accuracies(
-                evaluate.measure(bench, changed, learned, tested, len(random))
+                evaluate.measure(bench, changed, learned, splits, len(random))
             )
         accuracies = []
         for model, drawn in enumerate(random):
             alone = replace(bench, stream=functools.partial(_numbered, bench.stream, model))
             learned = Images(drawn, labels[labelled])
             accuracies += evaluate.accuracies(
-                evaluate.measure(alone, changed, learned, tested, models=1)
+                evaluate.measure(alone, changed, learned, splits, models=1)
             )
         return accuracies
 

@@ -24,6 +24,7 @@ from distillery.report.sections import (
     imbalance,
     pairs,
     robustness,
+    verdict,
 )
 from distillery.report.sections import provenance as origins
 from distillery.store import files
@@ -89,6 +90,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "significant": SIGNIFICANT,
         "glance": glance.overview(results),
         "headlines": glance.headlines(results),
+        "verdict": verdict.view(results),
         "accuracy": accuracy.view(results),
         "pairs": pairs.view(results),
         "imbalance": imbalance.view(results),

@@ -1,7 +1,7 @@
 """Measure what one synthetic set is worth to one kind of network."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from distillery import streams
@@ -44,7 +44,10 @@ def bench(
 
 
 def evaluate_set(
-    asked: "EvaluateSynthetic", bench: Bench, synthetic: SyntheticSet, tested: Images
+    asked: "EvaluateSynthetic",
+    bench: Bench,
+    synthetic: SyntheticSet,
+    splits: Mapping[str, Images],
 ) -> Metrics:
     """Train and test networks on a set.
 
@@ -52,12 +55,13 @@ def evaluate_set(
         asked: the settings.
         bench: what the networks are trained with.
         synthetic: the set.
-        tested: the test images in the space of the set, on the device that computes.
+        splits: the ``test`` images, and perhaps those held out for ``validation``, in the space of
+            the set, on the device that computes.
 
     Raises:
         UserError: there is no test image.
     """
     settings = asked.settings
-    learned = Images(synthetic.images, synthetic.labels).to(tested.device)
+    learned = Images(synthetic.images, synthetic.labels).to(splits["test"].device)
     recipe = Recipe.of(settings, synthetic.step_size)
-    return evaluate.measure(bench, recipe, learned, tested, settings["models"], settings["curve"])
+    return evaluate.measure(bench, recipe, learned, splits, settings["models"], settings["curve"])

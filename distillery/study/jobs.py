@@ -204,8 +204,7 @@ class Jobs:
             "seed": self._seed,
             "network": self.network(cell.dataset, wildcards["network"]),
             "settings": settings,
-            # Where this job selects by it.
-            "validation": None if settings["selection"] is None else self._share,
+            "validation": self._share,
             "compute": self._compute,
         }
 

@@ -169,12 +169,11 @@ class Evaluating(Computing):
 
     Attributes:
         cell: the synthetic set.
-        validation: the share of the training images that is held out; ``None`` where the job does
-            not need to know.
+        validation: the share of the training images that is held out.
     """
 
     cell: dict[str, Any]
-    validation: float | None
+    validation: float
 
     @property
     def identity(self) -> dict[str, Any]:

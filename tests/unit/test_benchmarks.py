@@ -109,7 +109,7 @@ def test_an_expert_and_an_evaluation_are_trained_alike():
 
     _, _, model = _twins(case, torch.float32)
     recipe = Recipe(epochs=2, lr=0.05, batch=20, momentum=0.9, weight_decay=5e-4)
-    found = evaluate.accuracies(evaluate.measure(bench, recipe, images, images, models=1))
+    found = evaluate.accuracies(evaluate.measure(bench, recipe, images, {"test": images}, models=1))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     loader = textbook.DataLoader(
         textbook.TensorDataset(inputs.images, inputs.labels), batch_size=20, shuffle=True

@@ -21,6 +21,9 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
     dataset, synthetic = data.load(inputs.data, run.device), SyntheticSet.load(inputs.synthetic)
     # In the set's space, which its file describes in full.
     tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
+    rows = data.split(dataset, asked.validation, asked.seed).validation_index
+    held = Images(synthetic.normalise(dataset.images[rows]), dataset.labels[rows])
+    splits = {"test": tested, "validation": held}
     recipe = Recipe.of(settings, synthetic.step_size)
     bench = evaluation.bench(
         asked,
@@ -29,12 +32,10 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
         progress=run.progress(settings["models"] * recipe.trained_epochs, "evaluation", "epoch"),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
-    metrics.extend(evaluation.evaluate_set(asked, bench, synthetic, tested))
+    metrics.extend(evaluation.evaluate_set(asked, bench, synthetic, splits))
     networks.record_training(metrics, bench.network, len(synthetic), recipe.trained_epochs)
     run.stop_clock()  # selection is no part of what a set costs its user
     if selection := settings["selection"]:
-        rows = data.split(dataset, asked.validation, asked.seed).validation_index
-        held = Images(synthetic.normalise(dataset.images[rows]), dataset.labels[rows])
         snapshots = [
             evaluate.Snapshot(iteration, Images(images, labels), Recipe.of(settings, step_size))
             for iteration, images, labels, step_size in load_evolution(

@@ -30,7 +30,9 @@ def train_vanilla(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         progress=run.progress(models * recipe.trained_epochs, "training", "epoch"),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
-    metrics.extend(evaluate.measure(bench, recipe, learned, tested, models, settings["curve"]))
+    metrics.extend(
+        evaluate.measure(bench, recipe, learned, {"test": tested}, models, settings["curve"])
+    )
     networks.record_training(metrics, bench.network, len(learned), recipe.trained_epochs)
     metrics.save(outputs.metrics)
 

@@ -43,7 +43,9 @@ def view(results: Results) -> list[dict]:
 
 def _group(results: Results, dataset: str, network: str, ipc: float) -> dict:
     comparison = results.compared(dataset, network, ipc)
-    recipes = {cell: _recipes(results, network, (dataset, *cell, ipc)) for cell in comparison.cells}
+    recipes = {
+        cell: recipes_of(results, network, (dataset, *cell, ipc)) for cell in comparison.cells
+    }
     lines = []
     for first, second in _chosen_pairs(results, comparison.cells):
         differ = bool(recipes[first] and recipes[second] and recipes[first] != recipes[second])
@@ -55,7 +57,7 @@ def _group(results: Results, dataset: str, network: str, ipc: float) -> dict:
     }
 
 
-def _recipes(results: Results, network: str, cell: tuple) -> set[str]:
+def recipes_of(results: Results, network: str, cell: tuple) -> set[str]:
     """Say how networks were trained on the sets of a cell, as the jobs say; empty where they do
     not."""
     return {

@@ -38,11 +38,12 @@ def data(count=30, seed=1):
     return Images(images, labels)
 
 
-def measure(recipe, tested=None, bench=BENCH, **arguments):
+def measure(recipe, tested=None, bench=BENCH, held=None, **arguments):
     """The rows of a job that evaluates the images of ``data``."""
     metrics = Metrics(rule="evaluate_synthetic")
-    tested = data(15, 2) if tested is None else tested
-    metrics.extend(evaluate.measure(bench, recipe, data(), tested, **arguments))
+    splits = {"test": data(15, 2) if tested is None else tested}
+    splits |= {} if held is None else {"validation": held}
+    metrics.extend(evaluate.measure(bench, recipe, data(), splits, **arguments))
     return metrics
 
 
@@ -331,6 +332,28 @@ def test_a_class_without_test_images_has_no_accuracy_and_nothing_is_nan():
 def test_nothing_to_test_on_is_refused_in_one_line():
     with pytest.raises(UserError, match="there is no test image"):
         measure(Recipe(epochs=1), tested=data()[:0], models=1)
+
+
+# ---- validation images ---------------------------------------------------------------------------
+
+
+def test_each_network_s_accuracy_on_the_validation_images_is_noted_beside_the_test():
+    recipe, held = Recipe(epochs=3, batch=10), data(9, 5)
+    plain, both = measure(recipe, models=2, curve=2), measure(recipe, models=2, curve=2, held=held)
+    noted = values(both, split="validation")
+    assert [row for row in both.rows if row not in noted] == plain.rows, "and nothing else changes"
+    again = measure(recipe, tested=held, models=2)
+    expected = values(again, measure="accuracy", split="test", selection="last")
+    assert [(row["model"], row["value"]) for row in noted] == [
+        (row["model"], row["value"]) for row in expected
+    ]
+    assert {row["selection"] for row in noted} == {"last"}
+    assert evaluate.accuracies(both) == evaluate.accuracies(plain)
+
+
+def test_no_validation_images_leave_no_row():
+    rows = measure(Recipe(epochs=1, batch=10), models=1, held=data()[:0])
+    assert not values(rows, split="validation")
 
 
 # ---- uneven test images --------------------------------------------------------------------------

@@ -126,7 +126,9 @@ def measured(labels, models=2, recipe=RECIPE):
 
 def alone(images, labels, recipe):
     tested = Images(*data(300, 2))
-    return evaluate.accuracies(evaluate.measure(BENCH, recipe, Images(images, labels), tested, 2))
+    return evaluate.accuracies(
+        evaluate.measure(BENCH, recipe, Images(images, labels), {"test": tested}, 2)
+    )
 
 
 def on_random(labels, recipe):

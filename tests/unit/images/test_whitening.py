@@ -472,9 +472,9 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
     module = importlib.import_module("distillery.evaluation.evaluate")
     measure, select = module.measure, module.select
 
-    def measured(bench, recipe, images, tested, *rest):
-        seen.update(test=tested.images)
-        return measure(bench, recipe, images, tested, *rest)
+    def measured(bench, recipe, images, splits, *rest):
+        seen.update(test=splits["test"].images, validation=splits["validation"].images)
+        return measure(bench, recipe, images, splits, *rest)
 
     def selected(bench, snapshots, held, tested, *rest):
         seen.update(held=held.images, selected_test=tested.images)

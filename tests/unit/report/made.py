@@ -392,7 +392,9 @@ def section(study, path, name, rows, **changes):
     """The rows of a section of the page as texts, and all its text."""
     metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     page = built(
-        study, path / "r.html", metrics=metrics, sets=[], evolutions=[], **{"costs": [], **changes}
+        study,
+        path / "r.html",
+        **{"metrics": metrics, "sets": [], "evolutions": [], "costs": [], **changes},
     )
     outline(page)
     assert f'href="#{name}"' in page
@@ -444,7 +446,9 @@ def headline(study, path, rows, **changes):
     """What the page says first of the dataset, and the whole page's text."""
     metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     page = built(
-        study, path / "r.html", metrics=metrics, sets=[], evolutions=[], **{"costs": [], **changes}
+        study,
+        path / "r.html",
+        **{"metrics": metrics, "sets": [], "evolutions": [], "costs": [], **changes},
     )
     outline(page)
     assert not re.search(r"\b(nan|None|inf)\b", text_of(page))
