@@ -91,7 +91,7 @@ def collection(where: str) -> tuple[Path, str, str]:
         folder = place.parent if place and place.name == "__init__.py" else place
         if folder is None or not folder.is_dir():
             raise UserError(f"{where}: is no package; name one that holds plug-ins")
-        return folder, where, where.partition(".")[0]
+        return folder, where, where.partition(".")[0] if is_installed(folder) else ""
     folder = Path(os.path.expanduser(where)).absolute()
     if not folder.is_dir():
         what = "is a file; name its folder" if folder.exists() else "there is no such folder"
@@ -133,6 +133,20 @@ def load(reference: str) -> ModuleType:
             "name"
         )
     return here
+
+
+def module(source: str) -> ModuleType:
+    """Import a plug-in.
+
+    Args:
+        source: its file relative to the library, such as ``methods/dc.py``, or its reference.
+
+    Raises:
+        UserError: as :func:`load`.
+    """
+    if is_reference(source):
+        return load(source)
+    return importlib.import_module("distillery." + source.removesuffix(".py").replace("/", "."))
 
 
 @contextlib.contextmanager

@@ -9,11 +9,12 @@ out. :mod:`distillery.declarations` reads and checks the fields.
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
-from distillery import declarations, literals
+from distillery import declarations, literals, outside
 from distillery.errors import UserError
 from distillery.literals import shown
 
@@ -36,13 +37,39 @@ _MADE_BY = {DISTILLED: "build", CORESET: "select"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
+class _Plugin:
+    """What every plug-in is.
+
+    Attributes:
+        name: in a config.
+        module: its file's name.
+        source: the reference of one from outside (:mod:`distillery.outside`); empty for one of the
+            library.
+    """
+
+    folder: ClassVar[str]
+    name: str
+    module: str
+    source: str = ""
+
+    @property
+    def code(self) -> str:
+        """Return its file relative to the library, or its reference: what a fingerprint takes."""
+        return self.source or f"{self.folder}/{self.module}.py"
+
+    @property
+    def place(self) -> str:
+        """Return its file as messages name it."""
+        return outside.shown(self.source) if self.source else shown(self.code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(_Plugin):
     """A way to make a set: a file in ``methods``, which binds ``build(task)`` where sets are
     distilled and ``select(task)`` where their images are chosen (:mod:`distillery.methods.base`).
 
     Attributes:
         name: in a config; a variant has a name of its own.
-        module: its file's name.
         kind: ``distilled``, or ``coreset``: chosen real images, which have no start of their own.
         title: in the report.
         needs_experts: whether it learns from trained networks; or the values of settings with which
@@ -60,8 +87,7 @@ class Method:
         colour: the number of its colour in charts; ``None`` for one that is free.
     """
 
-    name: str
-    module: str
+    folder = "methods"
     kind: str = declarations.field(
         f"{DISTILLED} or {CORESET}", lambda value: value in (DISTILLED, CORESET)
     )
@@ -103,11 +129,10 @@ def _holds(condition: bool | Mapping[str, list[Any]], settings: Mapping[str, Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
+class Dataset(_Plugin):
     """A labelled image dataset: a file in ``datasets``, named as the dataset in lower case.
 
     Attributes:
-        module: its file's name.
         spec: the file's ``SPEC``, which data files carry in their headers.
         channels: of an image.
         size: of an image: pixels a side, or height and width.
@@ -122,8 +147,7 @@ class Dataset:
         title, order: its name in the report and its place in tables.
     """
 
-    name: str
-    module: str
+    folder = "datasets"
     spec: Mapping[str, Any]
     channels: int = declarations.field(
         "1 to 4", lambda value: declarations.is_whole(value, 1) and value <= 4
@@ -154,12 +178,11 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(_Plugin):
     """A network: a file in ``networks``, named as the network in lower case, which binds
     ``build(channels, size, classes, **options)``.
 
     Attributes:
-        module: its file's name.
         spec: the file's ``SPEC``, which :mod:`distillery.limits` reads.
         minimum_size: pixels of the smaller side of the smallest image that it takes.
         options: name to JSON-schema property, with ``default`` and ``description``; an integer has
@@ -172,14 +195,11 @@ class Network:
             others have certain values.
         multiples: options that must be a multiple ``of`` a number, and ``when``.
         title, order: its name in the report and its place in tables.
-        source: the reference of one from outside (:mod:`distillery.outside`).
-        factory: what makes it there, where it is no plug-in but named by a config.
+        factory: what makes it in ``source``, where it is no plug-in but named by a config.
     """
 
-    name: str
-    module: str
+    folder = "networks"
     spec: Mapping[str, Any]
-    source: str = ""
     factory: str = ""
     minimum_size: int = declarations.count()
     options: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
@@ -213,113 +233,191 @@ class Network:
     title: str = declarations.text("")
     order: float = declarations.order()
 
-    @property
-    def code(self) -> str:
-        """Return what its code is, as a fingerprint takes it."""
-        return self.source or f"networks/{self.module}.py"
-
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
+class Augmentation(_Plugin):
     """A random change to a batch of images: a file in ``augmentations``, which binds ``draw``."""
 
-    name: str
+    folder = "augmentations"
     title: str = declarations.text("")
     order: float = declarations.order()
 
 
 @functools.cache
 def methods() -> dict[str, Method]:
-    """Return every method by name: that of its file.
+    """Return every method of the library by name: that of its file.
 
     Raises:
         UserError: a file does not say what a method is.
     """
-    by_name = {}
-    for module in _modules("methods"):
-        file = f"methods/{module}.py"
-        values = declarations.bound(file, declarations.fields_of(Method)) | {
-            "name": module,
-            "module": module,
-        }
-        # How networks are trained on sets in the literature, unless the method says otherwise.
-        values.setdefault("protocol", literals.literal("methods/base.py", "PROTOCOL"))
-        method = declarations.built(file, Method, values)
-        declarations.refuse_unbound(file, (_MADE_BY[method.kind],))
-        if not method.is_coreset and "iterations" not in method.settings:
-            raise UserError(f"{shown(file)}: SETTINGS.iterations: is missing")
-        settings = declarations.checked_settings(
-            file, "SETTINGS", _with_augmentations(method.settings)
-        )
-        for field in ("needs_experts", "needs_validation", "needs_embedding"):
-            condition = getattr(method, field)
-            for setting in condition if isinstance(condition, dict) else ():
-                if setting not in settings:
-                    what = declarations.one_of(settings)
-                    raise declarations.wrong(file, field.upper(), what, setting)
-        if method.augment is not None and method.augment not in augmentations():
-            raise declarations.wrong(
-                file, "AUGMENT", declarations.one_of(augmentations()), method.augment
-            )
-        by_name[module] = dataclasses.replace(method, settings=settings)
-    return by_name
-
-
-def _with_augmentations(settings: Mapping[str, Any]) -> dict[str, Any]:
-    rule = settings.get("augment")
-    if not isinstance(rule, dict):
-        return dict(settings)
-    return {**settings, "augment": {"enum": list(augmentations()), **rule}}
+    return _of_library("methods")
 
 
 @functools.cache
 def datasets() -> dict[str, Dataset]:
-    """Return every dataset by name.
+    """Return every dataset of the library by name.
 
     Raises:
         UserError: a file does not say what a dataset is.
     """
-    by_name = {}
-    for module in _modules("datasets"):
-        file = f"datasets/{module}.py"
-        dataset = declarations.built(file, Dataset, declarations.specified(file, Dataset))
-        for key in ("mean", "std"):
-            if len(getattr(dataset, key)) != dataset.channels:
-                what = f"a list of numbers, one a channel ({dataset.channels})"
-                raise declarations.wrong(file, f"SPEC.{key}", what, getattr(dataset, key))
-        if dataset.smallest_class * len(dataset.classes) > dataset.train:
-            most = dataset.train // len(dataset.classes)
-            what = f"{most} or less, for there are {dataset.train} training images"
-            raise declarations.wrong(file, "SPEC.smallest_class", what, dataset.smallest_class)
-        by_name[dataset.name] = dataset
-    return by_name
+    return _of_library("datasets")
 
 
 @functools.cache
 def networks() -> dict[str, Network]:
-    """Return every network by name.
+    """Return every network of the library by name.
 
     Raises:
         UserError: a file does not say what a network is.
     """
-    by_name = {}
-    for module in _modules("networks"):
-        file = f"networks/{module}.py"
-        network = declarations.built(file, Network, declarations.specified(file, Network))
-        options = declarations.checked_settings(file, "SPEC.options", network.options)
-        for name, rule in options.items():
-            if rule.get("type") == "integer" and not {"minimum", "maximum"} <= rule.keys():
-                raise declarations.wrong(
-                    file,
-                    f"SPEC.options.{name}",
-                    "a whole number with `minimum` and `maximum`",
-                    rule,
-                )
-        for key, name in _named_options(network):
-            if name not in options:
-                raise declarations.wrong(file, f"SPEC.{key}", declarations.one_of(options), name)
-        by_name[network.name] = network
-    return by_name
+    return _of_library("networks")
+
+
+@functools.cache
+def augmentations() -> dict[str, Augmentation]:
+    """Return every augmentation of the library by name: that of its file.
+
+    Raises:
+        UserError: a file does not say what an augmentation is.
+    """
+    return _of_library("augmentations")
+
+
+def with_augmentations(method: Method, names: Iterable[str]) -> Method:
+    """Return a method whose setting ``augment``, where it has one, takes these augmentations; those
+    that it lists itself stay."""
+    rule = method.settings.get("augment")
+    if not isinstance(rule, dict) or rule.get("enum", list(augmentations())) != list(
+        augmentations()
+    ):
+        return method
+    settings = {**method.settings, "augment": {**rule, "enum": list(names)}}
+    return dataclasses.replace(method, settings=settings)
+
+
+def used(network: Network, *settings: Any) -> list[str]:
+    """Return the files of the network and the augmentations that a job runs, relative to the
+    library, or their references: what its code is beside its script.
+
+    Args:
+        network: the network.
+        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names
+            an augmentation.
+    """
+    names = sorted({name for block in settings for name in _augments(block)})
+    return [
+        network.code,
+        *(name if outside.is_reference(name) else f"augmentations/{name}.py" for name in names),
+    ]
+
+
+def referring(
+    settings: Mapping[str, Any], augmentations: Mapping[str, Augmentation]
+) -> dict[str, Any]:
+    """Return what a job is given with references in the place of the names of augmentations from
+    outside, which no job would find."""
+    return {
+        key: augmentations[value].source or value
+        if key == "augment" and value in augmentations
+        else referring(value, augmentations)
+        if isinstance(value, dict)
+        else value
+        for key, value in settings.items()
+    }
+
+
+def _augments(block: Any) -> Iterator[str]:
+    for key, value in block.items() if isinstance(block, dict) else ():
+        if key == "augment" and value is not None:
+            yield value
+        yield from _augments(value)
+
+
+# ---- from files ----------------------------------------------------------------------------------
+
+
+def read(kind: str, file: str, source: str = "") -> Any:
+    """Return the plug-in that a file is.
+
+    Args:
+        kind: one of ``FOLDERS``.
+        file: relative to the library's folder, or of one from outside its absolute path.
+        source: the reference of one from outside.
+
+    Raises:
+        UserError: the file does not say what a plug-in of this kind is.
+    """
+    module = Path(file).stem
+    if not declarations.NAME.fullmatch(module):
+        raise UserError(
+            f"{shown(file)}: is named by letters, digits and underscores, a letter first"
+        )
+    declarations.refuse_unbound(file, _BOUND.get(kind, ()))
+    return dataclasses.replace(_READERS[kind](file, module), source=source)
+
+
+def _of_library(kind: str) -> dict[str, Any]:
+    stems = sorted(path.stem for path in (literals.LIBRARY / kind).glob("[!_]*.py"))
+    found = [
+        read(kind, f"{kind}/{stem}.py") for stem in stems if stem not in _MACHINERY.get(kind, ())
+    ]
+    return {plugin.name: plugin for plugin in found}
+
+
+def _method(file: str, module: str) -> Method:
+    values = declarations.bound(file, declarations.fields_of(Method)) | {
+        "name": module,
+        "module": module,
+    }
+    # How networks are trained on sets in the literature, unless the method says otherwise.
+    values.setdefault("protocol", literals.literal("methods/base.py", "PROTOCOL"))
+    method = declarations.built(file, Method, values)
+    declarations.refuse_unbound(file, (_MADE_BY[method.kind],))
+    if not method.is_coreset and "iterations" not in method.settings:
+        raise UserError(f"{shown(file)}: SETTINGS.iterations: is missing")
+    method = with_augmentations(method, augmentations())
+    settings = declarations.checked_settings(file, "SETTINGS", method.settings)
+    for field in ("needs_experts", "needs_validation", "needs_embedding"):
+        condition = getattr(method, field)
+        for setting in condition if isinstance(condition, dict) else ():
+            if setting not in settings:
+                what = declarations.one_of(settings)
+                raise declarations.wrong(file, field.upper(), what, setting)
+    if method.augment is not None and method.augment not in augmentations():
+        raise declarations.wrong(
+            file, "AUGMENT", declarations.one_of(augmentations()), method.augment
+        )
+    return method
+
+
+def _dataset(file: str, module: str) -> Dataset:
+    dataset = declarations.built(file, Dataset, declarations.specified(file, Dataset))
+    for key in ("mean", "std"):
+        if len(getattr(dataset, key)) != dataset.channels:
+            what = f"a list of numbers, one a channel ({dataset.channels})"
+            raise declarations.wrong(file, f"SPEC.{key}", what, getattr(dataset, key))
+    if dataset.smallest_class * len(dataset.classes) > dataset.train:
+        most = dataset.train // len(dataset.classes)
+        what = f"{most} or less, for there are {dataset.train} training images"
+        raise declarations.wrong(file, "SPEC.smallest_class", what, dataset.smallest_class)
+    return dataset
+
+
+def _network(file: str, module: str) -> Network:
+    network = declarations.built(file, Network, declarations.specified(file, Network))
+    options = declarations.checked_settings(file, "SPEC.options", network.options)
+    for name, rule in options.items():
+        if rule.get("type") == "integer" and not {"minimum", "maximum"} <= rule.keys():
+            raise declarations.wrong(
+                file,
+                f"SPEC.options.{name}",
+                "a whole number with `minimum` and `maximum`",
+                rule,
+            )
+    for key, name in _named_options(network):
+        if name not in options:
+            raise declarations.wrong(file, f"SPEC.{key}", declarations.one_of(options), name)
+    return network
 
 
 def _named_options(network: Network) -> Iterator[tuple[str, Any]]:
@@ -335,53 +433,14 @@ def _named_options(network: Network) -> Iterator[tuple[str, Any]]:
         yield from (("multiples", name) for name in rule.get("when", ()))
 
 
-@functools.cache
-def augmentations() -> dict[str, Augmentation]:
-    """Return every augmentation by name: that of its file.
-
-    Raises:
-        UserError: a file does not say what an augmentation is.
-    """
-    by_name = {}
-    for module in _modules("augmentations"):
-        file = f"augmentations/{module}.py"
-        by_name[module] = declarations.built(
-            file, Augmentation, declarations.bound(file, declarations.SHOWN) | {"name": module}
-        )
-    return by_name
+def _augmentation(file: str, module: str) -> Augmentation:
+    values = declarations.bound(file, declarations.SHOWN) | {"name": module, "module": module}
+    return declarations.built(file, Augmentation, values)
 
 
-def used(network: Network, *settings: Any) -> list[str]:
-    """Return the files of the network and the augmentations that a job runs, relative to the
-    library, or their references: what its code is beside its script.
-
-    Args:
-        network: the network.
-        settings: what the job is given; whatever is called ``augment`` in it, at any depth, names
-            an augmentation.
-    """
-    names = sorted({name for block in settings for name in _augments(block)})
-    return [
-        network.code,
-        *(f"augmentations/{name}.py" for name in names),
-    ]
-
-
-def _augments(block: Any) -> Iterator[str]:
-    for key, value in block.items() if isinstance(block, dict) else ():
-        if key == "augment" and value is not None:
-            yield value
-        yield from _augments(value)
-
-
-def _modules(folder: str) -> list[str]:
-    stems = sorted(path.stem for path in (literals.LIBRARY / folder).glob("[!_]*.py"))
-    modules = [stem for stem in stems if stem not in _MACHINERY.get(folder, ())]
-    for module in modules:
-        file = f"{folder}/{module}.py"
-        if not declarations.NAME.fullmatch(module):
-            raise UserError(
-                f"{shown(file)}: is named by letters, digits and underscores, a letter first"
-            )
-        declarations.refuse_unbound(file, _BOUND.get(folder, ()))
-    return modules
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "methods": _method,
+    "datasets": _dataset,
+    "networks": _network,
+    "augmentations": _augmentation,
+}

@@ -3,11 +3,12 @@
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from distillery import outside
 from distillery.errors import UserError
 
 
@@ -24,7 +25,7 @@ def draw(
     """Draw one augmentation of a batch.
 
     Args:
-        strategy: the name of a plug-in.
+        strategy: the name of a plug-in, or the reference of one from outside.
         count: images in the batch, N.
         generator: where every random number comes from. One on the CPU avoids a wait for the device
             and draws the same numbers everywhere.
@@ -85,7 +86,9 @@ def augment(
     return apply(operation, images, draws)
 
 
-def _plugin(strategy: str) -> ModuleType:
+def _plugin(strategy: str) -> Any:
+    if outside.is_reference(strategy):
+        return outside.load(strategy)
     known = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
     if strategy not in known:
         raise UserError(f"unknown augmentation {strategy!r}; known are {', '.join(known)}")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from distillery import datasets
+from distillery import datasets, outside
 from distillery.datasets._formats import Raw, raw_bytes
 from distillery.errors import UserError
 from distillery.images.dataset import TENSORS, Arrays, check
@@ -24,6 +24,7 @@ from distillery.images.dataset import TENSORS, Arrays, check
 
 def fetch(
     name: str,
+    source: str = "",
     *,
     sources: Sequence[str],
     local: str | os.PathLike[str],
@@ -34,6 +35,8 @@ def fetch(
 
     Args:
         name: of the dataset, such as ``CIFAR10``.
+        source: its file relative to the library, or its reference; that of its name where it is
+            empty.
         sources: ``local``, ``torchvision`` and ``registry`` in the order of trial. An embedded
             dataset needs none.
         local: the folder for ``local``, in torchvision's layout.
@@ -44,24 +47,24 @@ def fetch(
         UserError: the dataset is unknown, or no source serves it: each with its reason, then what
             to place by hand.
     """
-    module = _module(name)
+    module: Any = outside.module(source) if source else _module(name)
     spec, local, reasons = module.SPEC, Path(local), []
     order = ["embedded"] if "embedded" in module.SOURCES else list(sources)
-    for source in order:
+    for place in order:
         try:
-            if source not in module.SOURCES:
+            if place not in module.SOURCES:
                 raise UserError(f"does not have {name}")
-            folder = local if source == "local" else Path(workspace) / source
-            if source != "local":
+            folder = local if place == "local" else Path(workspace) / place
+            if place != "local":
                 folder.mkdir(parents=True, exist_ok=True)
-            arrays = _checked(spec, module.SOURCES[source](folder), source)
+            arrays = _checked(spec, module.SOURCES[place](folder), place)
         except (UserError, OSError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            reasons.append(f"{source}: {reason}")
-            log(f"{name}: source {source} failed: {reason}")
+            reasons.append(f"{place}: {reason}")
+            log(f"{name}: source {place} failed: {reason}")
         else:
             log(
-                f"{name}: served by source {source}, {spec['train']} training and {spec['test']} "
+                f"{name}: served by source {place}, {spec['train']} training and {spec['test']} "
                 "test images, checked"
             )
             return arrays

@@ -4,6 +4,7 @@ A method says how a state becomes the next (``base.Distillation``) or which imag
 checkpoints are loaded and saved, snapshots and losses noted, and runs that diverge ended.
 """
 
+import os
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -61,26 +62,39 @@ def run(
     Raises:
         UserError: the method cannot work with this task, it diverged, or it breaks its contract.
     """
-    name = method.__name__.rpartition(".")[2]
+    name, file = method.__name__.rpartition(".")[2], _shown(method)
     if hasattr(method, "select"):
         chosen = method.select(task)
         if isinstance(chosen, Result):
-            _refuse_misfit(name, chosen, task)
-        result = chosen if isinstance(chosen, Result) else _chosen(name, chosen, task)
+            _refuse_misfit(file, chosen, task)
+        result = chosen if isinstance(chosen, Result) else _chosen(file, chosen, task)
         _note(recorder, 0, None, result)
         return result
-    return _distilled(name, method.build(task), task, recorder, checkpoint)
+    return _distilled(name, file, method.build(task), task, recorder, checkpoint)
+
+
+def _shown(method: ModuleType) -> str:
+    """Return a method's file as messages name it."""
+    package, _, name = method.__name__.rpartition(".")
+    if package == "distillery.methods":
+        return f"distillery/methods/{name}.py"
+    return os.path.relpath(getattr(method, "__file__", None) or name)
 
 
 def _distilled(
-    name: str, method: Distillation, task: Task, recorder: Recorder, checkpoint: Any
+    name: str,
+    file: str,
+    method: Distillation,
+    task: Task,
+    recorder: Recorder,
+    checkpoint: Any,
 ) -> Result:
     iterations = task.settings["iterations"]
     state, t, last = method.init(), 1, None
     saved = checkpoint.load()
     if saved is None:
         result = method.result(state)
-        _refuse_misfit(name, result, task)
+        _refuse_misfit(file, result, task)
         _note(recorder, 0, None, result)
     else:
         tensors, values = saved
@@ -160,7 +174,7 @@ def _finite(
     return f"{float(loss):.4g}{size}"
 
 
-def _refuse_misfit(name: str, result: Result, task: Task) -> None:
+def _refuse_misfit(file: str, result: Result, task: Task) -> None:
     """Raise ``UserError`` where a set is not of the shapes and dtypes that ``base.Result`` says."""
     count, classes = task.classes * task.ipc, task.classes
     images, labels, size = result.images, result.labels, result.step_size
@@ -181,17 +195,17 @@ def _refuse_misfit(name: str, result: Result, task: Task) -> None:
         if not fits:
             value = getattr(result, what)
             raise UserError(
-                f"distillery/methods/{name}.py: the {what} of its result are {value.dtype} of "
+                f"{file}: the {what} of its result are {value.dtype} of "
                 f"shape {tuple(value.shape)}; they must be {right}"
             )
 
 
-def _chosen(name: str, numbers: Tensor, task: Task) -> Result:
+def _chosen(file: str, numbers: Tensor, task: Task) -> Result:
     """Return the images that a coreset's ``select`` chose, class by class."""
     wrong = _wrong(numbers, task)
     if wrong:
         raise UserError(
-            f"distillery/methods/{name}.py: select(task) {wrong}; it must return the numbers of "
+            f"{file}: select(task) {wrong}; it must return the numbers of "
             f"{task.ipc} different images of each of the {task.classes} classes"
         )
     numbers = numbers.to(task.device)

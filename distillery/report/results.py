@@ -176,6 +176,12 @@ class Results:
             for cell, header in self.headers.items()
             if header.get("of")
         }
+        # Of plug-ins from outside, which only their sets tell.
+        self._coresets = {
+            cell.method
+            for cell, header in self.headers.items()
+            if (header.get("plugin") or {}).get("kind") == plugins.CORESET
+        }
         self.datasets = sorted(self._named("dataset"), key=dataset_rank)
         self.methods = sorted(self._named("method"), key=method_rank)
         self.colours = _colours(self.methods)
@@ -200,7 +206,7 @@ class Results:
 
     def is_coreset(self, method: str) -> bool:
         """Return whether a method, or what it is a variant of, chooses real images."""
-        return is_coreset(self.variants.get(method, method))
+        return method in self._coresets or is_coreset(self.variants.get(method, method))
 
     def start(self, method: str, init: str) -> str:
         """Say what the images of a cell start from."""

@@ -92,7 +92,10 @@ def method_of(header: dict[str, Any]) -> dict[str, Any]:
     """Look up the ``title`` and ``kind`` of the method that made a set; a variant's title names its
     method."""
     name, of = str(header.get("method", "not stated")), header.get("of")
-    known = plugins.methods().get(of or name)
+    known, outside = plugins.methods().get(of or name), header.get("plugin")
+    if known is None and isinstance(outside, dict):
+        title, kind = (str(outside.get(key, name)) for key in ("title", "kind"))
+        return {"title": f"{name} (a variant of {title})" if of else title, "kind": kind}
     if known is None:  # taken over, or made by a method that another version had
         return {
             "title": name,

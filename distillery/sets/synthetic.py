@@ -33,7 +33,8 @@ class SyntheticSet(Dataset):
             ``settings``, ``iterations``, ``version``, ``code`` and ``protocol`` (how networks are
             trained on it where its method was published, see :meth:`recipe`; ``None``: not known),
             ``of`` (the method that it is a variant of; ``None``: none), ``experts`` (what it
-            learned from, as ``trajectories.about`` says; ``None``: nothing).
+            learned from, as ``trajectories.about`` says; ``None``: nothing), and ``plugin`` of a
+            set whose method came from outside the library: its ``file``, ``kind`` and ``title``.
         whitening: of a set in whitened space, whose file carries it: the test images must go the
             same way, and pictures back.
     """

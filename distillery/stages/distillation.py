@@ -1,12 +1,11 @@
 """Make one synthetic set: distilled, or chosen from the real images."""
 
 import functools
-import importlib
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from distillery import streams
+from distillery import outside, streams
 from distillery.compute.device import Compute
 from distillery.errors import named
 from distillery.images import dataset as data
@@ -74,7 +73,7 @@ def distill(
     )
     variant_of = asked.module if asked.module != cell["method"] else None
     with named(variant_of and f"{cell['method']} (a variant of {asked.module})"):
-        method = importlib.import_module(f"distillery.methods.{asked.module}")
+        method = outside.module(asked.source)
         result = _driver.run(method, task, evolution, checkpoint)
     about = header(
         dataset,
@@ -87,6 +86,12 @@ def distill(
         of=variant_of,
         experts=trajectories.about(experts),
     )
+    if outside.is_reference(asked.source):
+        about["plugin"] = {
+            "file": outside.shown(asked.source),
+            "kind": method.KIND,
+            "title": getattr(method, "TITLE", asked.module),
+        }
     step_size = None if result.step_size is None else float(result.step_size)
     synthetic = SyntheticSet(
         result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening

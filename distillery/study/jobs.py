@@ -86,7 +86,7 @@ class Jobs:
         key = (rule, *wildcards.values())
         if key not in self._params:
             work_out: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
-            asked = work_out(wildcards)
+            asked = plugins.referring(work_out(wildcards), self.study.augmentations)
             code = self._code(rule, wildcards, asked)
             self._params[key] = RULES[rule](job=dict(wildcards), code=code, **asked)
         return self._params[key]
@@ -102,12 +102,12 @@ class Jobs:
         fixed: list[str | None] = []
         runs_network = "network" in asked
         if rule == "download":
-            plug_ins.append(f"datasets/{self.study.datasets[wildcards['dataset']].module}.py")
+            plug_ins.append(self.study.datasets[wildcards["dataset"]].code)
         elif rule == "prepare":
             plug_ins.append(self.study.own[wildcards["dataset"]].module)
         elif rule == "distill":
             method = self.study.methods[wildcards["method"]]
-            plug_ins.append(f"methods/{method.module}.py")
+            plug_ins.append(method.code)
             fixed.append(method.augment)
             runs_network = method.needs_network
         elif rule == "evaluate_robust":
@@ -147,7 +147,7 @@ class Jobs:
         return {"config": self.study.config}
 
     def _download(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        return {}
+        return {"source": self.study.datasets[wildcards["dataset"]].code}
 
     def _prepare(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         own = self.study.own[wildcards["dataset"]]
@@ -182,6 +182,7 @@ class Jobs:
             "seed": self._seed,
             "network": self._distilled_with(cell.dataset),
             "module": method.module,
+            "source": method.code,
             "settings": self.study.method_settings(cell),
             "protocol": self.study.protocol(cell),
             "snapshots": self.study.config["snapshots"],

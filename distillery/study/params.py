@@ -45,9 +45,14 @@ class Params:
 
 @dataclass(frozen=True, kw_only=True)
 class Download(Params):
-    """What fetching a dataset is asked."""
+    """What fetching a dataset is asked.
+
+    Attributes:
+        source: the dataset's file relative to the library, or its reference.
+    """
 
     kind = "download"
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +127,8 @@ class Distill(Computing):
 
     Attributes:
         cell: the synthetic set.
-        module: of the method, by its file.
+        module: of the method, by its file's name.
+        source: the method's file relative to the library, or its reference.
         protocol: how networks are trained on such sets in the literature.
         snapshots: how many times the set is saved on its way.
         validation: the share of the training images that is held out.
@@ -132,6 +138,7 @@ class Distill(Computing):
     places = ("checkpoint",)
     cell: dict[str, Any]
     module: str
+    source: str
     protocol: dict[str, Any]
     snapshots: int
     validation: float

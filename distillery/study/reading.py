@@ -35,16 +35,39 @@ _DIFFER_IN = {
 _FIXED = ("networks", "overrides", "datasets", "strategies", "memory", "number", "shard")
 
 
-def sections(config: Mapping[str, Any]) -> dict[str, Any]:
+def folders(config: Mapping[str, Any]) -> list[str]:
+    """Return the folders of plug-ins that a config names: they say what its other keys may hold.
+
+    Raises:
+        UserError: the key is no path and no list of them.
+    """
+    named = listed(config.get("plugins", []))
+    for value in named:
+        if not isinstance(value, str) or not value:
+            raise UserError(
+                "config: plugins: must be folders of plug-ins, such as [my_methods/], not "
+                f"{config['plugins']!r}"
+            )
+    return named
+
+
+def sections(
+    config: Mapping[str, Any], augmentations: Iterable[str] | None = None
+) -> dict[str, Any]:
     """Return a config with a value for each key of its sections, in the order of the models:
     Snakemake compares params by their text.
+
+    Args:
+        config: as it was written.
+        augmentations: that it may name; those of the library by default.
 
     Raises:
         UserError: a key or a value is not what its section takes.
     """
     _check_finite("config", config)
     try:
-        model = schema.Config.model_validate(config)
+        context = None if augmentations is None else values.known(augmentations)
+        model = schema.Config.model_validate(config, context=context)
     except ValidationError as error:
         raise refused("config", error, config, schema.Config.model_json_schema()) from None
     complete = _plain(model)
@@ -119,14 +142,12 @@ def check_declared(methods: Iterable[Method], networks: Iterable[Network]) -> No
     Raises:
         UserError: one is not; the line names the plug-in's file.
     """
-    for folder, place, declared in (
-        *(("methods", "SETTINGS", (method.module, method.settings)) for method in methods),
-        *(("networks", "SPEC.options", (net.module, net.options)) for net in networks),
+    for place, where, rules in (
+        *((method.place, "SETTINGS", method.settings) for method in methods),
+        *((network.place, "SPEC.options", network.options) for network in networks),
     ):
-        module, rules = declared
         for name, rule in rules.items():
-            where = f"distillery/{folder}/{module}.py: {place}.{name}: default"
-            values.declared(where, rule, rule["default"])
+            values.declared(f"{place}: {where}.{name}: default", rule, rule["default"])
 
 
 def check_networks(config: Mapping[str, Any], networks: Mapping[str, Network]) -> None:
@@ -228,7 +249,9 @@ def names(
     }
 
 
-def read_overrides(config: dict[str, Any], names: Mapping[str, Iterable[str]]) -> None:
+def read_overrides(
+    config: dict[str, Any], names: Mapping[str, Iterable[str]], augmentations: Iterable[str]
+) -> None:
     """Read in place the overrides of every section but the methods', whose settings the methods
     declare.
 
@@ -251,7 +274,9 @@ def read_overrides(config: dict[str, Any], names: Mapping[str, Iterable[str]]) -
             for key, value in part.items():
                 known(place, "key", key, keys)
                 kind = _of_key(model, key)
-                read[key] = _plain(values.checked(f"{place}.{key}", kind, value))
+                read[key] = _plain(
+                    values.checked(f"{place}.{key}", kind, value, values.known(augmentations))
+                )
             block["overrides"][number] = read
 
 

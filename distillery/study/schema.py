@@ -329,6 +329,10 @@ class Config(Section):
     compute: Compute = Field(
         default=Compute(), description="How jobs compute, and what they ask a scheduler for."
     )
+    plugins: Text | list[Text] = Field(
+        default=[],
+        description="Folders of methods, datasets, networks and augmentations of your own.",
+    )
     network: str = Field(default="ConvNet", description="The network that sets are distilled with.")
     networks: dict[str, dict[str, Any]] = Field(
         default={},

@@ -4,7 +4,7 @@ torch: every job parses it."""
 from collections.abc import Mapping
 from typing import Any
 
-from distillery import limits, plugins
+from distillery import limits, plugged, plugins
 from distillery.datasets._listing import TRAIN, VALIDATION
 from distillery.errors import UserError
 from distillery.store import paths
@@ -23,8 +23,8 @@ class Study:
 
     Attributes:
         config: with a value for every key of its sections.
-        methods, datasets, networks: what is known by each name, the config's variants among the
-            methods, and its own datasets.
+        methods, datasets, networks, augmentations: what is known by each name, the config's
+            variants among the methods, and its own datasets.
         own: the config's own datasets.
         imported: the entries of imported sets, by name.
         cells: the synthetic sets, in the order of the config.
@@ -37,18 +37,16 @@ class Study:
     def __init__(
         self, config: Mapping[str, Any], datasets: Mapping[str, plugins.Dataset] | None = None
     ) -> None:
-        self.config = reading.sections(config)
-        self.methods = plugins.methods() | reading.variants(
-            self.config["methods"], plugins.methods()
-        )
-        self.own = own.read(self.config["datasets"], plugins.datasets())
+        known = plugged.gather(reading.folders(config))
+        self.augmentations = known.augmentations
+        self.config = reading.sections(config, self.augmentations)
+        reading.check_declared(known.methods.values(), known.networks.values())
+        self.methods = known.methods | reading.variants(self.config["methods"], known.methods)
+        self.own = own.read(self.config["datasets"], known.datasets)
         records = {name: each.record for name, each in self.own.items()}
-        self.datasets = plugins.datasets() | records | dict(datasets or {})
+        self.datasets = known.datasets | records | dict(datasets or {})
         factories.name_plainly(self.config)
-        self.networks = plugins.networks() | factories.read(
-            self.config["networks"], plugins.networks()
-        )
-        reading.check_declared(plugins.methods().values(), plugins.networks().values())
+        self.networks = known.networks | factories.read(self.config["networks"], known.networks)
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
         self.config["results"] = folder.results(self.config["results"])
         names = reading.names(self.datasets, (*self.methods, *self.imported), self.networks)
@@ -57,7 +55,7 @@ class Study:
         self.config["methods"] = reading.of_methods(
             self.config["methods"], self.methods, self.config["experts"], names
         )
-        reading.read_overrides(self.config, names)
+        reading.read_overrides(self.config, names, self.augmentations)
         self.cells = expand(self.config, self.datasets, self.methods)
         if not self.cells:
             raise UserError(

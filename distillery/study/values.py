@@ -4,7 +4,7 @@ Snakemake's `--config` whatever is nested."""
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     WrapValidator,
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -93,9 +94,15 @@ def _bare_off(value: Any) -> Any:
     return "off" if value is False else value  # YAML 1.1 reads a bare `off` as false
 
 
-def _known_augmentation(name: str) -> str:
-    if name not in plugins.augmentations():
-        raise PydanticKnownError("literal_error", {"expected": ", ".join(plugins.augmentations())})
+def known(augmentations: Iterable[str]) -> dict[str, Any]:
+    """Return the context of a validation: what a study may name that its schema does not list."""
+    return {"augmentations": list(augmentations)}
+
+
+def _known_augmentation(name: str, about: ValidationInfo) -> str:
+    names = (about.context or known(plugins.augmentations()))["augmentations"]
+    if name not in names:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(names)})
     return name
 
 
@@ -155,13 +162,15 @@ def declared(where: str, rule: Mapping[str, Any], value: Any) -> Any:
     return checked(where, _declared(json.dumps(kept, sort_keys=True)), value)
 
 
-def checked(where: str, kind: TypeAdapter[Any], value: Any) -> Any:
-    """Return a value of a type.
+def checked(
+    where: str, kind: TypeAdapter[Any], value: Any, context: Mapping[str, Any] | None = None
+) -> Any:
+    """Return a value of a type; :func:`known` gives the context.
 
     Raises:
         UserError: it is of another.
     """
     try:
-        return kind.validate_python(value)
+        return kind.validate_python(value, context=context)
     except ValidationError as error:
         raise refused(where, error, value, kind.json_schema()) from None

@@ -13,6 +13,7 @@ def download(run: job.Run, asked: Any, inputs: Any, outputs: Any, resources: Any
     with tempfile.TemporaryDirectory() as workspace:
         arrays = fetch(
             asked.job["dataset"],
+            asked.source,
             sources=resources.sources.split(","),
             local=resources.local_data,
             workspace=workspace,
