@@ -131,7 +131,13 @@ def how_made(header: dict[str, Any]) -> str:
     if method["kind"] == IMPORTED:
         return "released by others and taken over as it is"
     iterations = header.get("iterations")
-    return f"distilled by {method['title']} from {STARTS.get(init, init)}" + (
+    start = header.get("start")
+    origin = STARTS.get(init, init)
+    if isinstance(start, dict):
+        of = start.get("of") or {}
+        by = f" ({of['method']}, {of['ipc']} images per class)" if "method" in of else ""
+        origin = f"another set, {init}{by}"
+    return f"distilled by {method['title']} from {origin}" + (
         f" in {iterations} iterations" if iterations else ""
     )
 

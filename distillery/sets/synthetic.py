@@ -34,7 +34,9 @@ class SyntheticSet(Dataset):
             trained on it where its method was published, see :meth:`recipe`; ``None``: not known),
             ``of`` (the method that it is a variant of; ``None``: none), ``experts`` (what it
             learned from, as ``trajectories.about`` says; ``None``: nothing), and ``plugin`` of a
-            set whose method came from outside the library: its ``file``, ``kind`` and ``title``.
+            set whose method came from outside the library: its ``file``, ``kind`` and ``title``,
+            and ``start`` of one that started from a set: its ``name``, the digest of the ``images``
+            and what it is a set ``of``, where that is known.
         whitening: of a set in whitened space, whose file carries it: the test images must go the
             same way, and pictures back.
     """

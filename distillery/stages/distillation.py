@@ -12,8 +12,10 @@ from distillery.images import dataset as data
 from distillery.methods import _driver
 from distillery.methods.base import Task, initial_images
 from distillery.networks import NetworkSpec
+from distillery.sets import starts
 from distillery.sets.evolution import Evolution
 from distillery.sets.synthetic import SyntheticSet, header
+from distillery.store import artefact
 from distillery.store import checkpoint as checkpoints
 from distillery.training import trajectories
 
@@ -53,12 +55,17 @@ def distill(
     images, labels = dataset.normalise(dataset.images[rows]), dataset.labels[rows]
     classes, iterations = len(dataset.classes), settings.get("iterations", 0)
     names = [cell[name] for name in ("dataset", "init", "ipc", "seed")]
-    start = streams.generator(seed, "initial", *names)
+    drawn = streams.generator(seed, "initial", *names)
+    start = None
+    if asked.start is not None:
+        start = starts.read(asked.start, dataset, cell["ipc"], f"config: starts.{cell['init']}")
     evolution = Evolution(iterations, asked.snapshots, progress)
     task = Task(
         images=images,
         labels=labels,
-        initial=initial_images(cell["init"], images, labels, classes, cell["ipc"], start),
+        initial=start.images.to(images.device)
+        if start
+        else initial_images(cell["init"], images, labels, classes, cell["ipc"], drawn),
         classes=classes,
         ipc=cell["ipc"],
         network=NetworkSpec(**asked.network),
@@ -92,8 +99,17 @@ def distill(
             "kind": method.KIND,
             "title": getattr(method, "TITLE", asked.module),
         }
+    if start is not None:
+        about["start"] = _origin(start, cell["init"])
     step_size = None if result.step_size is None else float(result.step_size)
     synthetic = SyntheticSet(
         result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening
     )
     return synthetic, evolution
+
+
+def _origin(start: starts.Start, name: str) -> dict[str, Any]:
+    """Return what a set's header says of the set that it started from."""
+    said = ("dataset", "method", "init", "ipc", "seed", "iterations", "version", "code")
+    of = None if start.header is None else {key: start.header.get(key) for key in said}
+    return {"name": name, "images": artefact.digest({"images": start.images}), "of": of}

@@ -35,6 +35,8 @@ def expand(
 ) -> list[Cell]:
     """Return the cells of a config in the order of its blocks, each once: imported sets come last.
 
+    A block's ``init`` is a name: of ``INITS``, or of the config's ``starts``.
+
     Raises:
         UserError: a block names what is not known, a coreset starts from noise, or there are more
             cells than a study has.
@@ -42,7 +44,9 @@ def expand(
     cells: dict[Cell, None] = {}
     for number, block in enumerate(config["grid"]):
         for cell in _of_block(f"config: grid[{number}]", block):
-            _check(f"config: grid[{number}]", cell, datasets, methods)
+            place = f"config: grid[{number}]"
+            known(place, "init", cell.init, (*INITS, *config["starts"]))
+            _check(place, cell, datasets, methods)
             cells[cell] = None
     for entry in config["imported"]:
         for experiment in range(entry["sets"]):
@@ -73,7 +77,6 @@ def _check(
 ) -> None:
     known(where, "dataset", cell.dataset, datasets)
     known(where, "method", cell.method, methods)
-    known(where, "init", cell.init, INITS)
     if methods[cell.method].is_coreset and cell.init != REAL:
         raise UserError(
             f"{where}: {cell.method} chooses real images: give it a block of its own with "

@@ -7,10 +7,11 @@ from typing import NoReturn
 from distillery import limits
 from distillery.errors import UserError
 from distillery.store import paths
+from distillery.study import starts
 from distillery.study.cells import Cell
 from distillery.study.messages import known
 from distillery.study.study import Study
-from distillery.vocabulary import NOISE, REMEMBERING, WHOLE
+from distillery.vocabulary import REAL, REMEMBERING, WHOLE
 
 # More than Snakemake can be asked for in reasonable time.
 MOST_SHARDS = 1000
@@ -27,6 +28,7 @@ def check(study: Study) -> None:
     """
     _check_networks(study)
     _check_imported(study)
+    starts.check(study.starts, {cell.init for cell in study.cells}, study.config["results"])
     _check_distillation_network(study)
     for cell in study.cells:
         if study.is_imported(cell.method):
@@ -143,12 +145,12 @@ def _check_cell(study: Study, cell: Cell) -> None:
     _check_whitening(study, cell)
     robust = _has_robust(study, cell)
     smallest, held_out = study.to_draw(cell.dataset)
-    # Noise needs no image to start from, and methods draw as many real images as there are.
-    if cell.ipc > smallest - held_out and (cell.init != NOISE or robust):
+    # Only these need real images to start from; methods draw as many as there are.
+    if cell.ipc > smallest - held_out and (cell.init == REAL or robust):
         without = "" if study.methods[cell.method].is_coreset else "; init noise needs none of them"
         drawn = (
             without
-            if cell.init != NOISE
+            if cell.init == REAL
             else ", and evaluate.robust compares with as many real images; set its models "
             "to 0 there"
         )

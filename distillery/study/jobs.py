@@ -179,6 +179,7 @@ class Jobs:
         method = self.study.methods[cell.method]
         return {
             "cell": dict(cell.__dict__),
+            "start": self.study.starts.get(cell.init),
             "seed": self._seed,
             "network": self._distilled_with(cell.dataset),
             "module": method.module,
@@ -280,6 +281,7 @@ class Jobs:
             files["whitening"] = self._whitening(dataset, self.study.normalization(cell))
             if rule == "distill":
                 files["experts"] = self._experts(cell)
+                files["start"] = self.study.start_files(cell)
             else:
                 files["files"] = self.study.imported_files(cell.method)
         elif rule in ("evaluate_synthetic", "evaluate_robust"):

@@ -5,6 +5,7 @@ Snakemake compares params by their text, so that all values are those of JSON.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -127,6 +128,7 @@ class Distill(Computing):
 
     Attributes:
         cell: the synthetic set.
+        start: the entry of the set that it starts from; ``None`` where that is no set.
         module: of the method, by its file's name.
         source: the method's file relative to the library, or its reference.
         protocol: how networks are trained on such sets in the literature.
@@ -137,12 +139,27 @@ class Distill(Computing):
     kind = "distill"
     places = ("checkpoint",)
     cell: dict[str, Any]
+    start: dict[str, Any] | None
     module: str
     source: str
     protocol: dict[str, Any]
     snapshots: int
     validation: float
     checkpoint: str
+
+    def content(self) -> dict[str, Any]:
+        """Return all that decides the set, without the names of the files that it starts from."""
+        start = None if self.start is None else _without_files(self.start)
+        return {**super().content(), "start": start}
+
+
+def _without_files(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry without the names of its files: a set travels with its record, and the
+    digests of the inputs say what was in them."""
+    files = {
+        key for key in ("file", "labels", "step_size") if isinstance(entry.get(key), str | list)
+    }
+    return {key: value for key, value in entry.items() if key not in files}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +177,7 @@ class ImportSynthetic(Params):
 
     def content(self) -> dict[str, Any]:
         """Return all that decides the set, without the names of its files."""
-        # A set travels with its record; the digests of the inputs say what was in the files.
-        files = {
-            key
-            for key in ("file", "labels", "step_size")
-            if isinstance(self.entry.get(key), str | list)
-        }
-        entry = {key: value for key, value in self.entry.items() if key not in files}
-        return {**super().content(), "entry": entry}
+        return {**super().content(), "entry": _without_files(self.entry)}
 
 
 @dataclass(frozen=True, kw_only=True)

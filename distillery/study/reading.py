@@ -238,14 +238,17 @@ def _settings(
 
 
 def names(
-    datasets: Iterable[str], methods: Iterable[str], networks: Iterable[str]
+    datasets: Iterable[str],
+    methods: Iterable[str],
+    networks: Iterable[str],
+    starts: Iterable[str] = (),
 ) -> dict[str, Iterable[str]]:
     """Return what ``when`` may name of each key that is no number."""
     return {
         "dataset": list(datasets),
         "method": list(methods),
         "network": list(networks),
-        "init": (*INITS, IMPORTED),
+        "init": (*INITS, *starts, IMPORTED),
     }
 
 

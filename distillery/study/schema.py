@@ -257,8 +257,8 @@ class Block(Section):
     dataset: Names = Field(description="Dataset names.")
     method: Names = Field(description="Method names.")
     init: Names = Field(
-        description="What the images start from: real or noise (Gaussian, mean 0, standard "
-        "deviation 1)."
+        description="What the images start from: real, noise (Gaussian, mean 0, standard "
+        "deviation 1), or a set: a name of `starts`, or a path."
     )
     ipc: Images | Annotated[list[Images], Field(min_length=1)] = Field(
         description="Images per class."
@@ -297,6 +297,27 @@ class Imported(Section):
         default=ABSENT,
         description="The space of the images in the file: channel unless named; zca, where they "
         "are whitened; pixels, where they were not normalised.",
+    )
+
+
+class Start(Section):
+    """A set that others start from: of each class its first images."""
+
+    file: Names = Field(
+        description="A file or a folder, or a list or pattern of files that are one set together: "
+        "a synthetic.safetensors, or what others released."
+    )
+    labels: Names = Field(
+        default=ABSENT,
+        description="The file of the labels, where the images' file has none: a labels_*.pt.",
+    )
+    labels_are: Literal["probabilities", "logits"] = Field(
+        default="probabilities", description="What soft labels are in the file."
+    )
+    normalization: Literal["channel", "zca", "pixels"] = Field(
+        default=ABSENT,
+        description="The space of the images in a file of others: channel unless named; zca, where "
+        "they are whitened by the dataset's whitening; pixels, where they were not normalised.",
     )
 
 
@@ -342,6 +363,9 @@ class Config(Section):
     grid: list[Block] = Field(
         description="The synthetic sets of the study, a union of blocks; each block is the product "
         "of its lists."
+    )
+    starts: dict[str, Start] = Field(
+        default={}, description="Sets to start from, by the name that `init` has in the grid."
     )
     methods: dict[str, Any] = Field(
         default={},

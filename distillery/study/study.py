@@ -8,7 +8,7 @@ from distillery import limits, plugged, plugins
 from distillery.datasets._listing import TRAIN, VALIDATION
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import factories, folder, own, reading
+from distillery.study import factories, folder, own, reading, starts
 from distillery.study.cells import Cell, expand
 from distillery.study.overrides import resolve
 
@@ -26,7 +26,7 @@ class Study:
         methods, datasets, networks, augmentations: what is known by each name, the config's
             variants among the methods, and its own datasets.
         own: the config's own datasets.
-        imported: the entries of imported sets, by name.
+        imported: the entries of imported sets, by name; starts: those of sets to start from.
         cells: the synthetic sets, in the order of the config.
 
     Raises:
@@ -49,7 +49,10 @@ class Study:
         self.networks = known.networks | factories.read(self.config["networks"], known.networks)
         self.imported = {entry["name"]: entry for entry in self.config["imported"]}
         self.config["results"] = folder.results(self.config["results"])
-        names = reading.names(self.datasets, (*self.methods, *self.imported), self.networks)
+        self.starts = starts.read(self.config)
+        names = reading.names(
+            self.datasets, (*self.methods, *self.imported), self.networks, self.starts
+        )
         self.config["networks"] = reading.of_networks(self.config["networks"], self.networks)
         reading.check_networks(self.config, self.networks)
         self.config["methods"] = reading.of_methods(
@@ -108,6 +111,22 @@ class Study:
             for key, value in named
             for file in paths.files(value, f"imported set {name}: {key}")
         ]
+
+    def start_files(self, cell: Cell) -> list[str]:
+        """Return the files of the set that ``cell`` starts from; none where it is no set."""
+        entry = self.starts.get(cell.init)
+        return [] if entry is None else starts.files(cell.init, entry)
+
+    @property
+    def started(self) -> list[tuple[str, str, str, int]]:
+        """Return each start with a dataset and a space of images that it is for, and the most
+        images per class."""
+        most: dict[tuple[str, str, str], int] = {}
+        for cell in self.cells:
+            if cell.init in self.starts:
+                key = cell.init, cell.dataset, self.normalization(cell)
+                most[key] = max(cell.ipc, most.get(key, 0))
+        return [(*key, ipc) for key, ipc in most.items()]
 
     def is_distilled(self, cell: Cell) -> bool:
         """Return whether a set is made by a method that learns its images."""

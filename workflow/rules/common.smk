@@ -33,6 +33,18 @@ try:
                 f"config: imported[{number}]",
             ):
                 print(f"note: {line}", file=sys.stderr)
+    if STUDY.starts and workflow.is_main_process:
+        from distillery.sets import starts
+
+        for name, dataset, space, ipc in STUDY.started:
+            for line in starts.check(
+                STUDY.starts[name],
+                STUDY.datasets[dataset].spec,
+                ipc,
+                space == "zca",
+                f"config: starts.{name}",
+            ):
+                print(f"note: {line}", file=sys.stderr)
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -52,7 +64,7 @@ if workflow.is_main_process:
 wildcard_constraints:
     dataset="|".join(STUDY.datasets),
     method="[A-Za-z][A-Za-z0-9_]*",
-    init="|".join((*vocabulary.INITS, vocabulary.IMPORTED)),
+    init="|".join((*vocabulary.INITS, *STUDY.starts, vocabulary.IMPORTED)),
     ipc=r"\d+",
     seed=r"\d+",
     network="|".join(STUDY.networks),

@@ -6,6 +6,7 @@ rule distill:
         data=LAYOUT.data,
         whitening=reads("distill", "whitening"),
         experts=reads("distill", "experts"),
+        start=unprefixed(reads("distill", "start")),
     output:
         synthetic=f"{LAYOUT.synthetic}/{SET}",
         evolution=f"{LAYOUT.synthetic}/{EVOLUTION}",
@@ -28,7 +29,7 @@ rule distill:
     benchmark:
         LAYOUT.benchmark("distill")
     wildcard_constraints:
-        init="|".join(vocabulary.INITS),
+        init="|".join((*vocabulary.INITS, *STUDY.starts)),
     conda:
         "../../envs/gpu.yaml"
     threads: compute_threads

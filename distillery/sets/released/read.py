@@ -61,7 +61,8 @@ def read(entry: dict[str, Any], spec: dict[str, Any], number: int = 0, *, where:
 
     Args:
         entry: ``file`` and ``ipc``, and where given ``labels``, ``labels_are``, ``sets``,
-            ``step_size`` and ``normalization``.
+            ``step_size`` and ``normalization``. Without ``ipc`` each class may have any number of
+            images, and a set of our own may be in any space.
         spec: the ``SPEC`` of the dataset that the set stands for; ``name``, ``classes``,
             ``channels``, ``size``, ``mean`` and ``std`` are read.
         number: of the set, from 0. The others are not checked: :func:`check` is for that.
@@ -105,7 +106,7 @@ def _checked(
         UserError: it is no set of ``ipc`` images for each class of ``spec``.
     """
     group = parts[number]
-    first, ipc, classes = group[0], entry["ipc"], len(spec["classes"])
+    first, ipc, classes = group[0], entry.get("ipc"), len(spec["classes"])
     at, labels_at = first.images_at, first.labels_at
     notes: list[str] = []
     held = first.file
@@ -114,11 +115,13 @@ def _checked(
     if header is not None:
         _check_own(header, entry, spec, at)
     loaded = [
-        arranged_images(part.images, spec, len(group) == 1 and ipc, notes, part.images_at)
+        arranged_images(
+            part.images, spec, ipc if ipc and len(group) == 1 else False, notes, part.images_at
+        )
         for part in group
     ]
     images = loaded[0] if len(loaded) == 1 else torch.cat(of_one_kind(loaded, group))
-    if len(images) != ipc * classes:
+    if ipc and len(images) != ipc * classes:
         raise UserError(miscounted(len(images), ipc, spec, at))
     space, images = normalised(images, entry, spec, header, notes, at)
     # One file of labels may go with all of the images' files: it stands with the first.
@@ -141,7 +144,7 @@ def _checked(
     )
     # Nothing can be wrong with the images by now, so an error is one of the labels' file.
     synthetic.check(images, labels, classes=classes, where=labels_at)
-    if labels.ndim == 1:
+    if labels.ndim == 1 and ipc:
         counts = torch.bincount(labels, minlength=classes)
         wrong = int((counts != ipc).int().argmax())
         if counts[wrong] != ipc:
@@ -175,7 +178,7 @@ def _check_own(
             f"{at}: its header does not say how its images were normalised; `channel` with mean "
             "and standard deviation, or `zca`, is needed"
         )
-    stated = entry.get("normalization", "channel")
+    stated = entry.get("normalization", "channel" if "ipc" in entry else kind)
     if stated != kind:
         raise UserError(
             f"{at}: its images are `{kind}`, as its header says, not `{stated}`; `normalization: "

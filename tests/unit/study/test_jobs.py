@@ -90,6 +90,7 @@ def test_a_set_reads_the_experts_and_the_space_of_its_own_recipe(jobs):
         "data": ["out/data/digits/dataset.safetensors"],
         "whitening": [],
         "experts": shards,
+        "start": [],
     }
     white = jobs.inputs("distill", cell | {"ipc": "2"})
     assert white["experts"] == ["out/experts/digits/white/shard0/trajectories.safetensors"]
