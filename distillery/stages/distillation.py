@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from os import PathLike
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from distillery import outside, streams
@@ -78,19 +79,35 @@ def distill(
         else None,
         experts=trajectories.Experts(list(experts), dataset.images.device) if experts else None,
     )
-    variant_of = asked.module if asked.module != cell["method"] else None
+    variant_of = _variant_of(asked)
     with named(variant_of and f"{cell['method']} (a variant of {asked.module})"):
         method = outside.module(asked.source)
         result = _driver.run(method, task, evolution, checkpoint)
+    about = _header(asked, dataset, method, start, experts)
+    step_size = None if result.step_size is None else float(result.step_size)
+    synthetic = SyntheticSet(
+        result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening
+    )
+    return synthetic, evolution
+
+
+def _header(
+    asked: "Distill",
+    dataset: data.Dataset,
+    method: ModuleType,
+    start: starts.Start | None,
+    experts: Sequence[str | PathLike[str]],
+) -> dict[str, Any]:
+    """Return what a set says of itself."""
     about = header(
         dataset,
-        cell,
-        settings=settings,
+        asked.cell,
+        settings=asked.settings,
         network=asked.network,
-        iterations=iterations,
+        iterations=asked.settings.get("iterations", 0),
         code=asked.code,
         protocol=asked.protocol,
-        of=variant_of,
+        of=_variant_of(asked),
         experts=trajectories.about(experts),
     )
     if outside.is_reference(asked.source):
@@ -100,12 +117,13 @@ def distill(
             "title": getattr(method, "TITLE", asked.module),
         }
     if start is not None:
-        about["start"] = _origin(start, cell["init"])
-    step_size = None if result.step_size is None else float(result.step_size)
-    synthetic = SyntheticSet(
-        result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening
-    )
-    return synthetic, evolution
+        about["start"] = _origin(start, asked.cell["init"])
+    return about
+
+
+def _variant_of(asked: "Distill") -> str | None:
+    """Return the method that a set's method is a variant of."""
+    return asked.module if asked.module != asked.cell["method"] else None
 
 
 def _origin(start: starts.Start, name: str) -> dict[str, Any]:
