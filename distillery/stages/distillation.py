@@ -13,7 +13,6 @@ from distillery.images import dataset as data
 from distillery.methods import _driver
 from distillery.methods.base import Task, initial_images
 from distillery.networks import NetworkSpec
-from distillery.sets import starts
 from distillery.sets.evolution import Evolution
 from distillery.sets.synthetic import SyntheticSet, header
 from distillery.store import artefact
@@ -21,6 +20,7 @@ from distillery.store import checkpoint as checkpoints
 from distillery.training import trajectories
 
 if TYPE_CHECKING:
+    from distillery.sets.starts import Start
     from distillery.study.params import Distill
 
 
@@ -57,9 +57,10 @@ def distill(
     classes, iterations = len(dataset.classes), settings.get("iterations", 0)
     names = [cell[name] for name in ("dataset", "init", "ipc", "seed")]
     drawn = streams.generator(seed, "initial", *names)
-    start = None
+    start: Start | None = None
     if asked.start is not None:
-        start = starts.read(asked.start, dataset, cell["ipc"], f"config: starts.{cell['init']}")
+        where = f"config: starts.{cell['init']}"
+        start = outside.module(asked.reader).read(asked.start, dataset, cell["ipc"], where)
     evolution = Evolution(iterations, asked.snapshots, progress)
     task = Task(
         images=images,
@@ -95,7 +96,7 @@ def _header(
     asked: "Distill",
     dataset: data.Dataset,
     method: ModuleType,
-    start: starts.Start | None,
+    start: "Start | None",
     experts: Sequence[str | PathLike[str]],
 ) -> dict[str, Any]:
     """Return what a set says of itself."""
@@ -126,7 +127,7 @@ def _variant_of(asked: "Distill") -> str | None:
     return asked.module if asked.module != asked.cell["method"] else None
 
 
-def _origin(start: starts.Start, name: str) -> dict[str, Any]:
+def _origin(start: "Start", name: str) -> dict[str, Any]:
     """Return what a set's header says of the set that it started from."""
     said = ("dataset", "method", "init", "ipc", "seed", "iterations", "version", "code")
     of = None if start.header is None else {key: start.header.get(key) for key in said}

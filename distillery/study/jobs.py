@@ -24,7 +24,7 @@ from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, fille
 from distillery.study.cells import AXES, Cell
 from distillery.study.checks import check_groups
 from distillery.study.fingerprint import fingerprint
-from distillery.study.params import RULES, Evaluating, Params
+from distillery.study.params import RULES, Distill, Evaluating, Params
 from distillery.study.study import Study
 from distillery.vocabulary import AFTERWARDS, ALONE, FINETUNE, REPLAY
 
@@ -86,7 +86,10 @@ class Jobs:
         key = (rule, *wildcards.values())
         if key not in self._params:
             work_out: Callable[[Mapping[str, str]], dict[str, Any]] = getattr(self, f"_{rule}")
-            asked = plugins.referring(work_out(wildcards), self.study.augmentations)
+            asked = work_out(wildcards)
+            if isinstance(asked.get("settings"), dict):
+                known = self.study.augmentations
+                asked["settings"] = plugins.referring(asked["settings"], known)
             code = self._code(rule, wildcards, asked)
             self._params[key] = RULES[rule](job=dict(wildcards), code=code, **asked)
         return self._params[key]
@@ -108,6 +111,7 @@ class Jobs:
         elif rule == "distill":
             method = self.study.methods[wildcards["method"]]
             plug_ins.append(method.code)
+            plug_ins += [Distill.reader] * (asked["start"] is not None)
             fixed.append(method.augment)
             runs_network = method.needs_network
         elif rule == "evaluate_robust":

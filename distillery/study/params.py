@@ -138,6 +138,9 @@ class Distill(Computing):
 
     kind = "distill"
     places = ("checkpoint",)
+    # What reads a set to start from: only the jobs that do import it, by this name, so that no
+    # other is stale where a reader of files changes.
+    reader: ClassVar[str] = "sets/starts.py"
     cell: dict[str, Any]
     start: dict[str, Any] | None
     module: str

@@ -269,6 +269,7 @@ def test_a_study_of_plug_ins_from_outside_hands_their_references_to_its_jobs():
     assert judged.settings["augment"] == "@mine/:augmentations/still.py"
     assert jobs.params("download", {"dataset": "Coins"}).source == "@mine/:datasets/coins.py"
     assert jobs.params("download", {"dataset": "digits"}).source == "datasets/digits.py"
+    assert jobs.params("collect", {}).config["evaluate"]["augment"] == "still"
     json.dumps(jobs.of_results())
     assert type(read)(read.config).config == read.config
     assert read.methods["variant"].source == "@mine/:methods/best.py"

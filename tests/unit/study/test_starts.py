@@ -56,6 +56,9 @@ def test_starts_are_cells_of_their_own():
     assert asked.start["file"] == "one.pt"
     # A set travels: the digest of the input says what was in the file.
     assert asked.recorded()["start"] == plain
+    # What reads it counts where it is read.
+    assert "sets/starts" in asked.code.split(" ")
+    assert "sets/starts" not in jobs.params("distill", cell("real")).code.split(" ")
     assert jobs.inputs("distill", cell("mine"))["start"] == ["one.pt"]
     assert jobs.inputs("distill", cell("real"))["start"] == []
     assert type(read)(read.config).config == read.config
