@@ -114,4 +114,5 @@ def said_by(who: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{who}: {_OF_A_CONFIG.sub('', str(error), count=1)}") from None
+        said = _OF_A_CONFIG.sub("", str(error), count=1)
+        raise UserError(f"{who}: {said.replace('data.validation', 'validation')}") from None

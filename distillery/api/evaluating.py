@@ -72,6 +72,11 @@ def evaluate(
     Raises:
         UserError: images, labels or a setting do not go with the set, in one line.
     """
+    if not isinstance(synthetic, SyntheticSet):
+        raise UserError(
+            "evaluate: needs a synthetic set, such as distillery.load(path) gives, not "
+            f"{type(synthetic).__name__}"
+        )
     pandas = _pandas()
     read = given.read(images, labels, classes=synthetic.header["classes"], layout=layout)
     if read.images.shape[1:] != synthetic.images.shape[1:]:

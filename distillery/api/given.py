@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,11 @@ def read(
     """
     if layout is not None and layout not in LAYOUTS:
         raise UserError(f"layout: must be {' or '.join(LAYOUTS)}, not {layout!r}")
+    if isinstance(images, str | PathLike):
+        raise UserError(
+            f"images: {images} is a path; read it first, or distil it by the command `distillery "
+            "distil`"
+        )
     if labels is None:
         classes = classes if classes is not None else getattr(images, "classes", None)
         images, labels = _pairs(images)

@@ -62,6 +62,23 @@ def test_a_coreset_is_of_real_images_and_what_is_held_out_is_in_none():
         distillery.baseline(IMAGES, LABELS, "random", 158, validation=0.1, **SMALL)
 
 
+def test_no_expert_is_trained_for_a_method_that_reads_none():
+    chosen = distillery.baseline(IMAGES, LABELS, "herding", 1, networks=1, **SMALL)
+    assert chosen.header["experts"] is None
+    by_experts = distillery.baseline(
+        *(IMAGES, LABELS, "herding", 1),
+        features="expert",
+        experts={"number": 1, "epochs": 1},
+        **SMALL,
+    )
+    assert by_experts.header["experts"]["number"] == 1
+
+
+def test_what_decides_on_images_that_are_held_out_asks_for_some():
+    with pytest.raises(UserError, match=r"and validation 0\.0 leaves none of mine; raise it"):
+        distillery.baseline(IMAGES, LABELS, "soft_random", 1, **SMALL)
+
+
 @pytest.mark.parametrize("experts", [1, {"number": 1, "epochs": 2}])
 def test_experts_are_trained_first_where_a_method_learns_from_them(experts):
     steps = {"syn_steps": 1, "expert_epochs": 1, "max_start_epoch": 1, "lr_images": 1}
@@ -110,7 +127,7 @@ def test_what_cannot_be_distilled_is_refused_in_one_line(more, said):
 
 
 def test_a_baseline_is_a_coreset():
-    with pytest.raises(UserError, match="one of herding, random, not 'dm'"):
+    with pytest.raises(UserError, match=r"method must be one of .*random.*, not 'dm'"):
         distillery.baseline(IMAGES, LABELS, "dm", 1)
 
 

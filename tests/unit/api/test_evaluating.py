@@ -64,6 +64,11 @@ def test_what_does_not_go_with_the_set_is_refused_in_one_line(chosen, more, said
     assert "\n" not in str(caught.value) and "config" not in str(caught.value)
 
 
+def test_a_path_is_no_set():
+    with pytest.raises(UserError, match=r"such as distillery\.load"):
+        distillery.evaluate("set.safetensors", IMAGES, LABELS)
+
+
 def test_without_pandas_it_says_what_is_missing(chosen, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UserError, match="pip install 'dataset-distillery"):

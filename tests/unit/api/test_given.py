@@ -95,6 +95,7 @@ def test_labels_may_be_texts_in_the_order_of_their_names_or_of_the_classes():
     ("images", "labels", "more", "said"),
     [
         (PIXELS, None, {}, "labels: are missing"),
+        ("pictures", None, {}, "images: pictures is a path; read it first"),
         (PIXELS, LABELS[:5], {}, "labels: there are 5 for 6 images"),
         (PIXELS[0, 0], LABELS, {}, r"images: are of shape \(7, 3\)"),
         (PIXELS.astype(np.int32), LABELS, {}, "images: are int32; uint8, or floats"),
