@@ -64,18 +64,18 @@ class _UnfitError(UserError):
     """An array that is not what it should be; whose it is, is said by who knows."""
 
 
-def scan(where: str, path: str, settings: Mapping[str, Any]) -> Listing:
+def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> Listing:
     """Read what the arrays are, and the labels.
 
     Args:
         where: the dataset's place in the config.
-        path: of the file or folder.
+        places: ``path``, of the file or folder.
         settings: of the dataset: ``keys``, ``layout``, ``names``, ``channels``.
 
     Raises:
         UserError: it is no such file, an array is missing, or one does not fit the others.
     """
-    at = f"{where}.path"
+    at, path = f"{where}.path", places["path"]
     there = _arrays(at, path)
     named = _named(where, path, there, settings.get("keys", {}))
     files: list[str] = []

@@ -102,17 +102,18 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
-def scan(where: str, path: str, settings: Mapping[str, Any]) -> Listing:
+def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> Listing:
     """List the images of a folder.
 
     Args:
         where: the dataset's place in the config.
-        path: of the folder.
+        places: ``path``, of the folder.
         settings: of the dataset; none is read.
 
     Raises:
         UserError: there is no such folder, it holds no folders of images, or one cannot be read.
     """
+    path = places["path"]
     root = existing(f"{where}.path", path, "folder")
     found = _Found(root)
     found.walk("")

@@ -161,7 +161,16 @@ def _full(path: str) -> str:
     return shown(os.path.abspath(path))
 
 
+# Where a dataset lies, which is no part of what it is.
+PLACES = ("path", "images")
+
+
 def settings_of(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a dataset's block in the config decides its images: not where it lies, nor how
-    it is called."""
-    return {key: value for key, value in block.items() if key not in ("path", "title")}
+    """Return what of a dataset's block in the config decides its images: not where they lie, nor
+    how it is called."""
+    return {key: value for key, value in block.items() if key not in (*PLACES, "title")}
+
+
+def places_of(block: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a dataset lies; empty texts for what its block does not say."""
+    return {key: block.get(key, "") for key in PLACES}

@@ -52,7 +52,7 @@ class _Part:
 
 def prepare(
     name: str,
-    path: str,
+    places: Mapping[str, str],
     settings: Mapping[str, Any],
     *,
     listing: str,
@@ -64,7 +64,7 @@ def prepare(
 
     Args:
         name: of the dataset.
-        path: where it lies.
+        places: where it lies: ``path`` and, of a table's images, ``images``.
         settings: of the dataset, as the config's models give them.
         listing: the digest of what lay there when the run was planned.
         workers: threads.
@@ -77,9 +77,11 @@ def prepare(
     """
     where = f"datasets.{name}"
     kind = importlib.import_module(f"distillery.datasets._{settings['kind']}")
-    found: Listing = kind.scan(where, path, settings)
+    found: Listing = kind.scan(where, places, settings)
     if found.digest() != listing:
-        raise UserError(f"{where}: {path} changed since the run began: run snakemake again")
+        raise UserError(
+            f"{where}: {places['path']} changed since the run began: run snakemake again"
+        )
     planned = _parts.plan(where, found, settings)
     chosen = _parts.draw(found, planned, settings["seed"])
     facts = {**found.about, **settings}

@@ -9,7 +9,7 @@ from typing import Any
 
 from distillery import declarations
 from distillery.datasets import _parts
-from distillery.datasets._listing import TEST, TRAIN, VALIDATION, Listing, settings_of
+from distillery.datasets._listing import TEST, TRAIN, VALIDATION, Listing, places_of, settings_of
 from distillery.errors import UserError
 from distillery.limits import plain
 from distillery.plugins import Dataset
@@ -20,15 +20,15 @@ class OwnDataset:
     """A dataset that the config describes.
 
     Attributes:
-        path: where it lies.
-        settings: what decides its images: all else of its block.
+        places: where it lies.
+        settings: what decides its images: all else of its block but its title.
         listing: what lies there.
         plan: its classes and how many images each has.
         record: what a built-in one declares. The mean and the standard deviation are known when
             the images are.
     """
 
-    path: str
+    places: Mapping[str, str]
     settings: Mapping[str, Any]
     listing: Listing
     plan: _parts.Plan
@@ -80,9 +80,9 @@ def _check_name(where: str, name: str, taken: Iterable[str]) -> None:
 
 
 def _read(where: str, name: str, block: Mapping[str, Any]) -> OwnDataset:
-    settings = settings_of(block)
+    settings, places = settings_of(block), places_of(block)
     kind = importlib.import_module(f"distillery.datasets._{settings['kind']}")
-    listing: Listing = kind.scan(where, block["path"], settings)
+    listing: Listing = kind.scan(where, places, settings)
     plan = _parts.plan(where, listing, settings)
     facts = {**listing.about, **settings}
     channels = facts["channels"]
@@ -109,4 +109,4 @@ def _read(where: str, name: str, block: Mapping[str, Any]) -> OwnDataset:
         title=block.get("title", name),
         **spec,
     )
-    return OwnDataset(block["path"], settings, listing, plan, record)
+    return OwnDataset(places, settings, listing, plan, record)

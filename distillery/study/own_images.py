@@ -14,6 +14,7 @@ Share = Annotated[float, Field(gt=0, lt=1), NUMBER]
 
 ArrayName = Literal["images", "labels", "val_images", "val_labels", "test_images", "test_labels"]
 
+_KIND = "What lies there."
 _SIZE = (
     "Pixels a side of the images, or [height, width]. Of arrays it may be left out: they keep "
     "theirs."
@@ -27,7 +28,7 @@ _CHANNELS = (
 class Common(Section):
     """What every kind of dataset takes."""
 
-    kind: str = Field(description="What lies there.")
+    kind: str = Field(description=_KIND)
     path: Text = Field(description="Where it lies; from the working directory, or absolute.")
     size: Size = Field(description=_SIZE)
     channels: Annotated[int, Field(ge=1, le=4), WHOLE] = Field(
@@ -100,13 +101,46 @@ class Common(Section):
 class Folder(Common):
     """Images in one folder for each class; these below train, val and test where there are such."""
 
-    kind: Literal["folder"] = Field(description="What lies there.")
+    kind: Literal["folder"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride] # one of
+        description=_KIND
+    )
+
+
+class Table(Common):
+    """Images that a table names, each with its label: a CSV file, as medical sets come."""
+
+    kind: Literal["table"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride] # one of
+        description=_KIND
+    )
+    images: Text = Field(
+        default=ABSENT,
+        description="The folder that the table's files are in; that of the table unless named.",
+    )
+    file: Text = Field(
+        default=ABSENT,
+        description="The column of the images' files; `file`, `filename`, `image` or the like "
+        "unless named.",
+    )
+    label: Text | Annotated[list[Text], Field(min_length=2)] = Field(
+        default=ABSENT,
+        description="The column of the labels; `label`, `class`, `category` or the like unless "
+        "named. Or a list of columns, one for each class, of which one is 1 and the others are 0.",
+    )
+    split: Text = Field(
+        default=ABSENT,
+        description="The column that says train, val or test; `split` where there is such.",
+    )
+    ending: Annotated[str, Field(pattern="^[.][A-Za-z0-9]+$")] = Field(
+        default=ABSENT, description="What the names of files lack in the table, such as `.jpg`."
+    )
 
 
 class Arrays(Common):
     """Images and labels as arrays: an npz or safetensors file, or a folder of npy files."""
 
-    kind: Literal["arrays"] = Field(description="What lies there.")
+    kind: Literal["arrays"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride] # one of
+        description=_KIND
+    )
     size: Size = Field(default=ABSENT, description=_SIZE)
     channels: Annotated[int, Field(ge=1, le=4), WHOLE] = Field(
         default=ABSENT, description=_CHANNELS
@@ -124,5 +158,5 @@ class Arrays(Common):
 
 
 # One model for each kind, by the name that its ``kind`` has.
-KINDS = {"folder": Folder, "arrays": Arrays}
-Own = Annotated[Folder | Arrays, Field(discriminator="kind")]
+KINDS = {"folder": Folder, "table": Table, "arrays": Arrays}
+Own = Annotated[Folder | Table | Arrays, Field(discriminator="kind")]

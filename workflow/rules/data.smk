@@ -46,7 +46,8 @@ rule prepare:
         mem_mb=compute_memory,
         runtime=compute_runtime,
         # Where the images lie is no part of what they are.
-        path=lambda wildcards: STUDY.own[wildcards.dataset].path,
+        path=lambda wildcards: STUDY.own[wildcards.dataset].places["path"],
+        images=lambda wildcards: STUDY.own[wildcards.dataset].places["images"],
         workers=lambda wildcards, threads: threads,
     params:
         **asks("prepare"),

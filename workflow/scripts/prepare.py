@@ -11,7 +11,7 @@ def prepare(run: job.Run, asked: Any, inputs: Any, outputs: Any, resources: Any)
     """Decode, and write the one file of the dataset."""
     arrays = prepared(
         asked.job["dataset"],
-        resources.path,
+        {"path": resources.path, "images": resources.images},
         asked.settings,
         listing=asked.listing,
         workers=resources.workers,

@@ -20,13 +20,13 @@ def settings(**changes):
 
 
 def scan(path, **changes):
-    return _arrays.scan("config: datasets.pets", str(path), settings(**changes))
+    return _arrays.scan("config: datasets.pets", {"path": str(path)}, settings(**changes))
 
 
 def prepare(path, **changes):
     return _prepare.prepare(
         "pets",
-        str(path),
+        {"path": str(path)},
         settings(**changes),
         listing=scan(path, **changes).digest(),
         workers=2,

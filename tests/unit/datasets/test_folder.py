@@ -12,7 +12,7 @@ from tests.unit.datasets import drawn
 
 
 def scan(root):
-    return _folder.scan("config: datasets.pets", str(root), {})
+    return _folder.scan("config: datasets.pets", {"path": str(root)}, {})
 
 
 def refusal(root):

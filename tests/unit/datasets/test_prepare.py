@@ -14,11 +14,11 @@ from tests.unit.datasets import drawn
 
 def prepare(root, *, workers=2, lines=None, **changes):
     settings = drawn.settings(**changes)
-    found = _folder.scan("", str(root), settings)
+    found = _folder.scan("", {"path": str(root)}, settings)
     done = []
     arrays = _prepare.prepare(
         "pets",
-        str(root),
+        {"path": str(root)},
         settings,
         listing=found.digest(),
         workers=workers,
@@ -193,9 +193,10 @@ def test_a_channel_of_one_value_is_told_and_divides_by_one(tmp_path):
 
 def test_what_changed_since_the_run_began_is_not_prepared(pets):
     settings = drawn.settings()
-    listing = _folder.scan("", str(pets), settings).digest()
+    places = {"path": str(pets)}
+    listing = _folder.scan("", places, settings).digest()
     drawn.write(pets / "cat/new.png")
     with pytest.raises(UserError, match="changed since the run began: run snakemake again"):
         _prepare.prepare(
-            "pets", str(pets), settings, listing=listing, workers=1, progress=lambda total: print
+            "pets", places, settings, listing=listing, workers=1, progress=lambda total: print
         )

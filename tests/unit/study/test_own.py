@@ -114,7 +114,7 @@ REFUSED = {
     ),
     "a kind that is none": (
         {"kind": "foldr"},
-        "datasets.pets: unknown kind 'foldr'; did you mean 'folder'? known are folder, arrays",
+        "datasets.pets: unknown kind 'foldr'; did you mean 'folder'? known are folder",
     ),
     "a kind of two": ({"kind": ["folder"]}, "datasets.pets: unknown kind"),
     "no kind": ({"block": {"path": "pets"}}, "datasets.pets: the key 'kind' is missing"),
