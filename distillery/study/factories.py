@@ -82,7 +82,7 @@ def read(blocks: dict[str, Any], known: Mapping[str, Network]) -> dict[str, Netw
         try:
             model = schema.Factory.model_validate(block)
         except ValidationError as error:
-            raise refused(where, error, block, schema.Factory.model_json_schema()) from None
+            raise refused(where, error, block, schema.shape(schema.Factory)) from None
         blocks[name] = model.model_dump()
         source, factory = _found(f"{where}.factory", model.factory)
         networks[name] = Network(

@@ -69,7 +69,7 @@ def sections(
         context = None if augmentations is None else values.known(augmentations)
         model = schema.Config.model_validate(config, context=context)
     except ValidationError as error:
-        raise refused("config", error, config, schema.Config.model_json_schema()) from None
+        raise refused("config", error, config, schema.shape(schema.Config)) from None
     complete = _plain(model)
     # A name that is given twice is one job, not one that is counted twice.
     for section, key in (

@@ -5,6 +5,7 @@ declared in its own file and checked against that. ``config/schema.json`` and th
 ``config/README.md`` are made from these models (:mod:`distillery.study.reference`).
 """
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -390,3 +391,9 @@ class Config(Section):
         default=[],
         description="Released synthetic sets of others, evaluated and reported like ours.",
     )
+
+
+@functools.cache
+def shape(model: type[Section]) -> dict[str, Any]:
+    """Return the JSON schema of a model, which nobody changes."""
+    return model.model_json_schema()
