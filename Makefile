@@ -10,7 +10,7 @@ QUICKSTART := results/quickstart
 # 2.8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup quickstart test test-quick test-kills test-fuzz test-slurm bench
+.PHONY: help setup quickstart test test-quick test-long test-kills test-fuzz test-slurm bench
 .PHONY: lint format docs reference lock clean
 
 help: ## Show these commands
@@ -37,11 +37,14 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 	@echo "The report is at $(QUICKSTART)/report.html"
 
 # Two processes; each takes a file of tests at a time, whose fixtures it then makes once.
-test: .venv/.done ## Run the test suite
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+test: .venv/.done ## Run the test suite, but for what takes minutes more
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not long"
+
+test-long: .venv/.done ## Run the tests that `make test` leaves out
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m long
 
 test-quick: .venv/.done ## Run the tests that take a second or less, for use while you work
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow and not workflow"
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow and not workflow and not long"
 
 test-kills: .venv/.done ## Kill jobs at 20 random moments and compare the bytes (10 minutes or more)
 	$(BIN)/python tests/faults/kills.py

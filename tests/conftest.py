@@ -5,6 +5,16 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any test imports torch
 
 
+def pytest_report_header(config):
+    """Say what is left out, and who runs it."""
+    if "not long" in config.option.markexpr:
+        return (
+            "left out: tests marked long, which run a study once more, break one or compile, for "
+            "minutes; `make test-long` and `.ci/run` run them"
+        )
+    return None
+
+
 def pytest_collection_modifyitems(items):
     """Mark what runs Snakemake by its folder."""
     for item in items:

@@ -175,8 +175,15 @@ def test_memory_growth_is_set_against_the_stored_parameters():
     }
 
 
-@pytest.mark.slow
-def test_the_command_runs_and_writes_its_results(tmp_path):
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The environment of two runs of the command, of which the second finds its functions
+    compiled."""
+    return {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path_factory.mktemp("compiled"))}
+
+
+@pytest.mark.long
+def test_the_command_runs_and_writes_its_results(tmp_path, compiled):
     arguments = [
         "--quick",
         "--tiny",
@@ -189,11 +196,10 @@ def test_the_command_runs_and_writes_its_results(tmp_path):
         "--output",
         str(tmp_path / "out"),
     ]
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
         cwd=ROOT,
-        env=environment,
+        env=compiled,
         capture_output=True,
         text=True,
     )
@@ -208,8 +214,8 @@ def test_the_command_runs_and_writes_its_results(tmp_path):
     assert (tmp_path / "out" / "bench.png").stat().st_size > 0
 
 
-@pytest.mark.slow
-def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path):
+@pytest.mark.long
+def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path, compiled):
     """After the first of two cases: it is on the disk before the next begins, and printed and drawn
     in the end."""
     arguments = [
@@ -224,12 +230,11 @@ def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path):
         "--output",
         str(tmp_path / "out"),
     ]
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
     command_line = [sys.executable, "-m", "benchmarks", *arguments]
     run = subprocess.Popen(
         command_line,
         cwd=ROOT,
-        env=environment,
+        env=compiled,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -251,7 +256,7 @@ def test_what_was_measured_is_kept_when_it_is_stopped(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_peer_without_the_names_is_refused_in_one_line(tmp_path):
     (tmp_path / "utils.py").write_text("def get_network(): ...\n")
     order = {
@@ -309,7 +314,7 @@ class ReparamModule(torch.nn.Module):
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind, steps, inner", [("dc", 0, 1), ("mtt", 3, 0)])
 def test_a_peer_is_driven_through_its_own_functions(tmp_path, kind, steps, inner):
     """A stand-in with the names that the published repositories have: its first gradient is the

@@ -3,6 +3,7 @@ each in a copy."""
 
 import contextlib
 import csv
+import json
 import os
 import shutil
 import signal
@@ -60,22 +61,73 @@ TINY = {
 }
 
 
+# Starts of Snakemake that share their imports: Snakemake's own and torch's, which the check of a
+# released set needs, are 4 of the 7 seconds of a start. None of our own modules is imported here: a
+# start reads those of its folder.
+FORKS = """
+import json, os, sys
+import pandas, pydantic, safetensors.torch, snakemake.cli, torch, yaml
+
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.chdir(order["folder"])
+        for number, path in enumerate((os.devnull, "run.out", "run.err")):
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+        sys.path[0], sys.argv = order["folder"], ["snakemake", *order["arguments"]]
+        snakemake.cli.main()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Starter:
+    """Starts Snakemake in forks of one process.
+
+    Args:
+        environment: of each start.
+    """
+
+    def __init__(self, environment: dict[str, str]):
+        self.environment = environment
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", FORKS],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, folder: Path, arguments: list[str]) -> int:
+        """Run Snakemake to its end; returns its exit status."""
+        order = {"folder": str(folder), "arguments": arguments}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
 class Workflow:
     """A folder that holds a copy of the repository and a study.
 
     Attributes:
         base: the study before any change.
         configs: what `--configfile` names, merged in this order.
-        environment: of each run.
+        environment: of each run, where it is another than that of the tests.
         messages: what the run that made the study wrote to its standard error.
     """
 
     base = TINY
 
-    def __init__(self, folder: Path, environment: dict[str, str]):
+    def __init__(self, folder: Path, starter: Starter):
         self.folder = folder
         self.configs = ["tiny.yaml"]
-        self.environment = environment
+        self.environment = starter.environment
+        self._starter = starter
 
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
@@ -89,8 +141,7 @@ class Workflow:
     def started(self, *arguments: str):
         """A run on its way, in a process group of its own, of which nothing is left in the end. It
         writes to `run.out` and `run.err`."""
-        configs = ["--configfile", *self.configs] if self.configs else []
-        command = [sys.executable, "-m", "snakemake", *configs, *arguments]
+        command = [sys.executable, "-m", "snakemake", *self._configured(arguments)]
         with (self / "run.out").open("w") as out, (self / "run.err").open("w") as err:
             process = subprocess.Popen(
                 command,
@@ -107,11 +158,18 @@ class Workflow:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
 
+    def _configured(self, arguments: tuple[str, ...]) -> list[str]:
+        return [*(["--configfile", *self.configs] if self.configs else []), *arguments]
+
     def snakemake(self, *arguments: str, succeeds: bool = True) -> subprocess.CompletedProcess:
-        with self.started(*arguments) as process:
-            status = process.wait()
+        """Run Snakemake to its end."""
+        if self.environment == self._starter.environment:
+            status = self._starter.run(self.folder, self._configured(arguments))
+        else:
+            with self.started(*arguments) as process:
+                status = process.wait()
         done = subprocess.CompletedProcess(
-            process.args, status, (self / "run.out").read_text(), (self / "run.err").read_text()
+            arguments, status, (self / "run.out").read_text(), (self / "run.err").read_text()
         )
         assert status == 0 or not succeeds, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
@@ -167,14 +225,23 @@ def environment(shared) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def study(shared, environment) -> Workflow:
-    """The finished study, made once by the first process that asks. Not to be changed: `clone` is
-    for that."""
-    study = Workflow(shared / "study" / "a study", environment)
-    finished = study.folder.with_name("finished")
-    with FileLock(shared / "study.lock"):
+def starter(environment):
+    starter = Starter(environment)
+    yield starter
+    starter.close()
+
+
+@pytest.fixture(scope="session")
+def study(shared, starter) -> Workflow:
+    """The finished study, made once by the first process that asks; for several runs of the tests
+    on the same code, as .ci/run makes them, in ``DISTILLERY_TESTED_STUDY``. Not to be changed:
+    `clone` is for that."""
+    home = Path(os.environ.get("DISTILLERY_TESTED_STUDY") or shared / "study")
+    home.mkdir(parents=True, exist_ok=True)
+    study, finished = Workflow(home / "a study", starter), home / "finished"
+    with FileLock(home / "lock"):
         if not finished.exists():
-            study.folder.mkdir(parents=True)
+            study.folder.mkdir()
             for part in PARTS:
                 copy(ROOT / part, study / part)
             (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
@@ -189,11 +256,11 @@ def study(shared, environment) -> Workflow:
 
 
 @pytest.fixture
-def clones(study, environment, tmp_path):
+def clones(study, starter, tmp_path):
     """Makes copies of the finished study, elsewhere and with new times on every file."""
 
     def clone(name: str) -> Workflow:
-        made = Workflow(tmp_path / name, environment)
+        made = Workflow(tmp_path / name, starter)
         made.folder.mkdir()
         for part in (*PARTS, *LEFT):
             copy(study / part, made / part)

@@ -10,6 +10,8 @@ import pytest
 from distillery.sets.synthetic import SyntheticSet
 from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
 # What stands in no checkout, but in a user's own folder.
 OUTSIDE = PAGE.partition("\n## From outside this checkout\n")[2].partition("\n## ")[0]
@@ -22,9 +24,9 @@ EDITS = re.findall(r"^```diff\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.S)
 
 
 @pytest.fixture
-def checkout(tmp_path, environment) -> Workflow:
+def checkout(tmp_path, starter) -> Workflow:
     """A fresh checkout with every file of the page in its place."""
-    fresh = Workflow(tmp_path / "a checkout", environment)
+    fresh = Workflow(tmp_path / "a checkout", starter)
     fresh.folder.mkdir()
     for part in PARTS:
         copy(ROOT / part, fresh / part)

@@ -10,6 +10,8 @@ from distillery import plugins
 from distillery.images import dataset as data
 from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
 
+pytestmark = pytest.mark.long
+
 NETWORK = {"ConvNet": {"width": 8, "depth": 2}}
 STUDY = {
     "study": "Both ways",
@@ -43,9 +45,9 @@ MEASURED = "results/evaluate/digits/dm/noise/ipc2/seed1/ConvNet/metrics.csv"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, environment):
+def made(tmp_path_factory, starter):
     folder = tmp_path_factory.mktemp("ways")
-    workflow = Workflow(folder, environment)
+    workflow = Workflow(folder, starter)
     for part in PARTS:
         copy(ROOT / part, folder / part)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")

@@ -24,6 +24,8 @@ from distillery.store import artefact, costs, files, metrics
 from distillery.store.checkpoint import Checkpoint
 from distillery.training import trajectories
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 DC = "results/synthetic/digits/dc/noise/ipc1/seed0"
 EVALUATED = "results/evaluate/digits/dc/noise/ipc1/seed0/ConvNet"

@@ -15,6 +15,8 @@ from PIL import Image
 
 from tests.workflow.conftest import ROOT, copy
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "docs/first-study.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 # What takes long, and what is as telling.

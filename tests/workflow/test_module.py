@@ -8,7 +8,9 @@ import sys
 import pytest
 import yaml
 
-from tests.workflow.conftest import PARTS, ROOT, copy
+from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
+
+pytestmark = pytest.mark.long
 
 STUDY = {
     "study": "A part",
@@ -54,18 +56,14 @@ use rule * from inner as inner_*
 """
 
 
-def snakemake(folder, environment, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+def snakemake(folder, starter, *arguments):
+    other = Workflow(folder, starter)
+    other.configs = []
+    return other.snakemake(*arguments, succeeds=False)
 
 
 @pytest.fixture(scope="module")
-def outer(tmp_path_factory, environment):
+def outer(tmp_path_factory, starter):
     """Another workflow that has ours in a folder of its own, after one run of its default
     target."""
     folder = tmp_path_factory.mktemp("outer")
@@ -84,18 +82,18 @@ def outer(tmp_path_factory, environment):
         yaml.safe_dump({"plain": plain, "inner": inner, "its own key": 1}), encoding="utf-8"
     )
     (folder / "Snakefile").write_text(OUTER, encoding="utf-8")
-    done = snakemake(folder, environment, "--cores", "2", "--resources", "gpu=2")
+    done = snakemake(folder, starter, "--cores", "2", "--resources", "gpu=2")
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return folder
 
 
-def test_modules_run_and_leave_the_outer_workflow_its_default_target(outer, environment):
+def test_modules_run_and_leave_the_outer_workflow_its_default_target(outer, starter):
     assert (outer / "own.txt").read_text() == "done"
     assert (
         outer / "results/plain/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors"
     ).is_file()
     rest = snakemake(
-        outer, environment, "--dry-run", "--quiet", "host", "--", "results/plain/report.html"
+        outer, starter, "--dry-run", "--quiet", "host", "--", "results/plain/report.html"
     )
     jobs = set(re.findall(r"^plain_(\w+) +(\d+)$", rest.stdout, re.MULTILINE))
     assert rest.returncode == 0 and jobs == {
@@ -131,26 +129,26 @@ def test_a_module_can_be_looked_at_while_it_is_under_way(outer, environment, res
     assert "A part" in (outer / results / "report-so-far.html").read_text(encoding="utf-8")
 
 
-def test_a_module_is_up_to_date_after_its_run(outer, environment):
-    done = snakemake(outer, environment, "--dry-run")
+def test_a_module_is_up_to_date_after_its_run(outer, starter):
+    done = snakemake(outer, starter, "--dry-run")
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_what_is_wrong_in_a_module_s_config_is_one_line(outer, environment):
-    done = snakemake(outer, environment, "--dry-run", "--config", "inner={snapshots: 0}")
+def test_what_is_wrong_in_a_module_s_config_is_one_line(outer, starter):
+    done = snakemake(outer, starter, "--dry-run", "--config", "inner={snapshots: 0}")
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 1 and len(told) == 1 and "Traceback" not in done.stderr
 
 
-def test_from_another_folder_the_default_study_is_the_repository_s(tmp_path, environment):
+def test_from_another_folder_the_default_study_is_the_repository_s(tmp_path, starter):
     done = snakemake(
-        tmp_path, environment, "-s", str(ROOT / "Snakefile"), "--dry-run", "--quiet", "all"
+        tmp_path, starter, "-s", str(ROOT / "Snakefile"), "--dry-run", "--quiet", "all"
     )
     assert done.returncode == 0, done.stderr
     assert {"Snakefile", "config"} & {path.name for path in tmp_path.iterdir()} == set()
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_text("study: Mine\nstudy: Mine\n", encoding="utf-8")
-    done = snakemake(tmp_path, environment, "-s", str(ROOT / "Snakefile"), "--dry-run")
+    done = snakemake(tmp_path, starter, "-s", str(ROOT / "Snakefile"), "--dry-run")
     assert (
         done.returncode == 1
         and "error: config/config.yaml: lines 1 and 2: the key 'study' stands twice" in done.stderr

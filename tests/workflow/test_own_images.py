@@ -10,6 +10,8 @@ from distillery.store import artefact
 from tests.unit.datasets import drawn
 from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
 
+pytestmark = pytest.mark.long
+
 CONFIG = {
     "study": "Own",
     "results": "out",
@@ -43,8 +45,8 @@ CONFIG = {
 
 
 @pytest.fixture
-def run(environment, tmp_path):
-    made = Workflow(tmp_path / "a study", environment)
+def run(starter, tmp_path):
+    made = Workflow(tmp_path / "a study", starter)
     made.folder.mkdir()
     for part in PARTS:
         copy(ROOT / part, made / part)

@@ -1,14 +1,6 @@
 """The workflow as its users run it: what is made, what is stale, what an interruption costs, and
 what is refused."""
 
-import html
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from html.parser import HTMLParser
 
 import pytest
@@ -18,8 +10,6 @@ SUMMED = {"results/summary.csv", "results/costs.json", "results/SHA256SUMS", "re
 REPORT = {"results/report.html"}
 DC = "results/synthetic/digits/dc/noise/ipc1/seed0"
 MTT = "results/synthetic/digits/mtt/real/ipc1/seed0"
-# What a distillation leaves, but for its cost, which holds times.
-NAMES = ("synthetic.safetensors", "evolution.safetensors", "metrics.csv", "synthetic.png")
 
 
 @pytest.fixture(scope="session")
@@ -118,25 +108,6 @@ def test_the_report_is_one_page_that_fetches_nothing(study):
     assert (
         all(name in text for name in ("Tiny", "DC", "MTT", "released"))
         and str(study.folder) not in text
-    )
-
-
-def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
-    clone.snakemake("--report", "study.zip")
-    assert (clone / "study.zip").stat().st_size > 100_000
-    clone.configs = []  # the default study
-    graph = clone.snakemake("--dag").stdout
-    assert graph.startswith("digraph") and graph.rstrip().endswith("}")
-    assert all(
-        f'label = "{rule}' in graph
-        for rule in (
-            "download",
-            "train_experts",
-            "distill",
-            "continual_alone",
-            "continual_memory",
-            "report",
-        )
     )
 
 
@@ -388,247 +359,10 @@ def test_where_things_run_and_come_from_is_no_part_of_a_result(clone):
     assert clone.planned() == REPORT
 
 
-def test_a_study_of_released_sets_alone_runs_to_its_report(clone):
-    clone.change(grid=[], continual={"datasets": []})
-    assert clone.planned() == SUMMED
-    clone.make()
-    page = (clone / "results/report.html").read_text(encoding="utf-8")
-    assert "released" in page and "obust" in page
-    rows = (clone / "results/summary.csv").read_text(encoding="utf-8").splitlines()
-    method = rows[0].split(",").index("method")
-    assert {row.split(",")[method] for row in rows[1:] if row[0] != "#"} == {"released", "whole"}
-
-
 @pytest.mark.parametrize("spelt", ["./results", "{here}/results/"])
 def test_results_is_one_folder_however_it_is_spelt(clone, spelt):
     clone.change(results=spelt.format(here=clone.folder))
     assert clone.planned() == set()
-
-
-# ---- what is shown is what was asked -------------------------------------------------------------
-
-
-def lose(clone, how: str) -> None:
-    """Make Snakemake forget how the sets of DC were made. A copy's times tell nothing either."""
-    for path in [clone / "released.pt", *(clone / "results").rglob("*")]:
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-    if how == "gone":
-        shutil.rmtree(clone / ".snakemake")
-    else:
-        clone.snakemake(
-            "--cleanup-metadata",
-            *(str(path.relative_to(clone.folder)) for path in (clone / DC).iterdir()),
-        )
-
-
-@pytest.mark.parametrize("how", ["gone", "cleaned"])
-def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_results(clone, how):
-    before = (clone / "results/report.html").read_bytes()
-    lose(clone, how)
-    clone.change(methods={"dc": {"iterations": 4}})
-    done = clone.snakemake("--cores", "1", succeeds=False)
-    line = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
-    assert done.returncode != 0 and re.match(
-        r"error: 1 of \d+ artefacts are not what the study asks for, "
-        "and are neither summed up nor shown: ",
-        line,
-    )
-    assert f"{DC}: settings.iterations: has 3, the study asks 4" in line
-    assert (
-        not (clone / "results/summary.csv").exists()
-        and (clone / "results/report.html").read_bytes() == before
-    )
-    # What the line says to add re-creates the set, and what follows from it.
-    (forced,) = re.findall("with `(--forcerun .*)` at its end", line)
-    again = [
-        "distill",
-        "evaluate_synthetic",
-        "evaluate_robust",
-        "continual_memory",
-        "continual_memory",
-    ]
-    assert clone.jobs(*forced.split()) == sorted([*again, "collect", "report"])
-
-
-def test_where_snakemake_forgot_another_seed_is_told_of_all_that_it_changes(clone):
-    lose(clone, "gone")
-    clone.change(seed=1)
-    done = clone.snakemake("--cores", "1", succeeds=False)
-    assert done.returncode != 0 and "seed: has 0, the study asks 1" in done.stderr
-    listed = (clone / "results/stale.txt").read_text().split()
-    assert {path.split("/")[1] for path in listed} == {
-        "experts",
-        "synthetic",
-        "evaluate",
-        "robust",
-        "vanilla",
-        "continual",
-    }
-
-
-def test_where_snakemake_forgot_an_unchanged_study_is_as_it_was(clone):
-    lose(clone, "gone")
-    assert clone.jobs() == ["report"]  # whose template is newer, as far as the times tell
-
-
-def test_a_set_that_was_replaced_since_is_not_shown_where_the_report_alone_is_made(clone):
-    before = (clone / "results/report.html").read_bytes()
-    shutil.copyfile(
-        clone / DC.replace("/dc/noise/", "/random/real/") / "synthetic.safetensors",
-        clone / DC / "synthetic.safetensors",
-    )
-    lose(clone, "gone")
-    assert clone.jobs() == ["report"]
-    done = clone.snakemake("--cores", "1", succeeds=False)
-    told = f"{DC}/synthetic.safetensors: its content: has"
-    assert done.returncode != 0 and told in done.stderr, done.stderr
-    assert (
-        not (clone / "results/report.html").exists()
-        or (clone / "results/report.html").read_bytes() == before
-    )
-
-
-# ---- a study that is not finished ----------------------------------------------------------------
-
-
-def test_one_cell_that_fails_does_not_withhold_the_others(clone):
-    bold = {"dataset": "digits", "method": "dc_bold", "init": "noise", "ipc": 1}
-    clone.change(
-        grid=[*clone.base["grid"], bold],
-        methods={"dc_bold": {"of": "dc", "iterations": 30, "lr_images": 1e30}},
-        report={"incomplete": True},
-    )
-    done = clone.snakemake("--cores", "1", "--keep-going", succeeds=False)
-    why = "dc_bold (a variant of dc): dc diverged by iteration"
-    assert (
-        done.returncode != 0 and why in done.stderr and "results/report-so-far.html" in done.stderr
-    )
-    # Below all that Snakemake says of its own accord.
-    assert done.stderr.splitlines()[-1].startswith(
-        f"error: distill digits dc_bold noise 1 0: {why}"
-    )
-    page = html.unescape((clone / "results/report-so-far.html").read_text(encoding="utf-8"))
-    page = " ".join(page.split())  # as a browser shows it
-    assert "This page is incomplete: 1 of 5 sets is missing or not fully measured" in page
-    assert f"distill: digits, dc_bold, noise, ipc 1, seed 0</b>: {why}" in page
-    assert all(f">{name}" in page for name in ("MTT", "Random")) and Fetches(page).found == []
-    # The same by hand, while the study is under way or after.
-    (clone / "results/report-so-far.html").unlink()
-    command = [sys.executable, "-m", "distillery", "report", "results"]
-    shown = subprocess.run(
-        command, cwd=clone.folder, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    assert (
-        shown[0].startswith(f"failed: distill: digits, dc_bold, noise, ipc 1, seed 0: {why}")
-        and (clone / "results/report-so-far.html").exists()
-    )
-
-
-# ---- the same bits -------------------------------------------------------------------------------
-
-
-def test_distilling_again_in_another_folder_gives_the_same_bytes(study, clone):
-    clone.change(results="again", imported=[])
-    # The images are as they were: only what computes runs again.
-    (clone / "again/data/digits").mkdir(parents=True)
-    (clone / "again/data/digits/dataset.safetensors").write_bytes(
-        (study / "results/data/digits/dataset.safetensors").read_bytes()
-    )
-    again = [place.replace("results/", "again/", 1) for place in (DC, MTT)]
-    clone.make(*(f"{place}/synthetic.safetensors" for place in again))
-    for place in (DC, MTT):
-        for name in NAMES:
-            assert (clone / place.replace("results/", "again/", 1) / name).read_bytes() == (
-                study / place / name
-            ).read_bytes(), f"{place}/{name}"
-    shard = "experts/digits/default/shard0/trajectories.safetensors"
-    assert (clone / f"again/{shard}").read_bytes() == (study / f"results/{shard}").read_bytes()
-
-
-# ---- the code that runs --------------------------------------------------------------------------
-
-RANDOM = "results/synthetic/digits/random/real/ipc1/seed0/synthetic.safetensors"
-
-
-def test_the_checkout_s_code_runs_where_another_copy_is_installed(study, clone):
-    """Ahead on the path, as an older one that `pip install .` has left is."""
-    installed = clone / "installed/distillery"
-    shutil.copytree(clone / "distillery", installed)
-    (installed / "methods/random.py").write_text(
-        "raise RuntimeError('the installed copy runs')\n", encoding="utf-8"
-    )
-    (installed / "study" / "study.py").write_text(
-        "raise RuntimeError('the installed copy is read')\n", encoding="utf-8"
-    )
-    (clone / RANDOM).unlink()
-    clone.environment = {**clone.environment, "PYTHONPATH": str(installed.parent)}
-    clone.make(RANDOM)
-    assert (clone / RANDOM).read_bytes() == (study / RANDOM).read_bytes()
-
-
-def test_an_edit_after_a_run_has_begun_ends_its_job_with_one_line(study, clone):
-    """The run is planned, the method is edited, and after the run it is as it was."""
-    method = clone / "distillery/methods/random.py"
-    text = method.read_text(encoding="utf-8")
-    (clone / "edited.smk").write_text(
-        f'include: "Snakefile"\nonstart:\n    open({str(method)!r}, "a").write("\\nANOTHER = '
-        '1\\n")\n',
-        encoding="utf-8",
-    )
-    (clone / RANDOM).unlink()
-    done = clone.snakemake("-s", "edited.smk", "--cores", "1", "--", RANDOM, succeeds=False)
-    assert done.returncode != 0 and not (clone / RANDOM).exists()
-    assert (
-        len(
-            [
-                line
-                for line in done.stderr.splitlines()
-                if line.startswith("error: the code of this job changed since the run began")
-            ]
-        )
-        == 1
-    )
-    method.write_text(text, encoding="utf-8")
-    clone.make(RANDOM)
-    assert (clone / RANDOM).read_bytes() == (study / RANDOM).read_bytes()
-
-
-# ---- interruption --------------------------------------------------------------------------------
-
-
-def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
-    whole, killed = clones("whole"), clones("killed")
-    for clone in (whole, killed):
-        clone.change(methods={"dc": {"iterations": 100}}, imported=[])
-        path = clone / "distillery/store/checkpoint.py"
-        text = path.read_text(encoding="utf-8")
-        assert "\nEVERY_SECONDS = 60.0\n" in text
-        path.write_text(
-            text.replace("\nEVERY_SECONDS = 60.0\n", "\nEVERY_SECONDS = 0.1\n"), encoding="utf-8"
-        )
-    run = ("--cores", "1", "--", f"{DC}/synthetic.safetensors")
-    saved = killed / "results/checkpoints/distill/digits/dc/noise/ipc1/seed0.safetensors"
-    with killed.started(*run) as process, whole.started(*run) as undisturbed:
-        while not saved.exists():
-            assert process.poll() is None, (killed / "run.err").read_text()
-            time.sleep(0.02)
-        # As a power cut: nobody has time to clean up, the job least of all.
-        os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL and saved.exists()
-        assert undisturbed.wait() == 0, (whole / "run.err").read_text()
-    assert not (killed / DC / "synthetic.safetensors").exists()
-
-    refused = killed.snakemake(*run, succeeds=False)
-    assert refused.returncode != 0 and "--unlock" in refused.stderr
-    killed.snakemake("--unlock")
-    killed.snakemake(*run)
-    assert (
-        "resuming from the checkpoint" in killed.logs()
-        and "resuming from the checkpoint" not in whole.logs()
-    )
-    assert not saved.exists()
-    for name in NAMES:
-        assert (killed / DC / name).read_bytes() == (whole / DC / name).read_bytes(), name
 
 
 # ---- bad input -----------------------------------------------------------------------------------
@@ -640,7 +374,7 @@ def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
         ({"evaluate": {"modles": 3}}, ["config: evaluate", "'modles'", "did you mean 'models'?"]),
         (
             {"grid": [{"dataset": "digits", "method": "dcc", "init": "real", "ipc": 1}]},
-            ["config: grid[0]", "unknown method 'dcc'", "known are dc, dm,"],
+            ["config: grid[0]", "unknown method 'dcc'", "known are ccs, dc, dm,"],
         ),
         (
             {"imported": [{"name": "wrong", "dataset": "digits", "file": "wrong.pt", "ipc": 1}]},

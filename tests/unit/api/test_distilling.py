@@ -137,6 +137,7 @@ def test_no_setting_of_a_method_is_hidden_by_an_argument():
         assert not own & set(method.settings), method.name
 
 
+@pytest.mark.slow
 def test_the_package_is_light_and_shows_its_functions_late():
     code = (
         "import sys, distillery; assert not {'torch', 'numpy', 'yaml', 'pydantic'} & set("

@@ -214,7 +214,7 @@ def test_what_the_kernels_cannot_do_or_are_slower_at_stays_as_it_is(why, images,
     assert replaced == 0 and len(_left(made.graph)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_functions_use_them(monkeypatch):
     images, kernels, derivative = _drawn(SHAPES[3])
     replaced, rewrite = [], winograd.rewrite

@@ -80,5 +80,24 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def part(study):
+    """What of it is about MNIST at ten images per class: a page of a quarter of the time."""
+
+    def about(given) -> bool:
+        return given["dataset"] == "MNIST" and given["ipc"] in (10, None)
+
+    metrics, costs = study["metrics"], [cost for cost in study["costs"] if about(cost)]
+    sets, evolutions = (
+        [path for path in study[kind] if about(artefact.header(path, rule=None))]
+        for kind in ("sets", "evolutions")
+    )
+    assert costs and sets and evolutions
+    kept = metrics[
+        (metrics["dataset"] == "MNIST") & (metrics["ipc"].isna() | (metrics["ipc"] == 10))
+    ]
+    return {**study, "metrics": kept, "costs": costs, "sets": sets, "evolutions": evolutions}
+
+
+@pytest.fixture(scope="session")
 def page(study, tmp_path_factory):
     return built(study, tmp_path_factory.mktemp("page") / "report.html")

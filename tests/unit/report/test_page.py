@@ -93,20 +93,21 @@ def test_page_is_well_formed(page):
 
 
 @pytest.mark.slow
-def test_same_inputs_give_the_same_bytes(study, page, tmp_path):
-    assert built(study, tmp_path / "again.html") == page
+def test_same_inputs_give_the_same_bytes(part, tmp_path):
+    page = built(part, tmp_path / "first.html")
+    assert built(part, tmp_path / "again.html") == page
     csv, costs = tmp_path / "summary.csv", tmp_path / "costs.json"
-    study["metrics"].to_csv(csv, index=False)
-    costs.write_text(json.dumps(study["costs"]))
-    assert built(study, tmp_path / "files.html", metrics=csv, costs=costs) == page
+    part["metrics"].to_csv(csv, index=False)
+    costs.write_text(json.dumps(part["costs"]))
+    assert built(part, tmp_path / "files.html", metrics=csv, costs=costs) == page
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lacking", ["continual", "train_vanilla", "mtt", "costs", "images", "everything"]
 )
-def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
-    metrics, changes = study["metrics"], {}
+def test_missing_parts_leave_their_section_out(part, tmp_path, lacking):
+    metrics, changes = part["metrics"], {}
     if lacking in ("continual", "train_vanilla"):
         changes["metrics"] = metrics[metrics["rule"] != lacking]
     elif lacking == "mtt":
@@ -124,7 +125,7 @@ def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
             "config": {},
             "provenance": {},
         }
-    page = built(study, tmp_path / "r.html", **changes)
+    page = built(part, tmp_path / "r.html", **changes)
     ids = outline(page).ids
     assert ("continual" in ids) == (lacking not in ("continual", "everything"))
     assert ("images" in ids) == (lacking not in ("images", "everything"))
@@ -135,43 +136,41 @@ def test_missing_parts_leave_their_section_out(study, tmp_path, lacking):
 
 
 @pytest.mark.slow
-def test_names_are_escaped(study, tmp_path):
+def test_names_are_escaped(part, tmp_path):
     evil = '<script>alert("1")</script>'
-    metrics = study["metrics"].replace(
+    metrics = part["metrics"].replace(
         {"dataset": {"MNIST": evil}, "network": {"ResNet18": "<b>&'\""}}
     )
     config = {**CONFIG, "study": evil, "note": evil}
-    page = built(
-        study, tmp_path / "r.html", metrics=metrics, config=config, provenance={evil: evil}
-    )
+    page = built(part, tmp_path / "r.html", metrics=metrics, config=config, provenance={evil: evil})
     assert "<script" not in page and "<b>&'" not in page
     outline(page)
 
 
 @pytest.mark.slow
-def test_broken_inputs_are_named(study, tmp_path, monkeypatch):
+def test_broken_inputs_are_named(part, tmp_path, monkeypatch):
     broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(study["sets"][0].read_bytes()[:500])
+    broken.write_bytes(part["sets"][0].read_bytes()[:500])
     with pytest.raises(UserError, match=r"broken\.safetensors.*distill"):
-        built(study, tmp_path / "r.html", sets=[broken])
+        built(part, tmp_path / "r.html", sets=[broken])
     with pytest.raises(UserError, match=r"evolution\.safetensors.*missing.*distill"):
-        built(study, tmp_path / "r.html", evolutions=[tmp_path / "evolution.safetensors"])
+        built(part, tmp_path / "r.html", evolutions=[tmp_path / "evolution.safetensors"])
     with pytest.raises(UserError, match=r"has no tensor iterations"):
-        built(study, tmp_path / "r.html", evolutions=[study["sets"][0]])
+        built(part, tmp_path / "r.html", evolutions=[part["sets"][0]])
     with pytest.raises(UserError, match=r"gone\.csv.*evaluate_synthetic"):
-        built(study, tmp_path / "r.html", metrics=tmp_path / "gone.csv")
+        built(part, tmp_path / "r.html", metrics=tmp_path / "gone.csv")
     with pytest.raises(UserError, match="no column value"):
-        built(study, tmp_path / "r.html", metrics=study["metrics"].drop(columns="value"))
+        built(part, tmp_path / "r.html", metrics=part["metrics"].drop(columns="value"))
     with pytest.raises(UserError, match="the column ipc holds 'ten'"):
-        built(study, tmp_path / "r.html", metrics=study["metrics"].astype(object).assign(ipc="ten"))
+        built(part, tmp_path / "r.html", metrics=part["metrics"].astype(object).assign(ipc="ten"))
     (tmp_path / "costs.json").write_text("[{")
     with pytest.raises(UserError, match=r"costs\.json"):
-        built(study, tmp_path / "r.html", costs=tmp_path / "costs.json")
+        built(part, tmp_path / "r.html", costs=tmp_path / "costs.json")
     template = tmp_path / "page.html.jinja"
     monkeypatch.setattr(report, "TEMPLATE", template)
     with pytest.raises(UserError, match=r"page\.html\.jinja: the report's template cannot be read"):
-        built(study, tmp_path / "r.html")
+        built(part, tmp_path / "r.html")
     template.write_text("{% if %}")
     with pytest.raises(UserError, match=r"page\.html\.jinja: the report's template is not valid"):
-        built(study, tmp_path / "r.html")
+        built(part, tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
