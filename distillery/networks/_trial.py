@@ -1,9 +1,10 @@
-"""Whether networks from outside can do what a study asks of them: tried in a process of its own
-before any job starts, for it runs code that is not ours.
+"""Whether code from outside can do what a study asks of it: tried in a process of its own before
+any job starts, for it runs code that is not ours.
 
-``python -m distillery.networks._trial ASKED ANSWER``: ``ASKED`` is a JSON list of blocks with the
-arguments of a ``NetworkSpec`` as ``network``, and truth values ``distils`` and ``embeds``;
-``ANSWER`` becomes the list of what is wrong with each, ``null`` for nothing.
+``python -m distillery.networks._trial ASKED ANSWER``: ``ASKED`` is a JSON list of blocks. One of a
+network has the arguments of a ``NetworkSpec`` as ``network``, and truth values ``distils`` and
+``embeds``; one of another plug-in its reference as ``source``. ``ANSWER`` becomes the list of what
+is wrong with each, ``null`` for nothing.
 """
 
 import json
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nn_functional
 
+from distillery import outside
 from distillery.errors import UserError, first_line
 from distillery.networks import _build, _functional, _layers, _outside
 from distillery.networks._spec import NetworkSpec
@@ -26,14 +28,19 @@ _CANNOT = (
 
 
 def tried(asked: Mapping[str, Any]) -> str | None:
-    """Say why a network cannot do what is asked of it; ``None`` where it can.
+    """Say why a network cannot do what is asked of it, or a plug-in cannot be imported; ``None``
+    where all is well.
 
     Args:
-        asked: ``network``, the arguments of a ``NetworkSpec``; ``distils``, whether sets are
-            distilled with it; ``embeds``, whether a method asks for its embedding.
+        asked: of a network ``network``, the arguments of a ``NetworkSpec``, ``distils``, whether
+            sets are distilled with it, and ``embeds``, whether a method asks for its embedding; of
+            another plug-in ``source``.
     """
-    spec = NetworkSpec(**asked["network"])
     try:
+        if "network" not in asked:
+            outside.load(asked["source"])
+            return None
+        spec = NetworkSpec(**asked["network"])
         module = _build.from_spec(spec)
         problem = None
         if isinstance(module, _outside.OutsideNetwork):

@@ -67,7 +67,7 @@ class Layout:
         own. shard, synthetic, evaluated, robust, vanilla,
         continual, continual_whitened, remembered: the folders of one job each.
         checkpoints: a folder; a job's checkpoint is no output.
-        study, asked, stale, summary, costs, sums, report, so_far: what is there once.
+        study, asked, tried, stale, summary, costs, sums, report, so_far: what is there once.
     """
 
     def __init__(self, results: str) -> None:
@@ -86,6 +86,7 @@ class Layout:
         self.checkpoints = f"{results}/checkpoints"
         self.study = f"{results}/study.json"
         self.asked = f"{results}/asked.txt"
+        self.tried = f"{results}/tried.json"
         self.stale = f"{results}/stale.txt"
         self.summary = f"{results}/summary.csv"
         self.costs = f"{results}/costs.json"

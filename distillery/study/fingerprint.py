@@ -78,9 +78,10 @@ def _parsed(text: str) -> ast.Module:
 def _tree(path: Path) -> ast.Module:
     try:
         return _parsed(_text(path))
-    except SyntaxError as error:
-        error.filename = str(path)
-        raise
+    except (SyntaxError, ValueError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise UserError(f"{path}: {line}is not Python: {said}") from None
 
 
 def _resolve(module: str, root: Path) -> list[Path]:
@@ -295,8 +296,24 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
         UserError: a project module uses a relative import, which would escape the analysis, or a
             reference leads to nothing.
     """
-    workflow = places.workflow(root)
-    parts = started(plugins, workflow / "workflow" / "scripts" / script, root)
+    path = places.workflow(root) / "workflow" / "scripts" / script
+    return " ".join([_of_parts(started(plugins, path, root), root), *map(_stamped, plugins)])
+
+
+def of_modules(*plugins: str, root: Path = ROOT) -> str:
+    """Return a digest of what importing plug-ins runs.
+
+    Args:
+        plugins: as for :func:`fingerprint`.
+        root: the folder that the library is in.
+
+    Raises:
+        UserError: as :func:`fingerprint`.
+    """
+    return _of_parts(started(plugins, None, root), root)
+
+
+def _of_parts(parts: "Started", root: Path) -> str:
     modules = closure(parts.files, root, parts.trees)
     digest = hashlib.sha256()
     for name, module in sorted((_key(path, root, parts.trees), path) for path in modules):
@@ -305,7 +322,7 @@ def fingerprint(script: str, *plugins: str, root: Path = ROOT) -> str:
             digest.update(f"{shown}\0{of_file(path)}\n".encode())
     for package, version in parts.packages:
         digest.update(f"{package}\0{version}\n".encode())
-    return " ".join([digest.hexdigest()[:16], *map(_stamped, plugins)])
+    return digest.hexdigest()[:16]
 
 
 class Started(NamedTuple):
@@ -322,18 +339,19 @@ class Started(NamedTuple):
     packages: list[tuple[str, str]]
 
 
-def started(plugins: Iterable[str], script: Path, root: Path) -> Started:
+def started(plugins: Iterable[str], script: Path | None, root: Path) -> Started:
     """Return what the code of a job begins with.
 
     Args:
         plugins: as for :func:`fingerprint`.
-        script: the job's.
+        script: the job's; ``None`` for plug-ins alone.
         root: the folder that the library is in.
 
     Raises:
         UserError: a reference leads to nothing.
     """
-    files, trees = [script], list[Tree]()
+    files: list[Path] = [] if script is None else [script]
+    trees: list[Tree] = []
     packages: list[tuple[str, str]] = []
     for plugin in plugins:
         if not outside.is_reference(plugin):

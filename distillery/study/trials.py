@@ -1,50 +1,110 @@
-"""Networks from outside, tried before any job starts: by a process of its own, which imports what
-the parse of a workflow does not."""
+"""Code from outside, tried before any job starts: by a process of its own, which imports what the
+parse of a workflow does not."""
 
+import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distillery import literals, outside
+from distillery import outside, places
 from distillery.errors import UserError
+from distillery.store.files import write_text
+from distillery.study import fingerprint
+from distillery.study.cells import Cell
 from distillery.study.study import Study
 
 _MINUTES = 10
+# What tries, relative to the library.
+_TRIAL = "networks/_trial.py"
 
 
-def check(study: Study) -> None:
-    """Try every network from outside on the images of each dataset that it meets.
+def check(study: Study, kept: str | None = None) -> None:
+    """Try the code from outside that a study uses: networks on the images of each dataset that they
+    meet; of other plug-ins, whether they can be imported.
+
+    Args:
+        study: the study.
+        kept: a file of what was found good before, which is not tried again: the same code and
+            packages, asked the same.
 
     Raises:
-        UserError: one cannot do what the study asks of it.
+        UserError: something cannot do what the study asks of it.
     """
-    asked: dict[str, list[dict[str, Any]]] = {}
+    known = _known(kept)
+    good = {}
+    for group, entries in _asked(study).items():
+        sources = sorted({entry["source"] for entry in entries})
+        code = fingerprint.of_modules(_TRIAL, *sources)
+        versions = [importlib.metadata.version(name) for name in ("torch", "numpy")]
+        text = json.dumps([code, versions, entries], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        if key not in known:
+            for entry, problem in zip(entries, _tried(group, entries), strict=True):
+                if problem:
+                    on = f"on {entry['dataset']}: " if "dataset" in entry else ""
+                    raise UserError(f"config: {on}{problem}")
+        good[key] = group
+    if kept is not None and good.keys() - known.keys():
+        try:
+            write_text(kept, json.dumps({**known, **good}, indent=1, sort_keys=True) + "\n")
+        except OSError:  # as a dry run may find
+            return
+
+
+def _known(kept: str | None) -> dict[str, str]:
+    try:
+        known = json.loads(Path(kept).read_text(encoding="utf-8")) if kept else {}
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _asked(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """Return what a study asks of code from outside, by what goes into one process: files may have
+    modules of one name beside them."""
+    entries: list[dict[str, Any]] = []
+    sources: dict[str, None] = {}
     for dataset in study.dataset_names:
         for name in dict.fromkeys(study.networks_on(dataset)):
-            source = study.networks[name].source
-            if source:
-                asked.setdefault(source, []).append(_asked(study, dataset, name))
-    for source, entries in asked.items():
-        for entry, problem in zip(entries, _tried(source, entries), strict=True):
-            if problem:
-                raise UserError(f"config: on {entry['dataset']}: {problem}")
+            if study.networks[name].source:
+                entries.append(_of_network(study, dataset, name))
+        sources[study.datasets[dataset].source] = None
+    for cell in study.cells:
+        if not study.is_imported(cell.method):
+            sources[study.methods[cell.method].source] = None
+    sources |= dict.fromkeys(_augmentations(study, study.config))
+    entries += [{"source": source} for source in sources if source]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        groups.setdefault(entry["source"].partition(":")[0], []).append(entry)
+    return groups
 
 
-def _asked(study: Study, dataset: str, name: str) -> dict[str, Any]:
+def _augmentations(study: Study, block: Any) -> list[str]:
+    """Return the sources of the augmentations that a config names, at any depth."""
+    if isinstance(block, Mapping):
+        named = block.get("augment")
+        known = study.augmentations.get(named) if isinstance(named, str) else None
+        found = [known.source] if known else []
+        return found + [each for value in block.values() for each in _augmentations(study, value)]
+    if isinstance(block, list):
+        return [each for value in block for each in _augmentations(study, value)]
+    return []
+
+
+def _of_network(study: Study, dataset: str, name: str) -> dict[str, Any]:
     """Return what a study asks of a network on a dataset."""
-    cells = [
-        cell
-        for cell in study.cells
-        if cell.dataset == dataset
-        and name == study.config["network"]
-        and not study.is_imported(cell.method)
-        and study.methods[cell.method].needs_network
-    ]
+    cells = [cell for cell in study.cells if cell.dataset == dataset and _distils(study, cell)]
+    if name != study.config["network"]:
+        cells = []
     return {
+        "source": study.networks[name].source,
         "dataset": dataset,
         "network": study.network(dataset, name),
         "distils": bool(cells),
@@ -52,18 +112,22 @@ def _asked(study: Study, dataset: str, name: str) -> dict[str, Any]:
     }
 
 
-def _tried(source: str, entries: list[dict[str, Any]]) -> list[str | None]:
-    names = ", ".join(dict.fromkeys(entry["network"]["name"] for entry in entries))
-    what = f"config: network {names}: trying {outside.shown(source)}"
-    library = str(literals.LIBRARY.parent)
-    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+def _distils(study: Study, cell: Cell) -> bool:
+    return not study.is_imported(cell.method) and study.methods[cell.method].needs_network
+
+
+def _tried(group: str, entries: list[dict[str, Any]]) -> list[str | None]:
+    """Return what is wrong with each entry, by a process of its own."""
+    what = f"config: trying {outside.shown(group)}"
+    path = os.pathsep.join(filter(None, [str(places.ROOT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder) / "asked.json", Path(folder) / "answer.json"
         question.write_text(json.dumps(entries), encoding="utf-8")
-        command = [sys.executable.strip("'"), "-P", "-m", "distillery.networks._trial"]
+        # Snakemake's process has the path of its interpreter quoted where that has a space in it.
+        python = sys.executable.strip("'")
         try:
             done = subprocess.run(
-                [*command, str(question), str(answer)],
+                [python, "-P", "-m", "distillery.networks._trial", str(question), str(answer)],
                 env={**os.environ, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -17,8 +17,10 @@ if not sys.executable.startswith("'"):
 
 try:
     STUDY = configfiles.study(config)
+    # Code from outside runs first in a process of its own.
     if workflow.is_main_process:
-        trials.check(STUDY)
+        place = workflow.modifier.path_modifier.replace_prefix(STUDY.config["results"])
+        trials.check(STUDY, Layout(place).tried)
         for each in STUDY.own.values():
             for line in each.notes:
                 print(f"note: {line}", file=sys.stderr)

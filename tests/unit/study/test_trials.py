@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from distillery.errors import UserError
-from distillery.study import trials
+from distillery.study import fingerprint, trials
 from tests.unit.study.small import study
+from tests.unit.test_plugins import METHOD
 
 NETS = """
 import os, sys
@@ -76,9 +77,7 @@ def test_what_a_study_asks_of_a_network_is_tried(capfd):
 
 @pytest.mark.slow
 def test_a_process_that_dies_is_told_with_its_last_words():
-    assert refused("dies") == (
-        "config: network mine: trying nets.py ended with status 7: the last words"
-    )
+    assert refused("dies") == ("config: trying nets.py ended with status 7: the last words")
 
 
 @pytest.mark.slow
@@ -109,5 +108,61 @@ def test_a_network_is_asked_for_what_the_study_needs(changes, distils, embeds):
         grid=[{"dataset": "digits", "method": methods, "init": "real", "ipc": 1}],
         **changes,
     )
-    asked = trials._asked(read, "digits", "mine")
+    asked = trials._of_network(read, "digits", "mine")
     assert (asked["distils"], asked["embeds"]) == (distils, embeds)
+
+
+@pytest.mark.slow
+def test_what_was_found_good_is_not_tried_again(tmp_path, monkeypatch):
+    def tried(**changes):
+        calls.clear()
+        trials.check(
+            study(
+                networks={"mine": {"factory": "nets.py:make"}},
+                **{"evaluate__networks": ["mine"], **changes},
+            ),
+            "results/tried.json",
+        )
+        return len(calls)
+
+    calls = []
+    real = trials._tried
+    monkeypatch.setattr(trials, "_tried", lambda *given: calls.append(1) or real(*given))
+    assert tried() == 1 and tried() == 0
+    assert tried(network="mine") == 1 and tried() == 0
+    fingerprint.forget()
+    (tmp_path / "nets.py").write_text(NETS + "\nMORE = 1\n", encoding="utf-8")
+    assert tried() == 1
+    (tmp_path / "results/tried.json").write_text("broken", encoding="utf-8")
+    assert tried() == 1 and tried() == 0
+
+
+@pytest.mark.slow
+def test_a_plug_in_that_cannot_be_imported_is_told_before_any_job(tmp_path):
+    (tmp_path / "mine/methods").mkdir(parents=True)
+    plugin = tmp_path / "mine/methods/broken.py"
+    plugin.write_text(METHOD + "\nimport nothing_of_the_kind\n", encoding="utf-8")
+    grid = [{"dataset": "digits", "method": "broken", "init": "real", "ipc": 1}]
+    mtt = {"broken": {"iterations": 1}}
+    read = study(plugins="mine/", grid=grid, methods=mtt)
+    with pytest.raises(UserError) as caught:
+        trials.check(read)
+    assert str(caught.value) == (
+        "config: mine/methods/broken.py: cannot be imported: ModuleNotFoundError: No module named "
+        "'nothing_of_the_kind'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def make(c, s, k):\n    from . import x\n", "relative import on line 2: the file has no"),
+        ("import helper\n\n\ndef make(c, s, k):\n    pass\n", "helper.py: line 1: is not Python"),
+    ],
+)
+def test_what_cannot_be_followed_is_told_without_a_process(tmp_path, monkeypatch, text, words):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    fingerprint.forget()
+    (tmp_path / "nets.py").write_text(text, encoding="utf-8")
+    (tmp_path / "helper.py").write_text("x = = 1\n", encoding="utf-8")
+    assert words in refused("make")
