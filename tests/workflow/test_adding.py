@@ -69,9 +69,9 @@ def test_the_files_of_the_page_run_to_the_report(checkout):
 
 
 @pytest.fixture
-def own(tmp_path, environment) -> Workflow:
+def own(tmp_path, starter) -> Workflow:
     """A folder of a user, with the files that the page shows for it."""
-    folder = Workflow(tmp_path / "my folder", environment)
+    folder = Workflow(tmp_path / "my folder", starter)
     for path, text in OWN.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
