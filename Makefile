@@ -36,15 +36,18 @@ quickstart: .venv/.done ## Run the whole pipeline on the embedded digits, in min
 	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=2 --configfile config/quickstart.yaml
 	@echo "The report is at $(QUICKSTART)/report.html"
 
-# Two processes; each takes a file of tests at a time, whose fixtures it then makes once.
+# Two processes; each takes a file of tests at a time, whose fixtures it then makes once, in the
+# order of tests/conftest.py.
+SPREAD := --dist loadfile --no-loadscope-reorder
+
 test: .venv/.done ## Run the test suite, but for what takes minutes more
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not long"
+	$(BIN)/python -m pytest -n $(CORES) $(SPREAD) -m "not long"
 
 test-long: .venv/.done ## Run the tests that `make test` leaves out
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m long
+	$(BIN)/python -m pytest -n $(CORES) $(SPREAD) -m long
 
 test-quick: .venv/.done ## Run the tests that take a second or less, for use while you work
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not slow and not workflow and not long"
+	$(BIN)/python -m pytest -n $(CORES) $(SPREAD) -m "not slow and not workflow and not long"
 
 test-kills: .venv/.done ## Kill jobs at 20 random moments and compare the bytes (10 minutes or more)
 	$(BIN)/python tests/faults/kills.py

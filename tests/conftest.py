@@ -16,7 +16,9 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what runs Snakemake by its folder."""
+    """Mark what runs Snakemake by its folder, and let it run first: its files take longest, and
+    small ones are left to even out what the processes do."""
+    items.sort(key=lambda item: "tests/workflow/" not in item.path.as_posix())
     for item in items:
         if "tests/workflow/" in item.path.as_posix():
             item.add_marker("workflow")
