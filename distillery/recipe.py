@@ -1,29 +1,37 @@
 """How a network is trained: the recipe that a synthetic set is made for, and by which sets are
 compared."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+# What settings may leave out: protocols of the literature have SGD, and no mixing.
+_LEFT_OUT = ("optimiser", "mix")
 UNLEARNED = 0.01  # the learning rate where a set's own is asked for and its method learns none
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: stochastic gradient descent on the cross-entropy, soft or hard
-    labels alike.
+    """How a network is trained on the cross-entropy, soft or hard labels alike.
 
     Attributes:
         epochs: passes over the images, as a protocol counts them; ``trained_epochs`` are made.
         lr: learning rate.
-        momentum, weight_decay: of the optimiser.
+        momentum, weight_decay: of the optimiser; AdamW's averages have rates of their own, 0.9
+            and 0.999.
         batch: images a step (the last batch of an epoch is smaller).
         decay: ``none``: a constant rate. ``half``: the rate is multiplied by 0.1 after epoch
             ``epochs // 2 + 1``, and the momentum starts at zero. ``published``: what the
             gradient-matching authors' code does with ``epochs``, which trajectory matching took
             over (``evaluate_synset``): its loop counts from 0 to ``epochs`` inclusive and drops the
             rate at the end of number ``epochs // 2 + 1``. It so trains one epoch more, and ``epochs
-            // 2 + 2`` of them at the first rate.
+            // 2 + 2`` of them at the first rate. ``cosine``: half a cosine from ``lr`` towards 0,
+            epoch by epoch (Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, without restarts);
+            the momentum stays.
         augment: name of an augmentation strategy, or ``none``.
+        optimiser: ``sgd``, or ``adamw`` (Loshchilov and Hutter, ICLR 2019, arXiv 1711.05101).
+        mix: what is made of pairs of images and of their labels
+            (:mod:`distillery.training.mixing`): ``none``, ``mixup`` or ``cutmix``.
     """
 
     epochs: int
@@ -33,6 +41,8 @@ class Recipe:
     batch: int = 256
     decay: str = "none"
     augment: str = "none"
+    optimiser: str = "sgd"
+    mix: str = "none"
 
     @property
     def trained_epochs(self) -> int:
@@ -42,12 +52,14 @@ class Recipe:
     @property
     def last_full_epoch(self) -> int:
         """Return the last epoch (1-based) at the first rate."""
-        if self.decay == "none":
+        if self.decay in ("none", "cosine"):
             return self.trained_epochs
         return min(self.trained_epochs, self.epochs // 2 + (2 if self.decay == "published" else 1))
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of ``epoch`` (1-based)."""
+        if self.decay == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.trained_epochs))
         return self.lr * 0.1 if epoch > self.last_full_epoch else self.lr
 
     def steps(self, count: int) -> int:
@@ -59,15 +71,18 @@ class Recipe:
         """Read the recipe from a study's settings, which may hold more.
 
         Args:
-            settings: a value for each attribute; an ``lr`` of ``learned`` is the set's own step
-                size, or 0.01 where it has none.
+            settings: a value for each attribute, but perhaps for ``optimiser`` and ``mix``, which
+                protocols leave out; an ``lr`` of ``learned`` is the set's own step size, or 0.01
+                where it has none.
             step_size: the learning rate that a set learned.
 
         Raises:
             KeyError: ``settings`` lacks an attribute.
         """
         values: dict[str, Any] = {
-            attribute.name: settings[attribute.name] for attribute in fields(cls)
+            attribute.name: settings[attribute.name]
+            for attribute in fields(cls)
+            if attribute.name in settings or attribute.name not in _LEFT_OUT
         }
         learned = UNLEARNED if step_size is None else step_size
         values["lr"] = learned if values["lr"] == "learned" else values["lr"]

@@ -196,7 +196,9 @@ def recipe_rows(protocol: dict[str, Any], synthetic: SyntheticSet) -> list[tuple
             else " (the set learned none of its own)"
         )
     decay = recipe.decay
-    if decay != "none":
+    if decay == "cosine":
+        decay = "half a cosine towards 0"
+    elif decay != "none":
         decay = f"times 0.1 after epoch {recipe.last_full_epoch}, momentum back to 0"
     rows = [
         ("epochs", recipe.trained_epochs),

@@ -35,12 +35,12 @@ else:
     Strategy = Literal[STRATEGIES]  # of a tuple, which no type checker reads
 
 Normalization = Literal["channel", "zca"]
-Schedule = Literal["none", "half", "published"]
+Schedule = Literal["none", "half", "published", "cosine"]
 Overrides = list[dict[str, Any]]
 
 _DECAY = (
     "half: a tenth of the rate after half of the epochs; published: as the authors' code, which "
-    "trains one epoch more."
+    "trains one epoch more; cosine: half a cosine towards 0, epoch by epoch."
 )
 _OVERRIDES = "Changes for the jobs that `when` names; later ones win."
 
@@ -54,6 +54,18 @@ class Training(Section):
     weight_decay: Decay = Field(default=0.0005, description="Weight decay.")
     batch: Positive = Field(default=256, description="Images per step.")
     augment: Augment = Field(default="none", description="Augmentation.")
+
+
+class Judging(Training):
+    """How a network is trained where sets are compared."""
+
+    decay: Schedule = Field(default="half", description=_DECAY)
+    optimiser: Literal["sgd", "adamw"] = Field(
+        default="sgd", description="The optimiser; AdamW has no use for `momentum`."
+    )
+    mix: Literal["none", "mixup", "cutmix"] = Field(
+        default="none", description="What is made of pairs of images and of their labels."
+    )
 
 
 class Experts(Training):
@@ -98,7 +110,7 @@ class Robust(Section):
     )
 
 
-class Evaluate(Training):
+class Evaluate(Judging):
     """How sets are judged."""
 
     # Wider than where a network is trained on real images: only a set has a step size.
@@ -107,7 +119,6 @@ class Evaluate(Training):
         description="Learning rate, or `learned`: the step size that belongs to the set (0.01 "
         "where it has none).",
     )
-    decay: Schedule = Field(default="half", description=_DECAY)
     networks: Names = Field(
         default=["ConvNet", "ResNet18"], description="Networks that each set trains."
     )
@@ -127,10 +138,9 @@ class Evaluate(Training):
     overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
 
 
-class Vanilla(Training):
+class Vanilla(Judging):
     """The same on the full training set."""
 
-    decay: Schedule = Field(default="half", description=_DECAY)
     networks: str | list[str] = Field(
         default=["ConvNet", "ResNet18"],
         description="Networks trained on the full training set; [] for none.",

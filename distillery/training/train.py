@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.sgd import sgd
 
 from distillery import augmentations
 from distillery.compute.device import Compute, nominal_seconds
@@ -22,14 +21,14 @@ from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.store import checkpoint as checkpoints
+from distillery.training import mixing
 from distillery.training.stack import (
     TEST_BATCH,
-    Architecture,
     Stack,
     architecture_of,
-    are_right,
     initialise,
 )
+from distillery.training.steppers import AdamW, Compiled, Plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ def train(
         recipe: how they are trained.
         images: on the device that computes.
         models: the networks' numbers: number m draws from the streams ``("initialise", m)``,
-            ``("order", m)``, ``("augment", m)`` and ``("replay", m)``.
+            ``("order", m)``, ``("augment", m)``, ``("replay", m)`` and ``("mix", m)``.
         start: networks to train further instead of fresh ones (in place).
         replay: what joins every step.
         after_epoch: called with the epoch (1-based; 0 before training), the stack, and the epoch's
@@ -143,7 +142,9 @@ class _Training:
             bench.network, [bench.stream("initialise", m) for m in models], self._device
         )
         architecture.module.train()
-        kinds = ("order", "augment") if replay is None else ("order", "augment", "replay")
+        kinds = ["order", "augment"]
+        kinds += [] if replay is None else ["replay"]
+        kinds += [] if recipe.mix == "none" else ["mix"]
         self._generators = {kind: [bench.stream(kind, model) for model in models] for kind in kinds}
         self._batch = min(recipe.batch, len(images))
         # The smaller last batch is filled up with images of weight 0, so that one compiled shape
@@ -156,15 +157,22 @@ class _Training:
         # gain, and little to average errors out.
         large = len(images) > 4 * recipe.batch
         low = bench.compute.low_precision(self._device, seconds) if large else None
-        self._stepper: _Plain | _Compiled
-        if architecture.running_statistics or not bench.compute.compiles(self._device, seconds):
-            self._stepper = _Plain(architecture, self.stack, recipe, low)
+        self._stepper: Plain | Compiled
+        if recipe.optimiser == "adamw":
+            self._stepper = AdamW(architecture, self.stack, recipe, low)
+        elif architecture.running_statistics or not bench.compute.compiles(self._device, seconds):
+            self._stepper = Plain(architecture, self.stack, recipe, low)
         else:
             descent = architecture.descent(recipe, count, low, bench.compute, self._device, seconds)
-            self._stepper = _Compiled(self.stack, descent)
+            self._stepper = Compiled(self.stack, descent)
         self.epoch, self._at, self._rate = 1, 0, None
         self._order: Tensor | None = None
         self._sums = torch.empty(0)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether the momentum stays when the rate changes."""
+        return self._recipe.decay == "cosine"
 
     # ---- checkpoints ----
 
@@ -194,7 +202,7 @@ class _Training:
         if self._at:
             self._order = tensors["order"].to(self._device)
             self._sums = tensors["sums"].to(self._device)
-        if self._recipe.rate(self.epoch) == values["rate"]:
+        if self._keeps or self._recipe.rate(self.epoch) == values["rate"]:
             # The momentum starts at zero at another rate, but not where a training resumes
             # within the same one.
             self._rate = values["rate"]
@@ -208,8 +216,9 @@ class _Training:
         (E,)."""
         rate, total = self._recipe.rate(self.epoch), len(self._images)
         if rate != self._rate:
+            keep = self._keeps and self._rate is not None
             self._rate = rate
-            self._stepper.rate(rate, keep=False)
+            self._stepper.rate(rate, keep=keep)
         if self._order is None:
             orders = [torch.randperm(total, generator=g) for g in self._generators["order"]]
             self._order = torch.stack(orders).to(self._device)
@@ -235,6 +244,8 @@ class _Training:
             x, y, weights = self._remembered(self._replay, x, y, weights)
         if self._recipe.augment != "none":
             x = self._augmented(x)
+        if self._recipe.mix != "none":
+            x, y = self._mixed(x, y, real)
         losses, right = self._stepper(x, y, weights)
         self._sums += torch.stack([losses[:, :real].sum(1), right[:, :real].sum(1)])
 
@@ -255,6 +266,17 @@ class _Training:
             torch.cat([y, recalled.labels], dim=1),
             torch.cat([0.5 * weights, shares]),
         )
+
+    def _mixed(self, x: Tensor, y: Tensor, real: int) -> tuple[Tensor, Tensor]:
+        """Mix the first ``real`` images of each network; those that fill up stay."""
+        classes = self._bench.network.classes
+        parts = [
+            mixing.mixed(self._recipe.mix, x[e, :real], y[e, :real], classes, generator)
+            for e, generator in enumerate(self._generators["mix"])
+        ]
+        images, labels = (torch.stack(list(each)) for each in zip(*parts, strict=True))
+        rest = labels[:, :1].expand(-1, x.shape[1] - real, -1)
+        return torch.cat([images, x[:, real:]], 1), torch.cat([labels, rest], 1)
 
     def _augmented(self, x: Tensor) -> Tensor:
         strategy, flip = self._recipe.augment, self._bench.flip
@@ -279,110 +301,6 @@ class _Training:
                 f"training of {self._bench.network.name} diverged in epoch {self.epoch}: the loss "
                 f"or a parameter is not finite at learning rate {self._rate:g}; try a smaller `lr`"
             )
-
-
-class _Plain:
-    """Steps by automatic differentiation and torch's own SGD: for short trainings, and networks
-    with running statistics.
-
-    By the function behind ``torch.optim.SGD``: making the class imports the compiler, more than a
-    second of a job of seconds.
-    """
-
-    def __init__(
-        self, architecture: Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None
-    ) -> None:
-        self._architecture, self._stack, self._recipe, self._low = architecture, stack, recipe, low
-        self._parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
-        self._rate = 0.0
-        self._velocity: list[Tensor | None] = [None] * len(self._parameters)
-
-    def rate(self, rate: float, keep: bool) -> None:
-        self._rate = rate
-        if not keep:
-            self._velocity = [None] * len(self._parameters)
-
-    def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self._architecture.stacked(
-            self._stack.parameters, self._stack.buffers, x, self._low
-        )
-        # cross_entropy wants the classes second.
-        losses = functional.cross_entropy(
-            logits.transpose(1, 2), y.transpose(1, 2) if y.ndim == 3 else y, reduction="none"
-        )
-        # The sum over the stack keeps every network's gradient what it would be alone.
-        gradients = torch.autograd.grad((losses * weights).sum(), self._parameters)
-        with torch.no_grad():
-            sgd(
-                self._parameters,
-                list(gradients),
-                self._velocity,
-                weight_decay=self._recipe.weight_decay,
-                momentum=self._recipe.momentum,
-                lr=self._rate,
-                dampening=0,
-                nesterov=False,
-                maximize=False,
-            )
-        return losses.detach(), are_right(logits.detach(), y)
-
-    def state(self) -> dict[str, Tensor]:
-        state = checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed(
-            "buffers", self._stack.buffers
-        )
-        velocity = zip(self._stack.parameters, self._velocity, strict=True)
-        state |= checkpoints.prefixed(
-            "velocity", {name: value for name, value in velocity if value is not None}
-        )
-        return {name: tensor.detach() for name, tensor in state.items()}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for part, values in (
-                ("parameters", self._stack.parameters),
-                ("buffers", self._stack.buffers),
-            ):
-                for name, value in checkpoints.part(part, state).items():
-                    values[name].copy_(value)
-        device = self._parameters[0].device
-        velocity = checkpoints.part("velocity", state, lambda tensor: tensor.to(device))
-        self._velocity = [velocity.get(name) for name in self._stack.parameters]
-
-
-class _Compiled:
-    """Steps by one compiled function that holds the gradient and the update."""
-
-    def __init__(self, stack: Stack, function: Callable) -> None:
-        self._stack, self._function = stack, function
-        self._velocity = {name: torch.zeros_like(value) for name, value in stack.parameters.items()}
-        self._rate = torch.zeros(())
-
-    def rate(self, rate: float, keep: bool) -> None:
-        # A tensor, because another number would be another compilation.
-        self._rate = torch.tensor(rate, device=next(iter(self._velocity.values())).device)
-        if not keep:
-            self._velocity = {
-                name: torch.zeros_like(value) for name, value in self._velocity.items()
-            }
-
-    def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        parameters, self._velocity, losses, right = self._function(
-            self._stack.parameters, self._velocity, x, y, weights, self._rate
-        )
-        self._stack.parameters.update(parameters)
-        return losses, right
-
-    def state(self) -> dict[str, Tensor]:
-        return checkpoints.prefixed("parameters", self._stack.parameters) | checkpoints.prefixed(
-            "velocity", self._velocity
-        )
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        device = next(iter(self._velocity.values())).device
-        self._stack.parameters.update(
-            checkpoints.part("parameters", state, lambda tensor: tensor.to(device))
-        )
-        self._velocity = checkpoints.part("velocity", state, lambda tensor: tensor.to(device))
 
 
 @torch.no_grad()

@@ -22,7 +22,10 @@ VERDICTS = {
     "untested": "one pair of networks: not tested",
 }
 # What of a recipe decides whether two are the same.
-RECIPE = ("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment")
+RECIPE = (
+    *("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment"),
+    *("optimiser", "mix"),
+)
 
 
 def view(results: Results) -> list[dict]:

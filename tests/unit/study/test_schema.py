@@ -52,6 +52,8 @@ def test_a_recipe_of_training_is_declared_once():
     """What trains a network is in each section that trains one, under the same names."""
     trained = [schema.Experts, schema.Evaluate, schema.Vanilla, schema.Continual]
     assert all(issubclass(model, schema.Training) for model in trained)
-    keys = {field.name for field in dataclasses.fields(Recipe)} - {"decay"}
-    assert set(schema.Training.model_fields) == keys
-    assert {"decay"} <= set(schema.Evaluate.model_fields) & set(schema.Vanilla.model_fields)
+    judged = [schema.Evaluate, schema.Vanilla]
+    assert all(issubclass(model, schema.Judging) for model in judged)
+    keys = {field.name for field in dataclasses.fields(Recipe)}
+    assert set(schema.Judging.model_fields) == keys
+    assert set(schema.Training.model_fields) == keys - {"decay", "optimiser", "mix"}

@@ -1,5 +1,6 @@
 """A config: what it expands to, what each job reads of it, and what is refused, where and why."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery import plugins
+from distillery.recipe import Recipe
 from distillery.study import load
 from distillery.study.cells import Cell
 from tests.unit.study.small import BLOCK, MTT, refusal, study
@@ -172,15 +174,7 @@ def test_robust_scores_are_of_sets_made_on_the_distillation_network_and_no_part_
             ) and "robust" not in found.evaluation(cell, network)
     settings = found.robust(found.cells[0])
     assert settings.pop("robust") == {"models": 3, "augment": "dsa"}
-    assert settings.keys() == {
-        "epochs",
-        "lr",
-        "momentum",
-        "weight_decay",
-        "batch",
-        "decay",
-        "augment",
-    }
+    assert settings.keys() == {field.name for field in dataclasses.fields(Recipe)}
 
 
 def test_what_one_job_does_to_its_settings_reaches_no_other():

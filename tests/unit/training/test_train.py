@@ -16,6 +16,7 @@ from distillery.errors import UserError
 from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
+from distillery.training import mixing
 from distillery.training import stack as stacks
 from distillery.training import train as training
 from distillery.training.train import Bench, Replay
@@ -234,7 +235,7 @@ def test_after_the_drop_the_momentum_starts_anew():
 def test_an_epoch_sees_every_image_once_in_mini_batches_of_its_own_order(monkeypatch):
     images, labels = data()
     images[:, 0, 0, 0] = torch.arange(20.0)
-    seen, real = [], training._Plain.__call__
+    seen, real = [], training.Plain.__call__
 
     def spy(stepper, x, y, weights):
         own = weights > 0
@@ -242,7 +243,7 @@ def test_an_epoch_sees_every_image_once_in_mini_batches_of_its_own_order(monkeyp
         seen.append((x[:, own, 0, 0, 0].int(), y[:, own]))
         return real(stepper, x, y, weights)
 
-    monkeypatch.setattr(training._Plain, "__call__", spy)
+    monkeypatch.setattr(training.Plain, "__call__", spy)
     run(Recipe(epochs=2, batch=8), range(2), images=images, labels=labels)
     assert [x.shape for x, _ in seen] == [(2, 8), (2, 8), (2, 4)] * 2
     orders = []
@@ -413,7 +414,7 @@ def test_replay_averages_the_loss_of_the_batch_and_of_the_memory():
 def test_replay_draws_the_size_asked_for_from_the_whole_memory(monkeypatch):
     memory, labels = data(6, seed=2)
     memory[:, 0, 0, 0] = 100 + torch.arange(6.0)
-    drawn, real = [], training._Plain.__call__
+    drawn, real = [], training.Plain.__call__
 
     def spy(stepper, x, y, weights):
         drawn.append(x[0, 8:, 0, 0, 0].int() - 100)
@@ -423,7 +424,7 @@ def test_replay_draws_the_size_asked_for_from_the_whole_memory(monkeypatch):
         )
         return real(stepper, x, y, weights)
 
-    monkeypatch.setattr(training._Plain, "__call__", spy)
+    monkeypatch.setattr(training.Plain, "__call__", spy)
     run(Recipe(epochs=4, batch=8), replay=Replay(Images(memory, labels), 9))
     assert [len(numbers) for numbers in drawn] == [9] * 12
     assert set(torch.cat(drawn).tolist()) == set(range(6))
@@ -495,6 +496,72 @@ def test_batch_normalisation_is_tested_by_its_running_statistics():
     assert stack.module.training
 
 
+# ---- other recipes -------------------------------------------------------------------------------
+
+
+def by_torch(module, make, batches, rates, loss=functional.cross_entropy):
+    """An optimiser of torch's own, whose rate is set before each step."""
+    optimiser = make(module.parameters())
+    for (x, y), rate in zip(batches, rates, strict=True):
+        optimiser.param_groups[0]["lr"] = rate
+        optimiser.zero_grad()
+        loss(module(x), y).backward()
+        optimiser.step()
+    return flat(module)
+
+
+# A bias before a normalisation has no gradient but what rounding leaves, which AdamW scales up.
+WITHOUT_NORM = replace(NETWORK, options={**NETWORK.options, "norm": "none"})
+
+
+def test_adamw_is_torch_s():
+    images, labels = data()
+    recipe, network = Recipe(epochs=5, lr=0.01, weight_decay=0.1, optimiser="adamw"), WITHOUT_NORM
+    stack = run(recipe, range(2), bench=replace(BENCH, network=network))
+    for model in range(2):
+        expected = by_torch(
+            plain(network, model),
+            lambda weights: torch.optim.AdamW(weights, weight_decay=0.1),
+            [(images, labels)] * 5,
+            [0.01] * 5,
+        )
+        assert apart(stack.flat()[model], expected) < 2e-5
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_cosine_falls_epoch_by_epoch_and_keeps_the_momentum(optimiser):
+    images, labels = data()
+    recipe = Recipe(epochs=4, lr=0.1, momentum=0.9, decay="cosine", optimiser=optimiser)
+    assert recipe.trained_epochs == 4
+    rates = [recipe.rate(epoch) for epoch in range(1, 5)]
+    assert rates == pytest.approx([0.1, 0.0853553, 0.05, 0.0146447], rel=1e-5)
+    make = {
+        "sgd": lambda weights: torch.optim.SGD(weights, momentum=0.9),
+        "adamw": lambda weights: torch.optim.AdamW(weights, weight_decay=0.0),
+    }[optimiser]
+    expected = by_torch(plain(WITHOUT_NORM), make, [(images, labels)] * 4, rates)
+    found = run(recipe, bench=replace(BENCH, network=WITHOUT_NORM)).flat()
+    assert apart(found, expected) < 5e-5
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_every_step_mixes_its_images_by_a_stream_of_its_own(kind):
+    images, labels = data()
+    recipe = Recipe(epochs=2, lr=0.1, batch=8, mix=kind)
+    stack = run(recipe, range(2))
+    for model in range(2):
+        order, drawn, batches = stream("order", model), stream("mix", model), []
+        for _ in range(2):
+            rows = torch.randperm(20, generator=order)
+            batches += [
+                mixing.mixed(kind, images[part], labels[part], CLASSES, drawn)
+                for part in rows.split(8)
+            ]
+        expected = by_hand(plain(model=model), batches, [0.1] * 6)
+        assert apart(stack.flat()[model], expected) < 2e-5
+    assert apart(stack.flat(), run(replace(recipe, mix="none"), range(2)).flat()) > 1e-3
+
+
 # ---- checkpoints ---------------------------------------------------------------------------------
 
 
@@ -544,6 +611,18 @@ def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(
     assert torch.equal(whole.flat(), again.flat())
     for name, value in whole.buffers.items():
         assert torch.equal(value, again.buffers[name])
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 8])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_another_recipe_taken_up_from_a_checkpoint_ends_with_the_same_bits(at, optimiser):
+    recipe = Recipe(
+        epochs=4, lr=0.05, momentum=0.9, batch=8, decay="cosine", optimiser=optimiser, mix="cutmix"
+    )
+    whole, memory = run(recipe, range(2)), Memory(at)
+    with pytest.raises(InterruptedError):
+        run(recipe, range(2), checkpoint=memory)
+    assert torch.equal(whole.flat(), run(recipe, range(2), checkpoint=memory).flat())
 
 
 def test_the_compiled_step_is_the_plain_one(monkeypatch):
