@@ -2,12 +2,17 @@
 refused."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from distillery.report.asked import compared
 from distillery.store.layout import Layout
+from distillery.study import reading
 from distillery.study.jobs import Jobs
+from distillery.study.own_images import KINDS
 from tests.unit.datasets import drawn
 from tests.unit.study import small
 
@@ -178,3 +183,17 @@ def test_classes_too_small_for_the_share_are_no_hindrance_where_others_are_not(p
     drawn.folder(tmp_path / "few", {"cat": 10, "dog": 10})
     text = refusal(block={"kind": "folder", "path": "few", "size": 32})
     assert "data.validation 0.1 leaves none of pets;" in text
+
+
+def test_the_page_of_datasets_has_every_key_and_only_examples_that_are_right():
+    page = (Path(__file__).resolve().parents[3] / "docs/datasets.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    shown = set()
+    for example in examples:
+        config = {"study": "x", "grid": [], **example}
+        shown |= {block["kind"] for block in reading.sections(config)["datasets"].values()}
+    assert shown == set(KINDS)
+    for kind, model in KINDS.items():
+        assert f"kind: {kind}" in page
+        missing = [key for key in model.model_fields if not re.search(rf"\b{key}\b", page)]
+        assert missing == []
