@@ -100,6 +100,8 @@ def jobs(dataset: plugins.Dataset, config: Mapping[str, Any], who: str) -> Jobs:
     """
     complete = {
         "study": dataset.name,
+        # There is no such folder: a set to start from may lie in any.
+        "results": "in memory",
         "vanilla": {"networks": []},
         "continual": {"datasets": []},
         **config,

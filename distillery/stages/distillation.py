@@ -59,7 +59,7 @@ def distill(
     drawn = streams.generator(seed, "initial", *names)
     start: Start | None = None
     if asked.start is not None:
-        where = f"config: starts.{cell['init']}"
+        where = f"the start {cell['init']}"
         start = outside.module(asked.reader).read(asked.start, dataset, cell["ipc"], where)
     evolution = Evolution(iterations, asked.snapshots, progress)
     task = Task(

@@ -116,7 +116,8 @@ def test_a_study_of_a_folder_of_one_s_own_runs_and_goes_on_from_its_sets(own):
     place = "results/again/synthetic/digits/dm/shrunk/ipc1/seed0/synthetic.safetensors"
     started = SyntheticSet.load(own / place).header["start"]
     assert started["name"] == "shrunk" and started["of"]["method"] == "shrinking"
-    assert "shrunk" in (own / "results/again/report.html").read_text(encoding="utf-8")
+    page = (own / "results/again/report.html").read_text(encoding="utf-8")
+    assert f"shrunk is the set {started['images'][:12]}, shrinking from real, 1 image" in page
 
 
 def stale(folder: Workflow, config: str) -> set[str]:

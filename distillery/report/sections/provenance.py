@@ -74,10 +74,15 @@ def _job(results: Results, cost: Mapping[str, Any]) -> dict:
 def _set(results: Results, tensors: Mapping, header: Mapping[str, Any]) -> dict:
     cell = Cell.of(header)
     settings = _flat(_plain(header.get("settings") or {}))
+    start = header.get("start") or {}
+    of = start.get("of") or {}
+    origin = f"; {start['name']} is the set {start['images'][:12]}" if start else ""
+    if of:
+        origin += f", {of['method']} from {of['init']}, {images_per_class(of['ipc'])}"
     return {
         "what": (
             f"{results.title(cell.dataset)}, {results.name(cell.method, cell.init)}, "
-            f"{images_per_class(cell.ipc)}, seed {header.get('seed', '')}"
+            f"{images_per_class(cell.ipc)}, seed {header.get('seed', '')}{origin}"
         ),
         "count": len(tensors["images"]),
         "code": str(header.get("code") or "")[:12],

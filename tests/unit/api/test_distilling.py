@@ -47,6 +47,38 @@ def test_a_set_says_what_it_is_and_comes_back_from_its_file(tmp_path):
     assert torch.equal(again.images, made.images) and again.header.items() >= header.items()
 
 
+def test_a_set_may_start_from_another_one_wherever_it_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = distil(ipc=3)
+    place = tmp_path / "results/synthetic/mine/dm/real/ipc3/seed0/synthetic.safetensors"
+    place.parent.mkdir(parents=True)
+    first.save(place)
+    made = distil(init=str(place.relative_to(tmp_path)), lr_images=1e-12)
+    kept = first.images.view(10, 3, 1, 8, 8)[:, :2].flatten(0, 1)
+    assert torch.allclose(made.images, kept, atol=1e-6)
+    assert made.header["init"] == made.header["start"]["name"] == "from_dm_real_ipc3_seed0"
+    assert made.header["start"]["of"]["ipc"] == 3
+    with pytest.raises(
+        UserError, match=r"^the start from_dm_real_ipc3_seed0: has 3 images of class 0"
+    ):
+        distil(init=str(place), ipc=4)
+
+
+def test_a_network_from_outside_distils(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n\n\ndef make(channels, size, classes, width=4):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(channels * size**2, width), nn.ReLU(),\n"
+        "                         nn.Linear(width, classes))\n",
+        encoding="utf-8",
+    )
+    network = {"mine": {"factory": "nets.py:make", "options": {"width": 6}}}
+    made = distil(network=network)
+    assert torch.equal(made.images, distil(network=network).images)
+    assert made.header["network"]["factory"] == "make"
+    assert made.header["network"]["options"] == {"width": 6}
+
+
 def test_the_same_call_gives_the_same_bits_and_a_seed_other_ones():
     assert torch.equal(distil().images, distil().images)
     assert not torch.equal(distil().images, distil(seed=1).images)
