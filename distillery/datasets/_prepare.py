@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distillery.datasets import _parts, _stacked
+from distillery.datasets import _hub, _parts, _stacked
 from distillery.datasets._decode import UnreadableError, decode
 from distillery.datasets._listing import NAMED, TEST, TRAIN, VALIDATION, Listing, count, shown, some
 from distillery.errors import UserError
@@ -117,9 +117,15 @@ def _reader(
     if found.arrays:
         return _stacked.reader(where, found, settings, size, channels)
 
+    def in_table(row: int) -> np.ndarray:
+        return decode(picture(row), settings, size, channels)
+
     def of_file(row: int) -> np.ndarray:
         return decode(os.path.join(found.root, found.watched[row]), settings, size, channels)
 
+    if settings["kind"] == "hub":
+        picture = _hub.reader(where, found)
+        return in_table
     return of_file
 
 

@@ -157,6 +157,24 @@ class Arrays(Common):
     )
 
 
+class Hub(Common):
+    """Parquet files as dataset hubs keep them, here or downloaded by name."""
+
+    kind: Literal["hub"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride] # one of
+        description=_KIND
+    )
+    image: Text = Field(
+        default=ABSENT,
+        description="The column of the images; the one that the schema says, or `image`, unless "
+        "named.",
+    )
+    label: Text = Field(
+        default=ABSENT,
+        description="The column of the labels; the one that the schema says, or `label`, unless "
+        "named.",
+    )
+
+
 # One model for each kind, by the name that its ``kind`` has.
-KINDS = {"folder": Folder, "table": Table, "arrays": Arrays}
-Own = Annotated[Folder | Table | Arrays, Field(discriminator="kind")]
+KINDS = {"folder": Folder, "table": Table, "arrays": Arrays, "hub": Hub}
+Own = Annotated[Folder | Table | Arrays | Hub, Field(discriminator="kind")]
