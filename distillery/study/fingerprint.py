@@ -361,8 +361,9 @@ def started(plugins: Iterable[str], script: Path | None, root: Path) -> Started:
         if code.package:
             packages.append(code.package)
         else:
-            files.append(code.file)
             trees.append(Tree(code.root, code.only))
+            # The packages above it run too.
+            files += dict.fromkeys([*trees[-1].resolve(code.name), code.file])
     return Started(files, tuple(dict.fromkeys(trees)), packages)
 
 

@@ -130,7 +130,7 @@ def stale(folder: Workflow, config: str) -> set[str]:
     ("path", "text", "words"),
     [
         ("nets.py", "def make(channels, size, classes, *, width): raise SystemExit(2)", "it exits"),
-        ("nets.py", "raise ValueError('no')", "cannot be imported: ValueError: no"),
+        ("nets.py", "make = 1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("nets.py", "make = 3", "'int' object is not callable"),
         ("nets.py", "def mak(): pass", "binds no 'make'; did you mean 'mak'?"),
         ("my_methods/methods/shrinking.py", "KIND = 3", "methods/shrinking.py: KIND: must be"),

@@ -155,3 +155,69 @@ def test_a_plug_in_that_the_code_does_not_name_is_told(checkout):
     status, said, _ = ran(checkout, name="herding")
     assert status == 1 and len(said) == 1
     assert "this job ran distillery/methods/herding.py, which is no part of its code" in said[0]
+
+
+# ---- code from outside ---------------------------------------------------------------------------
+
+OUTSIDE = {
+    "packed/__init__.py": "",
+    "packed/methods/a.py": 'from packed import shared\n\nTITLE = "A"\n',
+    "packed/shared.py": "VALUE = 1\n",
+    "packed/hidden.py": "VALUE = 1\n",
+    "single.py": 'import aside\n\nTITLE = "Single"\n',
+    "aside.py": "VALUE = 1\n",
+}
+LOADS = SCRIPT.replace(
+    'importlib.import_module(f"distillery.methods.{name}").TITLE', "outside.load(name).TITLE"
+).replace(
+    "from distillery.run import job",
+    "from distillery import outside\nfrom distillery.run import job",
+)
+
+
+@pytest.fixture
+def outer(checkout, monkeypatch):
+    """Such a checkout whose script loads code from outside, which lies in the working directory."""
+    for name, text in OUTSIDE.items():
+        (checkout.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.folder / name).write_text(text, encoding="utf-8")
+    checkout.script.write_text(LOADS, encoding="utf-8")
+    monkeypatch.chdir(checkout.folder)
+
+    def run(reference, before="", after="", **environment):
+        fingerprint.forget()
+        checkout.code = fingerprint.fingerprint("make.py", reference, root=checkout.root)
+        if before:
+            with (checkout.folder / before).open("a", encoding="utf-8") as file:
+                file.write(after)
+        return ran(checkout, text=LOADS, name=reference, **environment)
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reference", "title"), [("@packed/:methods/a.py", "A"), ("@single.py", "Single")]
+)
+def test_a_job_runs_code_from_outside_as_it_was_planned(outer, checkout, reference, title):
+    assert outer(reference) == (0, [], title)
+    edited = "packed/shared.py" if "packed" in reference else "aside.py"
+    (checkout.folder / "made.txt").unlink()
+    assert "changed since the run began" in refused(outer(reference, edited, "MORE = 1\n"))
+
+
+@pytest.mark.slow
+def test_code_from_outside_that_is_imported_by_a_computed_name_is_told(outer, checkout):
+    late = "import importlib\n\nimportlib.import_module('packed.' + 'hidden')\n"
+    (checkout.folder / "packed/methods/a.py").write_text(late + 'TITLE = "A"\n', encoding="utf-8")
+    status, said, _ = outer("@packed/:methods/a.py")
+    assert status == 1 and len(said) == 1
+    assert "packed/hidden.py, which is no part of its code" in said[0]
+
+
+@pytest.mark.slow
+def test_an_edit_of_code_from_outside_during_a_job_does_not_reach_it(outer, checkout):
+    late = OUTSIDE["packed/methods/a.py"]
+    path = checkout.folder / "packed/methods/a.py"
+    path.write_text(late, encoding="utf-8")
+    assert outer("@packed/:methods/a.py", EDIT=str(path)) == (0, [], "A")

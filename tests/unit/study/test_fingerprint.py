@@ -549,6 +549,21 @@ def test_code_from_outside_counts_with_what_it_imports_of_its_own(
     assert outer(reference, {counted[0]: "# a comment\n" + OUTSIDE[counted[0]]}) == before
 
 
+@pytest.mark.parametrize(
+    "reference", ["@packed/:methods/a.py", "@packed.methods.a", "@packed:methods/a.py"]
+)
+@pytest.mark.parametrize("name", ["packed/__init__.py", "packed/methods/__init__.py"])
+def test_the_packages_above_code_from_outside_count(outer, reference, name):
+    files = {
+        "packed/__init__.py": "X = 1\n",
+        "packed/methods/__init__.py": "X = 1\n",
+        "packed/methods/a.py": "A = 1\n",
+    }
+    before = outer(reference, files)
+    assert outer(reference, files) == before
+    assert outer(reference, {**files, name: "X = 2\n"}) != before
+
+
 def test_code_from_outside_counts_with_what_it_imports_of_the_library(outer):
     before = outer("@mine.py")
     assert outer("@mine.py", library={"distillery/late.py": "LATE = False\n"}) != before
