@@ -88,6 +88,13 @@ class OnceDifferentiable(nn.Module):
         return self.out(x.flatten(1))
 
 
+class Untraced(Mixing):
+    def forward(self, x):
+        if torch.jit.is_tracing():
+            raise RuntimeError("no tracing")
+        return self.out(x.flatten(1))
+
+
 def dropout(channels, size, classes):
     return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * size * size, classes))
 
@@ -277,6 +284,10 @@ def test_a_network_of_torchvision_takes_our_images_and_classes(channels):
     assert module.embed(torch.zeros(2, channels, 28, 28)).shape == (2, 512)
     assert same(started(module, 0), started(module, 0))
     assert networks.macs(one) > 1e6
+
+
+def test_what_cannot_be_traced_is_counted_by_its_layers():
+    assert networks.macs(spec("Untraced")) == 3 * 64 * 5
 
 
 # ---- what is refused -----------------------------------------------------------------------------
