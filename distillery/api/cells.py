@@ -25,7 +25,8 @@ def declared(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     *,
-    licence: str,
+    licence: str = "not stated",
+    home: str = "not stated",
     flip: bool,
 ) -> plugins.Dataset:
     """Return a dataset as the study knows it.
@@ -56,7 +57,7 @@ def declared(
         mean=mean,
         std=std,
         licence=licence,
-        home="",
+        home=home,
         horizontal_flip=flip,
         raw="nhwc",
         sha256={},

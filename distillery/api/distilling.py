@@ -42,6 +42,7 @@ def distil(
     std: Sequence[float] | None = None,
     flip: bool = False,
     licence: str = "not stated",
+    home: str = "not stated",
     device: torch.device | str | None = None,
     threads: int | None = None,
     precision: str = "auto",
@@ -64,18 +65,18 @@ def distil(
         init: ``real`` or ``noise``: what the images start from.
         network: that distils: a name, or a name with options: ``{"ConvNet": {"width": 64}}``.
         seed: tells replicates apart.
-        experts: for methods that learn from expert trajectories: how many to train first, or a
-            recipe as the config has it: ``{"number": 10, "epochs": 15}``.
+        experts: how many to train first, where a method learns from them, or a recipe as the
+            config has it: ``{"number": 10, "epochs": 15}``.
         validation: the share of each class that is held out, as a study does for its selection.
         study_seed: a study's ``seed``, from which every random stream derives.
         name: what the set calls the dataset.
         classes: the names of the classes.
         layout: ``NHWC`` or ``NCHW``, where the shape leaves it open.
-        mean: of each channel of pixels in [0, 1], to normalise by; worked out from the images
-            unless it is given.
+        mean: of each channel of pixels in [0, 1], to normalise by; worked out if not given.
         std: the standard deviation likewise.
         flip: whether a mirrored image keeps its class, so that augmentations may mirror.
         licence: of the images, for the set's header.
+        home: their page or paper, likewise.
         device: where to compute; a GPU where there is one.
         threads: of the processor; as many as torch has.
         precision: ``auto`` or ``float32``.
@@ -89,10 +90,9 @@ def distil(
     Raises:
         UserError: images, labels or a setting are none that can be distilled, in one line.
     """
-    read = given.read(images, labels, classes=classes, layout=layout)
-    given.refuse_gaps(read)
-    mean, std = _spread(read, mean, std)
-    declared = cells.declared(read, name, mean, std, licence=licence, flip=flip)
+    read = given.refuse_gaps(given.read(images, labels, classes=classes, layout=layout))
+    spread = _spread(read, mean, std)
+    declared = cells.declared(read, name, *spread, licence=licence, home=home, flip=flip)
     config = _config(method, experts, settings) | {
         "seed": study_seed,
         "data": {"validation": validation},
@@ -100,9 +100,9 @@ def distil(
         "grid": [{"dataset": name, "method": method, "init": init, "ipc": ipc, "seed": seed}],
         **cells.distilled_with(network),
     }
-    asked = cells.jobs(declared, config, "distil")
+    jobs = cells.jobs(declared, config, "distil")
     with computing(device, threads) as place:
-        return _run(asked, _in_memory(read, declared, place), progress)
+        return _run(jobs, _in_memory(read, declared, place), progress)
 
 
 def baseline(
@@ -173,6 +173,7 @@ def _in_memory(read: given.Given, declared: plugins.Dataset, device: torch.devic
         licence=declared.licence,
         source="memory",
         horizontal_flip=declared.horizontal_flip,
+        home=declared.home,
     )
 
 

@@ -182,9 +182,7 @@ def _declared(synthetic: SyntheticSet, read: given.Given, flip: bool | None) -> 
         flip = known is not None and known.horizontal_flip
     channels = read.images.shape[1]
     most = synthetic.header.get("ipc") or 1
-    declared = cells.declared(
-        read, name, (0.0,) * channels, (1.0,) * channels, licence="not stated", flip=flip
-    )
+    declared = cells.declared(read, name, (0.0,) * channels, (1.0,) * channels, flip=flip)
     return replace(declared, train=most * len(read.classes), smallest_class=most)
 
 

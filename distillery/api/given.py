@@ -207,8 +207,12 @@ def _labels(labels: Any, classes: Sequence[str] | None) -> tuple[Tensor, tuple[s
     return torch.from_numpy(values.astype(np.int64)), names
 
 
-def refuse_gaps(given: Given) -> None:
-    """Raise ``UserError`` where there are not two classes, each with an image."""
+def refuse_gaps(given: Given) -> Given:
+    """Return labelled images of two or more classes, each with an image.
+
+    Raises:
+        UserError: there is one class, or one without an image.
+    """
     if len(given.classes) < 2:
         raise UserError("labels: name one class; two or more are needed")
     counts = torch.bincount(given.labels, minlength=len(given.classes)).tolist()
@@ -217,6 +221,7 @@ def refuse_gaps(given: Given) -> None:
             raise UserError(
                 f"labels: class {name} has no image; number the {len(counts)} classes without gaps"
             )
+    return given
 
 
 def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

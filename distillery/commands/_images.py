@@ -1,4 +1,5 @@
-"""The real images that a command is given: a folder of pictures, arrays, or a built-in dataset."""
+"""The real images that a command is given: a folder of pictures, a table, arrays, or a built-in
+dataset."""
 
 import argparse
 import os
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 # What pictures are brought to. Arrays stay as they are.
 SIZE, CHANNELS = 32, 3
-ARRAYS = (".npz", ".safetensors")
+ARRAYS, TABLES = (".npz", ".safetensors"), (".csv", ".tsv")
 # Where built-in datasets come from, in this order, as a study's `data.sources`.
 SOURCES = ("local", "torchvision", "registry")
 LOCAL = "data"
@@ -85,7 +86,7 @@ def name_of(path: str) -> str:
 
 
 def block(given: argparse.Namespace, path: str, size: Any, channels: int | None) -> dict[str, Any]:
-    """Return what a config says of a folder of pictures, or of arrays.
+    """Return what a config says of a folder of pictures, of a table that names them, or of arrays.
 
     Args:
         given: the command's arguments.
@@ -93,10 +94,11 @@ def block(given: argparse.Namespace, path: str, size: Any, channels: int | None)
         size: of the images; ``None``: the default.
         channels: likewise.
     """
-    if os.path.isfile(path) or list(Path(path).glob("*.npy")):
+    kind, shape = "folder", (size or SIZE, channels or CHANNELS)
+    if path.lower().endswith(ARRAYS) or list(Path(path).glob("*.npy")):
         kind, shape = "arrays", (size, channels)
-    else:
-        kind, shape = "folder", (size or SIZE, channels or CHANNELS)
+    elif path.lower().endswith(TABLES):
+        kind = "table"
     read = {
         "kind": kind,
         "path": path,
@@ -125,10 +127,12 @@ def read(
     """
     from distillery import plugins
 
-    if os.path.isdir(named) or (os.path.isfile(named) and named.lower().endswith(ARRAYS)):
+    if os.path.isdir(named) or (os.path.isfile(named) and named.lower().endswith(ARRAYS + TABLES)):
         return _own(named, block(given, named, size, channels))
     if os.path.isfile(named):
-        raise UserError(f"{named}: is no folder of pictures, nor one of {', '.join(ARRAYS)}")
+        raise UserError(
+            f"{named}: is no folder of pictures, nor one of {', '.join(ARRAYS + TABLES)}"
+        )
     if named in plugins.datasets():
         from distillery.datasets._fetch import fetch
 
@@ -156,7 +160,7 @@ def _own(path: str, block: dict[str, Any]) -> "Arrays":
     try:
         return prepare(
             name,
-            own.path,
+            own.places,
             own.settings,
             listing=own.listing.digest(),
             workers=os.cpu_count() or 1,

@@ -23,7 +23,9 @@ is not distilled from: `distillery evaluate SET --on pictures` finds it again.
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "images", metavar="IMAGES", help="a folder of pictures, an .npz, or a built-in dataset"
+        "images",
+        metavar="IMAGES",
+        help="a folder of pictures, a .csv, an .npz, or a built-in dataset",
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the set, a .safetensors"
@@ -101,6 +103,7 @@ def run(given: argparse.Namespace) -> None:
         std=spec["std"],
         flip=spec["horizontal_flip"],
         licence=spec["licence"],
+        home=spec["home"],
         device=given.device,
         threads=given.threads,
         **more,

@@ -23,7 +23,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--on",
         metavar="IMAGES",
         required=True,
-        help="a folder of pictures, an .npz, or a built-in dataset, whose test images to test on",
+        help="a folder of pictures, a .csv, an .npz, or a built-in dataset: its test images",
     )
     parser.add_argument(
         "--networks", nargs="+", metavar="NAME", help="that are trained (default: the set's own)"

@@ -37,7 +37,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--images",
         metavar="PICTURES",
         help="a folder with a sub-folder for each class, or with train and test that have these; "
-        "or an .npz with images and labels",
+        "a .csv with columns file and label; or an .npz with images and labels",
     )
     parser.add_argument("--title", help="of the study, on its report")
     _images.declare(parser, shape=True)

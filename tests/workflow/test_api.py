@@ -76,6 +76,7 @@ def distilled(made, block):
         std=known.std,
         flip=known.horizontal_flip,
         licence=known.licence,
+        home=known.home,
         threads=1,
         progress=False,
         **STUDY["methods"][block["method"]],

@@ -66,6 +66,20 @@ def test_arrays_are_read_as_they_are_or_brought_to_a_size(tmp_path):
     assert shell.main([*words, "--set", "epochs=1", "--models", "1"]) == 0
 
 
+def test_a_table_names_pictures_and_their_labels(made, tmp_path):
+    lines = ["file,label"]
+    for name in CLASSES:
+        lines += [f"{name}/{number}.png,{name}" for number in range(10)]
+    table = made / "my pictures/table.csv"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    words = ["distil", str(table), "-o", str(tmp_path / "set.safetensors"), "--method", "random"]
+    assert shell.main([*words, "--ipc", "1"]) == 0
+    table.unlink()
+    chosen = distillery.load(tmp_path / "set.safetensors")
+    assert chosen.images.shape == (3, 3, 32, 32)
+    assert chosen.header["classes"] == sorted(CLASSES) and chosen.header["dataset"] == "table"
+
+
 def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, capsys):
     words = ["evaluate", str(made / "set.safetensors"), "--on", str(made / "my pictures")]
     more = ["--networks", "MLP", "LeNet", "--models", "2", "--set", "epochs=1", "--threads", "1"]
