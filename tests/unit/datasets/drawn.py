@@ -37,7 +37,12 @@ def folder(root, counts, ending="png", **shape):
     return Path(root)
 
 
-def settings(**changes):
-    """What a dataset's block in a config comes to."""
+def block(**changes):
+    """A dataset's block in a config, with a value for each key."""
     given = {key: value for key, value in (SETTINGS | changes).items() if value is not None}
-    return settings_of(KINDS[given["kind"]].model_validate(given).model_dump(exclude_none=True))
+    return KINDS[given["kind"]].model_validate(given).model_dump(exclude_none=True)
+
+
+def settings(**changes):
+    """What of a block decides the images."""
+    return settings_of(block(**changes))
