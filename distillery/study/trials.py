@@ -1,6 +1,10 @@
 """Code from outside, tried before any job starts: by a process of its own, which imports what the
 parse of a workflow does not."""
 
+# A config, and what was kept of an earlier trial, hold values of any type.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 import hashlib
 import importlib.metadata
 import json
