@@ -13,6 +13,7 @@ from distillery.errors import UserError, hint
 
 if TYPE_CHECKING:
     from distillery.images.dataset import Arrays
+    from distillery.study.study import Study
 
 # What pictures are brought to. Arrays stay as they are.
 SIZE, CHANNELS = 32, 3
@@ -172,7 +173,7 @@ def _own(path: str, block: dict[str, Any]) -> "Arrays":
             bar.__exit__()
 
 
-def study(name: str, block: dict[str, Any], **more: Any) -> Any:
+def study(name: str, block: dict[str, Any], **more: Any) -> "Study":
     """Return a study of a dataset, by which its block is checked.
 
     Raises:
