@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,13 @@ def check(study: Study, kept: str | None = None) -> None:
 
 
 def _known(kept: str | None) -> dict[str, str]:
-    try:
-        known = json.loads(Path(kept).read_text(encoding="utf-8")) if kept else {}
-    except (OSError, ValueError):
+    if kept is None:
         return {}
-    return known if isinstance(known, dict) else {}
+    try:
+        known: Any = json.loads(Path(kept).read_text(encoding="utf-8"))
+        return {str(key): str(group) for key, group in known.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _asked(study: Study) -> dict[str, list[dict[str, Any]]]:
@@ -92,14 +94,18 @@ def _asked(study: Study) -> dict[str, list[dict[str, Any]]]:
 
 def _augmentations(study: Study, block: Any) -> list[str]:
     """Return the sources of the augmentations that a config names, at any depth."""
-    if isinstance(block, Mapping):
-        named = block.get("augment")
-        known = study.augmentations.get(named) if isinstance(named, str) else None
-        found = [known.source] if known else []
-        return found + [each for value in block.values() for each in _augmentations(study, value)]
-    if isinstance(block, list):
-        return [each for value in block for each in _augmentations(study, value)]
-    return []
+    items: dict[Any, Any] = {}
+    if isinstance(block, dict):
+        items = {**block}
+    elif isinstance(block, list):
+        values: Iterable[Any] = block
+        items = dict(enumerate(values))
+    found: list[str] = []
+    for key, value in items.items():
+        if key == "augment" and isinstance(value, str) and value in study.augmentations:
+            found.append(study.augmentations[value].source)
+        found += _augmentations(study, value)
+    return found
 
 
 def _of_network(study: Study, dataset: str, name: str) -> dict[str, Any]:
