@@ -12,9 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from distillery import outside, places
 from distillery.errors import UserError
@@ -98,8 +97,7 @@ def _augmentations(study: Study, block: Any) -> list[str]:
     if isinstance(block, dict):
         items = {**block}
     elif isinstance(block, list):
-        values: Iterable[Any] = block
-        items = dict(enumerate(values))
+        items = dict(enumerate(cast("list[Any]", block)))
     found: list[str] = []
     for key, value in items.items():
         if key == "augment" and isinstance(value, str) and value in study.augmentations:
