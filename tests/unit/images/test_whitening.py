@@ -410,7 +410,9 @@ def distilled(run, path, given, folder):
         asked(
             "distill",
             cell=dict(CELL),
+            start=None,
             module=CELL["method"],
+            source=f"methods/{CELL['method']}.py",
             settings={},
             protocol=None,
             snapshots=1,
