@@ -1,6 +1,9 @@
 """One thread a process: threads that wait for a busy core are many times slower than one."""
 
 import os
+import sys
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any test imports torch
 
@@ -22,3 +25,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/workflow/" in item.path.as_posix():
             item.add_marker("workflow")
+
+
+@pytest.fixture(autouse=True)
+def _forget_code_from_outside():
+    """Forget what a test imported from files of its own: the next has others of the same name."""
+    yield
+    for name in [name for name in sys.modules if name.startswith("outside_")]:
+        del sys.modules[name]
