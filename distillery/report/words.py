@@ -152,7 +152,7 @@ def byte_count(value: float | None) -> str:
     for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
         if value >= size:
             return f"{value / size:.{1 if value < 100 * size else 0}f} {unit}"
-    return f"{value / 1024:.0f} KiB"
+    return f"{value / 1024:.0f} KiB" if value >= 1024 else f"{value:.0f} bytes"
 
 
 def si_number(value: float | None, unit: str) -> str:

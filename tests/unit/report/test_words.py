@@ -22,6 +22,8 @@ from distillery.report.sections import continual
         (words.duration(119), "119 s"),
         (words.duration(120), "2 min"),
         (words.duration(7200), "2.0 h"),
+        (words.byte_count(264), "264 bytes"),
+        (words.byte_count(3144), "3 KiB"),
         (words.byte_count(2**20), "1.0 MiB"),
         (words.byte_count(200 * 2**30), "200 GiB"),
         (words.si_number(1.5e12, "FLOP"), "1.5 TFLOP"),
