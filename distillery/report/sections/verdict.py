@@ -180,6 +180,7 @@ def _sentence(
     ours, theirs = (results.short_name(cell.method, cell.init) for cell in cells)
     points = f"{abs(100 * difference.difference):.1f} points"
     side = "above" if difference.difference > 0 else "below"
+    apart = f"{points} {side}" if points != "0.0 points" else "level with"
     interval = (
         f"95 % interval {_interval(judged)}, {pairs_in_words(difference)}, "
         + _UNITS[difference.unit]
@@ -189,9 +190,9 @@ def _sentence(
         f"{theirs} ({interval})",
         verdicts.DOES_NOT_PAY: f"the best real images, {theirs}, are {points} above the best "
         f"distilled set, {ours} ({interval})",
-        verdicts.UNDECIDED: f"the best distilled set, {ours}, is {points} {side} the best real "
-        f"images, {theirs}, which is not significant ({interval})",
-        verdicts.UNTESTED: f"the best distilled set, {ours}, is {points} {side} the best real "
+        verdicts.UNDECIDED: f"the best distilled set, {ours}, is {apart} the best real "
+        f"images, {theirs}: not significant ({interval})",
+        verdicts.UNTESTED: f"the best distilled set, {ours}, is {apart} the best real "
         f"images, {theirs}, by one pair of networks, which tests nothing",
     }[judged.answer]
     lead = {

@@ -94,6 +94,15 @@ def test_the_other_direction_is_said_as_plainly(study, tmp_path):
     )
 
 
+def test_sets_that_are_level_are_said_to_be(study, tmp_path):
+    levels = {("dc", "real"): 0.6, ("random", "real"): 0.6}
+    _, text = section(study, tmp_path, "verdict", measured(levels), costs=jobs(levels))
+    assert (
+        "Not decided at 1 image per class, hard labels: the best distilled set, DC from real "
+        "images, is level with the best real images, Random: not significant (95 % interval" in text
+    )
+
+
 def test_one_set_each_is_said_to_be_of_these_sets_only(study, tmp_path):
     levels = {("dc", "real"): 0.6, ("random", "real"): 0.4}
     rows = measured(levels, seeds=(0,))
