@@ -223,3 +223,23 @@ def ranked(scores: Tensor, members: Tensor, generator: torch.Generator, *, harde
     """
     shuffled = members[torch.randperm(len(members), generator=generator).to(members.device)]
     return shuffled[scores[shuffled].argsort(descending=hardest, stable=True)]
+
+
+def select_by_score(task: base.Task, score: Callable[[base.Task], Tensor]) -> Tensor:
+    """Choose the ``ipc`` images of each class that are hardest, or easiest, as the setting ``keep``
+    says. ``stream("ties")`` orders equals.
+
+    Args:
+        task: with the settings ``KEEP``, and those that ``score`` reads.
+        score: gives how hard each image of the task is, (N,).
+
+    Raises:
+        UserError: a class has fewer than ``ipc`` images, or there are no experts of the network.
+    """
+    index = base.ClassIndex(task.labels, task.classes)
+    base.enough(index, task.ipc)
+    scores, ties = score(task), task.stream("ties")
+    hardest = task.settings["keep"] == "hardest"
+    return torch.cat(
+        [ranked(scores, members, ties, hardest=hardest)[: task.ipc] for members in index.members]
+    )

@@ -7,7 +7,6 @@ better (Sorscher et al., *Beyond Neural Scaling Laws*, NeurIPS 2022, arXiv 2206.
 easiest``.
 """
 
-import torch
 from torch import Tensor
 
 from distillery.methods import _coreset, base
@@ -20,19 +19,6 @@ SETTINGS = {**_coreset.KEEP, **_coreset.TEACHERS, **_coreset.EARLY}
 
 
 def select(task: base.Task) -> Tensor:
-    """Choose the images of each class with the highest EL2N, or the lowest. ``stream("ties")``
-    orders equals.
-
-    Raises:
-        UserError: a class has fewer than ``ipc`` images, or there are no experts of the network.
-    """
-    index = base.ClassIndex(task.labels, task.classes)
-    base.enough(index, task.ipc)
-    scores, ties = _coreset.el2n(task), task.stream("ties")
-    hardest = task.settings["keep"] == "hardest"
-    return torch.cat(
-        [
-            _coreset.ranked(scores, members, ties, hardest=hardest)[: task.ipc]
-            for members in index.members
-        ]
-    )
+    """Choose the images of each class with the highest EL2N, or the lowest; errors are those of
+    ``_coreset.select_by_score``."""
+    return _coreset.select_by_score(task, _coreset.el2n)

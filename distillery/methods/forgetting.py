@@ -7,7 +7,6 @@ how that is counted from what is stored of experts. As with EL2N, the most forgo
 published, and with few images per class the least forgotten serve better.
 """
 
-import torch
 from torch import Tensor
 
 from distillery.methods import _coreset, base
@@ -20,19 +19,6 @@ SETTINGS = {**_coreset.KEEP, **_coreset.TEACHERS}
 
 
 def select(task: base.Task) -> Tensor:
-    """Choose the images of each class that are forgotten most often, or least. ``stream("ties")``
-    orders equals.
-
-    Raises:
-        UserError: a class has fewer than ``ipc`` images, or there are no experts of the network.
-    """
-    index = base.ClassIndex(task.labels, task.classes)
-    base.enough(index, task.ipc)
-    scores, ties = _coreset.forgetting(task), task.stream("ties")
-    hardest = task.settings["keep"] == "hardest"
-    return torch.cat(
-        [
-            _coreset.ranked(scores, members, ties, hardest=hardest)[: task.ipc]
-            for members in index.members
-        ]
-    )
+    """Choose the images of each class that are forgotten most often, or least; errors are those
+    of ``_coreset.select_by_score``."""
+    return _coreset.select_by_score(task, _coreset.forgetting)
