@@ -5,7 +5,6 @@ import pandas as pd
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.results import Results
 from distillery.report.words import (
-    dataset_title,
     network_rank,
     plus_minus,
     sets_and_networks,
@@ -33,7 +32,7 @@ def view(results: Results) -> list[dict]:
         for network in sorted(networks, key=network_rank):
             part = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
             lines = [_line(results, cell, of_cell) for cell, of_cell in cell_rows(part)]
-            blocks.append({"title": f"{dataset_title(dataset)}, {network}", "rows": lines})
+            blocks.append({"title": f"{results.title(dataset)}, {network}", "rows": lines})
     return blocks
 
 

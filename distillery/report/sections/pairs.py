@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from distillery.report.cells import CELL
+from distillery.report.cells import Cell
 from distillery.report.comparison import RANDOM, Comparison
 from distillery.report.results import Results
 from distillery.report.words import (
@@ -31,11 +31,13 @@ RECIPE = (
 def view(results: Results) -> list[dict]:
     """Return the differences between methods, network by network: the best against each other,
     distilled against random, real start against noise."""
-    blocks = []
+    blocks, known = [], recipes_by(results)
     for dataset in results.datasets:
         tables = []
         for network in results.networks(dataset):
-            groups = [_group(results, dataset, network, ipc) for ipc in results.ipcs(dataset)]
+            groups = [
+                _group(results, known, dataset, network, ipc) for ipc in results.ipcs(dataset)
+            ]
             groups = [group for group in groups if group["rows"]]
             if groups:
                 tables.append({"network": network, "groups": groups})
@@ -44,10 +46,18 @@ def view(results: Results) -> list[dict]:
     return blocks
 
 
-def _group(results: Results, dataset: str, network: str, ipc: float) -> dict:
+def _group(
+    results: Results,
+    known: dict[tuple[str, Cell], dict[str, str]],
+    dataset: str,
+    network: str,
+    ipc: float,
+) -> dict:
+    """Return the lines of a size. ``known``: the recipes, by network and cell."""
     comparison = results.compared(dataset, network, ipc)
     recipes = {
-        cell: recipes_of(results, network, (dataset, *cell, ipc)) for cell in comparison.cells
+        cell: known.get((network, Cell(dataset, *cell, int(ipc))), {}).keys()
+        for cell in comparison.cells
     }
     lines = []
     for first, second in _chosen_pairs(results, comparison.cells):
@@ -60,15 +70,21 @@ def _group(results: Results, dataset: str, network: str, ipc: float) -> dict:
     }
 
 
-def recipes_of(results: Results, network: str, cell: tuple) -> set[str]:
-    """Say how networks were trained on the sets of a cell, as the jobs say; empty where they do
-    not."""
-    return {
-        repr([(cost.get("settings") or {}).get(name) for name in RECIPE])
-        for cost in results.costs
-        if (cost.get("rule"), cost.get("network")) == ("evaluate_synthetic", network)
-        and tuple(cost.get(name) for name in CELL) == cell
-    }
+def recipes_by(results: Results) -> dict[tuple[str, Cell], dict[str, str]]:
+    """Say how networks were trained on the sets of each cell, as the jobs say, by network and cell:
+    the recipes, each with its main settings in words."""
+    recipes: dict[tuple[str, Cell], dict[str, str]] = {}
+    for cost in results.costs:
+        settings = cost.get("settings") or {}
+        if cost.get("rule") == "evaluate_synthetic":
+            words = ", ".join(
+                f"{name} {settings[name]}"
+                for name in ("epochs", "lr", "augment")
+                if settings.get(name) is not None
+            )
+            known = recipes.setdefault((str(cost.get("network")), Cell.of(cost)), {})
+            known[repr([settings.get(name) for name in RECIPE])] = words
+    return recipes
 
 
 def _chosen_pairs(

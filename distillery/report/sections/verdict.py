@@ -10,10 +10,9 @@ from distillery.report.cells import Cell
 from distillery.report.comparison import by_network, pairs_in_words
 from distillery.report.effort import making_of, pays_after, pays_text, spent_on
 from distillery.report.results import Results
-from distillery.report.sections.pairs import RECIPE
+from distillery.report.sections.pairs import recipes_by
 from distillery.report.words import (
     byte_count,
-    dataset_title,
     duration,
     images_per_class,
     listed,
@@ -31,6 +30,9 @@ ANSWERS = {
     verdicts.UNTESTED: "one pair of networks: not tested",
 }
 
+# By dataset, network and size: accuracies by (method, init), and therein by (seed, network).
+Validation = dict[tuple, dict[tuple[str, str], dict[tuple[int, int], float]]]
+
 
 class Group(NamedTuple):
     """The cells that may be compared: of one size, trained by one network and recipe, with labels
@@ -47,7 +49,7 @@ class Group(NamedTuple):
 def view(results: Results) -> list[dict]:
     """Return one line for each group of cells that may be compared, and what could not be."""
     blocks = []
-    recipes = _recipes(results)
+    recipes, validation = recipes_by(results), _validation(results)
     for dataset in results.datasets:
         networks = results.networks(dataset)
         groups: dict[Group, list[Cell]] = {}
@@ -58,37 +60,20 @@ def view(results: Results) -> list[dict]:
                     kind, recipe = _labels(results, cell), next(iter(known.items()))
                     group = Group(dataset, network, cell.ipc, kind, *recipe)
                     groups.setdefault(group, []).append(cell)
-        lines = [_line(results, group, cells) for group, cells in groups.items()]
+        lines = [_line(results, validation, group, cells) for group, cells in groups.items()]
         lines = [line for line in lines if line]
-        notes = _notes(results, groups)
+        notes = _notes(results, validation, groups)
         if lines or notes:
             main = networks[0] if networks else ""
             blocks.append(
                 {
-                    "dataset": dataset_title(dataset),
+                    "dataset": results.title(dataset),
                     "sentences": [line["sentence"] for line in lines if line["network"] == main],
                     "rows": lines,
                     "notes": notes,
                 }
             )
     return blocks
-
-
-def _recipes(results: Results) -> dict[tuple[str, Cell], dict[str, str]]:
-    """Say how networks were trained on the sets of each cell, by network and cell: the recipe, and
-    its main settings in words."""
-    recipes: dict[tuple[str, Cell], dict[str, str]] = {}
-    for cost in results.costs:
-        settings = cost.get("settings") or {}
-        if cost.get("rule") == "evaluate_synthetic":
-            words = ", ".join(
-                f"{name} {settings[name]}"
-                for name in ("epochs", "lr", "augment")
-                if settings.get(name) is not None
-            )
-            known = recipes.setdefault((str(cost.get("network")), Cell.of(cost)), {})
-            known[repr([settings.get(name) for name in RECIPE])] = words
-    return recipes
 
 
 def _cells(results: Results, dataset: str, network: str) -> list[Cell]:
@@ -98,30 +83,32 @@ def _cells(results: Results, dataset: str, network: str) -> list[Cell]:
     return sorted((Cell.of(row) for _, row in rows.iterrows()), key=lambda cell: cell.order)
 
 
+def _first(results: Results, cell: Cell) -> tuple[dict, dict]:
+    """Return the arrays and the header of the first set of a cell; empty where there is no file."""
+    return next((item for item in results.sets if Cell.of(item[1]) == cell), ({}, {}))
+
+
 def _labels(results: Results, cell: Cell) -> str:
-    for arrays, header in results.sets:
-        if Cell.of(header) == cell:
-            return "soft" if arrays["labels"].ndim == 2 else "hard"
-    return "hard"
+    arrays, _ = _first(results, cell)
+    return "soft" if arrays and arrays["labels"].ndim == 2 else "hard"
 
 
 def _is_distilled(results: Results, cell: Cell) -> bool:
     return cell.init == IMPORTED or not results.is_coreset(cell.method)
 
 
-def _line(results: Results, group: Group, cells: list[Cell]) -> dict | None:
+def _line(results: Results, validation: Validation, group: Group, cells: list[Cell]) -> dict | None:
     """Return the verdict on a group; ``None`` where one side has no set."""
-    accuracies = {split: _accuracies(results, group, split) for split in ("validation", "test")}
+    accuracies = (validation.get(group[:3], {}), results.compared(*group[:3]).cells)
     keys = {(cell.method, cell.init): cell for cell in cells}
     distilled = {key for key, cell in keys.items() if _is_distilled(results, cell)}
-    validation, test = ({key: of[key] for key in keys if key in of} for of in accuracies.values())
-    judged = verdicts.judge(validation, test, distilled)
+    held, test = ({key: of[key] for key in keys if key in of} for of in accuracies)
+    judged = verdicts.judge(held, test, distilled)
     if judged is None:
         return None
     ours, theirs = keys[judged.distilled], keys[judged.opponent]
     values = {
-        key: np.array(list(accuracies["test"][key].values()))
-        for key in (judged.distilled, judged.opponent)
+        key: np.array(list(test[key].values())) for key in (judged.distilled, judged.opponent)
     }
     pays = _break_even(results, ours, group.network)
     line: dict[str, Any] = {
@@ -150,15 +137,16 @@ def _line(results: Results, group: Group, cells: list[Cell]) -> dict | None:
     return line
 
 
-def _accuracies(results: Results, group: Group, split: str) -> dict:
-    rows = results.measured("accuracy", dataset=group.dataset, network=group.network, split=split)
-    rows = rows[
-        (rows["ipc"] == group.ipc)
-        & (rows["selection"] == LAST)
-        & (rows["strategy"] == "")
-        & rows[["epoch", "stage", "class"]].isna().all(axis=1)
-    ]
-    return by_network(rows)
+def _validation(results: Results) -> Validation:
+    """Return what networks trained on the final images reach on the validation images, by dataset,
+    network and size."""
+    rows = results.measured("accuracy", split="validation", selection=LAST, strategy="")
+    rows = rows[rows[["epoch", "stage", "class"]].isna().all(axis=1)]
+    found: Validation = {}
+    for _, part in rows.groupby(["dataset", "network", "ipc"]):
+        cell, network = Cell.of(part.iloc[0]), str(part.iloc[0]["network"])
+        found[cell.dataset, network, cell.ipc] = by_network(part)
+    return found
 
 
 def _interval(judged: verdicts.Verdict) -> str:
@@ -233,19 +221,17 @@ def _break_even(results: Results, cell: Cell, network: str) -> str:
 def bytes_per_class(results: Results, cell: Cell) -> float | None:
     """Return the bytes that a set takes for each class, as it is stored: images, labels, and the
     whitening that it carries."""
-    for arrays, header in results.sets:
-        if Cell.of(header) == cell:
-            stored = sum(array.nbytes for array in arrays.values())
-            carried = results.whitenings.get(
-                (header.get("normalization") or {}).get("whitening", "")
-            )
-            if carried is not None:
-                stored += sum(tensor.nbytes for tensor in carried.tensors.values())
-            return stored / max(1, len(header.get("classes") or [0]))
-    return None
+    arrays, header = _first(results, cell)
+    if not arrays:
+        return None
+    stored = sum(array.nbytes for array in arrays.values())
+    carried = results.whitenings.get((header.get("normalization") or {}).get("whitening", ""))
+    if carried is not None:
+        stored += sum(tensor.nbytes for tensor in carried.tensors.values())
+    return stored / max(1, len(header.get("classes") or [0]))
 
 
-def _notes(results: Results, groups: dict[Group, list[Cell]]) -> list[str]:
+def _notes(results: Results, validation: Validation, groups: dict[Group, list[Cell]]) -> list[str]:
     """Name the distilled sets that have no opponent under their recipe and labels, and say where
     nothing could be chosen because no image was held out."""
     alone, chosen = [], True
@@ -258,7 +244,7 @@ def _notes(results: Results, groups: dict[Group, list[Cell]]) -> list[str]:
                 f"{names} ({images_per_class(group.ipc)}, {group.network}, {group.labels} labels; "
                 f"{group.words})"
             )
-        elif ours and theirs and not _accuracies(results, group, "validation"):
+        elif ours and theirs and not validation.get(group[:3]):
             chosen = False
     notes = []
     if alone:
