@@ -7,7 +7,7 @@ crop's realism is minus the teacher's loss on it under its class; the best crop 
 and of these the best ``ipc`` x f². f x f of them, each of 1/f of the image's sides, are stitched
 into one image, the best of them side by side; f is 1 for images of up to 64 pixels. Labels are the
 teacher's probabilities for the finished images. DEVIATES: the paper's teacher labels each crop that
-training draws anew; stored labels are one an image.
+training draws; stored labels are one an image.
 """
 
 import math

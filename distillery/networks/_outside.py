@@ -33,7 +33,7 @@ class OutsideNetwork(nn.Module):
     Args:
         name: in the config.
         network: from images to logits.
-        made: makes it anew from a seed.
+        made: re-creates it from a seed.
     """
 
     def __init__(self, name: str, network: nn.Module, made: Callable[[int], nn.Module]) -> None:

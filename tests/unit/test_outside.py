@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch):
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:
-        if name.partition(".")[0] in OWN or name.startswith("outside_"):
+        if name.partition(".")[0] in OWN:
             del sys.modules[name]
 
 
