@@ -15,7 +15,6 @@ from distillery.datasets._listing import (
     existing,
     is_image,
     natural,
-    numbered,
     some,
     text,
 )
@@ -148,17 +147,8 @@ def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> 
             f"{count(len(empty), 'folder')} without images left out, so no class: "
             f"{some(sorted(empty, key=natural))}"
         )
-    order = sorted(range(len(files)), key=lambda row: composed(files[row]))
-    names, labels = numbered(text(classes[row], f"{where}.path") for row in order)
-    ordered = [files[row] for row in order]
-    return Listing(
-        root=root,
-        files=[composed(file) for file in ordered],
-        classes=names,
-        labels=labels,
-        parts=[parts[row] for row in order],
-        watched=ordered,
-        notes=notes,
+    return Listing.of_files(
+        root, files, lambda row: text(classes[row], f"{where}.path"), parts, notes
     )
 
 

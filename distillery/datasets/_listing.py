@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,37 @@ class Listing:
     about: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_files(
+        cls,
+        root: str,
+        files: list[str],
+        label: Callable[[int], str],
+        parts: list[str],
+        notes: list[str],
+    ) -> "Listing":
+        """List images that are each a file of its own, in the order of their composed names.
+
+        Args:
+            root: the folder that ``files`` start from.
+            files: as the system spells them.
+            label: gives the name of the class of file number n.
+            parts: of each file.
+            notes: what a user should know.
+        """
+        order = sorted(range(len(files)), key=lambda row: composed(files[row]))
+        classes, labels = numbered(label(row) for row in order)
+        watched = [files[row] for row in order]
+        return cls(
+            root=root,
+            files=[composed(file) for file in watched],
+            classes=classes,
+            labels=labels,
+            parts=[parts[row] for row in order],
+            watched=watched,
+            notes=notes,
+        )
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of the images' names, labels and parts, and of the names, sizes

@@ -14,7 +14,6 @@ from distillery.datasets._listing import (
     count,
     existing,
     is_image,
-    numbered,
     shown,
     some,
 )
@@ -59,18 +58,7 @@ def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> 
         root = existing(f"{where}.images", places["images"], "folder")
     read = _read(where, table, settings)
     files = _there(where, root, read, settings)
-    order = sorted(range(len(files)), key=lambda row: composed(files[row]))
-    classes, labels = numbered(read.labels[row] for row in order)
-    watched = [files[row] for row in order]
-    return Listing(
-        root=root,
-        files=[composed(file) for file in watched],
-        classes=classes,
-        labels=labels,
-        parts=[read.parts[row] for row in order],
-        watched=watched,
-        notes=read.notes,
-    )
+    return Listing.of_files(root, files, read.labels.__getitem__, read.parts, read.notes)
 
 
 # ---- the table -----------------------------------------------------------------------------------
