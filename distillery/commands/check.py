@@ -2,6 +2,8 @@
 
 import argparse
 
+from distillery.commands._released import declare as declare
+
 EXAMPLES = """\
   distillery check set.safetensors
   distillery check results/synthetic/digits/dm/real/ipc1/seed0
@@ -9,14 +11,6 @@ EXAMPLES = """\
 
 Its status is 1 where the set cannot be used as it is.
 """
-
-
-def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument(
-        "set", metavar="SET", help="a synthetic.safetensors, its folder, or what others released"
-    )
-    parser.add_argument("--labels", metavar="FILE", help="the labels_*.pt beside an images_*.pt")
 
 
 def run(given: argparse.Namespace) -> int:

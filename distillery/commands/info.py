@@ -2,18 +2,12 @@
 
 import argparse
 
+from distillery.commands._released import declare as declare
+
 EXAMPLES = """\
   distillery info set.safetensors
   distillery info images_best.pt --labels labels_best.pt
 """
-
-
-def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument(
-        "set", metavar="SET", help="a synthetic.safetensors, or what others released"
-    )
-    parser.add_argument("--labels", metavar="FILE", help="the labels_*.pt beside an images_*.pt")
 
 
 def run(given: argparse.Namespace) -> None:
