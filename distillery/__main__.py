@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distillery import __version__
-from distillery.errors import UserError
+from distillery.errors import UserError, hint
 
 COMMANDS = {
     "init": "make a folder for a study of your own",
@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if module:
             module.declare(one)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        close = hint(words[0], COMMANDS)
+        parser.error(f"unknown command {words[0]!r}; {close}known are {', '.join(COMMANDS)}")
     if words[:1] == ["run"] and words[1:2] not in (["-h"], ["--help"]):
         given = argparse.Namespace(command="run", words=words[1:])  # most of them are Snakemake's
     else:

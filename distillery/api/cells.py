@@ -14,7 +14,7 @@ from distillery.study import load
 from distillery.study.jobs import Jobs
 
 # Where a config has what a call is given by itself.
-_OF_A_CONFIG = re.compile(r"^config: (?:grid(?:\[0\])?[.:] ?|methods[.:] ?)?")
+_OF_A_CONFIG = re.compile(r"^config: (?:(?:grid(?:\[0\])?|methods|evaluate)[.:] ?)?")
 # A name, several, or names with the options of each.
 Networks = str | Sequence[str] | Mapping[str, Mapping[str, Any]]
 

@@ -1,5 +1,5 @@
-"""The real images that a command is given: a folder of pictures, a table, arrays, or a built-in
-dataset."""
+"""The real images that a command is given: a folder of pictures, a table, arrays, Parquet, or a
+built-in dataset."""
 
 import argparse
 import os
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 # What pictures are brought to. Arrays stay as they are.
 SIZE, CHANNELS = 32, 3
-ARRAYS, TABLES = (".npz", ".safetensors"), (".csv", ".tsv")
+ARRAYS, TABLES, HUB = (".npz", ".safetensors"), (".csv", ".tsv"), ".parquet"
+# What may be named, as help says it.
+IMAGES = (
+    "a folder of pictures, a table of files and labels (.csv), arrays (.npz, .safetensors), "
+    "Parquet of a dataset hub, or a built-in dataset"
+)
 # Where built-in datasets come from, in this order, as a study's `data.sources`.
 SOURCES = ("local", "torchvision", "registry")
 LOCAL = "data"
@@ -87,11 +92,12 @@ def name_of(path: str) -> str:
 
 
 def block(given: argparse.Namespace, path: str, size: Any, channels: int | None) -> dict[str, Any]:
-    """Return what a config says of a folder of pictures, of a table that names them, or of arrays.
+    """Return what a config says of a folder of pictures, of a table that names them, of arrays, or
+    of Parquet.
 
     Args:
         given: the command's arguments.
-        path: of the folder or the file.
+        path: of the folder or the file, or the name of what was downloaded from a hub.
         size: of the images; ``None``: the default.
         channels: likewise.
     """
@@ -100,6 +106,8 @@ def block(given: argparse.Namespace, path: str, size: Any, channels: int | None)
         kind, shape = "arrays", (size, channels)
     elif path.lower().endswith(TABLES):
         kind = "table"
+    elif _is_of_a_hub(path):
+        kind = "hub"
     read = {
         "kind": kind,
         "path": path,
@@ -112,10 +120,22 @@ def block(given: argparse.Namespace, path: str, size: Any, channels: int | None)
     return {key: value for key, value in read.items() if value is not None}
 
 
+def _is_of_a_hub(path: str) -> bool:
+    """Return whether this is Parquet, of which folders have some at their top or one below, or the
+    name of a dataset that was downloaded."""
+    if os.path.lexists(path):
+        inside = (file for depth in ("*", "*/*") for file in Path(path).glob(depth + HUB))
+        return path.lower().endswith(HUB) or next(inside, None) is not None
+    from distillery.datasets._hub import cached
+
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", path) is not None and cached(path).is_dir()
+
+
 def read(
     given: argparse.Namespace, named: str, size: Any = None, channels: int | None = None
 ) -> "Arrays":
-    """Return the images of a folder or a file, or of the built-in dataset of that name.
+    """Return the images of a folder or a file, of what was downloaded from a hub by that name, or
+    of the built-in dataset that has it.
 
     Args:
         given: the command's arguments.
@@ -128,12 +148,11 @@ def read(
     """
     from distillery import plugins
 
-    if os.path.isdir(named) or (os.path.isfile(named) and named.lower().endswith(ARRAYS + TABLES)):
+    files = (*ARRAYS, *TABLES, HUB)
+    if os.path.isfile(named) and not named.lower().endswith(files):
+        raise UserError(f"{named}: is no folder of pictures, nor one of {', '.join(files)}")
+    if os.path.exists(named) or _is_of_a_hub(named):
         return _own(named, block(given, named, size, channels))
-    if os.path.isfile(named):
-        raise UserError(
-            f"{named}: is no folder of pictures, nor one of {', '.join(ARRAYS + TABLES)}"
-        )
     if named in plugins.datasets():
         from distillery.datasets._fetch import fetch
 
@@ -168,6 +187,8 @@ def _own(path: str, block: dict[str, Any]) -> "Arrays":
             progress=progress,
             log=lambda line: print(f"note: {line}", file=sys.stderr),
         )
+    except UserError as error:
+        raise _without_config(error, name, path) from None
     finally:
         for bar in bars:
             bar.__exit__()
@@ -193,7 +214,11 @@ def study(name: str, block: dict[str, Any], **more: Any) -> "Study":
     try:
         return load.study(config)
     except UserError as error:
-        # There is no config that it could be wrong in.
-        said = re.sub(rf"^config: (datasets\.{name}\.(path: )?)?", "", str(error), count=1)
-        path = str(block["path"])
-        raise UserError(said if path in said else f"{path}: {said}") from None
+        raise _without_config(error, name, str(block["path"])) from None
+
+
+def _without_config(error: UserError, name: str, path: str) -> UserError:
+    """Return an error about a dataset's block as one about what lies there: there is no config that
+    it could be wrong in."""
+    said = re.sub(rf"^(config: )?(datasets\.{name}(\.path: |\.|: ))?", "", str(error), count=1)
+    return UserError(said if said.startswith((path, "there is no")) else f"{path}: {said}")

@@ -13,6 +13,7 @@ EXAMPLES = """\
   distillery distil pictures --ipc 10 --iterations 500 -o set.safetensors
   distillery distil pictures --size 64 --method dc --init noise --ipc 1 -o dc.safetensors
   distillery distil pictures --method herding --ipc 10 -o herding.safetensors
+  distillery distil garments.parquet --ipc 10 --iterations 500 -o garments.safetensors
   distillery distil digits --iterations 100 --set lr_images=5 -o digits.safetensors
 
 pictures holds a sub-folder for each class, or train and test with these in them. What is tested on
@@ -25,7 +26,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "images",
         metavar="IMAGES",
-        help="a folder of pictures, a .csv, an .npz, or a built-in dataset",
+        help=_images.IMAGES,
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the set, a .safetensors"

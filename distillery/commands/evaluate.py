@@ -1,6 +1,8 @@
 """Train networks on a synthetic set, and test them."""
 
 import argparse
+import os
+from pathlib import Path
 from typing import Any
 
 from distillery.commands import _images, _settings
@@ -23,7 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--on",
         metavar="IMAGES",
         required=True,
-        help="a folder of pictures, a .csv, an .npz, or a built-in dataset: its test images",
+        help=f"{_images.IMAGES}: its test images",
     )
     parser.add_argument(
         "--networks", nargs="+", metavar="NAME", help="that are trained (default: the set's own)"
@@ -48,6 +50,8 @@ def run(given: argparse.Namespace) -> None:
     from distillery.sets import facts
 
     recipe = _settings.read(given.settings)
+    if given.csv and not os.access(Path(given.csv).parent, os.W_OK):
+        raise UserError(f"--csv: the folder {Path(given.csv).parent} is not there, or not writable")
     file = facts.own_file(given.set)
     if file is None:
         raise UserError(f"{given.set}: is not one of ours; `distillery check` says what it is")
@@ -81,6 +85,16 @@ def _same_classes(real: list[str], synthetic: list[str], on: str) -> None:
     """Raise ``UserError`` unless the classes are those of the set, in their order."""
     if [str(name) for name in real] == [str(name) for name in synthetic]:
         return
-    strange = sorted(set(map(str, real)) ^ set(map(str, synthetic)))
-    few = ", ".join(strange[:5]) or "in another order"
-    raise UserError(f"{on}: its {len(real)} classes are not the {len(synthetic)} of the set: {few}")
+    names, wanted = list(map(str, real)), list(map(str, synthetic))
+    differ = [
+        f"{what} {', '.join(each[:5])}{' …' if len(each) > 5 else ''}"
+        for what, each in (
+            ("it lacks", [name for name in wanted if name not in names]),
+            ("the set lacks", [name for name in names if name not in wanted]),
+        )
+        if each
+    ]
+    raise UserError(
+        f"{on}: its {len(real)} classes are not the {len(synthetic)} of the set: "
+        f"{'; '.join(differ) or 'they are in another order'}"
+    )

@@ -37,7 +37,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--images",
         metavar="PICTURES",
         help="a folder with a sub-folder for each class, or with train and test that have these; "
-        "a .csv with columns file and label; or an .npz with images and labels",
+        "a .csv with columns file and label; an .npz with images and labels; or Parquet of a hub",
     )
     parser.add_argument("--title", help="of the study, on its report")
     _images.declare(parser, shape=True)
@@ -69,7 +69,8 @@ def run(given: argparse.Namespace) -> None:
     (folder / CONFIG).write_text(config, encoding="utf-8")
     (folder / "README.md").write_text(_template("README.md", title=title), encoding="utf-8")
     shutil.copyfile(places.workflow() / profile, folder / profile)
-    print(f"{folder / CONFIG}: a study of {name}, {' and '.join(map(str, ipc))} images per class")
+    each = "image" if ipc == [1] else "images"
+    print(f"{folder / CONFIG}: a study of {name}, {' and '.join(map(str, ipc))} {each} per class")
     print(f"Run it: cd {shlex.quote(str(folder))} && distillery run")
 
 

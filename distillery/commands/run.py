@@ -91,8 +91,10 @@ def _study(study: str | None, rest: Sequence[str]) -> tuple[Path, str | None]:
     for name in CONFIGS:
         if (folder / name).is_file():
             return folder, name
+    there = rest[0] if study is None and rest and not rest[0].startswith("-") else ""
     raise UserError(
-        f"run: {folder.resolve()} has no config.yaml; `distillery init FOLDER` makes a study"
+        f"run: {folder.resolve()} has no config.yaml{f', nor a folder {there}' if there else ''}; "
+        "`distillery init FOLDER` makes a study"
     )
 
 

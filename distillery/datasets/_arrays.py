@@ -60,6 +60,13 @@ class Array:
     offset: int | None
 
 
+# What readers raise of a file that is not what its ending says.
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError, struct.error),
+    *(zipfile.BadZipFile, NotImplementedError, RecursionError),
+)
+
+
 class _UnfitError(UserError):
     """An array that is not what it should be; whose it is, is said by who knows."""
 
@@ -95,6 +102,9 @@ def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> 
         except _UnfitError as error:
             raise UserError(f"{at}: {shown(path)}: {label_key} {error}") from None
         picture = there[image_key]
+        if len(picture.shape) in (3, 4) and not picture.shape[0]:
+            without = f"; leave {image_key} and {label_key} out" if part != TRAIN else ""
+            raise UserError(f"{at}: {shown(path)}: {image_key} holds no images{without}")
         if len(picture.shape) not in (3, 4) or not all(picture.shape):
             raise UserError(
                 f"{at}: {shown(path)}: {image_key} has the shape {picture.shape}; images, height, "
@@ -103,7 +113,7 @@ def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> 
         if picture.shape[0] != len(found):
             raise UserError(
                 f"{at}: {shown(path)}: {image_key} holds {picture.shape[0]} images, and "
-                f"{label_key} {len(found)} labels"
+                f"{label_key} {len(found)} labels; each image needs one"
             )
         files += [f"{part}/{number}" for number in range(len(found))]
         values += found
@@ -149,11 +159,11 @@ def _arrays(at: str, path: str) -> dict[str, Array]:
                 arrays |= _safetensors(file)
         except _UnfitError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError) as error:
+        except _DAMAGED as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{at}: {shown(file)}: cannot be read: {reason}") from error
-        except (struct.error, zipfile.BadZipFile, NotImplementedError, RecursionError) as error:
-            raise UserError(f"{at}: {shown(file)}: cannot be read: {error}") from error
+            raise UserError(
+                f"{at}: {shown(file)}: cannot be read: {reason}; was it copied to its end?"
+            ) from error
     return arrays
 
 
@@ -350,13 +360,14 @@ def _classes(where: str, values: list[Any], names: list[str] | None) -> tuple[li
         classes = [str(value) for value in different]
     else:
         if len(set(names)) != len(names):
-            raise UserError(f"{where}.names: a name stands twice")
+            raise UserError(f"{where}.names: a name stands twice; each class needs its own")
         numbers = [value for value in different if not isinstance(value, str)]
         if len(numbers) != len(different):
             raise UserError(f"{where}.names: the labels are texts, which are the names")
         if numbers[0] < 0 or numbers[-1] >= len(names):
             raise UserError(
-                f"{where}.names: has {len(names)}, for labels from {numbers[0]} to {numbers[-1]}"
+                f"{where}.names: has {len(names)}, for labels from {numbers[0]} to {numbers[-1]}; "
+                "name a class for each number from 0 on"
             )
         classes = [names[number] for number in numbers]
     number = {value: index for index, value in enumerate(different)}

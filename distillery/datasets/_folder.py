@@ -133,6 +133,11 @@ def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> 
         parts.append(named.get(first, ""))
     if not files:
         raise _without_classes(where, path, found, loose, folders)
+    for part in sorted(set(named) - {composed(file).partition("/")[0] for file in files}):
+        raise UserError(
+            f"{where}.path: the part {path}/{part} holds no images in folders of classes; put some "
+            "there, or remove it"
+        )
     notes = found.notes()
     if loose:
         place = f"the folders {some(named)}" if named else "the folders of the classes"
@@ -160,12 +165,17 @@ def _folders(path: str) -> list[str]:
 def _parts(root: str, folders: list[str]) -> dict[str, str]:
     """Return the folders that are parts, with the part that each is; empty where the folders are
     classes. They are parts where one is the training part, another is one too or it is alone, and
-    each holds folders: a class may be called train."""
+    each holds folders, or nothing: a class may be called train."""
     named = {name: PARTS[name.lower()] for name in folders if name.lower() in PARTS}
     parts = set(named.values())
     if TRAIN not in parts or not (parts & {TEST, VALIDATION} or len(folders) == 1):
         return {}
-    return named if all(_folders(os.path.join(root, name)) for name in named) else {}
+    images = [name for name in named if not _folders(os.path.join(root, name))]
+    return {} if any(_visible(os.path.join(root, name)) for name in images) else named
+
+
+def _visible(path: str) -> list[str]:
+    return [name for name in os.listdir(path) if not is_hidden(name)]
 
 
 def _without_classes(
@@ -180,8 +190,13 @@ def _without_classes(
     elif found.foreign:
         what = (
             f"no images: {count(len(found.foreign), 'file')} of other kinds "
-            f"({some(sorted(found.foreign, key=natural))})"
+            f"({some(sorted(found.foreign, key=natural))}); JPEG, PNG, WebP, BMP, GIF and TIFF "
+            "are read"
         )
     else:
-        what = "no images" + (f": the folders {some(folders)} are empty" if folders else "")
+        what = "no images" + (
+            f": the folders {some(folders)} are empty"
+            if folders
+            else "; put those of each class into a folder of its name"
+        )
     return UserError(f"{where}.path: {path} holds {what}")

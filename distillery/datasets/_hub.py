@@ -88,11 +88,16 @@ def _files(where: str, path: str) -> tuple[str, list[str]]:
     return found, files
 
 
-def _downloaded(where: str, name: str) -> str:
-    """Return where the dataset of a hub lies that was downloaded by this name."""
+def cached(name: str) -> Path:
+    """Return the folder that a hub's client downloads the dataset of this name into."""
     home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-    folder = cache / f"datasets--{name.replace('/', '--')}"
+    return cache / f"datasets--{name.replace('/', '--')}"
+
+
+def _downloaded(where: str, name: str) -> str:
+    """Return where the dataset of a hub lies that was downloaded by this name."""
+    folder = cached(name)
     try:
         revision = (folder / "refs/main").read_text(encoding="utf-8").strip()
     except OSError:
@@ -168,7 +173,8 @@ def _classes(where: str, values: list[Any], names: list[str] | None) -> tuple[li
     different = sorted(set(values))
     if different[0] < 0 or different[-1] >= len(names):
         raise UserError(
-            f"{where}.path: labels from {different[0]} to {different[-1]}, for {len(names)} classes"
+            f"{where}.path: labels from {different[0]} to {different[-1]}, for {len(names)} "
+            "classes in the schema; each label must be the number of one"
         )
     number = {value: index for index, value in enumerate(different)}
     return [str(names[value]) for value in different], [number[value] for value in values]

@@ -2,11 +2,12 @@
 torch: how many there are is known where a config is read, and which when the images are."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distillery.datasets._listing import TEST, TRAIN, VALIDATION, Listing, count, some
+from distillery.datasets._listing import PARTS, TEST, TRAIN, VALIDATION, Listing, count, some
 from distillery.errors import UserError, hint
 
 # The share that is tested on where neither the data nor the config say another.
@@ -88,29 +89,31 @@ def _classes(
 ) -> tuple[tuple[str, ...], list[int | None]]:
     """Return the names of the classes, and of each class that was found its new number, ``None``
     where it is left out."""
-    renamed = (
-        dict.fromkeys(listing.classes)
-        if wanted is None
-        else dict(wanted)
-        if isinstance(wanted, dict)
-        else dict.fromkeys(wanted)
-    )
+    if isinstance(wanted, list):
+        twice = [name for name, times in Counter(wanted).items() if times > 1]
+        if twice:
+            raise UserError(f"{where}.classes: {some(twice)} stands twice; name each class once")
+    chosen = listing.classes if wanted is None else wanted
+    renamed = dict(chosen) if isinstance(chosen, dict) else {name: name for name in chosen}
     for name in renamed:
         if name not in listing.classes:
             raise UserError(
                 f"{where}.classes: there is no class {name!r} among the data; "
                 f"{hint(name, listing.classes)}there are {some(listing.classes)}"
             )
-    new = {name: shown or name for name, shown in renamed.items()}
-    classes = tuple(dict.fromkeys(new.values()))
+    classes = tuple(dict.fromkeys(renamed.values()))
     if len(classes) < 2:
-        raise UserError(
-            f"{where}: has one class, {classes[0]!r}; two or more are needed"
-            if classes
-            else f"{where}.classes: must not be empty"
-        )
+        if not classes:
+            raise UserError(
+                f"{where}.classes: must not be empty; leave the key out for all classes"
+            )
+        part = PARTS.get(classes[0].lower())
+        alone = f"; without a part train beside it, {classes[0]} is no part" if part else ""
+        raise UserError(f"{where}: has one class, {classes[0]!r}; two or more are needed{alone}")
     numbers = {name: number for number, name in enumerate(classes)}
-    return classes, [numbers[new[name]] if name in new else None for name in listing.classes]
+    return classes, [
+        numbers[renamed[name]] if name in renamed else None for name in listing.classes
+    ]
 
 
 def _share(number: int, share: float) -> int:

@@ -90,7 +90,10 @@ def _read(where: str, table: str, settings: Mapping[str, Any]) -> _Rows:
     lines = _lines(at, table)
     head = next(lines, (0, []))[1]
     if not head:
-        raise UserError(f"{at}: {shown(table)} is empty")
+        raise UserError(
+            f"{at}: {shown(table)} is empty; it needs a head, such as file,label, and a line for "
+            "each image"
+        )
     file = _column(where, table, "file", head, settings.get("file"), FILES)
     wanted = settings.get("label")
     several = wanted if isinstance(wanted, list) else None
@@ -106,7 +109,7 @@ def _read(where: str, table: str, settings: Mapping[str, Any]) -> _Rows:
         if len(fields) != len(head):
             raise UserError(
                 f"{at}: {shown(table)}: line {number} has {count(len(fields), 'field')}, the head "
-                f"{len(head)}"
+                f"{len(head)}; a line needs as many, and quotes around a field with the separator"
             )
         name = fields[file]
         line = f"{at}: {shown(table)}: line {number}"
@@ -130,7 +133,9 @@ def _read(where: str, table: str, settings: Mapping[str, Any]) -> _Rows:
         if names:
             rows.notes.append(f"{count(len(names), 'row')} {what}: {some(names)}")
     if not rows.files:
-        raise UserError(f"{at}: {shown(table)} names no image")
+        raise UserError(
+            f"{at}: {shown(table)} names no image; it needs a line for each below its head"
+        )
     return rows
 
 

@@ -247,7 +247,7 @@ def _of_timm(spec: NetworkSpec, what: str) -> nn.Module:
     except ImportError as error:
         raise UserError(
             f"network {spec.name}: timm cannot be imported ({error}); install it: pip install "
-            "'distillery[timm]'"
+            "'dataset-distillery[timm]'"
         ) from error
     _check_named(spec, timm.list_models())
     with outside.running(what):

@@ -18,8 +18,9 @@ from distillery.study import schema
 from distillery.study.messages import refused
 from distillery.study.overrides import listed
 
-# Libraries whose networks go by the library's name, a colon and theirs.
-LIBRARIES = ("torchvision", "timm")
+# Libraries whose networks go by the library's name, a colon and theirs, and the extra of this
+# package that brings each.
+LIBRARIES = {"torchvision": "workflow", "timm": "timm"}
 
 
 def plain(name: Any) -> Any:
@@ -116,7 +117,8 @@ def _found(where: str, text: str) -> tuple[str, str]:
     except UserError as error:
         if place in LIBRARIES:
             raise UserError(
-                f"{where}: {place} is not installed: pip install 'distillery[{place}]'"
+                f"{where}: {place} is not installed: pip install "
+                f"'dataset-distillery[{LIBRARIES[place]}]'"
             ) from None
         raise UserError(f"{where}: {error}") from None
     if place not in LIBRARIES and code.file.suffix == ".py":

@@ -65,7 +65,7 @@ def known(where: str, what: str, name: object, names: Iterable[object]) -> None:
 
 def _known(name: object, names: Iterable[object]) -> str:
     texts = [str(each) for each in names]
-    return f"{hint(name, texts)}known are {', '.join(texts)}"
+    return f"{hint(name, texts)}{'known are ' + ', '.join(texts) if texts else 'there are none'}"
 
 
 def step(where: str, key: object) -> str:

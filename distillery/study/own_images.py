@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from distillery.study.section import ABSENT, NotNegative, Positive, Section, Text
-from distillery.study.values import NUMBER, WHOLE, Flag, Label, Pair
+from distillery.study.values import NUMBER, WHOLE, Flag, Label, Pair, Rising
 
 Side = Annotated[int, Field(ge=8, le=1024), WHOLE]
 Size = Annotated[Side | list[Side], Pair]
@@ -48,7 +48,7 @@ class Common(Section):
         description="What lies behind transparent pixels (where no channel holds alpha) and "
         "around padded images.",
     )
-    range: Annotated[list[Annotated[float, NUMBER]], Pair] = Field(
+    range: Annotated[list[Annotated[float, NUMBER]], Rising, Pair] = Field(
         default=ABSENT,
         description="The values [low, high] that become black and white, of images of more than 8 "
         "bits; all that the type holds unless named.",

@@ -106,9 +106,18 @@ def _known_augmentation(name: str, about: ValidationInfo) -> str:
     return name
 
 
+def _rising(value: list[float]) -> list[float]:
+    low, high = value
+    if low >= high:
+        problem = f"must be two numbers of which the second is above the first, not {value}"
+        raise PydanticCustomError("wrong", "{problem}", {"problem": problem})
+    return value
+
+
 WHOLE, NUMBER = BeforeValidator(_whole), WrapValidator(_as_written)
 Label = Annotated[str, BeforeValidator(_label), Field(min_length=1)]
 Pair = BeforeValidator(_pair)
+Rising = AfterValidator(_rising)
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Augment = Annotated[str, AfterValidator(_known_augmentation)]
 Keep = Annotated[Literal["keep", "off"], BeforeValidator(_bare_off)]

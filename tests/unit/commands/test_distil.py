@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -78,6 +79,32 @@ def test_a_table_names_pictures_and_their_labels(made, tmp_path):
     chosen = distillery.load(tmp_path / "set.safetensors")
     assert chosen.images.shape == (3, 3, 32, 32)
     assert chosen.header["classes"] == sorted(CLASSES) and chosen.header["dataset"] == "table"
+
+
+def test_parquet_of_a_hub_is_distilled_and_tested_on(made, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("pyarrow")
+    given, chosen = tmp_path / "data/upload", str(tmp_path / "chosen.safetensors")
+    assert shell.main(["export", str(made / "set.safetensors"), str(given), "--as", "hub"]) == 0
+    (file,) = given.glob("*/*.parquet")
+    words = ["--method", "random", "--ipc", "1", "--size", "16", "--force", "-o", chosen]
+    # As a folder, as a file, and as the client of a hub has it after a download.
+    home = tmp_path / "cache/hub/datasets--mine--squares"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs/main").write_text("0a1b", encoding="utf-8")
+    shutil.copytree(given, home / "snapshots/0a1b")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    for place, name in ((given, "upload"), (file, None), ("mine/squares", "squares")):
+        assert shell.main(["distil", str(place), *words]) == 0
+        header = distillery.load(chosen).header
+        assert header["classes"] == sorted(CLASSES) and name in (None, header["dataset"])
+    more = ["--networks", "MLP", "--models", "1", "--set", "epochs=1", "--threads", "1"]
+    capsys.readouterr()
+    assert shell.main(["evaluate", chosen, "--on", str(given), *more]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "1 image per class of squares, chosen by Random; 3 test images"
+    assert shell.main(["distil", "mine/circles", *words]) == 1
+    assert "mine/circles: there is no such folder or file" in capsys.readouterr().err
 
 
 def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, capsys):

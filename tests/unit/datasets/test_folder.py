@@ -213,11 +213,16 @@ def test_what_is_no_folder_of_classes_is_refused(tmp_path):
     assert refusal(tmp_path / "link") == f"{where}{tmp_path}/link is a link that leads nowhere"
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert refusal(empty) == f"{where}{empty} holds no images"
+    assert refusal(empty) == (
+        f"{where}{empty} holds no images; put those of each class into a folder of its name"
+    )
     (empty / "cat").mkdir()
     assert refusal(empty) == f"{where}{empty} holds no images: the folders cat are empty"
     touch(empty / "cat/a.txt")
-    assert refusal(empty) == f"{where}{empty} holds no images: 1 file of other kinds (cat/a.txt)"
+    assert refusal(empty) == (
+        f"{where}{empty} holds no images: 1 file of other kinds (cat/a.txt); JPEG, PNG, WebP, BMP, "
+        "GIF and TIFF are read"
+    )
     touch(empty / "a.png")
     assert "holds 1 image and no folders of classes" in refusal(empty)
     assert "`kind: table`" in refusal(empty)

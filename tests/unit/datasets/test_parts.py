@@ -123,7 +123,9 @@ def test_classes_are_chosen_ordered_renamed_and_merged():
         "has one class, 'dog'; two or more are needed"
     )
     assert refusal({"cat": 9}).endswith("has one class, 'cat'; two or more are needed")
-    assert refusal({"cat": 9}, classes=[]).endswith("classes: must not be empty")
+    assert refusal({"cat": 9}, classes=[]).endswith(
+        "classes: must not be empty; leave the key out for all classes"
+    )
 
 
 def test_limits_leave_the_parts_where_they_were():

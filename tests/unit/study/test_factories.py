@@ -101,7 +101,7 @@ def test_networks_of_libraries_go_by_their_own_names():
         ("gone.nets:make", "networks.mine.factory: there is no module gone.nets; install"),
         ("nets.py:mak", "nets.py binds no 'mak'; did you mean 'make'? it binds blocks, make"),
         ("broken.py:make", "broken.py: line 1: is not Python"),
-        ("timm:resnet18", "timm is not installed: pip install 'distillery[timm]'"),
+        ("timm:resnet18", "timm is not installed: pip install 'dataset-distillery[timm]'"),
         (3, "networks.mine.factory: must be a text, not 3"),
     ],
 )
