@@ -12,6 +12,7 @@ from distillery.errors import UserError, hint
 
 COMMANDS = {
     "init": "make a folder for a study of your own",
+    "estimate": "say what a study will cost: jobs, hours, memory and disk",
     "run": "run a study, to its report",
     "distil": "distil a folder of pictures into a synthetic set",
     "evaluate": "train networks on a synthetic set, and test them on real images",

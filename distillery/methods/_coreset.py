@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from torch import Tensor
 from distillery import networks
 from distillery.errors import UserError
 from distillery.methods import base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 FEATURES = {
     "features": {
@@ -243,3 +246,18 @@ def select_by_score(task: base.Task, score: Callable[[base.Task], Tensor]) -> Te
     return torch.cat(
         [ranked(scores, members, ties, hardest=hardest)[: task.ipc] for members in index.members]
     )
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that choosing by features takes."""
+    if sizes.settings["features"] == "pixels":
+        return []
+    return [("forward", sizes.settings["networks"] * sizes.images / BATCH, BATCH, False, True)]
+
+
+def expected_work_of_teachers(sizes: "Sizes", images: float, epochs: int = 1) -> list[tuple]:
+    """Return the passes that teachers' answers take: on so many images, after so many epochs."""
+    teachers = min(sizes.settings["teachers"], sizes.experts)
+    return [
+        ("forward", epochs * teachers * max(1, images / BATCH), min(images, BATCH), False, True)
+    ]

@@ -10,7 +10,7 @@ batch.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from torch import Tensor
 from distillery import networks
 from distillery.compute.device import nominal_seconds
 from distillery.methods import base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 Parameters = Mapping[str, Tensor]
 Stream = Callable[[str], torch.Generator]
@@ -154,3 +157,13 @@ class DistributionMatching(base.Distillation[State]):
 
     def result(self, state: State) -> base.Result:
         return base.Result(state.images.reshape(self.task.initial.shape), self.task.targets)
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    settings = sizes.settings
+    iterations, batch = settings["iterations"], min(settings["batch_real"], sizes.largest)
+    return [
+        ("forward", iterations * sizes.classes, batch, True),
+        ("gradient", iterations, sizes.classes * sizes.ipc),
+    ]

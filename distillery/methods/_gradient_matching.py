@@ -1,5 +1,8 @@
 """The loop of gradient matching, which DC and DSA share.
 
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
+
 An iteration draws a fresh random network. In each of its outer steps, for every class, the gradient
 of the mean cross-entropy on a batch of real images of the class is compared with that on the
 class's synthetic images (``matching.distance``); the distances are summed over classes and the
@@ -20,7 +23,7 @@ images of one class, 28 x 28 and 32 x 32 x 3):
   0.46 s, eager about 3.8 s.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +32,9 @@ from distillery import augmentations, networks
 from distillery.compute.device import nominal_seconds
 from distillery.methods import _gradient_distance as matching
 from distillery.methods import base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 SETTINGS = {
     "iterations": {
@@ -286,3 +292,22 @@ def _together(classes: int, ipc: int, device: torch.device) -> int:
     return max(
         count for count in range(1, classes + 1) if classes % count == 0 and count <= max(limit, 1)
     )
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    settings, ipc, classes = sizes.settings, sizes.ipc, sizes.classes
+    outer, inner = (
+        settings[name] if settings[name] != "auto" else value
+        for name, value in zip(("outer", "inner"), loops(ipc), strict=True)
+    )
+    steps, count = outer * settings["iterations"], classes * ipc
+    between = (outer - 1) * settings["iterations"] * inner
+    batch = min(settings["batch_train"], count)
+    together = max(1, _TOGETHER["cpu"] // ipc)
+    calls = -(-classes // together)
+    return [
+        ("gradient", steps * classes, min(settings["batch_real"], sizes.largest), True),
+        ("matching", steps * calls, count / calls),
+        ("gradient", between * -(-count // batch), batch, True),
+    ]

@@ -14,7 +14,7 @@ drawn in each iteration, as published.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from distillery.compute.device import nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import base
 from distillery.methods._unroll import Unroll
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 PROTOCOL = {**base.AUGMENTED, "models": 5, "lr": "learned"}
 SETTINGS = {
@@ -277,3 +280,11 @@ def _batches(
     while len(batches) < steps:
         batches += torch.randperm(count, generator=order).to(device).split(batch)
     return batches[:steps]
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    settings, count = sizes.settings, sizes.classes * sizes.ipc
+    steps = settings["iterations"] * settings["syn_steps"]
+    batch = min(settings["batch_syn"] or count, count)
+    return [("gradient", steps, batch), ("adjoint", steps, batch)]

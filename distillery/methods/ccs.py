@@ -9,10 +9,15 @@ Within a stratum images are drawn at random. DEVIATES: each class has its own st
 has its number of images; and the score is EL2N or forgetting, the paper's is AUM.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from distillery.methods import _coreset, base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 TITLE = "CCS"
 KIND = "coreset"
@@ -86,3 +91,9 @@ def stratified(scores: Tensor, number: int, strata: int, generator: torch.Genera
         chosen.append(group[torch.randperm(len(group), generator=generator)[:share]])
         left -= share
     return torch.cat(chosen)
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    epochs = 1 if sizes.settings["score"] == "el2n" else sizes.expert_epochs
+    return _coreset.expected_work_of_teachers(sizes, sizes.images, epochs)

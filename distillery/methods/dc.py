@@ -29,3 +29,6 @@ PROTOCOL = {
 def build(task: base.Task) -> base.Distillation:
     """Match gradients without augmentation; errors are those of ``_gradient_matching``."""
     return _gradient_matching.GradientMatching(task, strategy=AUGMENT)
+
+
+expected_work = _gradient_matching.expected_work

@@ -78,3 +78,6 @@ class MeanMatching(_distribution_matching.DistributionMatching):
 
 
 build = MeanMatching
+
+
+expected_work = _distribution_matching.expected_work

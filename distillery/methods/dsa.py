@@ -25,3 +25,6 @@ PROTOCOL = base.AUGMENTED
 def build(task: base.Task) -> base.Distillation:
     """Match gradients under Siamese augmentation; errors are those of ``_gradient_matching``."""
     return _gradient_matching.GradientMatching(task, strategy=AUGMENT)
+
+
+expected_work = _gradient_matching.expected_work

@@ -7,9 +7,14 @@ better (Sorscher et al., *Beyond Neural Scaling Laws*, NeurIPS 2022, arXiv 2206.
 easiest``.
 """
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from distillery.methods import _coreset, base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 TITLE = "EL2N"
 KIND = "coreset"
@@ -22,3 +27,8 @@ def select(task: base.Task) -> Tensor:
     """Choose the images of each class with the highest EL2N, or the lowest; errors are those of
     ``_coreset.select_by_score``."""
     return _coreset.select_by_score(task, _coreset.el2n)
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    return _coreset.expected_work_of_teachers(sizes, sizes.images)

@@ -7,9 +7,14 @@ how that is counted from what is stored of experts. As with EL2N, the most forgo
 published, and with few images per class the least forgotten serve better.
 """
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from distillery.methods import _coreset, base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 TITLE = "Forgetting"
 KIND = "coreset"
@@ -22,3 +27,8 @@ def select(task: base.Task) -> Tensor:
     """Choose the images of each class that are forgotten most often, or least; errors are those
     of ``_coreset.select_by_score``."""
     return _coreset.select_by_score(task, _coreset.forgetting)
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    return _coreset.expected_work_of_teachers(sizes, sizes.images, sizes.expert_epochs)

@@ -45,3 +45,6 @@ def herd(features: Tensor, number: int) -> Tensor:
         free[best] = False
         residual = residual - features[best]
     return torch.stack(order)
+
+
+expected_work = _coreset.expected_work

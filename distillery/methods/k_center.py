@@ -39,3 +39,6 @@ def farthest_first(features: Tensor, number: int) -> Tensor:
         # Below every distance: equal images are chosen one after another, none twice.
         distance[torch.stack(order)] = -1
     return torch.stack(order)
+
+
+expected_work = _coreset.expected_work

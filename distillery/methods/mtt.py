@@ -24,3 +24,6 @@ PROTOCOL = _trajectory_matching.PROTOCOL
 def build(task: base.Task) -> base.Distillation:
     """Match trajectories; errors are those of ``_trajectory_matching``."""
     return _trajectory_matching.TrajectoryMatching("mtt", task)
+
+
+expected_work = _trajectory_matching.expected_work

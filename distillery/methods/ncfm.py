@@ -25,7 +25,7 @@ CutMix for 2000 epochs). The loop is ``_distribution_matching``'s.
 import copy
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,9 @@ from torch.nn import functional
 from distillery import networks
 from distillery.methods import _distribution_matching, base
 from distillery.methods._distribution_matching import Parameters, Stream
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 TITLE = "NCFM"
 KIND = "distilled"
@@ -281,3 +284,11 @@ class Sampler:
             learned["weights"], dict(zip(leaves, gradients, strict=True)), learned["moments"]
         )
         return {"weights": weights, "moments": moments}
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    settings, passes = sizes.settings, _distribution_matching.expected_work(sizes)
+    if settings["calibration"]:
+        passes.append(("gradient", settings["iterations"], sizes.classes * sizes.ipc))
+    return passes

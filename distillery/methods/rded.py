@@ -11,7 +11,7 @@ training draws; stored labels are one an image.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from distillery.errors import UserError
 from distillery.methods import _coreset, base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 TITLE = "RDED"
 KIND = "coreset"
@@ -149,3 +152,10 @@ def stitch(crops: Tensor, factor: int) -> Tensor:
                 antialias=True,
             )[0]
     return images
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    settings = sizes.settings
+    drawn = min(settings["candidates"], sizes.largest) * settings["crops"]
+    return _coreset.expected_work_of_teachers(sizes, sizes.classes * drawn)

@@ -10,6 +10,7 @@ of two alike. Test images are never seen.
 """
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from torch.nn import functional
 from distillery import networks
 from distillery.errors import UserError
 from distillery.methods import _coreset, base
+
+if TYPE_CHECKING:
+    from distillery.estimate.sizes import Sizes
 
 TITLE = "Random, soft labels"
 KIND = "coreset"
@@ -118,3 +122,17 @@ def _trained(
             functional.cross_entropy(apply(params, images[rows]), labels[rows]).backward()
             optimiser.step()
     return {name: value.detach() for name, value in params.items()}, apply
+
+
+def expected_work(sizes: "Sizes") -> list[tuple]:
+    """Return the passes of the network that a set takes."""
+    settings, count = sizes.settings, sizes.classes * sizes.ipc
+    if settings["teacher_epoch"] != "auto":
+        return _coreset.expected_work_of_teachers(sizes, count)
+    trials = min(settings["tries"], sizes.expert_epochs)
+    batch = min(_coreset.BATCH, count)
+    return [
+        *_coreset.expected_work_of_teachers(sizes, count, trials),
+        ("gradient", trials * settings["trial_epochs"] * -(-count // batch), batch, False, True),
+        ("forward", trials * sizes.held / _coreset.BATCH, _coreset.BATCH, False, True),
+    ]

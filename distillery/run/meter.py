@@ -5,11 +5,12 @@ import platform
 import sys
 import threading
 import time
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
+
+from distillery.compute import processor
 
 PACKAGES = ("torch", "torchvision", "numpy", "fvcore", "safetensors", "snakemake")
 
@@ -75,16 +76,7 @@ def device_name(device: torch.device | str) -> str:
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        for line in (
-            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        ):
-            key, _, value = line.partition(":")
-            if key.strip().lower() == "model name" and value.strip():
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "unknown"
+    return processor.name()
 
 
 def versions() -> dict[str, str]:

@@ -27,6 +27,9 @@ PACKAGE = "distillery"
 # What runs a job, reports on it and puts its files in their place. It decides no result, so it is
 # no part of a job's identity, and nothing that it imports is.
 RUN_ONLY = ("run", "errors.py", "store/files.py")
+# What a method says of its work before it runs, bound at the top level of a module, whatever
+# follows in its name: no job calls it.
+FORETOLD = "expected_work"
 # What a module reads of its own is named after it: winograd.py reads winograd.cpp. All of it
 # counts, comments too.
 BESIDE = (".cpp", ".csv")
@@ -190,9 +193,12 @@ def closure(start: Iterable[Path], root: Path = ROOT, trees: tuple[Tree, ...] = 
 
 
 def _counting(parent: ast.AST, field: str, nodes: list[Any]) -> list[Any]:
-    """Return what of a list of nodes counts: no docstring, no imports for type checkers, and not
-    the version number, which alone changes no result."""
+    """Return what of a list of nodes counts: no docstring, no imports for type checkers, not
+    what a method says of its work beforehand, and not the version number, which alone changes no
+    result."""
     nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
+    if isinstance(parent, ast.Module):
+        nodes = [node for node in nodes if not _is_foretold(node)]
     nodes = [
         part for node in nodes for part in (node.orelse if _for_type_checkers(node) else [node])
     ]
@@ -215,6 +221,18 @@ def _is_version(node: ast.Assign) -> bool:
     return any(
         isinstance(target, ast.Name) and target.id == "__version__" for target in node.targets
     )
+
+
+def _is_foretold(node: ast.AST) -> bool:
+    """Return whether a statement binds what a method says of its work beforehand."""
+    names = (
+        [node.name]
+        if isinstance(node, ast.FunctionDef)
+        else [ast.unparse(target) for target in node.targets]
+        if isinstance(node, ast.Assign)
+        else []
+    )
+    return any(name.startswith(FORETOLD) for name in names)
 
 
 def _is_error(node: ast.AST) -> bool:

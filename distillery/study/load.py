@@ -7,7 +7,7 @@ did not mean."""
 
 import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,29 @@ def check(path: str | Path) -> None:
             f"{path}: must be a block of keys, such as `study: A first look`, not {_kind(root)}"
         )
     _look(path, root)
+
+
+def merged(paths: Iterable[str | Path]) -> dict[str, Any]:
+    """Return the config that files are together, each of which changes those before it, as
+    Snakemake merges them.
+
+    Raises:
+        UserError: as :func:`check`.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        check(path)
+        _update(config, yaml.safe_load(_text(path)))
+    return config
+
+
+def _update(config: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        known = config.get(key)
+        if isinstance(value, dict) and isinstance(known, dict):
+            _update(known, value)
+        else:
+            config[key] = value
 
 
 def study(config: Mapping[str, Any], datasets: Mapping[str, Dataset] | None = None) -> Study:

@@ -49,6 +49,7 @@ ROOMS = {
     "api": ["store", "compute", "study", "images", "sets", "training", "stages"],
     "published": ["store"],
     "report": ["store", "study", "images", "sets", "evaluation", "published"],
+    "estimate": ["store", "compute", "study", "networks", "evaluation"],
     "run": ["store", "compute", "study"],
 }
 # Commands may know every room but `run`.

@@ -4,6 +4,7 @@ import atexit
 import shlex
 
 from distillery import vocabulary
+from distillery.estimate import kept
 from distillery.store import outcome
 from distillery.study.params import names as names_of_params
 from distillery.study import trials
@@ -61,6 +62,13 @@ ASKED = local(HERE.write_asked() if workflow.is_main_process else HERE.layout.as
 if workflow.is_main_process:
     # What `python -m distillery report` reads. Here, for Snakemake runs no `onstart` of a module.
     HERE.write_study()
+    if not any(level.name == "ALL" for level in workflow.output_settings.quiet or ()):
+        shown = " ".join(map(os.path.relpath, NAMED or [DEFAULT]))
+        print(
+            kept.beginning(HERE, workflow.global_resources, shown),
+            end="",
+            file=sys.stderr,
+        )
 
 
 wildcard_constraints:

@@ -216,6 +216,23 @@ def test_what_only_runs_a_job_and_what_that_imports_does_not_count(toy, name):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def expected_work(sizes):\n    return []\n",
+        "expected_work = late.expected_work\n",
+        "def expected_work_of_teachers(sizes):\n    return [sizes]\n",
+    ],
+)
+def test_what_a_method_says_of_its_work_beforehand_does_not_count(toy, text):
+    method = TOY["distillery/methods/a.py"]
+    digests = [
+        fingerprint("make.py", "methods/a.py", root=toy({"distillery/methods/a.py": each}))
+        for each in (method, f"{method}\n\n{text}", f"{method}\n\nexpected = 1\n")
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
 @pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
 def test_an_import_for_type_checkers_alone_does_not_count(toy, test):
     head = "import typing\nfrom typing import TYPE_CHECKING\n"

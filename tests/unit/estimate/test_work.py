@@ -1,0 +1,86 @@
+"""What each job computes."""
+
+import pytest
+
+from distillery import outside, plugins
+from distillery.estimate import kept
+from distillery.estimate.sizes import FORWARD, GRADIENT, KINDS, MATCHING, Part, Sizes
+from distillery.estimate.work import Work, Works
+from tests.unit.estimate.given import TEST, TRAIN, jobs_of
+
+
+def work_of(rule, jobs=None, **wildcards):
+    jobs = jobs or jobs_of()
+    (job,) = [
+        job
+        for job in kept.all_jobs(jobs)
+        if job.rule == rule and wildcards.items() <= dict(job.wildcards).items()
+    ]
+    return Works(jobs.study).of(rule, jobs.params(rule, dict(job.wildcards)))
+
+
+def test_full_training_makes_its_steps_and_tests():
+    work = work_of("train_vanilla")
+    # Three epochs of six batches; a test after each, and one of the network.
+    assert work.parts == [
+        Part(GRADIENT, 3 * 6, 256, True),
+        Part(FORWARD, 4 * TEST / 512, 512, True),
+    ]
+    assert work.network is not None and work.network.options["width"] == 8
+
+
+def test_selection_judges_every_snapshot():
+    chosen, plain = (
+        work_of("evaluate_synthetic", method=method).parts for method in ("dc", "random")
+    )
+    assert chosen[: len(plain)] == plain and len(chosen) == len(plain) + 3
+    # Two networks on each of ten snapshots and the start, four epochs of one step each.
+    assert chosen[3] == Part(GRADIENT, 2 * 11 * 4, 10)
+
+
+def test_gradient_matching_compares_each_class_at_each_image_step():
+    learned = TRAIN - int(0.1 * TRAIN)
+    real, synthetic, between = work_of("distill", method="dc").parts
+    assert real == Part(GRADIENT, 3 * 10, -(-learned // 10), True)
+    assert synthetic == Part(MATCHING, 3, 10)
+    assert between.calls == 0  # one image per class: no training between two steps
+
+
+def test_experts_leave_a_vector_of_parameters_each_epoch():
+    work = work_of("train_experts")
+    parameters = 8 * 9 + 8 + 16 + 8 * 16 * 10 + 10
+    assert work.disk - 4 * 2 * 3 * parameters == pytest.approx(60e3)
+
+
+def test_joint_training_sees_old_classes_again():
+    joint, finetune = (
+        work_of("continual_alone", strategy=strategy).parts[0].calls
+        for strategy in ("joint", "finetune")
+    )
+    assert joint / finetune == pytest.approx(1.5, rel=0.01)
+
+
+@pytest.mark.parametrize("name", plugins.methods())
+def test_every_method_of_the_library_says_its_work(name):
+    method = plugins.methods()[name]
+    settings = {key: rule["default"] for key, rule in method.settings.items()}
+    said = outside.module(method.code).expected_work
+    sizes = {"classes": 10, "images": 1000, "largest": 100, "held": 100}
+    few, many = (
+        [
+            Part(*each)
+            for each in said(
+                Sizes(settings=settings, ipc=ipc, experts=5, expert_epochs=20, **sizes)
+            )
+        ]
+        for ipc in (1, 50)
+    )
+    assert {part.kind for part in few} <= set(KINDS)
+    images = [sum(part.calls * part.images for part in parts) for parts in (few, many)]
+    assert images[0] <= images[1] and (images[0] > 0) == method.needs_network
+
+
+def test_a_rule_that_is_not_known_is_of_unknown_length():
+    jobs = jobs_of()
+    asked = jobs.params("train_vanilla", {"dataset": "digits", "network": "ConvNet"})
+    assert Works(jobs.study).of("another", asked) == Work(parts=None)
