@@ -13,9 +13,14 @@ WHOLE = "whole"
 
 # Strategies of continual learning: those that need no memory set, and those that learn from one.
 FINETUNE, JOINT, REPLAY, AFTERWARDS = "finetune", "joint", "replay", "afterwards"
+GDUMB = "gdumb"
 ALONE = (FINETUNE, JOINT)
-REMEMBERING = (REPLAY, AFTERWARDS)
+REMEMBERING = (REPLAY, AFTERWARDS, GDUMB)
 STRATEGIES = (*ALONE, *REMEMBERING)
+
+# How a memory comes about: made with all classes present, or of each group from its images alone.
+GIVEN, PER_STEP = "given", "per_step"
+MEMORIES = (GIVEN, PER_STEP)
 
 # The images of a set that an accuracy is of: those of every snapshot, the final ones, those that
 # scored best on the images held out for validation (and what they scored there), and those that

@@ -20,7 +20,10 @@ from distillery.study.jobs import Job, Jobs
 from distillery.study.params import RULES, Params
 from distillery.vocabulary import ALONE
 
-_STAGES = ("synthetic", "experts", "evaluate", "robust", "vanilla", "continual")
+_STAGES = (
+    *("synthetic", "experts", "evaluate", "robust", "vanilla", "continual"),
+    *("step_sets", "step_experts"),
+)
 
 
 @dataclass(frozen=True)

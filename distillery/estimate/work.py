@@ -14,11 +14,11 @@ from distillery.estimate.sizes import FORWARD, GRADIENT, KINDS, Part, Sizes
 from distillery.evaluation import robust
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
-from distillery.study.cells import Cell
+from distillery.study.cells import AXES, Cell
 from distillery.study.jobs import cell_of
 from distillery.study.params import Params
 from distillery.study.study import Study
-from distillery.vocabulary import AFTERWARDS, JOINT, REPLAY
+from distillery.vocabulary import AFTERWARDS, GDUMB, JOINT, REPLAY
 
 # Resident memory of a process that has imported torch and the library, and what torch's function
 # transforms add, which methods differentiate by.
@@ -124,27 +124,47 @@ class Works:
         classes = self._counts(cell["dataset"])[3]
         return 4.0 * classes * cell["ipc"] * self._pixels(cell["dataset"])
 
+    def _of_step(self, asked: Any) -> tuple[int, int, int]:
+        """Count the images of a step that are learned from and held out, and its classes."""
+        train, held, _, classes = self._counts(asked.job["dataset"])
+        number, each = len(asked.classes), train / classes
+        share = number * min(asked.images_per_class or each, each) / train
+        return round(share * (train - held)), round(share * held), number
+
+    def _step_experts(self, asked: Any) -> Work:
+        return self._experts(asked, self._of_step(asked)[0])
+
     def _train_experts(self, asked: Any) -> Work:
+        train, held, _, _ = self._counts(asked.job["dataset"])
+        return self._experts(asked, train - held)
+
+    def _experts(self, asked: Any, count: int) -> Work:
         dataset = asked.job["dataset"]
-        train, held, _, _ = self._counts(dataset)
         number, recipe = len(asked.numbers), Recipe.of(asked.settings | {"decay": "none"})
         network = NetworkSpec(**asked.network)
         snapshots = number * (recipe.epochs + 1)
         kept = 4.0 * snapshots * Counted.of(network).parameters
-        parts = [_trained(recipe, train - held, number)]
+        parts = [_trained(recipe, count, number)]
         return Work(network, parts, images=5 * self._bytes(dataset) + kept, disk=kept + _RECORDS)
 
+    def _step_distill(self, asked: Any) -> Work:
+        return self._made(asked, *self._of_step(asked))
+
     def _distill(self, asked: Any) -> Work:
-        cell = Cell(**asked.cell)
-        train, held, _, classes = self._counts(cell.dataset)
+        train, held, _, classes = self._counts(asked.cell["dataset"])
+        return self._made(asked, train - held, held, classes)
+
+    def _made(self, asked: Any, count: int, held: int, classes: int) -> Work:
+        """Return what making a set does from ``count`` images, others held out."""
+        cell = Cell(*(asked.cell[name] for name in AXES))
         study, images = self._study, self._bytes(cell.dataset)
         experts = study.experts(cell.dataset, study.recipe(cell)) if study.learns(cell) else {}
         sizes = Sizes(
             settings=asked.settings,
             classes=classes,
             ipc=cell.ipc,
-            images=train - held,
-            largest=math.ceil((train - held) / classes),
+            images=count,
+            largest=math.ceil(count / classes),
             held=held,
             experts=experts.get("number", 0),
             expert_epochs=experts.get("epochs", 0),
@@ -201,13 +221,15 @@ class Works:
     def _continual_alone(self, asked: Any) -> Work:
         settings, dataset = asked.settings, asked.job["dataset"]
         train, _, test, classes = self._counts(dataset)
-        if asked.strategy == AFTERWARDS:
-            count = classes * cell_of(asked.job).ipc
-            own = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
+        groups, models = len(asked.groups), settings.get("models", 1)
+        if asked.strategy in (AFTERWARDS, GDUMB):
+            # The whole memory once, or after each group what there is of it.
+            stages, share = (groups, (groups + 1) / 2) if asked.strategy == GDUMB else (1, 1)
+            count = math.ceil(share * classes * cell_of(asked.job).ipc)
+            own = {name: settings[f"{asked.strategy}_{name}"] for name in ("epochs", "batch")}
             recipe = Recipe.of({**settings, **own, "decay": "none"})
-            parts = [_trained(recipe, count, 1), _tested(test, 1)]
+            parts = [_trained(recipe, count, models), _tested(test, models * stages)]
             return Work(NetworkSpec(**asked.network), parts, images=5 * self._bytes(dataset))
-        groups, models = len(asked.groups), settings["models"]
         each = settings["images_per_class"]
         count = min(train, each * classes) if each else train
         # Each group once, or with all before it.

@@ -3,9 +3,21 @@ forgets is measured.
 
 One output layer for all classes; a network is tested among all classes whatever it has seen.
 Strategies: ``finetune`` keeps nothing; ``replay`` joins images of the groups already seen, taken
-from a memory set, to every step; ``joint`` trains a fresh network on all groups seen so far (the
-upper bound); ``afterwards`` trains a finetuned network on the whole memory set once all groups have
-passed.
+from a memory set, to every step; ``gdumb`` trains a fresh network on the memory of the groups seen
+so far and on nothing else (Prabhu, Torr and Dokania, "GDumb", ECCV 2020: how much of a figure is
+the memory's alone); ``joint`` trains a fresh network on all groups seen so far (the upper bound);
+``afterwards`` trains a finetuned network on the whole memory set once all groups have passed.
+
+With R[t, g] the accuracy on the test images of group g after stage t, of T groups in all, counted
+from 1, and A[t] that on the test images of groups 1 to t together:
+
+- average accuracy after stage t: the mean of R[t, g] over g <= t (Chaudhry et al., ECCV 2018, arXiv
+  1801.10112, section 3);
+- average incremental accuracy: the mean of A[t] over all t (Rebuffi et al., iCaRL, CVPR 2017, arXiv
+  1611.07725, section 4);
+- forgetting: the mean over g < T of max R[t, g] over g <= t < T, minus R[T, g] (Chaudhry et al.);
+- backward transfer: the mean over g < T of R[T, g] - R[g, g] (Lopez-Paz and Ranzato, GEM, NeurIPS
+  2017, arXiv 1706.08840, equation 3).
 """
 
 import functools
@@ -23,31 +35,24 @@ from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
 from distillery.training.stack import Stack, initialise
 from distillery.training.train import Bench, Replay, test, train
-from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIES
+from distillery.vocabulary import AFTERWARDS, FINETUNE, GDUMB, JOINT, REPLAY, STRATEGIES
 
 
 def recipe_of(strategy: str, settings: Mapping[str, Any]) -> Recipe:
-    """Read the training recipe of a strategy from the study's settings: ``afterwards`` has epochs
-    and a batch size of its own, and the rate of all stays constant."""
+    """Read the training recipe of a strategy from the study's settings: those that learn from a
+    memory alone have epochs and a batch size of their own, and the rate of all stays constant."""
     replaced = {}
-    if strategy == AFTERWARDS:
-        replaced = {name: settings[f"afterwards_{name}"] for name in ("epochs", "batch")}
+    if strategy in (AFTERWARDS, GDUMB):
+        replaced = {name: settings[f"{strategy}_{name}"] for name in ("epochs", "batch")}
     return Recipe.of({**settings, **replaced, "decay": "none"})
 
 
-def stream(seed: int, dataset: str, network: str) -> Callable[..., torch.Generator]:
+def stream(seed: int, dataset: str, network: str, order: int = 0) -> Callable[..., torch.Generator]:
     """Name the random streams of continual learning: the same for every strategy and memory set, so
-    that all start from the same networks and see the same order."""
-    return functools.partial(streams.generator, seed, "continual", dataset, network)
-
-
-def limited(labels: Tensor, per_class: int) -> Tensor:
-    """Find the rows of the first ``per_class`` images of each class, in their order; all of them
-    for 0."""
-    if not per_class:
-        return torch.arange(len(labels), device=labels.device)
-    first = [(labels == c).nonzero(as_tuple=True)[0][:per_class] for c in labels.unique()]
-    return torch.cat(first).sort().values
+    that all start from the same networks and see the same images in turn. Another ``order`` of the
+    classes has streams of its own."""
+    names = (dataset, network, *(("order", order) if order else ()))
+    return functools.partial(streams.generator, seed, "continual", *names)
 
 
 # A network's accuracies after every stage: on all classes, then on each group (None: it has no test
@@ -139,21 +144,40 @@ class _Record:
             self.metrics.add("average_accuracy", average, model=model, stage=stage, split="test")
         self.metrics.add("overall_accuracy", overall, model=model, stage=stage, split="test")
 
-    def forgetting(self) -> None:
-        """Record forgetting (Chaudhry et al. 2018, arXiv 1801.10112): mean over the old groups of
-        the best earlier accuracy minus the last. The group that came last is not old; a group
-        without test images counts nowhere."""
+    def end(self) -> None:
+        """Record what the module's docstring defines over all stages. The group that came last is
+        not old; a group without test images counts nowhere. Learning ``afterwards`` is no stage in
+        which a group comes: it has no average incremental accuracy."""
         for model, stages in sorted(self.history.items()):
+            columns = {"model": model, "stage": len(stages) - 1, "split": "test"}
             # Of each old group its accuracies since it came.
             since = [
                 [value for stage in stages[group:] if (value := stage[1 + group]) is not None]
                 for group in range(len(self._groups) - 1)
             ]
-            losses = [max(values[:-1]) - values[-1] for values in since if values]
-            if losses:
-                mean = sum(losses) / len(losses)
-                columns = {"model": model, "stage": len(stages) - 1, "split": "test"}
-                self.metrics.add("forgetting", mean, **columns)
+            since = [values for values in since if values]
+            over_stages = {
+                "forgetting": [max(values[:-1]) - values[-1] for values in since],
+                "backward_transfer": [values[-1] - values[0] for values in since],
+            }
+            if len(stages) == len(self._groups):
+                over_stages["average_incremental_accuracy"] = self._on_seen(stages)
+            for measure, values in over_stages.items():
+                if values:
+                    self.metrics.add(measure, sum(values) / len(values), **columns)
+
+    def _on_seen(self, stages: list[list[float | None]]) -> list[float]:
+        """Return after each stage the accuracy on all test images of the groups seen so far; none
+        for a stage without any."""
+        counts = [float(self._counts[group].sum()) for group in self._groups]
+        found: list[float] = []
+        for stage, accuracies in enumerate(stages):
+            by_group = zip(accuracies[1 : stage + 2], counts, strict=False)
+            seen = [(value, count) for value, count in by_group if value is not None]
+            if seen:
+                total = sum(count for _, count in seen)
+                found.append(sum(value * count for value, count in seen) / total)
+        return found
 
 
 def learn(
@@ -166,13 +190,13 @@ def learn(
     models: int,
     replay: Replay | None = None,
 ) -> tuple[Metrics, Learned]:
-    """Run ``finetune``, ``joint`` or ``replay`` over the groups and record every stage.
+    """Run ``finetune``, ``joint``, ``gdumb`` or ``replay`` over the groups and record every stage.
 
     Args:
         bench: what the networks are trained with.
         recipe: how they are trained in each stage.
-        strategy: ``finetune``, ``joint`` or ``replay``.
-        images: of all classes, with hard labels.
+        strategy: ``finetune``, ``joint``, ``gdumb`` or ``replay``.
+        images: of all classes, with hard labels: real ones, for ``gdumb`` the memory.
         tested: what is tested on; hard labels.
         groups: the classes of each group, in the order of arrival.
         models: how many networks.
@@ -186,7 +210,7 @@ def learn(
         UserError: the strategy is unknown, there is no test image, a group has no image to learn
             from, or a group to replay has none in the memory.
     """
-    if strategy not in (FINETUNE, JOINT, REPLAY):
+    if strategy not in (FINETUNE, JOINT, GDUMB, REPLAY):
         raise UserError(
             f"unknown continual strategy {strategy!r}; known are {', '.join(STRATEGIES)}"
         )
@@ -197,25 +221,25 @@ def learn(
                 "training image; name groups that have some in `continual.groups`"
             )
     record, learned = _Record(bench, groups, tested, models), Learned()
-    bench = replace(bench, calls=models * len(groups))
+    bench, afresh = replace(bench, calls=models * len(groups)), strategy in (JOINT, GDUMB)
     for model in range(models):
         stack = None
         for stage in range(len(groups)):
-            seen = groups[: stage + 1] if strategy == JOINT else [groups[stage]]
+            seen = groups[: stage + 1] if afresh else [groups[stage]]
             index = _members(images.labels, [c for group in seen for c in group])
             stack = train(
                 _at_stage(bench, stage),
                 recipe,
                 images[index],
                 range(model, model + 1),
-                start=stack if strategy != JOINT else None,
+                start=None if afresh else stack,
                 replay=_of_groups(replay, groups[:stage]) if replay and stage else None,
             )
             record.stage(stage, stack, model)
         assert stack is not None  # there is a group
         values = {**stack.parameters, **stack.buffers}
         learned.networks.append({name: value[0].detach().cpu() for name, value in values.items()})
-    record.forgetting()
+    record.end()
     learned.history = record.history
     return record.metrics, learned
 
@@ -263,5 +287,5 @@ def afterwards(
             record.note(stage, model, accuracies)
         train(_at_stage(bench, AFTERWARDS), recipe, memory, range(model, model + 1), start=stack)
         record.stage(len(groups), stack, model)
-    record.forgetting()
+    record.end()
     return record.metrics

@@ -1,7 +1,7 @@
 """Read a dataset as every job does: uint8 tensors in one checked file, all on the job's device."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -205,6 +205,15 @@ def check(spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         )
 
 
+def limited(labels: torch.Tensor, per_class: int) -> torch.Tensor:
+    """Find the rows of the first ``per_class`` images of each class, in their order; all of them
+    for 0."""
+    if not per_class:
+        return torch.arange(len(labels), device=labels.device)
+    first = [(labels == c).nonzero(as_tuple=True)[0][:per_class] for c in labels.unique()]
+    return torch.cat(first).sort().values
+
+
 def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
     """Hold out ``fraction`` of each class, rounded down, for validation. The same arguments give
     the same split. Of a dataset that has a validation part of its own that is held out, whatever
@@ -234,3 +243,36 @@ def split(dataset: Dataset | torch.Tensor, fraction: float, seed: int) -> Split:
         order = torch.randperm(len(rows), generator=generator(seed, "validation", label))
         held[rows[order[: int(fraction * len(rows))]]] = True
     return Split((~held).nonzero().flatten().to(device), held.nonzero().flatten().to(device))
+
+
+def of_classes(
+    dataset: Dataset, classes: list[int], per_class: int, fraction: float, seed: int
+) -> Dataset:
+    """Take some classes out of a dataset: what is seen where no other class is there.
+
+    Args:
+        dataset: of all classes.
+        classes: which; the new label of each is its place among them.
+        per_class: the first so many training images of each; 0: all.
+        fraction: as :func:`split` takes it; what that holds out is the validation part of what is
+            returned.
+        seed: of the study.
+    """
+    new = torch.full((len(dataset.classes),), -1)
+    new[torch.tensor(classes)] = torch.arange(len(classes))
+    new = new.to(dataset.labels.device)
+    seen = torch.zeros(len(dataset.labels), dtype=torch.bool, device=new.device)
+    seen[limited(dataset.labels, per_class)] = True
+    seen &= new[dataset.labels] >= 0
+    parts = split(dataset, fraction, seed)
+    learned, held = (rows[seen[rows]] for rows in (parts.train_index, parts.validation_index))
+    rows, tested = torch.cat([learned, held]), new[dataset.test_labels] >= 0
+    return replace(
+        dataset,
+        images=dataset.images[rows],
+        labels=new[dataset.labels[rows]],
+        test_images=dataset.test_images[tested],
+        test_labels=new[dataset.test_labels[tested]],
+        classes=tuple(dataset.classes[c] for c in classes),
+        held_out=len(held) or None,
+    )

@@ -10,7 +10,7 @@ from distillery.published.records import Cell, Job, Measured, Record, moment
 from distillery.store import artefact, layout
 from distillery.store.costs import read_cost
 from distillery.store.measurements import finished, read_metrics
-from distillery.vocabulary import LAST, SELECTIONS
+from distillery.vocabulary import LAST, PER_STEP, SELECTIONS
 
 # The folders of measurements, and the rules that fill them.
 STAGES = (
@@ -91,6 +91,9 @@ def _measurements(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, lis
     for stage, rule in STAGES:
         for path in layout.standing(results, stage, layout.COST):
             cost = read_cost(path, unsealed=True)
+            # Published figures are of memories that were given, and of the datasets' own orders.
+            if cost.get("memory") == PER_STEP or cost.get("order"):
+                continue
             accuracies, groups = _accuracies(path.with_name(layout.METRICS), stage == "continual")
             if cost.get("rule") == rule and accuracies:
                 yield cost, accuracies, groups

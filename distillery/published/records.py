@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.errors import UserError
-from distillery.vocabulary import AFTERWARDS, FINETUNE, INITS, JOINT, REPLAY, WHOLE
+from distillery.vocabulary import AFTERWARDS, FINETUNE, GDUMB, INITS, JOINT, REPLAY, WHOLE
 
 RECORDS = "reproduction"  # the folder of the records, beside the document
 FORMAT = 1
@@ -26,7 +26,7 @@ METHODS = (
     *("el2n", "forgetting", "ccs", "soft_random", "rded", WHOLE),
 )
 DATASETS = ("MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")
-STRATEGIES = (FINETUNE, REPLAY, AFTERWARDS, JOINT)
+STRATEGIES = (FINETUNE, REPLAY, GDUMB, AFTERWARDS, JOINT)
 NETWORK = "ConvNet"
 
 

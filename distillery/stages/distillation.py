@@ -55,7 +55,8 @@ def distill(
     rows, held = split.train_index, split.validation_index
     images, labels = dataset.normalise(dataset.images[rows]), dataset.labels[rows]
     classes, iterations = len(dataset.classes), settings.get("iterations", 0)
-    names = [cell[name] for name in ("dataset", "init", "ipc", "seed")]
+    # All but the method: what is compared starts from the same images.
+    names = [value for name, value in cell.items() if name != "method"]
     drawn = streams.generator(seed, "initial", *names)
     start: Start | None = None
     if asked.start is not None:
@@ -111,6 +112,8 @@ def _header(
         of=_variant_of(asked),
         experts=trajectories.about(experts),
     )
+    # Of a part of a memory, the step.
+    about |= {name: asked.cell[name] for name in ("steps", "order", "step") if name in asked.cell}
     if outside.is_reference(asked.source):
         about["plugin"] = {
             "file": outside.shown(asked.source),

@@ -47,10 +47,12 @@ def train(
         UserError: a training diverges.
     """
     name, recipe = asked.job["dataset"], asked.job["recipe"]
+    # Of experts of one step, the step.
+    more = [int(asked.job[name]) for name in ("steps", "order", "step") if name in asked.job]
     rows = data.split(dataset, asked.validation, asked.seed).train_index
     bench = Bench(
         network=NetworkSpec(**asked.network),
-        stream=functools.partial(streams.generator, asked.seed, "experts", name, recipe),
+        stream=functools.partial(streams.generator, asked.seed, "experts", name, recipe, *more),
         compute=compute,
         flip=dataset.horizontal_flip,
         progress=progress,

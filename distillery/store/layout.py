@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 CELL = "{dataset}/{method}/{init}/ipc{ipc}/seed{seed}"
-MEMORY = "{dataset}/{strategy}/{method}/{init}/ipc{ipc}/seed{seed}"
+SPLIT = "{dataset}/steps{steps}/order{order}"
+MEMORY = f"{SPLIT}/{{strategy}}/{{memory}}/{{method}}/{{init}}/ipc{{ipc}}/seed{{seed}}"
+PART = f"{SPLIT}/step{{step}}/{{method}}/{{init}}/ipc{{ipc}}/seed{{seed}}"
+PART_SHARD = f"{SPLIT}/step{{step}}/{{recipe}}/shard{{shard}}"
 SET, EVOLUTION, METRICS, COST = (
     "synthetic.safetensors",
     "evolution.safetensors",
@@ -25,8 +28,10 @@ _NAMES = {
     "evaluate_synthetic": f"evaluate_synthetic/{CELL}/{{network}}",
     "evaluate_robust": f"evaluate_robust/{CELL}",
     "train_vanilla": "train_vanilla/{dataset}/{network}",
-    "continual_alone": "continual/{dataset}/{strategy}",
-    "continual_whitened": "continual/{dataset}/{strategy}_zca",
+    "step_experts": f"step_experts/{PART_SHARD}",
+    "step_distill": f"step_distill/{PART}",
+    "continual_alone": f"continual/{SPLIT}/{{strategy}}",
+    "continual_whitened": f"continual/{SPLIT}/{{strategy}}_zca",
     "continual_memory": f"continual/{MEMORY}",
     "collect": "collect",
     "report": "report",
@@ -65,7 +70,8 @@ class Layout:
         results: the results folder, as :func:`normalised` gives it.
         data, whitening: the files of a dataset; prepared: the record of one that is the config's
         own. shard, synthetic, evaluated, robust, vanilla,
-        continual, continual_whitened, remembered: the folders of one job each.
+        step_shard, step_set, continual, continual_whitened, remembered: the folders of one job
+        each.
         checkpoints: a folder; a job's checkpoint is no output.
         study, asked, tried, stale, summary, costs, sums, report, so_far: what is there once.
     """
@@ -80,7 +86,9 @@ class Layout:
         self.evaluated = f"{results}/evaluate/{CELL}/{{network}}"
         self.robust = f"{results}/robust/{CELL}"
         self.vanilla = f"{results}/vanilla/{{dataset}}/{{network}}"
-        self.continual = f"{results}/continual/{{dataset}}/{{strategy}}"
+        self.step_shard = f"{results}/step_experts/{PART_SHARD}"
+        self.step_set = f"{results}/step_sets/{PART}"
+        self.continual = f"{results}/continual/{SPLIT}/{{strategy}}"
         self.continual_whitened = f"{self.continual}_zca"
         self.remembered = f"{results}/continual/{MEMORY}"
         self.checkpoints = f"{results}/checkpoints"

@@ -10,7 +10,10 @@ from distillery.errors import UserError, first_line
 from distillery.store.metrics import COLUMNS
 from distillery.vocabulary import BEST_VALIDATION, HELD_OUT, SELECTIONS, SNAPSHOT
 
-NUMBERS = ("ipc", "seed", "model", "stage", "group", "class", "epoch", "iteration", "value")
+NUMBERS = (
+    *("ipc", "seed", "steps", "order", "model", "stage", "group", "class"),
+    *("epoch", "iteration", "value"),
+)
 
 
 def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> pd.DataFrame:

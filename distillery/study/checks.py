@@ -7,11 +7,11 @@ from typing import NoReturn
 from distillery import limits
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import starts
+from distillery.study import continual, starts
 from distillery.study.cells import Cell
 from distillery.study.messages import known
 from distillery.study.study import Study
-from distillery.vocabulary import REAL, REMEMBERING, WHOLE
+from distillery.vocabulary import PER_STEP, REAL, REMEMBERING, WHOLE
 
 # More than Snakemake can be asked for in reasonable time.
 MOST_SHARDS = 1000
@@ -238,8 +238,13 @@ def _check_continual(study: Study) -> None:
             )
     _check_memory(study)
     for dataset in study.continual_datasets:
-        check_groups(len(study.datasets[dataset].classes), study.continual(dataset)["groups"])
+        splits = continual.splits(study, dataset)
         _check_fits(study, "continual.network", dataset, study.config["continual"]["network"])
+        if set(REMEMBERING) & set(study.strategies):
+            alone = any(len(group) == 1 for groups in splits.values() for group in groups)
+            for kind, cell in continual.memories(study, dataset):
+                if kind == PER_STEP:
+                    _check_parts(study, cell, alone)
 
 
 def _check_memory(study: Study) -> None:
@@ -257,26 +262,28 @@ def _check_memory(study: Study) -> None:
             "config: continual.memory: no set of the grid is all that it asks for; name less, "
             "or only strategies without a memory"
         )
-
-
-def check_groups(classes: int, groups: int | list[list[int]]) -> list[list[int]]:
-    """Return the split of ``classes`` classes into groups: given in full, or as the number of
-    groups of (nearly) equal size, in order.
-
-    Raises:
-        UserError: a class is missing or named twice, or there are more groups than classes.
-    """
-    if isinstance(groups, int):
-        if not 1 <= groups <= classes:
-            raise UserError(
-                f"config: continual.groups: {groups} groups of {classes} classes; 1 to {classes} "
-                "is possible"
-            )
-        bounds = [round(classes * i / groups) for i in range(groups + 1)]
-        return [list(range(bounds[i], bounds[i + 1])) for i in range(groups)]
-    if sorted(c for group in groups for c in group) != list(range(classes)) or not all(groups):
+    parted = [kind for dataset in learned for kind, _ in continual.memories(study, dataset)]
+    if remembering and PER_STEP in study.memory_kinds and PER_STEP not in parted:
         raise UserError(
-            f"config: continual.groups: {groups} must name each class 0 to {classes - 1} once, in "
-            "groups that are not empty"
+            "config: continual.memories: per_step: no set of continual.memory can be made step by "
+            "step: each is imported, starts from a set, or is whitened; take `given`"
         )
-    return [list(group) for group in groups]
+
+
+def _check_parts(study: Study, cell: Cell, alone: bool) -> None:
+    """Check that the parts of a memory can be made from the images of one step each. ``alone``:
+    some group has a single class."""
+    where = f"config: continual.memories: per_step: {cell.method}"
+    method, settings = study.methods[cell.method], study.method_settings(cell)
+    if alone and (study.learns(cell) or (method.needs_network and not method.embeds(settings))):
+        raise UserError(
+            f"{where} learns from telling classes apart, and a group has one class only; take "
+            "fewer groups, or name other sets in continual.memory"
+        )
+    limit = study.continual(cell.dataset)["images_per_class"]
+    held_out = int(study.config["data"]["validation"] * limit)
+    if limit and cell.init == REAL and cell.ipc > limit - held_out:
+        raise UserError(
+            f"{where} takes {cell.ipc} images per class, and continual.images_per_class {limit} "
+            f"leaves about {limit - held_out}, the held-out ones counted off; raise it"
+        )

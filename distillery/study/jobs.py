@@ -21,12 +21,13 @@ from typing import Any
 from distillery import plugins
 from distillery.store.files import write_changed
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
+from distillery.study import continual
 from distillery.study.cells import AXES, Cell
-from distillery.study.checks import check_groups
 from distillery.study.fingerprint import fingerprint
 from distillery.study.params import RULES, Distill, Evaluating, Params
 from distillery.study.study import Study
-from distillery.vocabulary import AFTERWARDS, ALONE, FINETUNE, REPLAY
+
+_MEASURED_BY_OTHERS = ("continual_whitened", "step_experts", "step_distill")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Jobs:
             plug_ins.append(self.study.datasets[wildcards["dataset"]].code)
         elif rule == "prepare":
             plug_ins.append(self.study.own[wildcards["dataset"]].module)
-        elif rule == "distill":
+        elif rule in ("distill", "step_distill"):
             method = self.study.methods[wildcards["method"]]
             plug_ins.append(method.code)
             plug_ins += [Distill.reader] * (asked["start"] is not None)
@@ -235,26 +236,23 @@ class Jobs:
         }
 
     def _continual_alone(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        dataset, strategy = wildcards["dataset"], wildcards["strategy"]
-        settings = self.study.continual(dataset)
-        # Only replay draws from a memory at each step, only afterwards trains once more.
-        unread = {"groups", "network"}
-        if strategy != REPLAY:
-            unread |= {"replay_batch"}
-        if strategy == AFTERWARDS:
-            unread |= {"epochs", "batch", "images_per_class", "models"}
-        else:
-            unread |= {"afterwards_epochs", "afterwards_batch"}
-        classes = len(self.study.datasets[dataset].classes)
         return {
             "seed": self._seed,
-            "network": self.network(dataset, settings["network"]),
-            "groups": check_groups(classes, settings["groups"]),
-            "settings": {key: value for key, value in settings.items() if key not in unread},
+            **continual.learning(self, wildcards),
             "compute": self._compute,
         }
 
     _continual_whitened = _continual_memory = _continual_alone
+
+    def _step_experts(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        whole = self._train_experts(wildcards)
+        checkpoint = self._checkpoint("step_experts", wildcards)
+        return continual.step(self, wildcards, whole | {"checkpoint": checkpoint})
+
+    def _step_distill(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        whole = self._distill(wildcards)
+        checkpoint = self._checkpoint("step_distill", wildcards)
+        return continual.step(self, wildcards, whole | {"checkpoint": checkpoint})
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -301,8 +299,10 @@ class Jobs:
             normalization = "zca" if rule == "continual_whitened" else "channel"
             files["whitening"] = self._whitening(dataset, normalization)
         elif rule == "continual_memory":
-            files["memory"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
-            files["finetuned"] = self._finetuned(wildcards)
+            files["memory"] = continual.memory_files(self, wildcards)
+            files["finetuned"] = continual.finetuned_files(self, wildcards, cell_of(wildcards))
+        elif rule == "step_distill":
+            files["experts"] = continual.expert_files(self, wildcards, cell_of(wildcards))
         return files
 
     def _experts(self, cell: Cell) -> list[str]:
@@ -314,16 +314,6 @@ class Jobs:
             for shard in range(len(self.shards(cell.dataset, recipe)))
         ]
         return [f"{folder}/trajectories.safetensors" for folder in folders]
-
-    def _finetuned(self, wildcards: Mapping[str, str]) -> list[str]:
-        """Return the networks that `afterwards` goes on from: they have seen real images as the
-        memory set is normalised."""
-        if wildcards["strategy"] != AFTERWARDS:
-            return []
-        whitened = self.study.normalization(cell_of(wildcards)) == "zca"
-        pattern = self.layout.continual_whitened if whitened else self.layout.continual
-        folder = filled(pattern, {"dataset": wildcards["dataset"], "strategy": FINETUNE})
-        return [f"{folder}/finetuned.safetensors"]
 
     # ---- all of them -----------------------------------------------------------------------------
 
@@ -354,40 +344,17 @@ class Jobs:
                     yield _job("evaluate_robust", layout.robust, **cell.__dict__)
             for network in study.vanilla_networks(dataset):
                 yield _job("train_vanilla", layout.vanilla, dataset=dataset, network=network)
-        for dataset in study.continual_datasets:
-            for strategy in study.strategies:
-                if strategy in ALONE:
-                    yield _job(
-                        "continual_alone", layout.continual, dataset=dataset, strategy=strategy
-                    )
-                else:
-                    for cell in study.memories(dataset):
-                        yield _job(
-                            "continual_memory",
-                            layout.remembered,
-                            strategy=strategy,
-                            **cell.__dict__,
-                        )
+        for rule, pattern, wildcards in continual.measuring(self):
+            yield _job(rule, pattern, **wildcards)
 
     @functools.cached_property
     def costing(self) -> list[Job]:
         """Return every job whose cost is collected: those that measure, and those that are measured
-        within others, by what `afterwards` makes of them."""
-        jobs = list(self.measuring)
-        if AFTERWARDS in self.study.strategies:
-            for dataset in self.study.continual_datasets:
-                if any(
-                    self.study.normalization(cell) == "zca" for cell in self.study.memories(dataset)
-                ):
-                    jobs.append(
-                        _job(
-                            "continual_whitened",
-                            self.layout.continual_whitened,
-                            dataset=dataset,
-                            strategy=FINETUNE,
-                        )
-                    )
-        return jobs
+        by what others make of them."""
+        return [
+            *self.measuring,
+            *(_job(rule, where, **wildcards) for rule, where, wildcards in continual.before(self)),
+        ]
 
     def _data(self, dataset: str) -> Job:
         """Return the job that brings the images of a dataset."""
@@ -489,5 +456,5 @@ def _job(rule: str, pattern: str, **wildcards: Any) -> Job:
         rule,
         texts,
         f"{folder}/{COST}",
-        None if rule == "continual_whitened" else f"{folder}/{METRICS}",
+        None if rule in _MEASURED_BY_OTHERS else f"{folder}/{METRICS}",
     )

@@ -32,7 +32,8 @@ class Params:
     def identity(self) -> dict[str, Any]:
         """Return the columns that all measurements of the job share: its wildcards, numbers as
         such."""
-        numbers = {name: int(self.job[name]) for name in ("ipc", "seed") if name in self.job}
+        names = ("ipc", "seed", "steps", "order", "step")
+        numbers = {name: int(self.job[name]) for name in names if name in self.job}
         return {**self.job, **numbers}
 
     def content(self) -> dict[str, Any]:
@@ -166,6 +167,39 @@ def _without_files(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """What of the images a job of one step sees, that makes a part of a memory.
+
+    Attributes:
+        classes: of the step's group; their places are the labels.
+        images_per_class: the first of each class, as the learner sees them; 0: all.
+    """
+
+    classes: list[int]
+    images_per_class: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepExperts(Step, TrainExperts):
+    """What training a shard of experts on the images of one step is asked."""
+
+    kind = "step_experts"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return what tells the job from others of its rule."""
+        at = {name: int(self.job[name]) for name in ("steps", "order", "step")}
+        return {**super().identity, **at}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDistill(Step, Distill):
+    """What making the part of a memory of one step is asked."""
+
+    kind = "step_distill"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportSynthetic(Params):
     """What importing a released set is asked.
 
@@ -230,7 +264,7 @@ class TrainVanilla(Computing):
 
 @dataclass(frozen=True, kw_only=True)
 class Continual(Computing):
-    """What class-incremental learning is asked, with or without a memory set.
+    """What class-incremental learning is asked, with or without a memory.
 
     Attributes:
         groups: of classes, in the order in which they arrive.
@@ -285,6 +319,8 @@ RULES: dict[str, type[Params]] = {
     "evaluate_synthetic": EvaluateSynthetic,
     "evaluate_robust": EvaluateRobust,
     "train_vanilla": TrainVanilla,
+    "step_experts": StepExperts,
+    "step_distill": StepDistill,
     "continual_alone": Continual,
     "continual_whitened": Continual,
     "continual_memory": Continual,

@@ -32,7 +32,9 @@ _DIFFER_IN = {
     "continual": ("dataset",),
 }
 # Keys of a section that are the same for all its jobs.
-_FIXED = ("networks", "overrides", "datasets", "strategies", "memory", "number", "shard")
+_FIXED = (
+    *("networks", "overrides", "datasets", "strategies", "memory", "memories", "number", "shard"),
+)
 
 
 def folders(config: Mapping[str, Any]) -> list[str]:
@@ -76,6 +78,7 @@ def sections(
         ("evaluate", "networks"),
         ("vanilla", "networks"),
         ("continual", "strategies"),
+        ("continual", "memories"),
     ):
         complete[section][key] = list(dict.fromkeys(listed(complete[section][key])))
     return complete

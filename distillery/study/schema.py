@@ -27,12 +27,13 @@ from distillery.study.section import (
     Text,
 )
 from distillery.study.values import NUMBER, WHOLE, Augment, Flag, Keep, Off
-from distillery.vocabulary import STRATEGIES
+from distillery.vocabulary import GIVEN, MEMORIES, STRATEGIES
 
 if TYPE_CHECKING:
-    Strategy = str
+    Strategy = MemoryKind = str
 else:
-    Strategy = Literal[STRATEGIES]  # of a tuple, which no type checker reads
+    # Of tuples, which no type checker reads.
+    Strategy, MemoryKind = Literal[STRATEGIES], Literal[MEMORIES]
 
 Normalization = Literal["channel", "zca"]
 Schedule = Literal["none", "half", "published", "cosine"]
@@ -172,9 +173,16 @@ class Continual(Training):
         default="all", description="Datasets of the grid to learn continually."
     )
     network: str = Field(default="ConvNet", description="The network.")
-    groups: Positive | Annotated[list[list[Annotated[int, WHOLE]]], Field(min_length=1)] = Field(
+    groups: (
+        Positive | Annotated[list[Positive | list[Annotated[int, WHOLE]]], Field(min_length=1)]
+    ) = Field(
         default=2,
-        description="The number of groups that the classes arrive in, or the groups themselves.",
+        description="The number of groups that the classes arrive in, several numbers, or the "
+        "groups themselves.",
+    )
+    orders: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(
+        default=1,
+        description="Orders of the classes: the dataset's own, then others drawn by the seed.",
     )
     strategies: list[Strategy] = Field(
         default=list(STRATEGIES), description="Ways to meet the groups."
@@ -183,6 +191,12 @@ class Continual(Training):
         default=Memory(),
         description="Which sets to replay from; all of the dataset's if none is named.",
     )
+    memories: Annotated[list[MemoryKind], Field(min_length=1)] = Field(
+        default=[GIVEN],
+        description="given: memory sets made with all classes present; per_step: each group's part "
+        "made from that group's images alone, by the same method and settings, of sets that are "
+        "neither imported nor whitened and start from no set.",
+    )
     models: Models = Field(default=1, description="Networks per strategy.")
     afterwards_epochs: Epochs = Field(
         default=20, description="Epochs on the memory set after the groups."
@@ -190,7 +204,11 @@ class Continual(Training):
     afterwards_batch: Positive = Field(
         default=20, description="Memory images per step after the groups."
     )
-    replay_batch: Positive = Field(default=64, description="Memory images per step.")
+    gdumb_epochs: Epochs = Field(
+        default=100, description="Epochs of `gdumb` on the memory set, after each group anew."
+    )
+    gdumb_batch: Positive = Field(default=20, description="Memory images per step of `gdumb`.")
+    replay_batch: Positive = Field(default=64, description="Memory images per step of `replay`.")
     images_per_class: NotNegative = Field(
         default=0, description="Real images per class to learn from; 0 for all."
     )

@@ -280,7 +280,7 @@ class Study:
         return resolve(
             self.config["continual"],
             {"dataset": dataset},
-            drop=("datasets", "strategies", "memory"),
+            drop=("datasets", "strategies", "memory", "memories"),
         )
 
     @property
@@ -303,6 +303,11 @@ class Study:
     def strategies(self) -> list[str]:
         """Return the strategies of continual learning."""
         return list(self.config["continual"]["strategies"])
+
+    @property
+    def memory_kinds(self) -> list[str]:
+        """Return how the memories of continual learning come about."""
+        return list(self.config["continual"]["memories"])
 
     # ---- images and networks ---------------------------------------------------------------------
 

@@ -54,6 +54,8 @@ TINY = {
         "groups": 2,
         "epochs": 1,
         "afterwards_epochs": 1,
+        "gdumb_epochs": 1,
+        "memories": ["given", "per_step"],
         "images_per_class": 20,
         "memory": {"method": ["dc"]},
     },

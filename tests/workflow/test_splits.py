@@ -79,6 +79,8 @@ STUDY = {
         "groups": 2,
         "epochs": 1,
         "afterwards_epochs": 1,
+        "gdumb_epochs": 2,
+        "memories": ["given", "per_step"],
         "batch": 32,
         "memory": {"method": ["dc", "mtt"]},
     },
@@ -96,13 +98,22 @@ DISTILLED = {
 }
 SETS = {**DISTILLED, "random": "random/real/ipc2/seed0"}
 CONTINUAL = {
-    "finetune": "continual/digits/finetune",
-    "finetune, whitened": "continual/digits/finetune_zca",
-    "joint": "continual/digits/joint",
-    "replay": f"continual/digits/replay/{DISTILLED['dc']}",
-    "afterwards": f"continual/digits/afterwards/{DISTILLED['dc']}",
-    "afterwards, whitened": f"continual/digits/afterwards/{DISTILLED['mtt, whitened']}",
+    name: f"continual/digits/steps2/order0/{place}"
+    for name, place in {
+        "finetune": "finetune",
+        "finetune, whitened": "finetune_zca",
+        "joint": "joint",
+        "replay": f"replay/given/{DISTILLED['dc']}",
+        "replay, per step": f"replay/per_step/{DISTILLED['dc']}",
+        "gdumb": f"gdumb/per_step/{DISTILLED['dc']}",
+        "afterwards": f"afterwards/given/{DISTILLED['dc']}",
+        "afterwards, whitened": f"afterwards/given/{DISTILLED['mtt, whitened']}",
+    }.items()
 }
+# The part of a memory of the first step, and of the second.
+PARTS = [
+    f"step_sets/digits/steps2/order0/step{step}/{DISTILLED['dc from noise']}" for step in (0, 1)
+]
 
 
 def made_at(cell: str) -> str:
@@ -337,8 +348,10 @@ def results(tmp_path_factory, jobs) -> dict[str, Results]:
     bits = np.zeros_like(train)
     for row, image in enumerate(bits.reshape(len(bits), -1)):
         image[row // 8] = 1 << row % 8
+    first = np.isin(dataset().train_labels, range(5))
     replaced = {
         "before": {},
+        "other first group": {"train_images": np.where(first[:, None, None, None], noise, train)},
         "other learned": {"train_images": noise},
         "one held out": {"train_images": same},
         "one test": {"test_images": np.full_like(test, 90)},
@@ -371,6 +384,19 @@ def test_a_set_is_made_without_held_out_and_test_images(moved, place):
     assert moved(place, "one held out") == moved(place, "one test") == set()
     changed = moved(place, "other learned")
     assert {("synthetic.safetensors", "images"), ("evolution.safetensors", "images")} <= changed
+
+
+def test_the_part_of_a_step_is_made_without_images_of_another_group(moved):
+    assert {("synthetic.safetensors", "images")} == moved(PARTS[0], "other first group")
+    assert moved(PARTS[1], "other first group") == set()
+    for place in PARTS:
+        assert moved(place, "one held out") == moved(place, "one test") == set()
+        assert moved(place, "other learned") == {("synthetic.safetensors", "images")}
+
+
+def test_what_is_learned_from_a_memory_alone_sees_no_image(moved):
+    gdumb = CONTINUAL["gdumb"]
+    assert moved(gdumb, "other learned") == set() and moved(gdumb, "one test")
 
 
 def test_experts_are_trained_without_held_out_and_test_images(moved):
@@ -538,6 +564,7 @@ def test_these_tests_know_every_rule_that_reads_a_dataset(jobs):
     found = {job.rule: job for job in (pickle.loads(pickled) for _, pickled in jobs)}
     readers = {name for name, job in found.items() if f"results/{DATASET}" in job.input}
     holding_out = {"whiten", "train_experts", "distill", "evaluate_synthetic", "evaluate_robust"}
+    holding_out |= {"step_distill"}
     continual = {"continual_alone", "continual_whitened", "continual_memory"}
     assert readers == holding_out | continual | {"train_vanilla", "report"}
     shares = {name: job.params.get("validation") for name, job in found.items()}

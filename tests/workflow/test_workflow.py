@@ -36,13 +36,13 @@ def below(outputs: set[str], *places: str) -> set[str]:
 def test_every_rule_has_run_and_left_its_outputs_its_log_and_its_benchmark(study, outputs):
     assert all((study / output).stat().st_size > 0 for output in outputs)
     rules = {"download", "train_experts", "distill", "import_synthetic", "collect", "report"}
-    rules |= {"evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual"}
+    rules |= {"evaluate_synthetic", "evaluate_robust", "train_vanilla", "continual", "step_distill"}
     for kind in ("logs", "benchmarks"):
         assert {
             path.name.partition(".")[0] for path in (study / f"results/{kind}").iterdir()
         } == rules
     logs = list((study / "results/logs").rglob("*.log"))
-    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 21
+    assert len(logs) == len(list((study / "results/benchmarks").rglob("*.tsv"))) == 27
     assert all(log.read_text().endswith(" done\n") for log in logs)
     assert study.messages.splitlines()[-1] == "The report is at results/report.html"
     assert not list((study / "results").rglob("*.part*")) and not list(
@@ -72,6 +72,7 @@ def test_every_set_is_measured_beside_the_whole_dataset(study):
         "joint",
         "replay",
         "afterwards",
+        "gdumb",
     }
 
 
@@ -147,8 +148,13 @@ def test_a_setting_of_dc_makes_dc_s_sets_and_what_reads_them_again_and_nothing_e
         "synthetic/digits",
         "evaluate/digits",
         "robust/digits",
-        "continual/digits/replay",
-        "continual/digits/afterwards",
+        "step_sets/digits/steps2/order0/step0",
+        "step_sets/digits/steps2/order0/step1",
+        *(
+            f"continual/digits/steps2/order0/{strategy}/{memory}"
+            for strategy in ("replay", "afterwards", "gdumb")
+            for memory in ("given", "per_step")
+        ),
     )
     expected = below(outputs, *(f"{place}/dc" for place in places)) | SUMMED
     assert clone.planned() == expected
@@ -159,8 +165,8 @@ def test_a_setting_of_dc_makes_dc_s_sets_and_what_reads_them_again_and_nothing_e
             "distill",
             "evaluate_synthetic",
             "evaluate_robust",
-            "continual_memory",
-            "continual_memory",
+            *["continual_memory"] * 6,
+            *["step_distill"] * 2,
             "collect",
             "report",
         ]
@@ -224,6 +230,7 @@ COMPUTED = (
     "evaluate",
     "robust",
     "continual",
+    "step_sets",
 )
 
 
@@ -277,6 +284,7 @@ def test_a_new_dataset_adds_its_own_jobs_and_touches_no_finished_one(clone, outp
     new = plan.keys() - outputs
     assert {output for output in outputs if plan[output]} == SUMMED
     places = ("data", "experts", "synthetic", "evaluate", "robust", "vanilla", "continual")
+    places += ("step_sets",)
     assert new == below(new, *(f"{place}/MNIST" for place in places)) and all(
         plan[output] for output in new
     )
@@ -300,8 +308,10 @@ def test_a_whitened_set_adds_its_own_jobs_and_touches_no_finished_one(clone, out
     assert {output for output in outputs if plan[output]} == SUMMED and all(
         plan[output] for output in new
     )
-    finetuned = "continual/digits/finetune_zca"
-    memories = [f"continual/digits/{strategy}/mtt/noise" for strategy in ("replay", "afterwards")]
+    learned = "continual/digits/steps2/order0"
+    finetuned = f"{learned}/finetune_zca"
+    # It is whitened, and so given alone.
+    memories = [f"{learned}/{name}/given/mtt/noise" for name in ("replay", "afterwards", "gdumb")]
     sets = [f"{kind}/digits/mtt/noise" for kind in ("synthetic", "evaluate", "robust")]
     assert new == below(new, finetuned, *memories, *sets, "experts/digits/white") | {
         "results/data/digits/whitening.safetensors"
@@ -313,8 +323,7 @@ def test_a_whitened_set_adds_its_own_jobs_and_touches_no_finished_one(clone, out
         "evaluate_synthetic",
         "evaluate_robust",
         "continual_whitened",
-        "continual_memory",
-        "continual_memory",
+        *["continual_memory"] * 3,
     ]
     assert clone.jobs() == sorted([*rules, "collect", "report"])
 

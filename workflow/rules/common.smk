@@ -81,6 +81,10 @@ wildcard_constraints:
     recipe="[A-Za-z0-9_]+",
     shard=r"\d+",
     strategy="|".join(vocabulary.STRATEGIES),
+    memory="|".join(vocabulary.MEMORIES),
+    steps=r"\d+",
+    order=r"\d+",
+    step=r"\d+",
 
 
 def own(path):

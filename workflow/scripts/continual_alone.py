@@ -4,7 +4,7 @@ from typing import Any
 
 from distillery.evaluation import continual
 from distillery.images import whitening
-from distillery.images.dataset import load
+from distillery.images.dataset import limited, load
 from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.run import job
@@ -20,13 +20,18 @@ def continual_alone(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None
         asked.settings,
     )
     recipe, models = continual.recipe_of(asked.strategy, settings), settings["models"]
-    rows = continual.limited(dataset.labels, settings["images_per_class"])
+    rows = limited(dataset.labels, settings["images_per_class"])
     learned = Images(dataset.normalise(dataset.images[rows]), dataset.labels[rows])
     tested = Images(dataset.normalise(dataset.test_images), dataset.test_labels)
     epochs = models * len(asked.groups) * recipe.trained_epochs
     bench = Bench(
         network=NetworkSpec(**asked.network),
-        stream=continual.stream(asked.seed, asked.job["dataset"], asked.network["name"]),
+        stream=continual.stream(
+            asked.seed,
+            asked.job["dataset"],
+            asked.network["name"],
+            order=int(asked.job["order"]),
+        ),
         compute=run.compute,
         flip=dataset.horizontal_flip,
         progress=run.progress(epochs, asked.strategy, "epoch"),

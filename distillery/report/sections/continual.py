@@ -13,6 +13,7 @@ from distillery.report.drawn import curve_of, heat_cell
 from distillery.report.results import Results
 from distillery.report.words import (
     blank,
+    byte_count,
     images_per_class,
     init_rank,
     method_rank,
@@ -22,25 +23,37 @@ from distillery.report.words import (
     rank,
     sets_and_networks,
 )
-from distillery.vocabulary import AFTERWARDS, FINETUNE, JOINT, REPLAY, STRATEGIES
+from distillery.vocabulary import (
+    AFTERWARDS,
+    FINETUNE,
+    GDUMB,
+    JOINT,
+    PER_STEP,
+    REPLAY,
+    STRATEGIES,
+)
 
 TITLES = {
     FINETUNE: ("Fine-tuning", "one group after another, nothing kept"),
     JOINT: ("Joint", "all groups seen so far together: the bound"),
     REPLAY: ("Replay", "the memory set mixed in from the second group on"),
     AFTERWARDS: ("Afterwards", "fine-tuning, then the memory set alone"),
+    GDUMB: ("GDumb", "a fresh network after each group, on the memory alone"),
 }
 MEASURES = {
     "overall_accuracy": "Accuracy on all classes, %",
     "average_accuracy": "Mean accuracy of the groups seen so far, %",
 }
+# What is told of all stages together, beside the accuracy on all classes at the end.
+OVER_STAGES = ("average_incremental_accuracy", "forgetting", "backward_transfer")
 
 
 class _Run(NamedTuple):
     """The networks that learned by one strategy from one memory; ``ipc`` is NaN where there is
-    none."""
+    none. ``kind``: how the memory came about."""
 
     strategy: str
+    kind: str
     method: str
     init: str
     ipc: float
@@ -49,17 +62,21 @@ class _Run(NamedTuple):
     def order(self) -> tuple:
         size = math.inf if blank(self.ipc) else self.ipc
         place = rank(STRATEGIES, self.strategy)
-        return (place, method_rank(self.method), init_rank(self.init), size)
+        made = method_rank(self.method), init_rank(self.init)
+        return (place, *made, size, self.kind == PER_STEP)
 
     def memory(self, results: Results) -> str:
         """Name the memory; nothing where there is none."""
         if not self.method:
             return ""
         size = "" if blank(self.ipc) else f", {images_per_class(self.ipc)}"
-        return results.name(self.method, self.init) + size
+        made = ", made per step" if self.kind == PER_STEP else ""
+        return results.name(self.method, self.init) + size + made
 
     def style(self, results: Results) -> dict:
         """Return the colour and the dashes of its line."""
+        if self.kind == PER_STEP:
+            return results.style(self.method, self.init) | {"dash": "dashdot"}
         if self.method:
             return results.style(self.method, self.init)
         return {"colour": 0, "dash": "dotted" if self.strategy == JOINT else "solid"}
@@ -75,24 +92,32 @@ class _Run(NamedTuple):
 
 
 def view(results: Results) -> list[dict]:
-    """Return the charts and tables of every dataset and network that learned so."""
+    """Return the charts and tables of every dataset, network and number of groups that learned
+    so."""
     rows = results.metrics[results.metrics["strategy"] != ""]
     blocks = []
     for dataset in results.datasets:
         learned = rows[rows["dataset"] == dataset]
         for network in sorted(set(learned["network"]), key=network_rank):
-            part = learned[learned["network"] == network]
-            blocks.append(_block(results, dataset, network, part))
+            of_network = learned[learned["network"] == network]
+            for _, part in of_network.groupby("steps", dropna=False):
+                blocks.append(_block(results, dataset, network, part))
     return blocks
 
 
 def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> dict:
-    keys = ["strategy", "method", "init", "ipc"]
+    keys = ["strategy", "memory", "method", "init", "ipc"]
     runs = [(_Run._make(key), part) for key, part in rows.groupby(keys, dropna=False)]
     runs.sort(key=lambda run: run[0].order)
     lines = [_line(results, dataset, network, *run) for run in runs]
+    steps, orders = rows["steps"].iloc[0], rows["order"].nunique(dropna=False)
+    about = [results.title(dataset), network, "" if blank(steps) else f"{steps:.0f} groups"]
+    about.append(f"{orders} orders" if orders > 1 else "")
     return {
-        "title": f"{results.title(dataset)}, {network}" if network else results.title(dataset),
+        "title": ", ".join(part for part in about if part),
+        "orders": orders,
+        "equal": len({line["bytes"] for line in lines if line["bytes"]}) <= 1,
+        "has_bytes": any(line["bytes"] for line in lines),
         "charts": [chart for name in MEASURES if (chart := _chart(results, dataset, name, runs))],
         "legend": [
             {"svg": Markup(figures.swatch(**run.style(results))), "label": run.label(results)}
@@ -100,7 +125,7 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
         ],
         "rows": lines,
         "has_course": any(line["course"] for line in lines),
-        "has_forgetting": any(line["forgetting"] for line in lines),
+        "has": {name: any(line[name] for line in lines) for name in OVER_STAGES},
         "untested": ", ".join(str(index) for index in _untested(rows)),
         "matrices": [matrix for run in runs if (matrix := _matrix(results, *run))],
     }
@@ -120,14 +145,11 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
         final = _final(rows, measure)
         line[measure] = _spread(final["value"])
         if len(final):
-            sets = final["seed"].nunique(dropna=False)
-            most = int(final.groupby("seed", dropna=False).size().max())
-            line["count"] = (
-                sets_and_networks(sets, most, len(final))
-                if memory
-                else quantity(len(final), "network")
-            )
-    line["forgetting"] = _spread(rows[rows["measure"] == "forgetting"]["value"])
+            line["count"] = _count(final, bool(memory))
+    for measure in OVER_STAGES:
+        line[measure] = _spread(rows[rows["measure"] == measure]["value"])
+    stored = rows[rows["measure"] == "memory_bytes"]["value"]
+    line["bytes"] = byte_count(stored.mean()) if len(stored) else ""
     course = published.lookup(
         dataset,
         run.method,
@@ -136,8 +158,24 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
         network=network,
         strategy=run.strategy,
     )
-    line["course"] = "" if course.empty else course.iloc[0]["printed"]
+    # Halves of the classes in the dataset's own order, as the course project learned them.
+    alike = set(rows["steps"].dropna()) <= {2} and set(rows["order"].dropna()) <= {0}
+    shown = len(course) and alike and run.kind != PER_STEP
+    line["course"] = course.iloc[0]["printed"] if shown else ""
     return line
+
+
+def _count(final: pd.DataFrame, memory: bool) -> str:
+    """Count the orders, sets and networks of a mean; orders where there are several, sets where
+    there is a memory."""
+    orders = final["order"].nunique(dropna=False)
+    sets = final["seed"].nunique(dropna=False)
+    most = int(final.groupby(["order", "seed"], dropna=False).size().max())
+    if orders == 1:
+        return sets_and_networks(sets, most, len(final)) if memory else quantity(most, "network")
+    if len(final) != orders * sets * most:
+        return f"{quantity(orders, 'order')}, {quantity(len(final), 'network')}"
+    return f"{orders} × {sets} × {most}" if memory else f"{orders} × {most}"
 
 
 def _final(rows: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -60,6 +60,28 @@ def test_joint_training_sees_old_classes_again():
     assert joint / finetune == pytest.approx(1.5, rel=0.01)
 
 
+def test_gdumb_learns_each_group_s_memory_as_often_as_groups_follow_it():
+    jobs = jobs_of(continual={"groups": 5, "gdumb_epochs": 4, "gdumb_batch": 1})
+    trained, tested = work_of("continual_memory", jobs, strategy="gdumb", method="dc").parts
+    # Of 10 images 2, 4, 6, 8 and 10.
+    assert trained == Part(GRADIENT, 4 * 30, 1, True)
+    assert tested.calls == pytest.approx(5 * TEST / 512)
+
+
+def test_the_parts_of_a_memory_take_together_what_the_whole_takes():
+    memory = {"groups": 2, "memories": ["per_step"]}
+    jobs = jobs_of(continual=memory)
+    for rule, named in (("distill", {"method": "dc"}), ("train_experts", {"recipe": "default"})):
+        part = f"step_{rule.removeprefix('train_')}"
+        whole = work_of(rule, jobs, **named).parts[0]
+        steps = [work_of(part, jobs, step=str(n), **named).parts[0] for n in range(2)]
+        total = sum(step.calls * step.images for step in steps)
+        assert total == pytest.approx(whole.calls * whole.images, rel=0.2)
+    few = jobs_of(continual={**memory, "images_per_class": 10})
+    (least,) = {work_of("step_experts", few, step=str(n)).parts[0].images for n in range(2)}
+    assert least == 45  # of five classes, a tenth held out
+
+
 @pytest.mark.parametrize("name", plugins.methods())
 def test_every_method_of_the_library_says_its_work(name):
     method = plugins.methods()[name]

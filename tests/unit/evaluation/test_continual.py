@@ -71,20 +71,23 @@ def test_afterwards_has_epochs_and_a_batch_size_of_its_own():
     }
     replay = continual.recipe_of("replay", {**settings, "epochs": 5})
     assert replay == Recipe(epochs=5, lr=0.1, momentum=0.9, batch=4, augment="dsa")
-    found = continual.recipe_of(
-        "afterwards", {**settings, "afterwards_epochs": 7, "afterwards_batch": 2}
-    )
-    assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
+    for strategy in ("afterwards", "gdumb"):
+        own = {f"{strategy}_epochs": 7, f"{strategy}_batch": 2}
+        found = continual.recipe_of(strategy, {**settings, **own})
+        assert found == Recipe(epochs=7, lr=0.1, momentum=0.9, batch=2, augment="dsa")
 
 
-def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
-    labels = data().labels
-    few = continual.limited(labels, 2)
-    assert few.tolist() == sorted(
-        n for c in range(CLASSES) for n in (labels == c).nonzero()[:2, 0].tolist()
+def test_another_order_of_the_classes_has_streams_of_its_own():
+    def drawn(**order):
+        stream = continual.stream(0, "digits", "ConvNet", **order)
+        return stream("initialise", 0).initial_seed()
+
+    assert (
+        drawn()
+        == drawn(order=0)
+        == streams.derive(0, *["continual", "digits", "ConvNet"], *("initialise", 0))
     )
-    assert continual.limited(labels, 99).tolist() == list(range(len(labels)))
-    assert continual.limited(labels, 0).tolist() == list(range(len(labels)))
+    assert len({drawn(order=order) for order in range(4)}) == 4
 
 
 # ---- what a stage sees ---------------------------------------------------------------------------
@@ -135,6 +138,16 @@ def test_joint_training_sees_all_groups_so_far_and_starts_afresh(stages):
     )
 
 
+def test_gdumb_starts_afresh_on_the_memory_of_the_groups_seen_so_far(stages):
+    memory = data(3, seed=5)
+    continual.learn(BENCH, RECIPE, "gdumb", memory, data(4, 2), GROUPS, 1)
+    for call, seen in zip(stages, ({0, 2}, {0, 2, 3}, {0, 1, 2, 3}), strict=True):
+        numbers = call["images"].images[:, 0, 0, 0].long()
+        assert torch.equal(call["images"].images, memory.images[numbers])
+        assert set(call["images"].labels.tolist()) == seen and len(numbers) == 3 * len(seen)
+        assert call["start"] is None and call["replay"] is None
+
+
 def test_replay_remembers_earlier_groups_only(stages):
     memory = data(3, seed=5)
     learn("replay", replay=Replay(memory, 7))
@@ -181,6 +194,10 @@ def test_what_cannot_be_learned_is_refused():
 # 0), group 1 at 0.8.
 HISTORY = [[0.9, 0.0, 0.0], [0.6, 0.8, 0.1], [0.7, 0.5, 1.0]]
 FORGETTING = ((0.9 - 0.7) + (0.8 - 0.5)) / 2
+# Of the same groups: 0.9 and 0.8 when they were learned.
+TRANSFER = ((0.7 - 0.9) + (0.5 - 0.8)) / 2
+# On the classes seen so far: group 0 has two classes of four, and so weighs twice.
+INCREMENTAL = (0.9 + (2 * 0.6 + 0.8) / 3 + (2 * 0.7 + 0.5 + 1.0) / 4) / 3
 
 
 @pytest.fixture
@@ -219,14 +236,29 @@ def test_accuracies_averages_and_forgetting_follow_their_definitions(faked):
         == rows(metrics, "forgetting", model=0, stage=2)
         == [pytest.approx(FORGETTING)]
     )
+    assert rows(metrics, "backward_transfer", model=0, stage=2) == [pytest.approx(TRANSFER)]
+    assert rows(metrics, "average_incremental_accuracy", stage=2) == [pytest.approx(INCREMENTAL)]
 
 
 def test_a_group_that_was_learned_later_than_ever_is_forgotten_by_less_than_nothing():
     record = continual._Record(BENCH, [[0], [1]], data(), 1)
     record.note(0, 5, [0.2, 0.4, 0.0])
     record.note(1, 5, [0.7, 0.6, 0.8])
-    record.forgetting()
+    record.end()
     assert rows(record.metrics, "forgetting", model=5, stage=1) == [pytest.approx(-0.2)]
+    assert rows(record.metrics, "backward_transfer", model=5) == [pytest.approx(0.2)]
+
+
+def test_a_group_that_was_best_in_between_is_forgotten_by_more_than_it_transferred():
+    """0.5 when it came, 0.9 then, 0.6 at the end: 0.3 are forgotten, and 0.1 was gained."""
+    record = continual._Record(BENCH, [[0], [1], [2, 3]], data(), 1)
+    for stage, accuracies in enumerate([[0, 0.5, 0, 0], [0, 0.9, 0.4, 0], [0, 0.6, 0.4, 0.8]]):
+        record.note(stage, 0, accuracies)
+    record.end()
+    assert rows(record.metrics, "forgetting") == [pytest.approx((0.3 + 0.0) / 2)]
+    assert rows(record.metrics, "backward_transfer") == [pytest.approx((0.1 + 0.0) / 2)]
+    seen = (0.5, (0.9 + 0.4) / 2, (0.6 + 0.4 + 2 * 0.8) / 4)
+    assert rows(record.metrics, "average_incremental_accuracy") == [pytest.approx(sum(seen) / 3)]
 
 
 def test_a_group_is_not_forgotten_before_it_came():
@@ -236,7 +268,7 @@ def test_a_group_is_not_forgotten_before_it_came():
     record.note(0, 0, [0.5, 0.9, 0.95, 0.0])
     record.note(1, 0, [0.5, 0.6, 0.7, 0.99])
     record.note(2, 0, [0.5, 0.5, 0.4, 0.8])
-    record.forgetting()
+    record.end()
     assert rows(record.metrics, "forgetting", model=0, stage=2) == [
         pytest.approx(((0.9 - 0.5) + (0.7 - 0.4)) / 2)
     ]
@@ -244,8 +276,9 @@ def test_a_group_is_not_forgotten_before_it_came():
 
 def test_one_group_has_nothing_to_forget(stages):
     metrics, _ = learn("finetune", groups=[[0, 1, 2, 3]])
-    assert rows(metrics, "forgetting") == []
+    assert rows(metrics, "forgetting") == rows(metrics, "backward_transfer") == []
     assert len(rows(metrics, "accuracy")) == 1
+    assert rows(metrics, "average_incremental_accuracy") == rows(metrics, "overall_accuracy")
 
 
 def test_the_accuracy_of_a_group_is_that_of_its_images():
@@ -273,12 +306,16 @@ def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
     metrics, learned = learn("finetune", models=1)
     monkeypatch.setattr(continual, "train", lambda *_, start: start)
     again = continual.afterwards(BENCH, RECIPE, data(3, 5), learned, data(4, 2), GROUPS)
-    before = [row for row in metrics.rows if row["measure"] != "forgetting"]
+    before = [row for row in metrics.rows if "stage" in row and row["measure"].endswith("accuracy")]
+    before = [row for row in before if row["measure"] != "average_incremental_accuracy"]
     assert again.rows[: len(before)] == before
     assert rows(again, "accuracy", stage=3) == [pytest.approx(value) for value in (0.8, 0.7, 0.6)]
     assert rows(again, "average_accuracy", stage=3) == [pytest.approx(0.7)]
     # Of the old groups 0 and 1: the best before the memory set minus what is left after it.
     assert rows(again, "forgetting") == [pytest.approx(((0.9 - 0.8) + (0.8 - 0.7)) / 2)]
+    assert rows(again, "backward_transfer") == [pytest.approx(((0.8 - 0.9) + (0.7 - 0.8)) / 2)]
+    # No group comes with that stage.
+    assert rows(again, "average_incremental_accuracy") == []
 
 
 def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():

@@ -118,3 +118,45 @@ def test_split_of_nothing_and_of_too_much(tmp_path):
     for fraction in (-0.1, 1.0, float("nan")):
         with pytest.raises(UserError, match=r"data\.validation"):
             data.split(dataset, fraction, seed=0)
+
+
+# ---- some classes alone --------------------------------------------------------------------------
+
+
+def labelled(labels, **more):
+    """A dataset whose images hold their own number."""
+    labels = torch.tensor(labels)
+    images = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1)
+    names = ("a", "b", "c")
+    terms = {"mean": (0.5,), "std": (0.2,), "licence": "", "source": "", "horizontal_flip": False}
+    return data.Dataset("toy", images, labels, images, labels, names, **terms, **more)
+
+
+def test_a_limit_keeps_the_first_images_of_each_class_in_their_order():
+    labels = torch.tensor([1, 0, 1, 2, 1, 0, 2])
+    assert data.limited(labels, 2).tolist() == [0, 1, 2, 3, 5, 6]
+    assert data.limited(labels, 1).tolist() == [0, 1, 3]
+    assert data.limited(labels, 99).tolist() == data.limited(labels, 0).tolist() == list(range(7))
+
+
+def test_of_some_classes_there_are_their_images_alone_under_their_places():
+    whole = labelled([1, 0, 1, 2, 1, 0, 2])
+    part = data.of_classes(whole, [2, 1], 0, 0, 0)
+    assert part.images.flatten().tolist() == part.test_images.flatten().tolist() == [0, 2, 3, 4, 6]
+    assert part.labels.tolist() == part.test_labels.tolist() == [1, 1, 0, 1, 0]
+    assert part.classes == ("c", "b") and part.mean == whole.mean and part.held_out is None
+    few = data.of_classes(whole, [1], 2, 0, 0)
+    assert few.images.flatten().tolist() == [0, 2]
+    assert few.test_images.flatten().tolist() == [0, 2, 4]
+    assert whole.labels.tolist() == [1, 0, 1, 2, 1, 0, 2]
+
+
+@pytest.mark.parametrize("own", [None, 7])
+def test_of_some_classes_the_same_images_are_held_out_as_of_all(own):
+    whole = labelled([0, 1, 2] * 10, held_out=own)
+    part = data.of_classes(whole, [2, 0], 0, 0.3, 5)
+    parts = data.split(whole, 0.3, 5), data.split(part, 0.3, 5)
+    for name in ("train_index", "validation_index"):
+        of_all, of_part = (getattr(each, name) for each in parts)
+        wanted = [row for row in of_all.tolist() if whole.labels[row] in (0, 2)]
+        assert part.images[of_part].flatten().tolist() == wanted and wanted

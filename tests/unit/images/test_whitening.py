@@ -536,13 +536,14 @@ def test_continual_learning_sees_real_images_as_its_memory_set_is(
 
     def learned(rule, strategy, **inputs):
         groups = [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
-        params = asked(rule, {"strategy": strategy}, groups=groups, settings=settings)
+        about = {"strategy": strategy, "memory": "given", "steps": "2", "order": "0"}
+        params = asked(rule, about, groups=groups, settings=settings)
         outputs = Names(metrics=str(tmp_path / "metrics.csv"), finetuned=left)
         script(rule)(run, params, Names(data=path, **inputs), outputs)
 
     learned("continual_alone", "finetune", whitening=given)
-    learned("continual_memory", "replay", memory=memory, finetuned=[])
-    learned("continual_memory", "afterwards", memory=memory, finetuned=[left])
+    learned("continual_memory", "replay", memory=[memory], finetuned=[])
+    learned("continual_memory", "afterwards", memory=[memory], finetuned=[left])
     learned("continual_alone", "finetune", whitening=[])
     real, test = fitted.apply(dataset.images), fitted.apply(dataset.test_images)
     for (shown, tested), expected in zip(seen[:2], [real, real], strict=True):

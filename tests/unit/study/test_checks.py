@@ -3,12 +3,8 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from distillery import plugins
-from distillery.errors import UserError
-from distillery.study.checks import check_groups
 from tests.unit.study.small import BLOCK, MTT, refusal, study
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,24 +24,6 @@ def test_augmentation_s_share_cannot_be_measured_without_one():
         evaluate__robust={"models": 1, "augment": "none"}
     )
     study(evaluate__robust={"models": 0, "augment": "none"})
-
-
-@given(classes=st.integers(1, 100), groups=st.integers(1, 100))
-def test_groups_are_nearly_equal_and_hold_each_class_once_in_order(classes, groups):
-    if groups > classes:
-        with pytest.raises(UserError, match=f"{groups} groups of {classes} classes"):
-            check_groups(classes, groups)
-        return
-    split = check_groups(classes, groups)
-    assert len(split) == groups and [c for group in split for c in group] == list(range(classes))
-    assert max(map(len, split)) - min(map(len, split)) <= 1
-
-
-def test_groups_in_full_are_kept_as_they_are():
-    assert check_groups(4, [[3, 0], [2, 1]]) == [[3, 0], [2, 1]]
-    for wrong in ([[0, 1], [1, 2, 3]], [[0, 1, 2]], [[0, 1, 2, 3], []], [[0, 1, 2, 3, 4]]):
-        with pytest.raises(UserError, match="each class 0 to 3 once"):
-            check_groups(4, wrong)
 
 
 def test_robust_scores_of_a_released_set_need_as_many_real_images_and_a_network_that_fits(tmp_path):
@@ -96,7 +74,8 @@ REFUSED = {
     ),
     "strategy": (
         {"continual__strategies": ["reply"]},
-        "continual.strategies[0]: must be one of finetune, joint, replay, afterwards, not 'reply'",
+        "continual.strategies[0]: must be one of finetune, joint, replay, afterwards, gdumb, "
+        "not 'reply'",
     ),
     "source": (
         {"data__sources": ["web"]},

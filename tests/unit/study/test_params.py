@@ -14,10 +14,18 @@ from tests.unit.study.test_jobs import jobs_of
 STUDY = {
     "grid": [
         {"dataset": "digits", "method": ["dc", "mtt"], "init": "real", "ipc": 1},
+        {"dataset": "digits", "method": "mtt_plain", "init": "real", "ipc": 1},
         {"dataset": "pets", "method": "random", "init": "real", "ipc": 1},
     ],
-    "methods": {"mtt": {"normalization": "zca", "max_start_epoch": 1, "expert_epochs": 1}},
-    "experts": {"default": {"number": 1, "epochs": 2, "normalization": "zca"}},
+    "methods": {
+        "mtt": {"normalization": "zca", "max_start_epoch": 1, "expert_epochs": 1},
+        "mtt_plain": {"of": "mtt", "normalization": "channel", "experts": "plain"},
+    },
+    "experts": {
+        "default": {"number": 1, "epochs": 2, "normalization": "zca"},
+        "plain": {"number": 1, "epochs": 2},
+    },
+    "continual": {"memories": ["given", "per_step"]},
     "evaluate": {"networks": ["ConvNet"], "robust": {"models": 1}},
     "vanilla": {"networks": ["ConvNet"]},
 }
@@ -77,7 +85,8 @@ def test_a_record_of_an_imported_set_says_where_in_its_files_it_is_and_not_where
 def test_every_job_says_whose_its_measurements_are(asked):
     columns = {}
     for params in asked:
-        identity = {key: value for key, value in params.identity.items() if key != "recipe"}
+        unread = ("recipe", "step")  # of jobs that record losses by themselves, or nothing
+        identity = {key: value for key, value in params.identity.items() if key not in unread}
         metrics = Metrics(rule=params.kind, **identity)  # refuses what is no column
         metrics.add("accuracy", 0.5)
         columns.setdefault(params.kind, set()).add(frozenset(metrics.rows[0]))
@@ -88,7 +97,5 @@ def test_every_job_says_whose_its_measurements_are(asked):
     assert columns["distill"] == {frozenset(cell | always)}
     assert columns["evaluate_synthetic"] == {frozenset(cell | always | {"network"})}
     assert columns["train_vanilla"] == {frozenset({"dataset", "method", "network"} | always)}
-    assert columns["continual"] == {
-        frozenset({"dataset", "network", "strategy"} | always),
-        frozenset({"network", "strategy"} | cell | always),
-    }
+    learned = {"dataset", "network", "strategy", "steps", "order"} | always
+    assert columns["continual"] == {frozenset(learned), frozenset(learned | cell | {"memory"})}

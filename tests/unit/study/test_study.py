@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery import plugins
+from distillery import plugins, vocabulary
 from distillery.recipe import Recipe
 from distillery.study import load
 from distillery.study.cells import Cell
@@ -41,7 +41,7 @@ def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
     assert loaded.continual_datasets and all(
         loaded.memories(dataset) for dataset in loaded.continual_datasets
     )
-    assert set(loaded.strategies) == {"finetune", "joint", "replay", "afterwards"}
+    assert set(loaded.strategies) == set(vocabulary.STRATEGIES)
 
 
 def test_the_default_study_s_trajectory_matching_on_cifar_is_the_course_project_s_run():

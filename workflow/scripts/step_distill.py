@@ -1,0 +1,33 @@
+"""Make the part of a memory that stands for one step: distilled, or chosen, from the images of that
+step alone."""
+
+from typing import Any
+
+from distillery.images import dataset as data
+from distillery.run import job
+from distillery.stages import distillation
+
+
+def step_distill(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
+    """Run the method on the classes of the step, and write the set."""
+    seen = data.of_classes(
+        data.load(inputs.data, run.device),
+        asked.classes,
+        asked.images_per_class,
+        asked.validation,
+        asked.seed,
+    )
+    progress = run.progress(asked.settings.get("iterations", 0), "distillation", "iteration")
+    synthetic, _ = distillation.distill(
+        asked,
+        seen,
+        compute=run.compute,
+        progress=progress.iteration,
+        experts=inputs.experts,
+        checkpoint=run.checkpoint(asked.checkpoint),
+    )
+    synthetic.save(outputs.synthetic)
+
+
+if __name__ == "__main__":
+    job.main(step_distill, snakemake.params, snakemake.input, snakemake.output, snakemake.log)
