@@ -85,6 +85,7 @@ def test_an_expert_s_features_are_those_of_its_last_epoch(experts, module, order
 # ---- difficulty ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch, read", [("auto", 1), (4, 4)])
 def test_el2n_is_the_mean_distance_of_the_answer_from_the_label(experts, epoch, read):
     images, labels = blobs()
@@ -215,6 +216,7 @@ class Epochs:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [1, 3, 4])
 def test_the_epoch_is_that_whose_network_is_best_on_the_validation_images(good):
     experts = Epochs(good)
@@ -243,6 +245,7 @@ def test_the_epochs_that_are_tried_are_evenly_spaced_to_the_last(epochs, number,
 # ---- stitched crops ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rded_keeps_the_best_crop_of_each_image_and_the_best_of_those(experts):
     images, labels = blobs()
     settings = {"candidates": 8, "crops": 3, "teachers": 2}

@@ -35,6 +35,7 @@ def _textbook_distance(first, second):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("ipc", [1, 3])
 def test_the_vmapped_image_gradient_is_that_of_a_loop_over_classes(dtype, tolerance, ipc):
@@ -82,6 +83,7 @@ class Recorder:
         self.step_sizes.append(None if step_size is None else float(step_size))
 
 
+@pytest.mark.slow
 def test_one_iteration_is_the_published_algorithm_written_out():
     """Two outer steps with a training epoch between them, all real images, so nothing but the
     network is random."""
@@ -138,6 +140,7 @@ def test_one_iteration_is_the_published_algorithm_written_out():
     assert float((result.images - images.detach()).norm() / moved) < 1e-3
 
 
+@pytest.mark.slow
 def test_the_low_precision_gradient_points_where_the_float32_one_does():
     low = Compute().low_precision("cpu", expected_seconds=1e6)
     if low is None:

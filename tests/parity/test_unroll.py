@@ -86,6 +86,7 @@ def _relative(found, expected):
     return float((found - expected).norm() / expected.norm())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("batched", [False, True])
@@ -109,6 +110,7 @@ def test_the_adjoint_is_the_gradient_through_the_whole_run(
         assert found.labels is None
 
 
+@pytest.mark.slow
 def test_the_adjoint_agrees_with_finite_differences():
     case = Case(torch.float64, soft=True, batched=True, smooth=True)
     found = case.adjoint()

@@ -44,6 +44,7 @@ def _twins(case, dtype):
     return inputs, apply, model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["mnist", "tiny"])
 def test_gradient_matching_is_the_same(data):
     case = Case("dc", data=data, ipc=2, real=4, batch=4, width=4)

@@ -72,6 +72,7 @@ def test_files_of_one_name_are_two_modules(here):
     assert (one.VALUE, other.VALUE) == (1, 2)
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_known_by_its_version_and_no_folder_of_data_hides_it(here):
     code = outside.find("@torchvision")
     assert code.package == ("torchvision", importlib.metadata.version("torchvision"))
@@ -138,6 +139,7 @@ def test_references_are_shown_as_their_files():
     assert outside.shown("@my.plugs:methods/a.py") == "my.plugs (methods/a.py)"
 
 
+@pytest.mark.slow
 def test_finding_imports_neither_torch_nor_the_package(here):
     code = (
         "import sys; from distillery import outside; outside.find('@own_pack.deep.nets'); "

@@ -2,6 +2,8 @@
 
 import shutil
 
+import pytest
+
 from distillery import places
 from distillery.study.fingerprint import fingerprint
 
@@ -12,6 +14,7 @@ def test_a_checkout_has_the_workflow_beside_the_library():
     assert places.root_of(places.workflow()) == places.ROOT
 
 
+@pytest.mark.slow
 def test_an_installed_copy_has_it_inside_and_gives_the_checkout_s_digests(tmp_path):
     """Else what one of the two made would be stale for the other."""
     ignored = shutil.ignore_patterns("__pycache__")

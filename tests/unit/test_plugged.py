@@ -300,6 +300,7 @@ def changed(before, after):
     return {key for key, code in before.items() if after[key] != code}
 
 
+@pytest.mark.slow
 def test_what_an_edit_makes_stale():
     before = codes()
     put("mine/methods/another.py", METHOD)

@@ -281,6 +281,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_field_is_named_with_its_file_before_any_job(add, name):
     path, before, after, message = WRONG[name]

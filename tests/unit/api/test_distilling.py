@@ -23,6 +23,7 @@ def distil(**more):
     return distillery.distil(IMAGES, LABELS, **{**SMALL, "ipc": 2, "iterations": 2, **more})
 
 
+@pytest.mark.slow
 def test_a_set_says_what_it_is_and_comes_back_from_its_file(tmp_path):
     made = distil(name="numerals", licence="BSD", classes=[f"digit {i}" for i in range(10)])
     header = made.header
@@ -47,6 +48,7 @@ def test_a_set_says_what_it_is_and_comes_back_from_its_file(tmp_path):
     assert torch.equal(again.images, made.images) and again.header.items() >= header.items()
 
 
+@pytest.mark.slow
 def test_a_set_may_start_from_another_one_wherever_it_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first = distil(ipc=3)
@@ -64,6 +66,7 @@ def test_a_set_may_start_from_another_one_wherever_it_lies(tmp_path, monkeypatch
         distil(init=str(place), ipc=4)
 
 
+@pytest.mark.slow
 def test_a_network_from_outside_distils(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nets.py").write_text(
@@ -79,6 +82,7 @@ def test_a_network_from_outside_distils(tmp_path, monkeypatch):
     assert made.header["network"]["options"] == {"width": 6}
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_bits_and_a_seed_other_ones():
     assert torch.equal(distil().images, distil().images)
     assert not torch.equal(distil().images, distil(seed=1).images)
@@ -94,6 +98,7 @@ def test_a_coreset_is_of_real_images_and_what_is_held_out_is_in_none():
         distillery.baseline(IMAGES, LABELS, "random", 158, validation=0.1, **SMALL)
 
 
+@pytest.mark.slow
 def test_no_expert_is_trained_for_a_method_that_reads_none():
     chosen = distillery.baseline(IMAGES, LABELS, "herding", 1, networks=1, **SMALL)
     assert chosen.header["experts"] is None
@@ -111,6 +116,7 @@ def test_what_decides_on_images_that_are_held_out_asks_for_some():
         distillery.baseline(IMAGES, LABELS, "soft_random", 1, **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experts", [1, {"number": 1, "epochs": 2}])
 def test_experts_are_trained_first_where_a_method_learns_from_them(experts):
     steps = {"syn_steps": 1, "expert_epochs": 1, "max_start_epoch": 1, "lr_images": 1}
@@ -119,6 +125,7 @@ def test_experts_are_trained_first_where_a_method_learns_from_them(experts):
     assert made.header["normalization"]["kind"] == "zca" and made.whitening is not None
 
 
+@pytest.mark.slow
 def test_soft_labels_have_a_hard_counterpart():
     made = distil()
     soft = torch.nn.functional.one_hot(made.labels, 10).float() * 0.8 + 0.02

@@ -27,6 +27,7 @@ def chosen():
     )
 
 
+@pytest.mark.slow
 def test_a_row_is_a_network_and_the_set_s_own_is_the_default(chosen):
     table = distillery.evaluate(chosen, IMAGES[1000:], LABELS[1000:], models=2, **QUICK)
     assert list(table.network) == ["ConvNet"] * 2 and list(table.model) == [0, 1]
@@ -34,6 +35,7 @@ def test_a_row_is_a_network_and_the_set_s_own_is_the_default(chosen):
     assert table.accuracy[0] != table.accuracy[1]
 
 
+@pytest.mark.slow
 def test_networks_have_options_and_classes_a_row_each(chosen):
     networks = {"MLP": {"width": 8}, "ConvNet": {"width": 4, "depth": 1}}
     table = distillery.evaluate(

@@ -326,6 +326,7 @@ def test_each_image_has_its_own_draw(strategy, operation):
 # ---- derivatives and vectorisation ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy, operation", NAMES)
 def test_gradients_are_those_of_finite_differences(strategy, operation):
     shape = (2, 6, 6)

@@ -45,6 +45,7 @@ def test_a_new_study_is_of_the_digits_and_says_where_one_s_own_images_go(
     assert (given["kind"], given["path"]) == ("folder", "data")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("absolute", [True, False])
 def test_a_study_of_pictures_finds_them_from_its_folder(tmp_path, monkeypatch, absolute):
     draw(tmp_path / "my pictures", each=8)

@@ -83,6 +83,7 @@ def test_as_many_jobs_as_devices_get_different_ones_and_the_next_waits_for_a_fre
     assert claims.read("claimed", waiting) == "1"
 
 
+@pytest.mark.slow
 def test_devices_are_known_by_name_whatever_number_a_job_gives_them(claims):
     assert claims.read("claimed", claims.start(["GPU-a", "GPU-b"])) == "0"
     assert claims.read("claimed", claims.start(["GPU-a", "GPU-c"])) == "1"

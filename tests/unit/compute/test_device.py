@@ -56,6 +56,7 @@ def test_a_broken_compiler_means_eager_and_one_warning(tmp_path, monkeypatch, bo
         device.can_compile.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_next_compiler_serves_where_the_first_is_broken(tmp_path, monkeypatch):
     stub(tmp_path, "g++", "exit 1")
     working = stub(tmp_path, "clang++", f'exec {shutil.which("g++")} "$@"')
@@ -177,6 +178,7 @@ def test_where_no_graph_can_be_captured_the_function_goes_on_without_and_warns_o
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls_before", [0, 2])
 @pytest.mark.parametrize(
     "error",
@@ -207,6 +209,7 @@ def test_a_fault_of_the_function_itself_is_never_taken_for_a_failed_capture(
     assert error in (caught.value, caught.value.__context__) and graph.plain == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", [False, True], ids=["alone", "ending the capture"])
 def test_a_full_device_is_told_as_that_and_a_smaller_call_may_follow(monkeypatch, ended):
     """Training halves its stack of networks then, and calls again while it handles the error."""

@@ -49,6 +49,7 @@ def threads(request):
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_three_products_are_those_of_the_direct_convolution(shape, groups, threads):
@@ -108,6 +109,7 @@ def _rewritten(function, *arguments):
     return made, replaced
 
 
+@pytest.mark.slow
 def test_every_wide_convolution_of_a_second_derivative_is_replaced_and_the_result_stays():
     apply, params = _network()
     names = tuple(params)
@@ -147,6 +149,7 @@ def test_every_wide_convolution_of_a_second_derivative_is_replaced_and_the_resul
     )
 
 
+@pytest.mark.slow
 def test_classes_side_by_side_become_groups():
     apply, params = _network()
     images = torch.randn(3, 8, 1, 28, 28, generator=torch.Generator().manual_seed(5))
@@ -246,6 +249,7 @@ def test_without_a_compiler_everything_stays_usual():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(
     tmp_path, monkeypatch, caplog
 ):

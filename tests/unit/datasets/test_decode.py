@@ -203,6 +203,7 @@ def test_the_size_is_what_was_asked_for_whatever_the_image(method, fit):
     assert (decode(even, (9, 9), fit="stretch", resize=method) == 77).all()
 
 
+@pytest.mark.slow
 def test_a_large_photograph_is_decoded_at_a_fraction_and_looks_the_same():
     y, x = np.mgrid[:1600, :2400]
     image = np.stack([x * 255 / 2400, y * 255 / 1600, (x + y) % 256], 2).astype(np.uint8)
@@ -231,6 +232,7 @@ def test_a_file_that_may_not_be_read_or_is_gone_is_said(tmp_path):
     assert refusal(str(tmp_path)) == "Is a directory"
 
 
+@pytest.mark.slow
 def test_any_damage_is_an_error_of_the_image_and_no_other():
     """Whatever byte is another: pixels of the right shape, or one line."""
     random = np.random.default_rng(0)

@@ -58,6 +58,7 @@ def test_bad_idx_is_refused_by_name(tmp_path):
         _formats.read_idx(_archives.in_folder(tmp_path), GREY)
 
 
+@pytest.mark.slow
 def test_gzip_that_is_cut_short_or_unpacks_to_far_more_is_refused(tmp_path):
     write_idx(tmp_path, toy(GREY), packed=True)
     path = tmp_path / f"{_formats.IDX_FILES[0]}.gz"

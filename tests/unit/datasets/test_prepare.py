@@ -91,6 +91,7 @@ def test_a_validation_part_comes_last_and_is_what_is_held_out(pets, tmp_path):
     assert len(dataset.split(read, 0, 0).validation_index) == 0
 
 
+@pytest.mark.slow
 def test_labels_are_of_eight_bytes_where_one_does_not_hold_them(tmp_path):
     for classes, dtype in ((256, np.uint8), (257, np.int64)):
         root = drawn.folder(tmp_path / str(classes), {f"c{number}": 2 for number in range(classes)})

@@ -20,6 +20,7 @@ def fake_client(folder, name, script):
     (folder / name).chmod(0o755)
 
 
+@pytest.mark.slow
 def test_failing_clients_are_told_without_addresses(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     work = tmp_path / "work"

@@ -318,6 +318,7 @@ def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
     assert rows(again, "average_incremental_accuracy") == []
 
 
+@pytest.mark.slow
 def test_afterwards_goes_on_from_the_finetuned_networks_on_the_whole_memory():
     _, learned = learn("finetune", models=2)
     finals, history = learned.networks, learned.history
@@ -364,6 +365,7 @@ def test_finetuned_networks_survive_the_disk(tmp_path):
     assert not torch.equal(finals[0]["classifier.weight"], finals[1]["classifier.weight"])
 
 
+@pytest.mark.slow
 def test_finetuning_forgets_and_replay_forgets_less():
     def noisy(a_class, seed):
         images, generator = data(a_class, seed), torch.Generator().manual_seed(seed)
@@ -390,6 +392,7 @@ def test_finetuning_forgets_and_replay_forgets_less():
     assert found["joint"][1] > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["finetune", "replay"])
 def test_the_same_seed_gives_the_same_rows(strategy):
     replay = Replay(data(3, 5), 5) if strategy == "replay" else None

@@ -87,6 +87,7 @@ def test_curves_are_even_and_end_with_the_last_epoch(epochs, points):
 # ---- measuring -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_count_is_of_the_epochs_that_were_trained():
     """The published decay trains one epoch more than its number: curves, progress, images seen and
     FLOPs know."""
@@ -137,6 +138,7 @@ def test_the_rows_do_not_depend_on_how_many_are_trained_together(together, monke
     assert all(row["rule"] == "evaluate_synthetic" for row in metrics.rows)
 
 
+@pytest.mark.slow
 def test_the_values_are_those_of_training_and_testing(monkeypatch):
     metrics, alone = measured(monkeypatch, 2), measured(monkeypatch, 1)
     accuracies = evaluate.accuracies(metrics)
@@ -165,6 +167,7 @@ def test_the_values_are_those_of_training_and_testing(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 3])
 def test_on_the_way_only_the_first_network_is_tested(together, monkeypatch):
     """On small sets testing costs more than training: one network at epoch 2, and every one at the
@@ -197,6 +200,7 @@ def test_networks_that_diverge_are_told_and_not_left_out():
     )
 
 
+@pytest.mark.slow
 def test_memory_that_ends_leaves_no_row_twice(monkeypatch):
     """Three networks at once are too many: the same rows come of one and one and one."""
     real = evaluate.train
@@ -252,6 +256,7 @@ def chosen(metrics, name):
     return iteration
 
 
+@pytest.mark.slow
 def test_the_best_snapshot_wins_and_the_earlier_of_equals():
     metrics = selected()
     assert len(values(metrics, selection="snapshot")) == 3 * 2 * 2
@@ -270,6 +275,7 @@ def test_the_best_snapshot_wins_and_the_earlier_of_equals():
     assert chosen(metrics, "best_validation") == chosen(metrics, "best_test") == 10
 
 
+@pytest.mark.slow
 def test_best_validation_never_looks_at_the_test_labels():
     metrics = selected(test_labels=SWAPPED[data(15, 3).labels])
     assert chosen(metrics, "best_validation") == 10
@@ -279,6 +285,7 @@ def test_best_validation_never_looks_at_the_test_labels():
     assert (chosen(metrics, "best_validation"), chosen(metrics, "best_test")) == (0, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [1, 2])
 def test_without_test_all_only_the_chosen_snapshot_meets_the_test_images(monkeypatch, stack):
     monkeypatch.setattr(evaluate, "stack_size", lambda *_: stack)
@@ -302,6 +309,7 @@ def test_without_test_all_only_the_chosen_snapshot_meets_the_test_images(monkeyp
     )
 
 
+@pytest.mark.slow
 def test_every_snapshot_is_trained_by_the_recipe_of_its_own_step_size():
     held, rates, done = data(15, 2), (0.01, 0.3), []
     recipes = [Recipe(epochs=2, lr=rate, batch=16) for rate in rates]
@@ -337,6 +345,7 @@ def test_nothing_to_test_on_is_refused_in_one_line():
 # ---- validation images ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_network_s_accuracy_on_the_validation_images_is_noted_beside_the_test():
     recipe, held = Recipe(epochs=3, batch=10), data(9, 5)
     plain, both = measure(recipe, models=2, curve=2), measure(recipe, models=2, curve=2, held=held)
@@ -359,6 +368,7 @@ def test_no_validation_images_leave_no_row():
 # ---- uneven test images --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_uneven_test_images_bring_balanced_accuracy_and_auroc():
     tested = data(30, 2)
     rows_by_class = tested.labels.argsort(stable=True)

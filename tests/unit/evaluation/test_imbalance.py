@@ -23,6 +23,7 @@ def test_balanced_accuracy_is_the_mean_over_the_classes_that_have_images():
     assert imbalance.balanced_accuracy(torch.tensor([1.0, 0.5, float("nan")])) == 0.75
 
 
+@pytest.mark.slow
 def test_auroc_counts_the_pairs_in_order():
     """Of two classes: the share of (positive, negative) pairs that are ranked right, ties half."""
     scores = torch.tensor([0.1, 0.4, 0.35, 0.8])

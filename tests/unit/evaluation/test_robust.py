@@ -136,6 +136,7 @@ def on_random(labels, recipe):
     return [alone(data(seed=5 + model)[0], labels, recipe)[model] for model in range(2)]
 
 
+@pytest.mark.slow
 def test_each_measure_is_the_evaluation_of_what_its_name_says():
     hard = data()[1]
     labels = torch.full((30, CLASSES), 0.2).scatter_(1, hard[:, None], 0.6)
@@ -160,6 +161,7 @@ def test_each_measure_is_the_evaluation_of_what_its_name_says():
     assert epochs == 5 * 2 * 3
 
 
+@pytest.mark.slow
 def test_a_set_with_hard_labels_is_trained_with_them_once(monkeypatch):
     counted = []
     real = evaluate.measure

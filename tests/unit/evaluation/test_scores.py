@@ -53,6 +53,7 @@ def test_a_score_is_one_above_e_where_all_is_equal_and_ends_at_0_and_1(score):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("place", range(4))
 @given(values=st.tuples(*[FRACTION] * 4), more=st.floats(1e-3, 1))
@@ -217,6 +218,7 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
     assert holm([0.9, 0.8]) == [1, 1] and holm([0.03]) == [0.03] and holm([]) == []
 
 
+@pytest.mark.slow
 @given(ps=st.lists(FRACTION, max_size=12))
 def test_holm_never_calls_more_significant_than_plain_p_nor_less_than_bonferroni(ps):
     found = holm(ps)

@@ -241,6 +241,7 @@ def test_a_set_that_is_not_whitened_carries_nothing_and_is_as_it_was(toy, tmp_pa
     ) and torch.equal(plain.pixels(), toy.images[:4])
 
 
+@pytest.mark.slow
 def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(
     toy, tmp_path, monkeypatch
 ):
@@ -465,6 +466,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
     run, images, tmp_path, monkeypatch
 ):
@@ -499,6 +501,7 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
     assert torch.equal(seen["held"], fitted.apply(dataset.images[held]))
 
 
+@pytest.mark.slow
 def test_continual_learning_sees_real_images_as_its_memory_set_is(
     run, images, tmp_path, monkeypatch
 ):

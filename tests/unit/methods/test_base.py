@@ -57,6 +57,7 @@ def test_noise_starts_more_images_of_a_class_than_there_are_real_ones(experts, n
     assert len(result.images) == 7 * CLASSES and torch.isfinite(result.images).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name, method in plugins.methods().items() if not method.is_coreset]
 )

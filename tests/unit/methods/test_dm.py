@@ -34,6 +34,7 @@ def test_one_iteration_of_dm_is_the_published_algorithm_written_out():
     assert torch.allclose(result.images, initial - 0.7 * leaf.grad, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dm_reduces_its_loss_and_says_that_it_diverged():
     _, recorder = run(dm, ipc=2, iterations=60)
     losses = recorder.losses[1:]

@@ -57,6 +57,7 @@ def test_dc_reduces_the_matching_loss_and_leaves_its_start_alone():
     assert torch.equal(result.labels, torch.arange(CLASSES)) and result.step_size is None
 
 
+@pytest.mark.slow
 def test_dc_gives_the_same_bits_for_the_same_stream_and_others_for_another():
     settings = {
         "ipc": 2,
@@ -74,6 +75,7 @@ def test_dc_gives_the_same_bits_for_the_same_stream_and_others_for_another():
     assert not torch.equal(first.images, other.images)
 
 
+@pytest.mark.slow
 def test_dc_handles_classes_in_parts(monkeypatch):
     monkeypatch.setitem(_gradient_matching._TOGETHER, "cpu", 2)
     parts, _ = run(dc, ipc=2, iterations=2, outer=2, inner=1)
@@ -82,6 +84,7 @@ def test_dc_handles_classes_in_parts(monkeypatch):
     assert torch.allclose(parts.images, whole.images, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_dc_says_that_it_diverged():
     with pytest.raises(UserError, match=r"dc diverged by iteration 10: .*lr_images"):
         run(dc, iterations=30, lr_images=1e38)

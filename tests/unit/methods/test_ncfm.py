@@ -39,6 +39,7 @@ def test_the_distance_of_characteristic_functions_is_its_formula(amplitude):
 NCFM_SMALL = {"frequencies": 64, "batch_real": 16, "lr_images": 0.05}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["gaussian", "learned"])
 def test_ncfm_reduces_its_loss(experts, sampling):
     _, recorder = run(ncfm, ipc=2, experts=experts, iterations=40, sampling=sampling, **NCFM_SMALL)

@@ -32,6 +32,7 @@ def test_a_teacher_labels_what_it_knows_by_itself_and_the_rest_by_its_class(expe
     assert torch.allclose(result.labels[1], logits[labels == 1].mean(0).softmax(0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_labels_learn_by_the_derivative_through_the_softmax(experts):
     settings = {
         "ipc": 2,

@@ -102,6 +102,7 @@ def test_the_student_starts_at_one_epoch_and_is_compared_with_that_some_epochs_l
         assert recorder.losses[iteration] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_last_target_is_the_experts_last_epoch():
     """T+ - 1 + M epochs are enough, and one fewer is refused."""
     settings = {"iterations": 20, "syn_steps": 1, "expert_epochs": 2, "max_start_epoch": 3}
@@ -112,6 +113,7 @@ def test_the_last_target_is_the_experts_last_epoch():
         run(mtt, experts=Numbered(number=1, epochs=3), **settings)
 
 
+@pytest.mark.slow
 def test_mtt_steps_with_batches_and_augmentation_give_the_same_bits_again(experts):
     settings = {
         "iterations": 2,
@@ -127,6 +129,7 @@ def test_mtt_steps_with_batches_and_augmentation_give_the_same_bits_again(expert
     assert not torch.equal(first.images, other.images)
 
 
+@pytest.mark.slow
 def test_the_step_size_stays_positive_under_a_hostile_learning_rate(experts):
     _, recorder = run(
         mtt,
@@ -150,6 +153,7 @@ def test_a_small_step_is_the_plain_one():
     )
 
 
+@pytest.mark.slow
 def test_mtt_says_that_it_diverged(experts):
     with pytest.raises(UserError, match=r"mtt diverged by iteration \d+: .*lr_images .*step_size"):
         run(
@@ -163,6 +167,7 @@ def test_mtt_says_that_it_diverged(experts):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor, iteration, word", [(2.7, 10, "grew"), (0.37, 20, "fell")])
 def test_mtt_stops_when_the_step_size_explodes_or_collapses(
     experts, monkeypatch, factor, iteration, word

@@ -77,6 +77,7 @@ def test_what_training_takes_is_recorded():
     assert all(row["dataset"] == "toy" for row in metrics.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", plugins.networks())
 def test_the_reported_count_is_the_projects_own_and_what_fvcore_adds(name):
     """Two ways to the same convolutions and linear layers; a plug-in that only one of them sees

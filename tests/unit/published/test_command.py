@@ -45,6 +45,7 @@ def test_add_writes_the_record_and_the_document_and_check_sees_an_edit(study, tm
     assert __main__.main(["reproduction", "render", "--check", *docs]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../mine", "a b", "", ".hidden"])
 def test_a_name_that_is_no_file_name_is_refused(study, tmp_path, capsys, name):
     full(study)
@@ -79,6 +80,7 @@ def test_the_document_of_the_repository_is_what_its_records_give_and_needs_no_to
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_document_is_that_of_the_checkout_it_is_run_in(study, tmp_path, monkeypatch, capsys):
     full(study)
     (tmp_path / "checkout/docs/deeper").mkdir(parents=True)
@@ -91,6 +93,7 @@ def test_the_document_is_that_of_the_checkout_it_is_run_in(study, tmp_path, monk
     assert list(records.load(tmp_path / "checkout/docs")) == ["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["render", "add"])
 def test_outside_a_checkout_a_line_asks_for_the_folder_and_nothing_is_written(
     study, tmp_path, monkeypatch, capsys, action

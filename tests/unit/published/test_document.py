@@ -21,6 +21,7 @@ from tests.unit.published.studies import (
 )
 
 
+@pytest.mark.slow
 def test_a_row_has_our_mean_and_spread_over_all_networks_of_all_sets(study):
     row = row_of(document.render({"mine": full(study)}), "MNIST", "dc", 10)
     mean, spread = statistics.fmean(FIRST + SECOND), statistics.pstdev(FIRST + SECOND)
@@ -37,6 +38,7 @@ def test_a_row_has_our_mean_and_spread_over_all_networks_of_all_sets(study):
     )
 
 
+@pytest.mark.slow
 def test_published_figures_beside_ours_are_those_of_the_lookup(study):
     row = row_of(document.render({"mine": full(study)}), "MNIST", "dc", 10)
     texts = row["published"].split("<br>")
@@ -45,6 +47,7 @@ def test_published_figures_beside_ours_are_those_of_the_lookup(study):
         assert text.startswith(f"{looked['printed']} ({looked['evidence']}: {looked['source']}")
 
 
+@pytest.mark.slow
 def test_the_budget_decides_what_a_figure_is_called(study):
     text = document.render({"mine": full(study)})
     dc, mtt = row_of(text, "MNIST", "dc", 10), row_of(text, "CIFAR10", "mtt", 10)
@@ -67,6 +70,7 @@ def test_the_budget_decides_what_a_figure_is_called(study):
     assert row_of(text, "MNIST", "whole", "all", start="")["budget"] == "course project's budget"
 
 
+@pytest.mark.slow
 def test_there_is_no_difference_beside_another_protocol(tmp_path):
     """The course project trained ResNet-18 with one image a step: its figure is shown with that,
     and nothing is subtracted from it."""
@@ -148,6 +152,7 @@ def test_of_several_records_of_a_cell_the_newest_is_first(study, tmp_path):
         assert "`later`" in rows[0]["command"]
 
 
+@pytest.mark.slow
 def test_what_parts_cells_is_escaped(study):
     found = full(study)
     for cell in found.cells:
@@ -223,6 +228,7 @@ def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy
     )
 
 
+@pytest.mark.slow
 def test_a_variant_stands_beside_the_figures_of_its_method_and_names_it(study, tmp_path):
     study.set("dc_lean", "real", 10, 0, {**DC, "iterations": 20}, of="dc")
     study.evaluation("dc_lean", "real", 10, 0, [80.0, 82.0])

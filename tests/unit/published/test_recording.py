@@ -24,6 +24,7 @@ from tests.unit.published.studies import (
 )
 
 
+@pytest.mark.slow
 def test_a_record_keeps_every_final_accuracy_of_every_set_by_selection(study):
     found = full(study)
     dc = cell_of(found, "MNIST", "dc", 10)
@@ -37,6 +38,7 @@ def test_a_record_keeps_every_final_accuracy_of_every_set_by_selection(study):
     assert cell_of(found, "MNIST", "whole", None).sets[0].accuracies == {"last": [99.0, 99.2]}
 
 
+@pytest.mark.slow
 def test_a_record_tells_settings_experts_times_and_where_it_ran(study):
     found = full(study)
     dc, mtt = cell_of(found, "MNIST", "dc", 10), cell_of(found, "CIFAR10", "mtt", 10)
@@ -74,6 +76,7 @@ def test_an_unfinished_study_gives_what_exists(study):
     ] and found.left_out == 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_a_set_that_is_no_more_is_left_out(study):
     for seed, minute in enumerate(
         (40, 10)
@@ -98,6 +101,7 @@ def test_sets_of_other_settings_are_never_averaged(study):
     ]
 
 
+@pytest.mark.slow
 def test_experts_are_those_that_a_set_says_it_has_read(study):
     study.experts(0, [0, 1])
     study.set("mtt", "real", 10, 0, MTT, experts=study.experts(1, [2]))
@@ -153,6 +157,7 @@ def test_a_folder_with_nothing_to_record_is_refused(tmp_path):
         record(tmp_path, COMMAND)
 
 
+@pytest.mark.slow
 def test_every_strategy_has_its_place_and_the_means_are_the_reports(study):
     assert set(records.STRATEGIES) == set(vocabulary.STRATEGIES)
     dc = cell_of(full(study), "MNIST", "dc", 10)

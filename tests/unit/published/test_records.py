@@ -22,6 +22,7 @@ from tests.unit.published.studies import (
 )
 
 
+@pytest.mark.slow
 def test_the_same_folder_gives_the_same_bytes_wherever_it_is(study, tmp_path):
     first = as_file(full(study))
     shutil.copytree(study.folder, tmp_path / "elsewhere/again")

@@ -8,6 +8,13 @@ from distillery.store import artefact
 from tests.unit.report.made import CELLS, CONFIG, built, dummy_images, dummy_metrics, header
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what reads the page of the whole study as slow: to make it takes seconds."""
+    for item in items:
+        if "page" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
     """Everything that ``build`` reads."""

@@ -126,6 +126,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_was_made_for_another_study_is_named_with_the_key_and_both_values(jobs, change):
     config, words, count = CHANGES[change]
@@ -177,6 +178,7 @@ def test_an_artefact_of_an_earlier_version_is_no_proof(jobs):
     assert f"{DC}: its record: has nothing: it is of an earlier version" in told(jobs)
 
 
+@pytest.mark.slow
 def test_many_differences_are_told_in_one_line_that_can_be_read(jobs):
     grid = [
         {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1, "seed": list(range(30))}
@@ -194,6 +196,7 @@ def test_many_differences_are_told_in_one_line_that_can_be_read(jobs):
     assert len(Path("out/stale.txt").read_text().split()) == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 30])
 def test_the_command_that_re_creates_holds_wherever_and_whatever_the_folder(
     tmp_path, monkeypatch, seeds

@@ -23,6 +23,7 @@ from tests.unit.report.made import (
 )
 
 
+@pytest.mark.slow
 def test_a_difference_is_one_number_wherever_the_page_has_it(study, tmp_path):
     """Two networks of DC have no partner in random images: no table counts them for the
     difference."""
@@ -35,6 +36,7 @@ def test_a_difference_is_one_number_wherever_the_page_has_it(study, tmp_path):
     assert any("+12.50" in line or "−12.50" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_classes_and_groups_without_test_images_are_named_and_nothing_is_nan(
     study, tmp_path, monkeypatch
 ):
@@ -74,6 +76,7 @@ def test_classes_and_groups_without_test_images_are_named_and_nothing_is_nan(
     assert "1 network" in page[page.index("Continual learning Classes") :]
 
 
+@pytest.mark.slow
 def test_page_fetches_nothing(page):
     found = outline(page)
     assert all(address.startswith(("#", "data:")) for address in found.addresses)
@@ -81,6 +84,7 @@ def test_page_fetches_nothing(page):
     assert not re.search(r"https?://", page)
 
 
+@pytest.mark.slow
 def test_page_is_well_formed(page):
     found = outline(page)
     assert found.headings[0] == 1 and found.headings.count(1) == 1

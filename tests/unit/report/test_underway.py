@@ -103,6 +103,7 @@ def asked_of(jobs, rule, wildcards):
     return digest(jobs.asked(rule, wildcards))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ["error: diverged", "distillation: 3 of 100 iterations"])
 def test_what_ended_before_its_job_was_changed_waits_whenever_the_files_were_written(jobs, error):
     path = log_of(jobs, "distill", MTT, f"{BEGAN}, asked {asked_of(jobs, 'distill', MTT)}", error)

@@ -3,10 +3,13 @@
 import importlib.metadata
 import sys
 
+import pytest
+
 from distillery import __version__, places
 from distillery.run import provenance
 
 
+@pytest.mark.slow
 def test_the_bill_names_every_installed_package_once_with_its_version(tmp_path, monkeypatch):
     copied = tmp_path / "numpy-0.1.dist-info"  # as setuptools brings copies of other packages
     copied.mkdir()

@@ -80,6 +80,7 @@ def test_a_card_names_the_home_and_the_licence_of_every_dataset(tmp_path, datase
     ) == (found["license"] == "other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "count, expected", [(999, "n<1K"), (1000, "1K<n<10K"), (10_000, "10K<n<100K")]
 )
@@ -170,6 +171,7 @@ def test_the_code_in_the_cards_runs(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_each_figure_has_the_protocol_that_it_was_measured_by_beside_it(tmp_path, measured):
     recorded(tmp_path)
     folder.hub(made(), tmp_path / "out", [measured])
@@ -190,6 +192,7 @@ def test_each_figure_has_the_protocol_that_it_was_measured_by_beside_it(tmp_path
     assert "That is not the published protocol" in text
 
 
+@pytest.mark.slow
 def test_figures_by_the_published_protocol_are_said_to_be(tmp_path, measured):
     recorded(tmp_path)
     kept = json.loads((tmp_path / "costs.json").read_text(encoding="utf-8"))

@@ -116,6 +116,7 @@ def test_info_reads_flat_rows_as_images_and_refuses_what_is_not_finite(tmp_path,
     assert "NaN" in line and "finite float32 is needed" in line
 
 
+@pytest.mark.slow
 def test_export_with_figures_and_its_errors(tmp_path, measured, capsys):
     made().save(tmp_path / "set.safetensors")
     arguments = [

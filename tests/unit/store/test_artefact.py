@@ -152,6 +152,7 @@ def test_the_digest_is_over_names_types_shapes_and_bytes():
     assert len({expected, *map(artefact.digest, others)}) == 6
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_is_found(tmp_path):
     path = tmp_path / "x.safetensors"
     artefact.save(path, {"images": TENSORS["images"], "labels": TENSORS["labels"]}, HEADER)

@@ -186,6 +186,7 @@ def test_a_compiled_distillation_goes_on_to_the_same_bytes(tmp_path, monkeypatch
     assert whole == again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 3, 6, 9, 13])
 @pytest.mark.parametrize("together", [1, 2])
 def test_a_shard_of_experts_goes_on_to_the_same_bits(tmp_path, monkeypatch, after, together):

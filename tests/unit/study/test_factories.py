@@ -155,6 +155,7 @@ def changed(before, after):
     return {key for key, code in before.items() if after[key] != code}
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_factory_or_of_what_it_imports_is_its_jobs_alone(here):
     (here / "blocks.py").write_text("VALUE = 1\n", encoding="utf-8")
     networks = {"evaluate__networks": ["mine", "ConvNet"], "vanilla__networks": ["mine"]}
@@ -170,6 +171,7 @@ def test_an_edit_of_a_factory_or_of_what_it_imports_is_its_jobs_alone(here):
     assert changed(edited, codes(here, **networks)) == mine
 
 
+@pytest.mark.slow
 def test_another_version_of_a_package_is_its_jobs_alone(here, monkeypatch):
     networks = {"evaluate__networks": ["mine", "ConvNet"], "vanilla__networks": []}
     before = codes(here, "torchvision:resnet18", **networks)
@@ -178,6 +180,7 @@ def test_another_version_of_a_package_is_its_jobs_alone(here, monkeypatch):
     assert changed(before, after) == {("evaluate_synthetic", "mine")}
 
 
+@pytest.mark.slow
 def test_a_parse_with_factories_imports_neither_torch_nor_the_users_module(here):
     import subprocess
 

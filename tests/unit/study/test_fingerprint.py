@@ -172,6 +172,7 @@ def test_what_changes_no_result_changes_no_digest(toy, path, text):
     assert fingerprint("make.py", root=toy({path: text})) == fingerprint("make.py", root=toy())
 
 
+@pytest.mark.slow
 def test_the_same_project_has_the_same_digest_wherever_it_lies_and_whichever_process_asks(
     toy, tmp_path
 ):
@@ -344,6 +345,7 @@ def test_a_plug_in_counts_where_it_is_named_and_nowhere_else(toy):
     assert fingerprint("make.py", "methods/a.py", root=root) != fingerprint("make.py", root=root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_no_script_imports_a_plug_in_by_itself(script):
     """Else every method's sets would be stale with one method's edit."""
@@ -379,6 +381,7 @@ COMPUTING = METHODS | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "stale"),
     [

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("studies/*.yaml")])
 
 
+@pytest.mark.slow
 def test_the_files_of_the_reference_are_those_of_the_models():
     """`make reference` writes them."""
     for path, text in reference.files(ROOT).items():
@@ -43,6 +44,7 @@ def test_an_editor_finds_the_schema_of_a_shipped_config_and_no_error(path):
     assert list(validator.iter_errors({**config, "sead": 1})) != []
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_schema_and_writes_both_files(tmp_path, monkeypatch, capsys):
     assert commands.main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == reference.json_schema()

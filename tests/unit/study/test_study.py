@@ -311,6 +311,7 @@ def test_the_published_study_whitens_where_the_authors_do():
     )
 
 
+@pytest.mark.slow
 @given(number=st.integers(1, 60), shard=st.integers(1, 70))
 def test_shards_hold_every_expert_once_in_order(number, shard):
     shards = study(experts__default={"number": number, "shard": shard}).shards("digits", "default")
@@ -384,6 +385,7 @@ def test_the_files_of_a_released_set_are_those_of_its_paths_patterns_and_folders
     )
 
 
+@pytest.mark.slow
 def test_reading_a_config_takes_no_torch():
     """Each job parses the workflow again, and torch takes seconds to import."""
     code = (

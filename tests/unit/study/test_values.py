@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import yaml
 
 from distillery import plugins
@@ -83,6 +84,7 @@ def test_texts_are_read_as_the_numbers_that_they_are_where_numbers_are_wanted():
     )
 
 
+@pytest.mark.slow
 def test_every_declared_number_is_read_from_a_text():
     for name, method in plugins.methods().items():
         for setting, rule in method.settings.items():

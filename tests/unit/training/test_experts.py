@@ -40,6 +40,7 @@ def trained(numbers, bench=BENCH, **arguments):
 # ---- training ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one():
     found = trained([3])
     assert found.dtype == torch.float32 and found.shape[:2] == (1, 4)
@@ -51,6 +52,7 @@ def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one(
         assert torch.equal(found[0, epochs], stack.flat()[0])
 
 
+@pytest.mark.slow
 def test_experts_that_ran_out_of_memory_are_told_of_once_and_come_out_the_same(monkeypatch):
     monkeypatch.setattr(experts, "stack_size", lambda *_: 4)
     whole = trained([0, 1, 2, 3])
@@ -101,6 +103,7 @@ def test_a_snapshot_is_a_copy_even_of_a_vector_that_goes_on_changing(monkeypatch
     assert trained([0])[0, :, 0].tolist() == [0, 1, 3, 6]
 
 
+@pytest.mark.slow
 def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
     whole = trained([0, 1, 2, 3])
     assert torch.equal(whole, torch.cat([trained([0, 1]), trained([2, 3])]))
@@ -112,6 +115,7 @@ def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
     assert float((whole[0] - whole[1]).abs().max()) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
 def test_every_epoch_of_every_expert_is_told(together, monkeypatch):
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
@@ -148,6 +152,7 @@ class Memory:
             raise InterruptedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2, 3])
 @pytest.mark.parametrize("kills", [[1], [5], [9], [3, 6]])
 def test_a_killed_shard_goes_on_to_the_same_bits(together, kills, monkeypatch):
@@ -267,6 +272,7 @@ def shard(path, numbers, **header):
     return path
 
 
+@pytest.mark.slow
 def test_a_set_is_told_of_its_experts_by_their_shards(tmp_path):
     paths = [shard(tmp_path / "0", [0, 1]), shard(tmp_path / "1", [2])]
     assert trajectories.about(paths) == {
@@ -279,6 +285,7 @@ def test_a_set_is_told_of_its_experts_by_their_shards(tmp_path):
     assert trajectories.about([]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [{"settings": {"epochs": 3, "lr": 0.2}}, {"seed": 1}, {"code": "abd"}, {"recipe": "many"}],

@@ -52,6 +52,7 @@ def test_a_fresh_stack_holds_the_networks_of_its_generators():
     assert torch.allclose(first.logits(images[:1]), logits[:1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_stacks_are_for_gpus_and_for_networks_without_running_statistics(monkeypatch):
     cuda = torch.device("cuda")
     free = {"bytes": 2**36}

@@ -117,12 +117,14 @@ def test_the_published_decay_trains_the_epochs_of_the_authors_code(epochs):
     assert recipe.steps(20) == 3 * (epochs + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [4, 20, 300, 1000])
 def test_no_number_of_epochs_gives_the_authors_rates_by_the_other_decay(epochs):
     others = [rates(Recipe(epochs=other, lr=0.5, decay="half")) for other in range(1, epochs + 3)]
     assert authors_rates(epochs, 0.5) not in others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 5, 8])
 def test_the_published_decay_is_the_authors_loop_to_the_digit(epochs):
     """Order of images, rates, and an optimiser made anew at the drop."""
@@ -277,6 +279,7 @@ def test_the_losses_of_an_epoch_weigh_every_image_alike():
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["none", "dsa", "dc_mnist"])
 def test_a_stack_trains_each_network_as_if_alone(strategy):
     recipe = Recipe(epochs=2, lr=0.05, momentum=0.9, weight_decay=0.01, batch=8, augment=strategy)
@@ -583,6 +586,7 @@ class Memory:
         raise InterruptedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [NETWORK, BATCH_NORM], ids=["instance", "batch"])
 @pytest.mark.parametrize("at", [1, 4, 5, 8, 11])
 @pytest.mark.parametrize("compiled", [False, True])
@@ -613,6 +617,7 @@ def test_a_training_taken_up_from_a_checkpoint_ends_with_the_same_bits(
         assert torch.equal(value, again.buffers[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 3, 4, 8])
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 def test_another_recipe_taken_up_from_a_checkpoint_ends_with_the_same_bits(at, optimiser):
@@ -625,6 +630,7 @@ def test_another_recipe_taken_up_from_a_checkpoint_ends_with_the_same_bits(at, o
     assert torch.equal(whole.flat(), run(recipe, range(2), checkpoint=memory).flat())
 
 
+@pytest.mark.slow
 def test_the_compiled_step_is_the_plain_one(monkeypatch):
     images, labels = data()
     recipe = Recipe(epochs=3, lr=0.1, momentum=0.9, weight_decay=0.01, batch=8, decay="half")

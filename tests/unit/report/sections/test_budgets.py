@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pandas as pd
+import pytest
 
 from distillery.report.cells import Cell
 from distillery.report.sections import budgets
@@ -43,6 +44,7 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
     assert told == [f"TESLA {less}", f"BOLD {less}"]
 
 
+@pytest.mark.slow
 def test_a_student_that_ends_farther_away_than_it_began_is_told(study, tmp_path):
     def run(method, init, losses, learned=True):
         rows = rows_of(method, init, {0: [0.5]})
@@ -78,6 +80,7 @@ def test_a_student_that_ends_farther_away_than_it_began_is_told(study, tmp_path)
     assert text.count("the matching loss ended at") == 1
 
 
+@pytest.mark.slow
 def test_evaluation_epochs_are_those_that_the_jobs_were_asked_for(study, tmp_path):
     cell = {
         "rule": "evaluate_synthetic",

@@ -1,6 +1,7 @@
 """What jobs, sets and trainings took."""
 
 import pandas as pd
+import pytest
 
 from distillery.report.sections import cost
 from distillery.store.metrics import COLUMNS
@@ -22,6 +23,7 @@ def test_flops_ratio(page):
     assert "takes 400 times fewer FLOPs (" in text_of(page)
 
 
+@pytest.mark.slow
 def test_making_a_set_includes_its_share_of_the_experts_and_says_when_it_has_paid(study, tmp_path):
     rows = [
         row

@@ -1,8 +1,11 @@
 """Curves."""
 
+import pytest
+
 from tests.unit.report.made import SETS, SETTLED, curve_of, section, text_of
 
 
+@pytest.mark.slow
 def test_curves_say_of_how_many_networks_they_are(study, page, tmp_path):
     rows = SETS + [
         {**row, "epoch": e, "split": split}

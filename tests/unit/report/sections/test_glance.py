@@ -36,6 +36,7 @@ def test_headlines_say_how_many_sets_and_networks(page):
     assert "mean ± standard deviation over 2 sets, 3 networks each" in text_of(page)
 
 
+@pytest.mark.slow
 def test_a_share_of_the_full_training_set_stands_beside_its_accuracy_and_count(study, tmp_path):
     first, page = headline(study, tmp_path, SETS + curve_of(SETTLED, 0.97))
     assert "89.0 % of the 91.0 % (one network) that the full training set reaches" in first
@@ -68,6 +69,7 @@ def test_a_network_trained_too_little_on_the_full_training_set_is_no_measure(stu
     )
 
 
+@pytest.mark.slow
 def test_a_set_that_beats_the_full_training_set_is_no_share_of_it(study, tmp_path):
     first, page = headline(
         study, tmp_path, SETS + curve_of({2: 0.78, 5: 0.80, 8: 0.80, 10: 0.80}, 0.97)
@@ -108,6 +110,7 @@ def test_the_best_is_said_to_be_the_best_of_so_many_and_of_which_it_is_not_shown
     assert "significantly worse than" in first and "points below random images" in first
 
 
+@pytest.mark.slow
 def test_cells_with_one_network_each_have_no_spread_and_are_tested_against_nothing(study, tmp_path):
     cells = (
         ("dc", "real", 0.8),
@@ -175,6 +178,7 @@ def test_what_training_takes_is_said_whichever_way_it_falls_beside_the_measured_
     assert "a time that was not measured" in first
 
 
+@pytest.mark.slow
 def test_accuracies_that_are_no_number_are_said_to_count_nowhere(study, tmp_path):
     lost = [{**SETS[0], "model": model, "value": float("nan")} for model in (8, 9)]
     noise = [{**row, "value": float("nan")} for row in SETS if row["init"] == "noise"]
@@ -189,6 +193,7 @@ def test_accuracies_that_are_no_number_are_said_to_count_nowhere(study, tmp_path
     assert "count nowhere" not in headline(study, tmp_path, SETS)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("networks", [1, 3])
 def test_sets_that_reach_exactly_the_same_are_best_together(study, tmp_path, networks):
     names = (("dc", "real"), ("dc", "noise"), ("mtt", "real"), ("random", "real"))

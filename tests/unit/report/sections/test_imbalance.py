@@ -1,8 +1,11 @@
 """Balanced accuracy and AUROC on the page."""
 
+import pytest
+
 from tests.unit.report.made import rows_of, section
 
 
+@pytest.mark.slow
 def test_each_set_s_mean_and_deviation_stand_beside_its_accuracy(study, tmp_path):
     rows = [
         row
@@ -19,6 +22,7 @@ def test_each_set_s_mean_and_deviation_stand_beside_its_accuracy(study, tmp_path
     assert "answering with the largest" in text
 
 
+@pytest.mark.slow
 def test_a_network_without_a_curve_leaves_a_dash(study, tmp_path):
     rows = [
         row

@@ -9,6 +9,7 @@ from distillery.store.metrics import COLUMNS
 from tests.unit.report.made import LEVEL, above, built, rows_of, section
 
 
+@pytest.mark.slow
 def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
     rows = (
         rows_of("dc", "real", above(7, 8, 9))
@@ -38,6 +39,7 @@ def test_methods_are_compared_in_pairs_of_networks(study, tmp_path):
     assert "Whole" not in text and not re.search(r"\b(nan|inf)\b", text)
 
 
+@pytest.mark.slow
 def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, tmp_path):
     one = {0: [0.50, 0.52, 0.54]}
     rows = (
@@ -70,6 +72,7 @@ def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "said"), [(300, False), (1000, True)])
 def test_pairs_that_were_trained_by_different_recipes_are_told(study, tmp_path, epochs, said):
     rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("random", "real", LEVEL)
@@ -92,6 +95,7 @@ def test_pairs_that_were_trained_by_different_recipes_are_told(study, tmp_path, 
     assert ("networks trained by different recipes" in found) == said
 
 
+@pytest.mark.slow
 def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp_path):
     rows = rows_of("dc", "real", {0: [0.5, 0.5], 1: [0.6]}) + rows_of(
         "random", "real", {0: [0.4, 0.4], 1: [0.4]}
@@ -103,6 +107,7 @@ def test_sets_with_different_numbers_of_networks_are_counted_in_words(study, tmp
     assert "n sets × networks" in lines[0]
 
 
+@pytest.mark.slow
 def test_nothing_in_common_is_compared_nowhere(study, tmp_path):
     rows = rows_of("dc", "real", {0: [0.5]}) + rows_of("random", "real", {1: [0.4]})
     page = built(

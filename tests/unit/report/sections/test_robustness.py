@@ -5,6 +5,7 @@ import pytest
 from tests.unit.report.made import ROBUST, robust_cells, robust_rows, rows_of, section
 
 
+@pytest.mark.slow
 def test_robust_scores_are_of_each_set_s_means_and_spread_over_sets(study, tmp_path):
     rows = robust_rows("dc", "real", ROBUST) + rows_of("whole", "", {None: [0.9]})
     cost = {
@@ -23,12 +24,14 @@ def test_robust_scores_are_of_each_set_s_means_and_spread_over_sets(study, tmp_p
     assert len(lines) == 2 and "Augmentation: dsa." in text
 
 
+@pytest.mark.slow
 def test_without_the_whole_set_there_is_no_label_robust_score(study, tmp_path):
     lines, text = section(study, tmp_path, "robustness", robust_rows("mtt", "noise", ROBUST))
     assert lines[1] == "MTT, Gaussian noise 1 – +10.00 – 26.95 ± 2.13 +10.00 −10.00 2 × 2"
     assert "there is no label-robust score" in text and "Augmentation:" not in text
 
 
+@pytest.mark.slow
 def test_one_set_s_score_carries_the_spread_of_its_networks(study, tmp_path):
     one = {measure: {0: values[0]} for measure, values in ROBUST.items()}
     lines, text = section(

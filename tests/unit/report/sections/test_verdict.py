@@ -56,6 +56,7 @@ def made(method, init, seed, folder, soft=False):
     return path
 
 
+@pytest.mark.slow
 def test_the_best_distilled_set_stands_against_the_best_real_images(study, tmp_path):
     costs = [
         *jobs(LEVELS),
@@ -85,6 +86,7 @@ def test_the_best_distilled_set_stands_against_the_best_real_images(study, tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_the_other_direction_is_said_as_plainly(study, tmp_path):
     levels = LEVELS | {("random", "real"): 0.8}
     _, text = section(study, tmp_path, "verdict", measured(levels), costs=jobs(levels))
@@ -94,6 +96,7 @@ def test_the_other_direction_is_said_as_plainly(study, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_sets_that_are_level_are_said_to_be(study, tmp_path):
     levels = {("dc", "real"): 0.6, ("random", "real"): 0.6}
     _, text = section(study, tmp_path, "verdict", measured(levels), costs=jobs(levels))
@@ -103,6 +106,7 @@ def test_sets_that_are_level_are_said_to_be(study, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_one_set_each_is_said_to_be_of_these_sets_only(study, tmp_path):
     levels = {("dc", "real"): 0.6, ("random", "real"): 0.4}
     rows = measured(levels, seeds=(0,))
@@ -110,6 +114,7 @@ def test_one_set_each_is_said_to_be_of_these_sets_only(study, tmp_path):
     assert "1 set, over the networks of these two sets only" in text
 
 
+@pytest.mark.slow
 def test_the_choice_is_made_on_validation_images(study, tmp_path):
     rows = [
         {**row, "value": 0.1} if (row["method"], row["split"]) == ("dc", "validation") else row
@@ -119,6 +124,7 @@ def test_the_choice_is_made_on_validation_images(study, tmp_path):
     assert "the best distilled set, MTT from Gaussian noise, is 15.0 points above" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"epochs": 20}, {"lr": "learned"}, {"augment": "none"}])
 def test_sets_trained_by_different_recipes_are_not_compared(study, tmp_path, change):
     costs = jobs(LEVELS, dc=change, mtt=change)
@@ -131,6 +137,7 @@ def test_sets_trained_by_different_recipes_are_not_compared(study, tmp_path, cha
     )
 
 
+@pytest.mark.slow
 def test_sets_with_soft_labels_are_not_compared_with_hard_ones(study, tmp_path):
     sets = [made(method, init, 0, tmp_path, soft=method == "dc") for method, init in LEVELS]
     rows, text = section(
@@ -140,6 +147,7 @@ def test_sets_with_soft_labels_are_not_compared_with_hard_ones(study, tmp_path):
     assert "DC from real images (1 image per class, ConvNet, soft labels;" in text
 
 
+@pytest.mark.slow
 def test_without_validation_images_there_is_no_verdict(study, tmp_path):
     rows, text = section(
         study, tmp_path, "verdict", measured(LEVELS, validation=False), costs=jobs(LEVELS)
@@ -147,6 +155,7 @@ def test_without_validation_images_there_is_no_verdict(study, tmp_path):
     assert not rows and "the best cannot be chosen without the test images" in text
 
 
+@pytest.mark.slow
 def test_a_study_of_one_side_alone_says_what_it_lacks(study, tmp_path):
     levels = {("random", "real"): 0.4}
     page = built(

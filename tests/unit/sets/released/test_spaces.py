@@ -47,6 +47,7 @@ def trained(images, labels, tests, answers):
     return float(((tests.flatten(1) @ weights).argmax(1) == answers).float().mean())
 
 
+@pytest.mark.slow
 def test_logits_are_refused_and_with_the_key_train_as_their_probabilities_do(tmp_path, digits):
     images, labels, spec = digits
     ten, logits = (

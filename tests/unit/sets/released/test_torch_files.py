@@ -107,6 +107,7 @@ def test_names_that_no_set_needs_are_refused_even_where_torch_allows_them(tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_a_key_nested_too_deep_for_the_interpreter_is_refused(tmp_path):
     content = with_pickle(
         torch_bytes(7, True), lambda part: b"\x80\x02}" + b")" + b"\x85" * 300_000 + b"Ns."
@@ -167,6 +168,7 @@ def test_a_damaged_pixel_is_noticed_where_the_file_has_checksums(tmp_path):
     )
 
 
+@pytest.mark.slow
 @ZIPPED
 def test_a_file_that_is_cut_short_anywhere_is_refused(tmp_path, zipped):
     content = torch_bytes(result(one()), zipped)
@@ -213,18 +215,21 @@ def flipped(content, flips):
     return bytes(content)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=300))
 def test_random_bytes_give_nothing_worse_than_a_refusal(scratch, start, rest):
     survives(scratch, start + rest)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(flips=FLIPS)
 def test_flipped_bytes_of_a_legacy_file_give_nothing_worse_than_a_refusal(scratch, flips):
     survives(scratch, flipped(WHOLE_LEGACY, flips))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(flips=FLIPS, checksums=st.booleans())
 def test_flipped_bytes_of_a_zip_give_nothing_worse_than_a_refusal(scratch, flips, checksums):
