@@ -7,6 +7,7 @@ confirmed by a stored copy.
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -113,6 +114,11 @@ def lookup(
     return _rows(str(path), dataset, method, ipc, init, network, protocol, strategy).copy()
 
 
+@cache
+def _parts(path: str) -> dict[Any, pd.DataFrame]:
+    return dict(iter(_table(path).groupby(["dataset", "method", "network", "strategy"])))
+
+
 @cache  # a report looks up the same figures for table after table
 def _rows(
     path: str,
@@ -124,14 +130,8 @@ def _rows(
     protocol: str | None,
     strategy: str,
 ) -> pd.DataFrame:
-    frame = _table(path)
-    keep = (
-        (frame["dataset"] == dataset)
-        & (frame["method"] == method)
-        & (frame["network"] == network)
-        & (frame["strategy"] == strategy)
-    )
-    keep &= frame["ipc"].isna() if ipc is None else frame["ipc"] == ipc
+    frame = _parts(path).get((dataset, method, network, strategy), _table(path).iloc[:0])
+    keep = frame["ipc"].isna() if ipc is None else frame["ipc"] == ipc
     if protocol is not None:
         keep &= frame["protocol"] == protocol
     frame = frame[keep]

@@ -44,9 +44,8 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
         if name in NUMBERS:
             frame[name] = _numbers(frame[name], where)
         else:
-            frame[name] = [
-                ("" if value is None or value != value else str(value)) for value in frame[name]
-            ]
+            texts = ["" if value is None or value != value else str(value) for value in frame[name]]
+            frame[name] = pd.Series(texts, index=frame.index, dtype=object)
     return frame.reset_index(drop=True)
 
 
@@ -108,7 +107,11 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
         selection, with ``mean``, ``std`` (population, ddof 0, over all accuracies, as the papers
         do; fractions), ``count``, ``sets`` and ``models`` (most networks of one set).
     """
-    rows = finished(metrics)
+    return average(finished(metrics))
+
+
+def average(rows: pd.DataFrame) -> pd.DataFrame:
+    """Do as :func:`summarise` with the rows that :func:`finished` selects."""
     keys = ["dataset", "network", "ipc", "method", "init", "selection"]
     cells: list[tuple[Any, ...]] = []
     for key, part in rows.groupby(keys, dropna=False, sort=True):

@@ -81,14 +81,7 @@ def _training(results: Results, dataset: str, ipc: float | None) -> list[Drawn]:
     drawn = []
     for network in results.networks(dataset):
         for measure, word in (("accuracy", "accuracy, %"), ("loss", "loss")):
-            rows = results.measured(measure, dataset=dataset, network=network, strategy="")
-            rows = rows[
-                (rows["method"] != "")  # experts have curves too, but are no result
-                & rows["epoch"].notna()
-                & rows["stage"].isna()
-                & rows["class"].isna()
-            ]
-            rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
+            rows = results.curve(measure, dataset, network, ipc)
             test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))
             axes = Axes(
                 "epoch", "epoch of training", _where(results, dataset, ipc), measure == "accuracy"
