@@ -66,8 +66,9 @@ def evaluate(
 
     Returns:
         A pandas DataFrame: ``network``, ``model`` (a number), and what was measured on the test
-        images, ``accuracy`` and ``loss``; or with ``by_class`` ``network``, ``model``, ``class``
-        and ``class_accuracy``.
+        images, ``accuracy`` and ``loss``, and where there are two classes, or test images of
+        uneven ones, ``balanced_accuracy`` and ``auroc``; or with ``by_class`` ``network``,
+        ``model``, ``class`` and ``class_accuracy``.
 
     Raises:
         UserError: images, labels or a setting do not go with the set, in one line.

@@ -16,6 +16,8 @@ EXAMPLES = """\
 Of a folder the pictures are tested on that `distillery distil` held out: those of its folder test,
 or the same share of each class. Networks are trained as the protocol says that the set brings.
 """
+# What is measured too where there are two classes, or test images of uneven ones.
+_UNEVEN = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -75,10 +77,16 @@ def run(given: argparse.Namespace) -> None:
     if given.csv:
         table.to_csv(given.csv, index=False)
     print(f"{facts.title(synthetic)}; {len(arrays.test_images)} test images")
-    for name, values in table.groupby("network", sort=False)["accuracy"]:
+    for name, rows in table.groupby("network", sort=False):
+        values = rows["accuracy"]
         spread = f", standard deviation {100 * values.std():.1f}" if len(values) > 1 else ""
         networks = facts.counted(len(values), "network")
-        print(f"{name}: accuracy {100 * values.mean():.1f} % ({networks}{spread})")
+        others = "".join(
+            f", {words} {100 * rows[measure].mean():.1f} %"
+            for measure, words in _UNEVEN.items()
+            if measure in rows
+        )
+        print(f"{name}: accuracy {100 * values.mean():.1f} % ({networks}{spread}){others}")
 
 
 def _same_classes(real: list[str], synthetic: list[str], on: str) -> None:

@@ -28,9 +28,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Write the folder."""
+    """Write the folder, and say what of."""
     from distillery import load
-    from distillery.sets import folder
+    from distillery.sets import facts, folder
 
     write = {"images": folder.image_folder, "hub": folder.hub}[given.form]
-    write(load(given.set), given.folder, given.metrics)
+    synthetic = load(given.set)
+    write(synthetic, given.folder, given.metrics)
+    print(f"{given.folder}: {facts.title(synthetic)}")

@@ -52,13 +52,15 @@ def run(given: argparse.Namespace) -> None:
     folder = Path(given.folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"init: {folder} is there already; name a new or an empty folder")
-    title = given.title or folder.resolve().name
+    title, few = given.title or folder.resolve().name, ""
     if given.images is None:
         name, datasets, ipc = "digits", _template("digits.yaml").rstrip("\n") + "\n", list(IPC)
     else:
         name = _images.name_of(given.images)
         block = _images.block(given, given.images, given.size, given.channels)
-        ipc = _sizes(name, block)
+        most = _most(name, block)
+        ipc = [size for size in IPC if size <= most]
+        few = "" if ipc == list(IPC) else f", for its smallest class has {most} to start from"
         datasets = _datasets(block, name, folder)
     config = _template(
         CONFIG, title=json.dumps(title, ensure_ascii=False), datasets=datasets, name=name, ipc=ipc
@@ -70,7 +72,8 @@ def run(given: argparse.Namespace) -> None:
     (folder / "README.md").write_text(_template("README.md", title=title), encoding="utf-8")
     shutil.copyfile(places.workflow() / profile, folder / profile)
     each = "image" if ipc == [1] else "images"
-    print(f"{folder / CONFIG}: a study of {name}, {' and '.join(map(str, ipc))} {each} per class")
+    sizes = f"{' and '.join(map(str, ipc))} {each} per class"
+    print(f"{folder / CONFIG}: a study of {name}, {sizes}{few}")
     print(f"Run it: cd {shlex.quote(str(folder))} && distillery run")
 
 
@@ -82,8 +85,8 @@ def _template(file: str, **values: Any) -> str:
     return text
 
 
-def _sizes(name: str, block: dict[str, Any]) -> list[int]:
-    """Return the images per class that the pictures allow.
+def _most(name: str, block: dict[str, Any]) -> int:
+    """Return how many images per class the pictures allow: as many as the smallest class has.
 
     Raises:
         UserError: they are no dataset.
@@ -92,13 +95,13 @@ def _sizes(name: str, block: dict[str, Any]) -> list[int]:
         name, block, data={"validation": 0.1}, evaluate={"selection": {"models": 0}}
     )
     smallest, held_out = study.to_draw(name)
-    return [ipc for ipc in IPC if ipc <= smallest - held_out]
+    return smallest - held_out
 
 
 def _datasets(block: dict[str, Any], name: str, folder: Path) -> str:
     """Return the part of the config that says what the images are."""
     path = block["path"]
-    if not os.path.isabs(path) and not path.startswith("~"):
+    if os.path.exists(path) and not os.path.isabs(path):  # else of the home, or a hub's name
         path = os.path.relpath(path, folder)
     written = {**block, "path": json.dumps(path, ensure_ascii=False)}
     defaults = {"fit": "crop", "on_error": "fail"}

@@ -60,9 +60,10 @@ def run(given: argparse.Namespace) -> int:
         )
     command = [
         *(sys.executable, "-m", "snakemake"),
-        *("--snakefile", str(places.snakefile())),
         *(("--configfile", config) if config else ()),
         *_machine(rest),
+        # Last, for it takes one value: configs and resources would take a target that follows.
+        *("--snakefile", str(places.snakefile())),
         *rest,
     ]
     # A folder `distillery` beside the config is no library.

@@ -47,13 +47,17 @@ def test_a_new_study_is_of_the_digits_and_says_where_one_s_own_images_go(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("absolute", [True, False])
-def test_a_study_of_pictures_finds_them_from_its_folder(tmp_path, monkeypatch, absolute):
+def test_a_study_of_pictures_finds_them_from_its_folder(tmp_path, monkeypatch, capsys, absolute):
     draw(tmp_path / "my pictures", each=8)
     monkeypatch.chdir(tmp_path)
     pictures = str(tmp_path / "my pictures") if absolute else "my pictures"
     words = ["--images", pictures, "--size", "12x16", "--channels", "1", "--title", 'Of "squares"']
     more = ["--test", "0.25", "--fit", "pad", "--on-error", "skip"]
     assert shell.main(["init", "deep/study", *words, *more]) == 0
+    assert capsys.readouterr().out.startswith(
+        "deep/study/config.yaml: a study of my_pictures, 1 image per class, for its smallest class "
+        "has 6 to start from\n"
+    )
     study = study_in(tmp_path / "deep/study", monkeypatch)
     assert study.dataset_names == ["my_pictures"] and study.config["study"] == 'Of "squares"'
     own = study.own["my_pictures"]

@@ -37,14 +37,15 @@ def ran(monkeypatch, tmp_path):
         with pytest.raises(ReplacedError) as caught:
             shell.main(["run", *words])
         command, folder, environment = caught.value.args[0]
-        begin = [sys.executable, "-m", "snakemake", "--snakefile", str(places.snakefile())]
-        assert command[:5] == begin and environment["PYTHONSAFEPATH"] == "1"
-        return folder, command[5:]
+        assert command[:3] == [sys.executable, "-m", "snakemake"]
+        assert environment["PYTHONSAFEPATH"] == "1"
+        return folder, command[3:]
 
     return ran
 
 
 MACHINE = ["--cores", "6", "--resources", "gpu=3"]
+SNAKEFILE = ["--snakefile", str(places.snakefile())]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +62,23 @@ MACHINE = ["--cores", "6", "--resources", "gpu=3"]
 )
 def test_the_study_is_told_from_what_is_snakemake_s(ran, words, folder, config, rest):
     rest = words[1:] if rest is None else rest
-    assert ran(*words) == (folder, ["--configfile", config, *MACHINE, *rest])
+    assert ran(*words) == (folder, ["--configfile", config, *MACHINE, *SNAKEFILE, *rest])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--cores", "2", "--resources", "gpu=1", "--keep-going"]])
+def test_snakemake_takes_a_file_of_the_study_for_a_target(ran, more):
+    from snakemake.cli import get_argument_parser
+
+    _, command = ran("inner", "results/summary.csv", "results/report.html", *more)
+    given = get_argument_parser(profiles=[]).parse_args(command)
+    assert list(given.targets) == ["results/summary.csv", "results/report.html"]
+    assert [str(path) for path in given.configfile] == ["config.yaml"]
 
 
 def test_a_config_that_is_given_to_snakemake_stands_alone(ran):
     words = ["--configfile", "a.yaml", "b.yaml"]
-    assert ran(*words) == (".", [*MACHINE, *words])
+    assert ran(*words) == (".", [*MACHINE, *SNAKEFILE, *words])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,10 @@ def test_a_config_that_is_given_to_snakemake_stands_alone(ran):
     ],
 )
 def test_what_is_said_of_the_machine_is_left_to_snakemake(ran, words, machine):
-    assert ran(*words) == (".", ["--configfile", "config.yaml", *machine, *words])
+    assert ran(*words) == (
+        ".",
+        ["--configfile", "config.yaml", *machine, *SNAKEFILE, *words],
+    )
 
 
 def test_gpus_are_counted_without_torch(monkeypatch, tmp_path):
