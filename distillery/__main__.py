@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "say whether a synthetic set can be used, and how",
     "info": "say what a synthetic set is, of ours or of others",
     "export": "write a synthetic set as pictures and labels, or for a dataset hub",
+    "status": "say what the jobs of a study are doing",
     "report": "say what a study that is under way has done, and write its report so far",
     "reproduction": "record what was run, beside the published figures",
     "schema": "print the JSON schema of a config, by which an editor completes keys",

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from distillery import __version__
 from distillery.errors import UserError
 from distillery.report import asked as records
 from distillery.report import page as report
+from distillery.report.words import quantity
 from distillery.store import metrics, outcome
 from distillery.store.layout import COST, EVOLUTION, SET, Layout, filled, normalised
 from distillery.study.jobs import Job, Jobs, digest
+from distillery.times import duration
 
 DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = (
     "done",
@@ -28,6 +31,9 @@ DONE, FAILED, RUNNING, STOPPED, STALE, WAITING = (
     "not what the study asks for",
     "waiting",
 )
+# A job writes to its log three times a minute while it computes; a compilation, or the test of a
+# large network, may take minutes without a word.
+SILENT = 600.0
 STATES = (FAILED, STOPPED, STALE, RUNNING, WAITING)  # of missing jobs, in the order of the page
 
 
@@ -118,9 +124,10 @@ def states(jobs: Jobs) -> list[State]:
 
 
 def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> tuple[str, str]:
-    begun, asked, held, failed, finished = _log(log)
-    if held and not finished:
-        return RUNNING, f"since {begun}"
+    told = outcome.read_log(log)
+    if not told.finished and (told.held or _writes_elsewhere(told)):
+        where = f" on {told.host}" if told.elsewhere else ""
+        return RUNNING, f"since {told.began}{where}" + f"; {told.progress}" * bool(told.progress)
     if seen.made(job):
         try:
             different = seen.differences(job)
@@ -136,62 +143,35 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
             WAITING,
             f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}",
         )
-    if begun and not finished:
-        if asked and asked != _asked(seen.jobs, job):
+    if told.began and not told.finished:
+        if told.asked and told.asked != _asked(seen.jobs, job):
             return (
                 WAITING,
                 "for the next run: the study has changed since it "
-                f"{'failed' if failed else 'began'}",
+                f"{'failed' if told.failed else 'began'}",
             )
-        if failed:
-            return FAILED, failed
-        return (
-            STOPPED,
-            f"it began {begun}, its log has no end, and no process on this machine holds it",
-        )
+        if told.failed:
+            return FAILED, told.failed
+        return STOPPED, f"it began {told.began}, its log has no end, and {_silence(told)}"
     return WAITING, "for its turn"
+
+
+def _writes_elsewhere(told: outcome.Log) -> bool:
+    """Return whether a job of another machine, whose lock need not be seen here, has written to its
+    log of late."""
+    return told.elsewhere and not told.failed and told.silent < SILENT
+
+
+def _silence(told: outcome.Log) -> str:
+    if told.elsewhere:
+        return f"{told.host} has not written to it for {duration(told.silent)}"
+    return "no process on this machine holds it"
 
 
 def _asked(jobs: Jobs, job: Job) -> str:
     """Return the digest with which the log of a job begins if it runs now."""
     wildcards = dict(job.wildcards)
     return digest(jobs.asked(job.rule, wildcards))
-
-
-def _log(path: str) -> tuple[str, str, bool, str, bool]:
-    """Read from a job's log when it began ("": there is none), the digest of what it was asked,
-    whether the job that writes it is running, the error that ended it, and whether it came to its
-    end."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            lines, held = [line for line in file.read().splitlines() if line.strip()], _held(file)
-            changed = os.fstat(file.fileno()).st_mtime
-    except OSError:
-        return "", "", False, "", False
-    if not lines:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(changed)), "", held, "", False
-    began = next(
-        (line.split(" began ", 1)[1] for line in lines[:3] if " began " in line), lines[0][:8]
-    )
-    began, _, asked = began.partition(", asked ")
-    return (
-        began.replace("T", " "),
-        asked,
-        held,
-        outcome.error(lines) or "",
-        lines[-1].endswith(" done"),
-    )
-
-
-def _held(file: Any) -> bool:
-    """Return whether another process holds its lock on a log."""
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError) as error:
-        return isinstance(error, BlockingIOError)
-    return False
 
 
 def missing_jobs(jobs: Jobs, known: list[State]) -> dict[str, Any] | None:
@@ -281,6 +261,62 @@ def lines(jobs: Jobs, known: list[State], page: str) -> list[str]:
         "are missing from",
         page,
     ]
+
+
+def status(results: str | os.PathLike[str]) -> dict[str, Any]:
+    """Say where a study stands, as JSON has it: its title, how many jobs and sets there are and are
+    done, and every job that is not, with its rule, wildcards, state, log and why.
+
+    Raises:
+        UserError: as :func:`read_study`.
+    """
+    jobs = read_study(results)
+    known = states(jobs)
+    about = missing_jobs(jobs, known)
+    missing = [state for group in (about or {"groups": []})["groups"] for state in group["jobs"]]
+    return {
+        "study": jobs.study.config["study"],
+        "results": str(Path(jobs.layout.results).resolve()),
+        "jobs": len(known),
+        "jobs_done": len(known) - len(missing),
+        "sets": len(jobs.study.cells),
+        "sets_done": len(jobs.study.cells) - (about["sets"] if about else 0),
+        "missing": [
+            {
+                "what": state.what,
+                "rule": state.job.rule,
+                "wildcards": dict(state.job.wildcards),
+                "state": state.state,
+                "why": state.why,
+                "log": state.log,
+            }
+            for state in missing
+        ],
+    }
+
+
+def status_lines(about: dict[str, Any], every: bool = False) -> list[str]:
+    """Return :func:`status` for a reader, line by line: those that wait are counted by rule unless
+    ``every`` one is asked for."""
+    lines = [
+        f"{about['study']}: {about['jobs_done']} of {about['jobs']} jobs and "
+        f"{about['sets_done']} of {about['sets']} sets are done ({about['results']})"
+    ]
+    for name in STATES:
+        here = [job for job in about["missing"] if job["state"] == name]
+        if not here:
+            continue
+        if name == WAITING and not every:
+            counts = Counter(job["rule"] for job in here)
+            rules = ", ".join(f"{number} {rule}" for rule, number in counts.items())
+            lines.append(f"{name}: {quantity(len(here), 'job')}: {rules}")
+            continue
+        lines.append(f"{name}: {quantity(len(here), 'job')}")
+        for job in here:
+            lines.append(f"  {job['what']}: {job['why']}")
+            if name in (FAILED, STOPPED):
+                lines.append(f"    log: {job['log']}")
+    return lines
 
 
 def show(results: str, output: str | None = None) -> list[str]:

@@ -132,19 +132,6 @@ def plus_minus(mean: float, std: float, count: int, digits: int = 2) -> str:
     return percent(mean, digits) + (f" ± {percent(std, digits)}" if count > 1 else "")
 
 
-def duration(value: float | None) -> str:
-    """Return seconds in the unit that suits them."""
-    if blank(value):
-        return ""
-    if value < 10:
-        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
-    if value < 120:
-        return f"{value:.0f} s"
-    if value < 7200:
-        return f"{value / 60:.0f} min"
-    return f"{value / 3600:.1f} h"
-
-
 def byte_count(value: float | None) -> str:
     """Return bytes in the unit that suits them."""
     if blank(value):

@@ -23,7 +23,7 @@ from distillery.errors import UserError
 from distillery.run import code as stamped
 from distillery.run import meter, provenance
 from distillery.run.progress import Progress, log
-from distillery.store import artefact
+from distillery.store import artefact, outcome
 from distillery.store.checkpoint import Checkpoint
 from distillery.store.costs import sealed
 from distillery.store.files import write_text
@@ -173,7 +173,7 @@ def run(
     """
     handler = _log_to(log_path)
     began = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    log.info("began %s", began if asked is None else f"{began}, asked {digest(asked)}")
+    log.info("%s", outcome.beginning(began, "" if asked is None else digest(asked)))
     # A scheduler's time limit and Snakemake's own stop arrive as SIGTERM: leave by the way that
     # removes half-written files. Ctrl-C reaches a job of its terminal as SIGINT: the same, with
     # whatever the job makes of SIGTERM (`checkpoint.stop_gently`).

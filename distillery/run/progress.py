@@ -13,6 +13,8 @@ from typing import Any, TextIO
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from distillery.times import duration
+
 LOG_EVERY_SECONDS = 20.0
 
 log = logging.getLogger("distillery")
@@ -60,8 +62,8 @@ class Progress:
         if now - self._logged >= LOG_EVERY_SECONDS or self.done == self.total:
             self._logged = now
             elapsed, left = now - self._started, self._left(now)
-            counted = f"{self.done} of {self.total} {self._unit}s, {elapsed:.0f} s"
-            remaining = "" if left is None else f", {left:.0f} s left"
+            counted = f"{self.done} of {self.total} {self._unit}s, {duration(elapsed)}"
+            remaining = "" if not left else f", {duration(left)} left"
             text = f"{counted}{remaining}" + f", {note}" * bool(note)
             log.info("%s: %s", self._label, text)
             if self._bar is None and self._screen.live and elapsed >= LOG_EVERY_SECONDS:

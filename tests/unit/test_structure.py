@@ -29,7 +29,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 # one above it; `run` is for the workflow and the benchmarks alone.
 GROUND = [
     *("__init__", "declarations", "errors", "limits", "literals", "markdown", "outside"),
-    *("places", "plugged", "plugins", "recipe", "seeds", "streams", "vocabulary"),
+    *("places", "plugged", "plugins", "recipe", "seeds", "streams", "times", "vocabulary"),
 ]
 ROOMS = {
     "store": [],

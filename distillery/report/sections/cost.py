@@ -19,13 +19,13 @@ from distillery.report.results import Results, first_setting
 from distillery.report.words import (
     blank,
     byte_count,
-    duration,
     images_per_class,
     network_rank,
     one_to,
     si_number,
     thousands,
 )
+from distillery.times import duration
 from distillery.vocabulary import WHOLE
 
 

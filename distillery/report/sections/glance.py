@@ -15,7 +15,6 @@ from distillery.report.sections.images import class_strips
 from distillery.report.words import (
     blank,
     counts_in_words,
-    duration,
     fewer,
     images_per_class,
     listed,
@@ -26,6 +25,7 @@ from distillery.report.words import (
     si_number,
     signed,
 )
+from distillery.times import duration
 from distillery.vocabulary import IMPORTED, LAST, WHOLE
 
 

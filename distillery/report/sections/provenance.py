@@ -7,13 +7,8 @@ import yaml
 
 from distillery.report.cells import Cell
 from distillery.report.results import Results
-from distillery.report.words import (
-    blank,
-    dataset_rank,
-    duration,
-    images_per_class,
-    thousands,
-)
+from distillery.report.words import blank, dataset_rank, images_per_class, thousands
+from distillery.times import duration
 
 
 def view(results: Results) -> dict:

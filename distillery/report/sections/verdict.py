@@ -11,14 +11,8 @@ from distillery.report.comparison import by_network, pairs_in_words
 from distillery.report.effort import making_of, pays_after, pays_text, spent_on
 from distillery.report.results import Results
 from distillery.report.sections.pairs import recipes_by
-from distillery.report.words import (
-    byte_count,
-    duration,
-    images_per_class,
-    listed,
-    plus_minus,
-    signed,
-)
+from distillery.report.words import byte_count, images_per_class, listed, plus_minus, signed
+from distillery.times import duration
 from distillery.vocabulary import IMPORTED, LAST, WHOLE
 
 # One set each has networks that differ, and no more: what is said is of these two sets.

@@ -2,11 +2,14 @@
 
 import copy
 import fcntl
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from distillery.__main__ import main
 from distillery.errors import UserError
 from distillery.report import underway
 from distillery.run import job as running
@@ -82,9 +85,61 @@ def test_a_job_is_running_while_its_process_holds_the_log_and_was_stopped_when_n
     path = log_of(jobs, "distill", MTT, BEGAN, "distillation: 3 of 100 iterations")
     with path.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
-        assert found(jobs) == ("running", "since 2026-11-27 12:00:00+0000")
+        why = "since 2026-11-27 12:00:00+0000; distillation: 3 of 100 iterations"
+        assert found(jobs) == ("running", why)
     state, why = found(jobs)
     assert state == "stopped" and "2026-11-27 12:00:00+0000" in why
+
+
+def test_a_job_that_runs_says_how_far_it_is(jobs):
+    told = "distillation: 3 of 100 iterations, 40 s, 22 min left, matching loss 0.5"
+    path = log_of(jobs, "distill", MTT, BEGAN, "on a processor", told, "wrote a checkpoint")
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        assert found(jobs) == ("running", f"since 2026-11-27 12:00:00+0000; {told}")
+        assert found(jobs, "evaluate_synthetic")[0] == "waiting"
+
+
+def test_a_job_of_another_machine_runs_while_its_log_grows(jobs):
+    """Its lock is not seen through every file system that the two share."""
+    path = log_of(jobs, "distill", MTT, f"{BEGAN}, on node17", "distillation: 3 of 100 iterations")
+    state, why = found(jobs)
+    assert state == "running" and "since 2026-11-27 12:00:00+0000 on node17; " in why
+    silent = path.stat().st_mtime - underway.SILENT - 120
+    os.utime(path, (silent, silent))
+    state, why = found(jobs)
+    assert state == "stopped" and "node17 has not written to it for 12 min" in why
+    log_of(jobs, "distill", MTT, f"{BEGAN}, on node17", "error: mtt diverged")
+    assert found(jobs) == ("failed", "mtt diverged")
+
+
+def test_the_status_counts_what_is_done_and_names_what_is_not(jobs, capsys, monkeypatch):
+    log_of(jobs, "distill", MTT, BEGAN, "error: mtt diverged by iteration 3")
+    assert main(["status", "out"]) == 0, capsys.readouterr().err
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r".+: 6 of 8 jobs and 1 of 2 sets are done \(/.*/out\)", first)
+    assert lines == [
+        "failed: 1 job",
+        "  distill: digits, mtt, real, ipc 1, seed 0: mtt diverged by iteration 3",
+        "    log: out/logs/distill/digits/mtt/real/ipc1/seed0.log",
+        "waiting: 1 job: 1 evaluate_synthetic",
+    ]
+    assert main(["status", "out", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["jobs_done"] + len(about["missing"]) == about["jobs"]
+    assert about["missing"][0]["wildcards"] == MTT
+
+    # Again and again, until it is interrupted.
+    def sleep(seconds):
+        assert seconds == 30
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    assert main(["status", "out", "--every", "30", "--all"]) == 0
+    assert "for distill: digits, mtt, real, ipc 1, seed 0, which failed" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["status", "out", "--every", "soon"])
+    assert "soon is no number of seconds" in capsys.readouterr().err
 
 
 def test_a_job_s_own_log_says_the_same(jobs):
