@@ -1,6 +1,7 @@
 """What a study takes, job by job."""
 
 import csv
+import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from distillery.errors import UserError
 from distillery.estimate import kept as keeping
 from distillery.estimate.kept import Taken
 from distillery.estimate.rates import Counted, Rates, measure, of_gpu
+from distillery.estimate.sizes import FORWARD, GRADIENT
 from distillery.estimate.work import Work, Works
 from distillery.networks import NetworkSpec
 from distillery.store.costs import read_cost
@@ -21,8 +23,8 @@ from distillery.study.params import RULES, Params
 from distillery.vocabulary import ALONE
 
 _STAGES = (
-    *("synthetic", "experts", "evaluate", "robust", "vanilla", "continual"),
-    *("step_sets", "step_experts"),
+    *("synthetic", "experts", "evaluate", "robust", "vanilla", "search"),
+    *("continual", "step_sets", "step_experts"),
 )
 
 
@@ -74,7 +76,7 @@ class Estimates:
     def __init__(self, jobs: Jobs, rates: Rates, compiles: bool) -> None:
         self._jobs, self._rates, self._compiles = jobs, rates, compiles
         self._works = Works(jobs.study)
-        self._counted: dict[NetworkSpec, Counted] = {}
+        self._counted: dict[tuple[NetworkSpec, str], Counted] = {}
 
     def all(self) -> list[Estimate]:
         """Estimate every job."""
@@ -84,30 +86,43 @@ class Estimates:
     def _one(self, job: Job, past: _Past) -> Estimate:
         asked = self._jobs.params(job.rule, dict(job.wildcards))
         work = self._works.of(job.rule, asked)
-        seconds, counted = self._seconds(work), self._count(work)
+        seconds = self._seconds(work)
         why = "measured" if seconds is not None else "unknown: its method says no expected_work"
         share = past.share(_kind(job.rule, asked))
         if seconds is not None and share is not None:
             seconds, why = self._rates.start + share * (seconds - self._rates.start), "past"
-        return Estimate(
-            job, Taken(seconds, work.memory(counted), work.disk), _flops(work, counted), why
-        )
+        taken = Taken(seconds, work.memory(self._count), work.disk)
+        return Estimate(job, taken, self._flops(work), why)
 
-    def _count(self, work: Work) -> Counted | None:
-        if work.network is None:
-            return None
-        if work.network not in self._counted:
-            self._counted[work.network] = Counted.of(work.network)
-        return self._counted[work.network]
+    def _count(self, network: NetworkSpec) -> Counted:
+        # Equal specs of other options have one hash.
+        key = (network, json.dumps(network.options, sort_keys=True))
+        if key not in self._counted:
+            self._counted[key] = Counted.of(network)
+        return self._counted[key]
 
     def _seconds(self, work: Work) -> float | None:
         """Return the wall time of a job, with its start; ``None`` where it is unknown."""
         if work.parts is None:
             return None
-        counted, total = self._count(work), self._rates.start + work.fixed
-        if counted is not None:
-            total += self._rates.seconds(work.parts, counted, self._compiles)
-        return total
+        return (
+            self._rates.start
+            + work.fixed
+            + sum(
+                self._rates.seconds(parts, self._count(network), self._compiles)
+                for network, parts in work.passes
+            )
+        )
+
+    def _flops(self, work: Work) -> float | None:
+        if work.parts is None:
+            return None
+        passes = {FORWARD: 1, GRADIENT: 3}
+        return sum(
+            passes.get(part.kind, 9) * part.calls * part.images * self._count(network).flops
+            for network, parts in work.passes
+            for part in parts
+        )
 
     # ---- finished jobs ---------------------------------------------------------------------------
 
@@ -157,16 +172,6 @@ def _kind(rule: str, asked: Any) -> tuple[str, ...]:
         return rule, asked.job.get("dataset", "")
     strategy = asked.job.get("strategy", "")
     return rule, getattr(asked, "module", ""), asked.network["name"], strategy
-
-
-def _flops(work: Work, counted: Counted | None) -> float | None:
-    if work.parts is None:
-        return None
-    passes = {"forward": 1, "gradient": 3}
-    return sum(
-        passes.get(part.kind, 9) * part.calls * part.images * (counted.flops if counted else 0.0)
-        for part in work.parts
-    )
 
 
 def of(

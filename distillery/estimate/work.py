@@ -4,7 +4,7 @@ A rule that is not here has a job of unknown length, as a method without ``expec
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Work:
     Attributes:
         network: whose passes are counted; ``None``: none.
         parts: the passes; ``None``: unknown.
+        others: further networks with passes of their own.
         fixed: seconds that no network takes.
         images: real images that it holds as float32, and has on disk as they are.
         disk: bytes that it leaves.
@@ -48,17 +49,24 @@ class Work:
 
     network: NetworkSpec | None = None
     parts: list[Part] | None = field(default_factory=list[Part])
+    others: Sequence[tuple[NetworkSpec, list[Part]]] = ()
     fixed: float = 0.0
     images: float = 0.0
     disk: float = _RECORDS
 
-    def memory(self, counted: Counted | None) -> float:
+    @property
+    def passes(self) -> list[tuple[NetworkSpec, list[Part]]]:
+        """Return each network with its passes, where they are known."""
+        own = [] if self.network is None or self.parts is None else [(self.network, self.parts)]
+        return [*own, *self.others]
+
+    def memory(self, count: Callable[[NetworkSpec], Counted]) -> float:
         """Estimate the peak of its memory, in bytes."""
         most = 0.0
-        for part in self.parts or ():
-            if counted is not None:
+        for network, parts in self.passes:
+            for part in parts:
                 together = min(part.images, _TOGETHER) if _KEPT[part.kind] > 2 else part.images
-                most = max(most, 4 * _KEPT[part.kind] * together * counted.activations)
+                most = max(most, 4 * _KEPT[part.kind] * together * count(network).activations)
         return _PROCESS + self.images + most
 
 
@@ -217,6 +225,29 @@ class Works:
         models, points = settings["models"], min(settings["curve"], settings["epochs"])
         parts = [_trained(Recipe.of(settings), train, models), _tested(test, models + points)]
         return Work(NetworkSpec(**asked.network), parts, images=5 * self._bytes(dataset))
+
+    def _search_full(self, asked: Any) -> Work:
+        dataset, settings = asked.job["dataset"], asked.settings
+        train, _, test, classes = self._counts(dataset)
+        each = settings["images_per_class"]
+        count = min(train, each * classes) if each else train
+        return self._searching(asked, count, {test: settings["models"]})
+
+    def _search(self, asked: Any) -> Work:
+        _, held, test, classes = self._counts(asked.cell["dataset"])
+        models = asked.settings["models"]
+        return self._searching(asked, classes * asked.cell["ipc"], {test: models, held: models})
+
+    def _searching(self, asked: Any, count: int, tested: Mapping[int, int]) -> Work:
+        """Return the work of a grid's networks on ``count`` images, and on those that they are
+        tested on, so many times each."""
+        parts = [_trained(Recipe.of(asked.settings), count, asked.settings["models"])]
+        parts += [_tested(images, passes) for images, passes in tested.items()]
+        networks = [NetworkSpec(**{**asked.network, "options": each}) for each in asked.grid]
+        return Work(
+            others=[(network, parts) for network in networks],
+            images=5 * self._bytes(asked.job["dataset"]),
+        )
 
     def _continual_alone(self, asked: Any) -> Work:
         settings, dataset = asked.settings, asked.job["dataset"]

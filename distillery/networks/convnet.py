@@ -33,7 +33,7 @@ SPEC = {
         },
         "activation": {
             "type": "string",
-            "enum": ["relu", "leaky_relu", "sigmoid"],
+            "enum": ["relu", "leaky_relu", "sigmoid", "silu"],
             "default": "relu",
             "description": "Nonlinearity of each block.",
         },
@@ -63,7 +63,12 @@ def build(
     pooling: str,
 ) -> Network:
     """Build ``depth`` blocks of convolution, normalisation, activation and pooling."""
-    activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid}
+    activations = {
+        "relu": nn.ReLU,
+        "leaky_relu": nn.LeakyReLU,
+        "sigmoid": nn.Sigmoid,
+        "silu": nn.SiLU,
+    }
     pools = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
     left = padded(size)
     layers, inputs = [], channels

@@ -24,6 +24,7 @@ from distillery.report.sections import (
     imbalance,
     pairs,
     robustness,
+    search,
     verdict,
 )
 from distillery.report.sections import provenance as origins
@@ -99,6 +100,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "evolution": images.evolution(results),
         "curves": curves.view(results),
         "cross": architectures.view(results),
+        "search": search.view(results),
         "continual": continual.view(results),
         "cost": cost.view(results),
         "provenance": origins.view(results),

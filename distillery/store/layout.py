@@ -32,6 +32,8 @@ _NAMES = {
     "step_distill": f"step_distill/{PART}",
     "continual_alone": f"continual/{SPLIT}/{{strategy}}",
     "continual_whitened": f"continual/{SPLIT}/{{strategy}}_zca",
+    "search_full": "search/{dataset}/full",
+    "search": f"search/{CELL}",
     "continual_memory": f"continual/{MEMORY}",
     "collect": "collect",
     "report": "report",
@@ -69,7 +71,7 @@ class Layout:
     Attributes:
         results: the results folder, as :func:`normalised` gives it.
         data, whitening: the files of a dataset; prepared: the record of one that is the config's
-        own. shard, synthetic, evaluated, robust, vanilla,
+        own. shard, synthetic, evaluated, robust, vanilla, search_full, searched,
         step_shard, step_set, continual, continual_whitened, remembered: the folders of one job
         each.
         checkpoints: a folder; a job's checkpoint is no output.
@@ -91,6 +93,8 @@ class Layout:
         self.continual = f"{results}/continual/{SPLIT}/{{strategy}}"
         self.continual_whitened = f"{self.continual}_zca"
         self.remembered = f"{results}/continual/{MEMORY}"
+        self.search_full = f"{results}/search/{{dataset}}/full"
+        self.searched = f"{results}/search/{CELL}"
         self.checkpoints = f"{results}/checkpoints"
         self.study = f"{results}/study.json"
         self.asked = f"{results}/asked.txt"

@@ -33,6 +33,7 @@ COLUMNS = (
     "measure",
     "value",
 )
+_HEADER = ",".join(COLUMNS) + "\n"
 
 
 class Metrics:
@@ -93,23 +94,33 @@ def collect(paths: list[str | os.PathLike[str]], output: str | os.PathLike[str])
         UserError: a file is not a metrics file, or not what was written (empty, cut short, changed,
             of other columns).
     """
-    header = ",".join(COLUMNS) + "\n"
-    parts = [header]
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                text = file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{path}: cannot be read ({error}); delete it and run snakemake again"
-            ) from error
-        at = text.rfind("# sha256 ")
-        if not text.startswith(header) or at < 0 or text[at:] != _seal(text[:at]):
-            raise UserError(
-                f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule "
-                "re-creates it"
-            )
-        # A job may have nothing to tell, as a coreset has no loss: then there is the line of
-        # columns alone.
-        parts.append(text[len(header) : at])
-    write_text(output, "".join(parts))
+    # A job may have nothing to tell, as a coreset has no loss: then there is the line of columns
+    # alone.
+    write_text(output, "".join([_HEADER, *map(_rows, paths)]))
+
+
+def read(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Read the rows of one metrics file, every value as a text.
+
+    Raises:
+        UserError: as :func:`collect`.
+    """
+    return list(csv.DictReader(io.StringIO(_HEADER + _rows(path))))
+
+
+def _rows(path: str | os.PathLike[str]) -> str:
+    """Return the text of a metrics file below its line of columns."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); delete it and run snakemake again"
+        ) from error
+    at = text.rfind("# sha256 ")
+    if not text.startswith(_HEADER) or at < 0 or text[at:] != _seal(text[:at]):
+        raise UserError(
+            f"{path}: is not a whole metrics file; delete it and run snakemake again: its rule "
+            "re-creates it"
+        )
+    return text[len(_HEADER) : at]

@@ -7,7 +7,7 @@ from typing import NoReturn
 from distillery import limits
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import continual, starts
+from distillery.study import continual, search, starts
 from distillery.study.cells import Cell
 from distillery.study.messages import known
 from distillery.study.study import Study
@@ -39,6 +39,7 @@ def check(study: Study) -> None:
                 _check_experts(study, cell)
     _check_evaluation(study)
     _check_continual(study)
+    search.check(study)
 
 
 # ---- networks ------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def name_plainly(config: dict[str, Any]) -> None:
             if isinstance(when, dict) and "network" in when:
                 names = [plain(name) for name in listed(when["network"])]
                 when["network"] = names if isinstance(when["network"], list) else names[0]
-    for part in (config, config["continual"]):
+    for part in (config, config["continual"], config["search"]):
         part["network"] = plain(part["network"])
 
 
@@ -62,6 +62,7 @@ def _named(config: Mapping[str, Any]) -> Iterator[str]:
     yield from config["evaluate"]["networks"]
     yield from config["vanilla"]["networks"]
     yield config["continual"]["network"]
+    yield config["search"]["network"]
 
 
 def read(blocks: dict[str, Any], known: Mapping[str, Network]) -> dict[str, Network]:

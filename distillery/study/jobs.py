@@ -21,7 +21,7 @@ from typing import Any
 from distillery import plugins
 from distillery.store.files import write_changed
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
-from distillery.study import continual
+from distillery.study import continual, search
 from distillery.study.cells import AXES, Cell
 from distillery.study.fingerprint import fingerprint
 from distillery.study.params import RULES, Distill, Evaluating, Params
@@ -254,6 +254,16 @@ class Jobs:
         checkpoint = self._checkpoint("step_distill", wildcards)
         return continual.step(self, wildcards, whole | {"checkpoint": checkpoint})
 
+    def _search(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        checkpoint = self._checkpoint("search", wildcards)
+        cell = dict(cell_of(wildcards).__dict__)
+        asked = search.asked(self, wildcards, {"checkpoint": checkpoint})
+        return asked | {"cell": cell, "validation": self._share}
+
+    def _search_full(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        checkpoint = self._checkpoint("search_full", wildcards)
+        return search.asked(self, wildcards, {"checkpoint": checkpoint}, full=True)
+
     # ---- files -----------------------------------------------------------------------------------
 
     def shards(self, dataset: str, recipe: str) -> list[list[int]]:
@@ -295,6 +305,9 @@ class Jobs:
                 files["evolution"] = (
                     [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
                 )
+        elif rule == "search":
+            files["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
+            files["full"] = [f"{filled(layout.search_full, wildcards)}/{METRICS}"]
         elif rule in ("continual_alone", "continual_whitened"):
             normalization = "zca" if rule == "continual_whitened" else "channel"
             files["whitening"] = self._whitening(dataset, normalization)
@@ -344,7 +357,7 @@ class Jobs:
                     yield _job("evaluate_robust", layout.robust, **cell.__dict__)
             for network in study.vanilla_networks(dataset):
                 yield _job("train_vanilla", layout.vanilla, dataset=dataset, network=network)
-        for rule, pattern, wildcards in continual.measuring(self):
+        for rule, pattern, wildcards in (*search.measuring(self), *continual.measuring(self)):
             yield _job(rule, pattern, **wildcards)
 
     @functools.cached_property

@@ -285,6 +285,44 @@ class Continual(Computing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchFull(Computing):
+    """What training the networks of a search on the full training set is asked.
+
+    Attributes:
+        grid: the options of each of them; ``network`` is that without.
+    """
+
+    kind = "search_full"
+    places = ("checkpoint",)
+    grid: list[dict[str, Any]]
+    checkpoint: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
+        return {"dataset": self.job["dataset"], "method": WHOLE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Evaluating):
+    """What ranking networks by one set is asked.
+
+    Attributes:
+        grid: the options of each of them; ``network`` is that without.
+    """
+
+    kind = "search"
+    places = ("checkpoint",)
+    grid: list[dict[str, Any]]
+    checkpoint: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the columns that all measurements of the job share."""
+        return {**super().identity, "network": None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shown(Params):
     """What a job that reads the study's results is asked.
 
@@ -324,6 +362,8 @@ RULES: dict[str, type[Params]] = {
     "continual_alone": Continual,
     "continual_whitened": Continual,
     "continual_memory": Continual,
+    "search_full": SearchFull,
+    "search": Search,
     "collect": Collect,
     "report": Report,
 }

@@ -164,10 +164,32 @@ def check_networks(config: Mapping[str, Any], networks: Mapping[str, Network]) -
         "evaluate.networks": config["evaluate"]["networks"],
         "vanilla.networks": config["vanilla"]["networks"],
         "continual.network": [config["continual"]["network"]],
+        "search.network": [config["search"]["network"]],
     }
     for where, names in places.items():
         for name in names:
             known(f"config: {where}", "network", name, networks)
+
+
+def check_searched(section: Mapping[str, Any], networks: Mapping[str, Network]) -> None:
+    """Check the options that a search varies.
+
+    Raises:
+        UserError: one is unknown, or does not take a value.
+    """
+    network = networks[section["network"]]
+    if network.factory:
+        raise UserError(
+            f"config: search.network: {section['network']} is from outside, and its options are "
+            "not known; name one of this library or of a folder of plug-ins"
+        )
+    for option, values_of in section["options"].items():
+        where = f"config: search.options.{option}"
+        known("config: search.options", "option", option, network.options)
+        if not values_of:
+            raise UserError(f"{where}: must be a list of one value or more")
+        for value in values_of:
+            values.declared(where, network.options[option], value)
 
 
 def of_networks(

@@ -43,6 +43,14 @@ _DECAY = (
     "half: a tenth of the rate after half of the epochs; published: as the authors' code, which "
     "trains one epoch more; cosine: half a cosine towards 0, epoch by epoch."
 )
+# 48 ConvNets.
+SEARCHED: dict[str, list[Any]] = {
+    "width": [32, 64],
+    "depth": [2, 3],
+    "norm": ["instance", "batch", "none"],
+    "activation": ["relu", "sigmoid"],
+    "pooling": ["avg", "max"],
+}
 _OVERRIDES = "Changes for the jobs that `when` names; later ones win."
 
 
@@ -213,6 +221,52 @@ class Continual(Training):
         default=0, description="Real images per class to learn from; 0 for all."
     )
     overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
+
+
+class Sets(Section):
+    """Which sets of the grid; all where nothing is named."""
+
+    method: list[str] = Field(default=ABSENT, description="Of these methods.")
+    init: list[str] = Field(default=ABSENT, description="With these starts.")
+    ipc: list[Annotated[int, WHOLE]] = Field(
+        default=ABSENT, description="Of so many images per class."
+    )
+    seed: list[Annotated[int, WHOLE]] = Field(default=ABSENT, description="Of these seeds.")
+
+
+class SearchFull(Section):
+    """What the networks of a search are worth: training on the full training set."""
+
+    epochs: Epochs = Field(default=20, description="Epochs.")
+    images_per_class: NotNegative = Field(
+        default=0, description="Real images per class to learn from; 0 for all."
+    )
+    models: Models = Field(default=1, description="Networks of each kind.")
+
+
+class Search(Training):
+    """Networks ranked by training on each set, against their ranks by the full training set."""
+
+    epochs: Epochs = Field(default=300, description="Epochs on a set.")
+    decay: Schedule = Field(default="half", description=_DECAY)
+    datasets: Literal["all"] | list[str] = Field(
+        default=[], description="Datasets of the grid to search on; none unless named."
+    )
+    network: str = Field(default="ConvNet", description="The network whose options are varied.")
+    options: dict[str, list[Any]] = Field(
+        default=SEARCHED,
+        description="Values of its options: the networks are the product of the lists, without "
+        "those that the images are too small for.",
+    )
+    sets: Sets = Field(
+        default=Sets(), description="Which sets rank them; all of the dataset's if none is named."
+    )
+    models: Models = Field(default=1, description="Networks of each kind per set.")
+    full: SearchFull = Field(
+        default=SearchFull(),
+        description="What the networks of a search are worth: training on the full training set, "
+        "by the same recipe.",
+    )
 
 
 class Data(Section):
@@ -413,6 +467,11 @@ class Config(Section):
     vanilla: Vanilla = Field(default=Vanilla(), description="The same on the full training set.")
     continual: Continual = Field(
         default=Continual(), description="Continual learning of the classes in groups."
+    )
+    search: Search = Field(
+        default=Search(),
+        description="Networks ranked by training on each set, against their ranks by the full "
+        "training set; off unless datasets are named.",
     )
     report: Report = Field(default=Report(), description="What is written for a reader.")
     imported: list[Imported] = Field(

@@ -55,6 +55,7 @@ class Study:
         )
         self.config["networks"] = reading.of_networks(self.config["networks"], self.networks)
         reading.check_networks(self.config, self.networks)
+        reading.check_searched(self.config["search"], self.networks)
         self.config["methods"] = reading.of_methods(
             self.config["methods"], self.methods, self.config["experts"], names
         )
@@ -309,6 +310,12 @@ class Study:
         """Return how the memories of continual learning come about."""
         return list(self.config["continual"]["memories"])
 
+    @property
+    def search_datasets(self) -> list[str]:
+        """Return the datasets on which networks are searched for."""
+        wanted = self.config["search"]["datasets"]
+        return [name for name in self.dataset_names if wanted == "all" or name in wanted]
+
     # ---- images and networks ---------------------------------------------------------------------
 
     def networks_on(self, dataset: str) -> list[str]:
@@ -324,6 +331,8 @@ class Study:
             names.append(self.config["network"])
         if dataset in self.continual_datasets:
             names.append(self.continual(dataset)["network"])
+        if dataset in self.search_datasets:
+            names.append(self.config["search"]["network"])
         return names
 
     def needs_embedding(self, cell: Cell) -> bool:

@@ -102,6 +102,23 @@ def test_every_method_of_the_library_says_its_work(name):
     assert images[0] <= images[1] and (images[0] > 0) == method.needs_network
 
 
+def test_each_network_of_a_search_is_trained_and_tested():
+    grid = {"width": [2, 4], "norm": ["none", "instance"]}
+    search = {"datasets": ["digits"], "options": grid, "epochs": 3, "full": {"epochs": 2}}
+    jobs = jobs_of(search=search)
+    full, by_set = (
+        work_of("search_full", jobs),
+        work_of("search", jobs, method="random"),
+    )
+    assert [spec.options["width"] for spec, _ in full.passes] == [2, 4, 2, 4]
+    for _, parts in full.passes:
+        assert parts == [
+            Part(GRADIENT, 2 * 6, 256, True),
+            Part(FORWARD, TEST / 512, 512, True),
+        ]
+    assert all(parts[0] == Part(GRADIENT, 3, 10) for _, parts in by_set.passes)
+
+
 def test_a_rule_that_is_not_known_is_of_unknown_length():
     jobs = jobs_of()
     asked = jobs.params("train_vanilla", {"dataset": "digits", "network": "ConvNet"})

@@ -371,6 +371,7 @@ def test_a_method_brings_itself_and_no_other_method(method):
 METHODS = set(plugins.methods())
 
 
+SEARCH = {"search", "search_full"}
 CONTINUAL = {"continual_alone", "continual_memory"}
 COMPUTING = METHODS | {
     "train_experts",
@@ -378,6 +379,7 @@ COMPUTING = METHODS | {
     "evaluate_robust",
     "train_vanilla",
     *CONTINUAL,
+    *SEARCH,
 }
 
 
@@ -398,7 +400,13 @@ COMPUTING = METHODS | {
         (
             "sets/synthetic.py",
             METHODS
-            | {"evaluate_synthetic", "evaluate_robust", "import_synthetic", "continual_memory"},
+            | {
+                "evaluate_synthetic",
+                "evaluate_robust",
+                "import_synthetic",
+                "continual_memory",
+                "search",
+            },
         ),
         (
             "images/whitening.py",
@@ -410,6 +418,7 @@ COMPUTING = METHODS | {
                 "evaluate_robust",
                 "import_synthetic",
                 *CONTINUAL,
+                "search",
                 "report",
             },
         ),
@@ -417,7 +426,11 @@ COMPUTING = METHODS | {
         ("training/train.py", COMPUTING - METHODS),
         ("training/stack.py", COMPUTING - METHODS),
         ("images/labelled.py", COMPUTING - METHODS),
-        ("evaluation/evaluate.py", {"evaluate_synthetic", "evaluate_robust", "train_vanilla"}),
+        (
+            "evaluation/evaluate.py",
+            {"evaluate_synthetic", "evaluate_robust", "train_vanilla", *SEARCH},
+        ),
+        ("evaluation/search.py", SEARCH),
         ("evaluation/robust.py", {"evaluate_robust"}),
         ("evaluation/scores.py", {"report"}),
         ("evaluation/continual.py", CONTINUAL),
@@ -455,6 +468,7 @@ COMPUTING = METHODS | {
                 "evaluate_synthetic",
                 "evaluate_robust",
                 "train_vanilla",
+                *SEARCH,
             },
         ),
         ("store/metrics.py", COMPUTING | {"collect", "report"}),
@@ -467,6 +481,7 @@ COMPUTING = METHODS | {
                 "evaluate_robust",
                 "train_vanilla",
                 *CONTINUAL,
+                *SEARCH,
                 "collect",
                 "report",
             },
@@ -496,6 +511,7 @@ def test_a_module_counts_for_the_jobs_that_run_it_and_no_other(module, stale):
         "evaluate_robust",
         "train_vanilla",
         *CONTINUAL,
+        *SEARCH,
     ):
         network, augment = (
             ("MLP" if name == "train_vanilla" else "ConvNet"),

@@ -28,6 +28,7 @@ STUDY = {
     "continual": {"memories": ["given", "per_step"]},
     "evaluate": {"networks": ["ConvNet"], "robust": {"models": 1}},
     "vanilla": {"networks": ["ConvNet"]},
+    "search": {"datasets": ["digits"], "options": {"width": [4, 8, 16]}},
 }
 
 
