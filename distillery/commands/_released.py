@@ -1,4 +1,4 @@
-"""A set that a command is told of: one of ours, or what others released."""
+"""A set that a command is given: one of ours, or what others released."""
 
 import argparse
 

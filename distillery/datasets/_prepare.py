@@ -86,7 +86,7 @@ def prepare(
     chosen = _parts.draw(found, planned, settings["seed"])
     facts = {**found.about, **settings}
     size, channels = sides(facts["size"]), facts["channels"]
-    # What lies beside the images is told, but is no fact of theirs.
+    # What lies beside the images is reported, but is no fact of theirs.
     for note in found.notes:
         log(f"{name}: {note}")
     notes = list(planned.notes)

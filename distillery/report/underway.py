@@ -124,10 +124,12 @@ def states(jobs: Jobs) -> list[State]:
 
 
 def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> tuple[str, str]:
-    told = outcome.read_log(log)
-    if not told.finished and (told.held or _writes_elsewhere(told)):
-        where = f" on {told.host}" if told.elsewhere else ""
-        return RUNNING, f"since {told.began}{where}" + f"; {told.progress}" * bool(told.progress)
+    record = outcome.read_log(log)
+    if not record.finished and (record.held or _writes_elsewhere(record)):
+        where = f" on {record.host}" if record.elsewhere else ""
+        return RUNNING, f"since {record.began}{where}" + f"; {record.progress}" * bool(
+            record.progress
+        )
     if seen.made(job):
         try:
             different = seen.differences(job)
@@ -143,28 +145,28 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
             WAITING,
             f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}",
         )
-    if told.began and not told.finished:
-        if told.asked and told.asked != _asked(seen.jobs, job):
+    if record.began and not record.finished:
+        if record.asked and record.asked != _asked(seen.jobs, job):
             return (
                 WAITING,
                 "for the next run: the study has changed since it "
-                f"{'failed' if told.failed else 'began'}",
+                f"{'failed' if record.failed else 'began'}",
             )
-        if told.failed:
-            return FAILED, told.failed
-        return STOPPED, f"it began {told.began}, its log has no end, and {_silence(told)}"
+        if record.failed:
+            return FAILED, record.failed
+        return STOPPED, f"it began {record.began}, its log has no end, and {_silence(record)}"
     return WAITING, "for its turn"
 
 
-def _writes_elsewhere(told: outcome.Log) -> bool:
+def _writes_elsewhere(record: outcome.Log) -> bool:
     """Return whether a job of another machine, whose lock need not be seen here, has written to its
     log of late."""
-    return told.elsewhere and not told.failed and told.silent < SILENT
+    return record.elsewhere and not record.failed and record.silent < SILENT
 
 
-def _silence(told: outcome.Log) -> str:
-    if told.elsewhere:
-        return f"{told.host} has not written to it for {duration(told.silent)}"
+def _silence(record: outcome.Log) -> str:
+    if record.elsewhere:
+        return f"{record.host} has not written to it for {duration(record.silent)}"
     return "no process on this machine holds it"
 
 

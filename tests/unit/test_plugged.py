@@ -99,7 +99,7 @@ def test_the_plug_ins_of_a_folder_stand_beside_ours(folder, here):
     assert plugins.methods()["mtt"].settings["augment"]["enum"] == list(plugins.augmentations())
 
 
-def test_the_kind_of_a_file_is_told_from_what_it_declares():
+def test_the_kind_of_a_file_is_distinguished_from_what_it_declares():
     for name, text in (
         ("first", CORESET),
         ("linear", NETWORK),
@@ -147,7 +147,7 @@ def test_an_installed_package_names_its_plug_ins(here, monkeypatch):
     )
 
 
-def test_an_entry_point_that_leads_nowhere_is_told(monkeypatch):
+def test_an_entry_point_that_leads_nowhere_is_reported(monkeypatch):
     points = [EntryPoint("any", "nowhere.plugs", plugged.GROUP)]
     install(monkeypatch, points)
     assert refused() == "plug-ins of the package any: is no package; name one that holds plug-ins"
@@ -186,7 +186,7 @@ def test_what_is_wrong_is_said_by_file_and_field(path, text, words):
     assert words in refused("mine/")
 
 
-def test_a_default_that_its_own_rule_refuses_is_told():
+def test_a_default_that_its_own_rule_refuses_is_reported():
     put(
         "mine/methods/best.py",
         METHOD.replace('"minimum": 1, "default": 10', '"minimum": 1, "default": 0'),
@@ -206,7 +206,7 @@ def test_a_default_that_its_own_rule_refuses_is_told():
         ("json/", "which must be of letters, digits and underscores and no module of Python"),
     ],
 )
-def test_a_folder_that_cannot_be_one_is_told(folder, words, here):
+def test_a_folder_that_cannot_be_one_is_reported(folder, words, here):
     (here / "empty").mkdir()
     (here / "my-own").mkdir()
     (here / "json").mkdir()
@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_one_is_told(folder, words, here):
     assert words in refused(folder)
 
 
-def test_two_folders_of_one_name_are_told():
+def test_two_folders_of_one_name_are_reported():
     put("other/mine/methods/third.py", CORESET)
     assert refused("mine/", "other/mine/") == (
         "config: plugins: other/mine/: its plug-ins are imported as 'mine', as those of mine; give "
@@ -223,7 +223,7 @@ def test_two_folders_of_one_name_are_told():
 
 
 @pytest.mark.parametrize("value", [3, [3], [""], {"a": 1}])
-def test_a_key_that_names_no_folders_is_told(value):
+def test_a_key_that_names_no_folders_is_reported(value):
     assert refusal(plugins=value).startswith("config: plugins: must be folders of plug-ins")
 
 

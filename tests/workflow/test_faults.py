@@ -95,7 +95,7 @@ def damaged(content: bytes, how: str, generator: random.Random) -> bytes:
 
 @pytest.mark.parametrize("how", ["empty", "cut", "flipped"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_artefact_is_found_at_load_and_named_with_the_rule_that_makes_it_anew(
+def test_a_damaged_artefact_is_found_at_load_and_named_with_the_rule_that_re_creates_it(
     study, tmp_path, kind, how
 ):
     place, load, rule = KINDS[kind]
@@ -184,7 +184,7 @@ WRITERS = {
 }
 
 
-def test_a_full_disk_is_told_in_one_line_and_leaves_what_was_there(tmp_path, capsys):
+def test_a_full_disk_is_reported_in_one_line_and_leaves_what_was_there(tmp_path, capsys):
     with mounted(tmp_path / "disk", "-o", "size=1m") as disk:
         for name, write in WRITERS.items():
             path = disk / name / "old"
@@ -203,7 +203,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_what_was_there(tmp_path, cap
             ), name
 
 
-def test_a_disk_that_cannot_be_written_to_is_told_and_nothing_changes(tmp_path, capsys):
+def test_a_disk_that_cannot_be_written_to_is_reported_and_nothing_changes(tmp_path, capsys):
     with mounted(tmp_path / "disk") as disk:
         path = disk / "cost.json"
         path.write_text("old")

@@ -160,7 +160,7 @@ def test_an_edit_after_a_run_has_begun_ends_its_job_with_one_line(study, clone):
 # ---- interruption --------------------------------------------------------------------------------
 
 
-def test_a_run_killed_in_the_middle_of_a_job_goes_on_to_the_same_bytes(clones):
+def test_a_run_killed_in_the_middle_of_a_job_resumes_with_the_same_bytes(clones):
     whole, killed = clones("whole"), clones("killed")
     for clone in (whole, killed):
         clone.change(methods={"dc": {"iterations": 100}}, imported=[])

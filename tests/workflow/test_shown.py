@@ -54,7 +54,7 @@ def test_where_snakemake_forgot_a_changed_study_is_never_shown_beside_old_result
     assert clone.jobs(*forced.split()) == sorted([*again, "collect", "report"])
 
 
-def test_where_snakemake_forgot_another_seed_is_told_of_all_that_it_changes(clone):
+def test_where_snakemake_forgot_another_seed_is_reported_all_that_it_changes(clone):
     lose(clone, "gone")
     clone.change(seed=1)
     done = clone.snakemake("--cores", "1", succeeds=False)

@@ -44,7 +44,7 @@ MEASURES = {
     "overall_accuracy": "Accuracy on all classes, %",
     "average_accuracy": "Mean accuracy of the groups seen so far, %",
 }
-# What is told of all stages together, beside the accuracy on all classes at the end.
+# What is shown of all stages together, beside the accuracy on all classes at the end.
 OVER_STAGES = ("average_incremental_accuracy", "forgetting", "backward_transfer")
 
 

@@ -43,14 +43,14 @@ def test_a_set_that_is_whole_can_be_used_and_says_how(tmp_path, capsys):
         ({"classes": ["a", "b", "c", "d"]}, "classes", "bad", "no image of d, of 4"),
     ],
 )
-def test_what_a_set_lacks_is_told(change, what, level, said, tmp_path, capsys):
+def test_what_a_set_lacks_is_reported(change, what, level, said, tmp_path, capsys):
     made(**change).save(tmp_path / "set.safetensors")
     status, found = checked(capsys, tmp_path / "set.safetensors")
     assert found[what][0] == level and said in found[what][1]
     assert status == (level == "bad")
 
 
-def test_soft_labels_and_uneven_classes_are_told(tmp_path, capsys):
+def test_soft_labels_and_uneven_classes_are_reported(tmp_path, capsys):
     made(soft=True).save(tmp_path / "set.safetensors")
     assert "set.hard()" in checked(capsys, tmp_path / "set.safetensors")[1]["labels"][1]
     uneven = made()

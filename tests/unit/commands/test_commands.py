@@ -96,7 +96,7 @@ def test_an_error_is_one_line_and_status_1(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "error: something is wrong\n")
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_reported(capsys):
     with pytest.raises(SystemExit):
         shell.main(["--version"])
     assert capsys.readouterr().out == f"{__version__}\n"

@@ -60,7 +60,7 @@ SNAKEFILE = ["--snakefile", str(places.snakefile())]
         (["results/report.html"], ".", "config.yaml", ["results/report.html"]),
     ],
 )
-def test_the_study_is_told_from_what_is_snakemake_s(ran, words, folder, config, rest):
+def test_the_study_is_distinguished_from_what_is_snakemake_s(ran, words, folder, config, rest):
     rest = words[1:] if rest is None else rest
     assert ran(*words) == (folder, ["--configfile", config, *MACHINE, *SNAKEFILE, *rest])
 

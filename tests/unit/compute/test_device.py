@@ -211,7 +211,7 @@ def test_a_fault_of_the_function_itself_is_never_taken_for_a_failed_capture(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ended", [False, True], ids=["alone", "ending the capture"])
-def test_a_full_device_is_told_as_that_and_a_smaller_call_may_follow(monkeypatch, ended):
+def test_a_full_device_is_reported_as_that_and_a_smaller_call_may_follow(monkeypatch, ended):
     """Training halves its stack of networks then, and calls again while it handles the error."""
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     failure = fails(ENDED, after=full) if ended else fails(full)

@@ -250,7 +250,7 @@ def test_without_a_compiler_everything_stays_usual():
 
 
 @pytest.mark.slow
-def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(
+def test_a_compiler_that_fails_is_reported_and_the_usual_convolutions_serve(
     tmp_path, monkeypatch, caplog
 ):
     broken = tmp_path / "g++"
@@ -274,7 +274,7 @@ def test_a_compiler_that_fails_is_told_of_and_the_usual_convolutions_serve(
 
 
 @pytest.mark.slow
-def test_a_library_that_is_not_whole_is_made_again_before_it_is_loaded(tmp_path):
+def test_a_library_that_is_not_whole_is_re_created_before_it_is_loaded(tmp_path):
     """One that was cut short would end every job that loads it, until somebody deletes it by
     hand."""
     script = (

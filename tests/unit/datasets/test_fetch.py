@@ -123,7 +123,7 @@ def toy_dataset(tmp_path, monkeypatch):
     _fetch.importlib.sys.modules.pop("distillery.datasets.toy", None)
 
 
-def test_sources_are_tried_in_order_and_each_failure_is_told(tmp_path, toy_dataset):
+def test_sources_are_tried_in_order_and_each_failure_is_reported(tmp_path, toy_dataset):
     raw, module = toy_dataset
     lines = []
     order = ["local", "torchvision", "registry"]
@@ -144,7 +144,7 @@ def test_sources_are_tried_in_order_and_each_failure_is_told(tmp_path, toy_datas
     assert module.CALLS == ["registry"]
 
 
-def test_when_all_fail_the_reasons_and_what_to_place_are_told(tmp_path, toy_dataset):
+def test_when_all_fail_the_reasons_and_what_to_place_are_reported(tmp_path, toy_dataset):
     with pytest.raises(UserError) as error:
         _fetch.fetch(
             "Toy",

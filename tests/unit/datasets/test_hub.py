@@ -89,7 +89,7 @@ def test_one_file_without_a_schema_of_a_hub_is_shared(tmp_path):
     assert scan(other, label="kind").classes == ["0", "5", "10"]
 
 
-def test_rows_without_a_label_are_left_out_and_told(tmp_path):
+def test_rows_without_a_label_are_left_out_and_reported(tmp_path):
     path = write(tmp_path / "a.parquet", range(9), [0, 1, None, -1, 0, 1, 0, 1, 2])
     found = scan(path)
     assert found.notes == ["2 rows without a label left out"] and len(found.files) == 7

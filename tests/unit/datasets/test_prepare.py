@@ -182,7 +182,7 @@ def test_images_that_stand_in_two_parts_or_two_classes_are_named(tmp_path):
     ]
 
 
-def test_a_channel_of_one_value_is_told_and_divides_by_one(tmp_path):
+def test_a_channel_of_one_value_is_reported_and_divides_by_one(tmp_path):
     for number in range(6):
         image = drawn.pixels(number)
         image[..., 2] = 255

@@ -109,7 +109,7 @@ def test_columns_of_ones_and_zeros_are_classes(tmp_path):
         assert "line 2: one of the columns of `label` must be 1, the others 0: MEL " in text
 
 
-def test_rows_without_a_label_and_rows_that_stand_twice_are_told(tmp_path):
+def test_rows_without_a_label_and_rows_that_stand_twice_are_reported(tmp_path):
     text = PLAIN + "e.png,\n,dog\n\n   ,\na.png,dog\n"
     found = scan(table(tmp_path, text))
     assert len(found.files) == 4

@@ -21,7 +21,7 @@ def fake_client(folder, name, script):
 
 
 @pytest.mark.slow
-def test_failing_clients_are_told_without_addresses(tmp_path, monkeypatch):
+def test_failing_clients_are_reported_without_addresses(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     work = tmp_path / "work"
     work.mkdir()

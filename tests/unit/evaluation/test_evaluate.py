@@ -189,7 +189,7 @@ def test_without_a_curve_only_the_end_is_recorded(monkeypatch):
     assert not any("epoch" in row for row in metrics.rows)
 
 
-def test_networks_that_diverge_are_told_and_not_left_out():
+def test_networks_that_diverge_are_reported_and_not_left_out():
     metrics = measure(Recipe(epochs=2, lr=1e38, batch=16), models=2, curve=2)
     assert len(values(metrics, measure="accuracy", split="test", epoch=None)) == 2
     assert [row["model"] for row in values(metrics, measure="diverged", value=1)] == [0, 1]

@@ -158,7 +158,7 @@ def test_the_order_of_the_rows_is_nothing_and_the_order_of_the_methods_is_the_si
     )
 
 
-def test_only_networks_of_the_same_seed_and_number_count_and_the_others_are_told():
+def test_only_networks_of_the_same_seed_and_number_count_and_the_others_are_reported():
     first, second = accuracies({0: [0.01, 0.02, 0.03], 1: [0.02, 0.03, 0.04]})
     whole = paired_difference(first, second)
     more = {**second, (0, 7): 0.0, (5, 0): 1.0}
@@ -289,7 +289,7 @@ MLP_100 = {
         (MLP_100, 0.9854, "converged"),
     ],
 )
-def test_a_training_that_was_cut_off_is_told_though_its_last_stretch_stands_still(
+def test_a_training_that_was_cut_off_is_reported_though_its_last_stretch_stands_still(
     test, last, state
 ):
     found = convergence(test, {max(test): last})

@@ -36,7 +36,7 @@ def test_mtt_reduces_the_matching_loss(experts):
 
 
 class Numbered:
-    """Made experts whose epochs are told apart: each is a network of its own, far from the others.
+    """Made experts whose epochs can be distinguished: each is a network far from the others.
     Remembers what it was asked for."""
 
     def __init__(self, number=2, epochs=6):

@@ -344,7 +344,7 @@ def one_more_class(features, embedding, classes):
     ],
     ids=["fails", "classes", "no network"],
 )
-def test_a_network_that_does_not_work_is_told_in_one_line(monkeypatch, layers, top, told):
+def test_a_network_that_does_not_work_is_reported_in_one_line(monkeypatch, layers, top, told):
     with pytest.raises(UserError, match=told) as caught:
         networks.from_spec(plugged(monkeypatch, layers, top=top))
     assert "\n" not in str(caught.value)

@@ -369,7 +369,7 @@ def test_what_can_be_done_with_a_network_is_tried():
         ("OnceDifferentiable", "cannot be differentiated twice or vectorised"),
     ],
 )
-def test_what_cannot_distil_is_told_where_it_shall(factory, words):
+def test_what_cannot_distil_is_reported_where_it_shall(factory, words):
     assert tried(factory) is None
     assert words in tried(factory, distils=True)
 
@@ -384,7 +384,7 @@ def test_what_cannot_distil_is_told_where_it_shall(factory, words):
         ("NoHead", "has no embedding"),
     ],
 )
-def test_what_no_seed_repeats_is_told(factory, words):
+def test_what_no_seed_repeats_is_reported(factory, words):
     assert words in tried(factory, embeds=True)
 
 

@@ -179,7 +179,7 @@ def test_an_artefact_of_an_earlier_version_is_no_proof(jobs):
 
 
 @pytest.mark.slow
-def test_many_differences_are_told_in_one_line_that_can_be_read(jobs):
+def test_many_differences_are_reported_in_one_line_that_can_be_read(jobs):
     grid = [
         {"dataset": "digits", "method": "dc", "init": "real", "ipc": 1, "seed": list(range(30))}
     ]

@@ -151,7 +151,7 @@ def test_an_edit_during_the_job_does_not_reach_it(checkout):
 
 
 @pytest.mark.slow
-def test_a_plug_in_that_the_code_does_not_name_is_told(checkout):
+def test_a_plug_in_that_the_code_does_not_name_is_reported(checkout):
     status, said, _ = ran(checkout, name="herding")
     assert status == 1 and len(said) == 1
     assert "this job ran distillery/methods/herding.py, which is no part of its code" in said[0]
@@ -207,7 +207,7 @@ def test_a_job_runs_code_from_outside_as_it_was_planned(outer, checkout, referen
 
 
 @pytest.mark.slow
-def test_code_from_outside_that_is_imported_by_a_computed_name_is_told(outer, checkout):
+def test_code_from_outside_that_is_imported_by_a_computed_name_is_reported(outer, checkout):
     late = "import importlib\n\nimportlib.import_module('packed.' + 'hidden')\n"
     (checkout.folder / "packed/methods/a.py").write_text(late + 'TITLE = "A"\n', encoding="utf-8")
     status, said, _ = outer("@packed/:methods/a.py")

@@ -311,7 +311,7 @@ def test_a_defect_leaves_its_traceback_in_the_log(log):
     assert "Traceback" in text and "ZeroDivisionError" in text and " done" not in text
 
 
-def test_too_little_memory_is_told_with_a_remedy(log, capsys):
+def test_too_little_memory_is_reported_with_a_remedy(log, capsys):
     with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
         raise torch.OutOfMemoryError(
             "CUDA out of memory. Tried to allocate 20 GiB.\nand much advice"
@@ -326,7 +326,7 @@ def test_too_little_memory_is_told_with_a_remedy(log, capsys):
     )
 
 
-def test_too_little_memory_of_the_processor_is_told_likewise(log, capsys):
+def test_too_little_memory_of_the_processor_is_reported_likewise(log, capsys):
     with pytest.raises(SystemExit) as left, job.run(str(log), COMPUTE):
         torch.empty(2**60, dtype=torch.uint8)
     told = capsys.readouterr().err

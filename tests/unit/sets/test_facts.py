@@ -4,7 +4,7 @@ from distillery.sets import facts
 from tests.unit.sets.toys import CELL, made
 
 
-def test_a_variant_is_told_as_its_method_s_and_with_the_experts_that_it_had():
+def test_a_variant_is_reported_as_its_method_s_and_with_the_experts_that_it_had():
     experts = {
         "recipe": "few",
         "number": 2,

@@ -267,7 +267,7 @@ def test_without_pyarrow_a_line_says_what_to_install_and_pictures_need_nothing(
     folder.image_folder(made(), tmp_path / "out")
 
 
-def test_classes_of_one_name_are_told_apart_for_a_hub(tmp_path):
+def test_classes_of_one_name_are_distinguished_for_a_hub(tmp_path):
     folder.hub(made(classes=["a", "b", "a"]), tmp_path / "out")
     found, _ = front((tmp_path / "out/README.md").read_text(encoding="utf-8"))
     assert found["dataset_info"]["features"][1]["dtype"]["class_label"]["names"] == {

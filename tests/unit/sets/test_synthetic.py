@@ -75,7 +75,7 @@ def test_the_recipe_is_the_sets_protocol_with_its_own_rate():
         made(protocol={"epochs": 1, "lr": 0.1}).recipe()
 
 
-def test_a_set_is_loaded_in_a_line_and_a_missing_or_damaged_one_is_told_of_without_a_study(
+def test_a_set_is_loaded_in_a_line_and_a_missing_or_damaged_one_is_reported_without_a_study(
     tmp_path,
 ):
     made().save(tmp_path / "set.safetensors")

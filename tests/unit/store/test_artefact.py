@@ -177,7 +177,7 @@ def test_a_header_is_checked_without_the_tensors(tmp_path):
         artefact.header(path, rule="distill")
 
 
-def test_content_is_told_by_the_headers_alone(tmp_path):
+def test_content_is_known_by_the_headers_alone(tmp_path):
     paths = [tmp_path / f"{n}.safetensors" for n in range(3)]
     contents = [{"a": torch.zeros(2)}, {"a": torch.ones(2)}, {"a": torch.zeros(2)}]
     for path, tensors in zip(paths, contents, strict=True):

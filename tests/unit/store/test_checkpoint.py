@@ -1,4 +1,4 @@
-"""A job that was killed goes on to the same bits; a checkpoint of another job is refused."""
+"""A job that was killed resumes with the same bits; a checkpoint of another job is refused."""
 
 import os
 import signal
@@ -168,13 +168,13 @@ def stopped_and_taken_up(tmp_path, trajectories, name, after, compute=COMPUTE):
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 7])
 @pytest.mark.parametrize("name", CASES)
-def test_a_distillation_goes_on_to_the_same_bytes(tmp_path, trajectories, name, after):
+def test_a_distillation_resumes_with_the_same_bytes(tmp_path, trajectories, name, after):
     whole, again = stopped_and_taken_up(tmp_path, trajectories, name, after)
     assert whole == again
 
 
 @pytest.mark.slow
-def test_a_compiled_distillation_goes_on_to_the_same_bytes(tmp_path, monkeypatch, trajectories):
+def test_a_compiled_distillation_resumes_with_the_same_bytes(tmp_path, monkeypatch, trajectories):
     """Traced as the compiler does, and run as it was traced: what a job of hours does, without its
     compilation."""
     monkeypatch.setattr(
@@ -189,7 +189,7 @@ def test_a_compiled_distillation_goes_on_to_the_same_bytes(tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 3, 6, 9, 13])
 @pytest.mark.parametrize("together", [1, 2])
-def test_a_shard_of_experts_goes_on_to_the_same_bits(tmp_path, monkeypatch, after, together):
+def test_a_shard_of_experts_resumes_with_the_same_bits(tmp_path, monkeypatch, after, together):
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
 
     def train(checkpoint):

@@ -651,6 +651,6 @@ def test_a_relative_import_where_there_is_no_package_is_refused(outer, reference
         outer(reference, {name: text})
 
 
-def test_code_that_is_not_there_any_more_is_told(outer):
+def test_code_that_is_not_there_any_more_is_reported(outer):
     with pytest.raises(UserError, match=r"^gone\.py: there is no such file$"):
         outer("@gone.py")

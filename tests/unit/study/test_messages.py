@@ -60,7 +60,7 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_one_line_is_told_of(name):
+def test_one_line_is_reported(name):
     config, message = SEVERAL[name]
     with pytest.raises(UserError) as caught:
         sections(config)

@@ -113,7 +113,7 @@ def test_what_a_start_is_for_is_known():
         ({"mine": "one.pt"}, "mine", "config: starts.mine: must be a block"),
     ],
 )
-def test_what_is_no_start_is_told(starts, init, words):
+def test_what_is_no_start_is_reported(starts, init, words):
     told = refusal(starts=starts, grid=[{**BLOCK, "init": init}])
     assert words in told, told
 

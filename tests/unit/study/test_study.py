@@ -193,7 +193,7 @@ def test_what_one_job_does_to_its_settings_reaches_no_other():
     )
 
 
-def test_a_network_is_told_the_dataset_s_shape_and_every_option():
+def test_a_network_gets_the_dataset_s_shape_and_every_option():
     built = study(networks__ConvNet={"width": 16}).network("digits", "ConvNet")
     assert {key: built[key] for key in ("name", "channels", "size", "classes")} == {
         "name": "ConvNet",

@@ -76,7 +76,7 @@ def test_what_a_study_asks_of_a_network_is_tried(capfd):
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_is_told_with_its_last_words():
+def test_a_process_that_dies_is_reported_with_its_last_words():
     assert refused("dies") == ("config: trying nets.py ended with status 7: the last words")
 
 
@@ -138,7 +138,7 @@ def test_what_was_found_good_is_not_tried_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_plug_in_that_cannot_be_imported_is_told_before_any_job(tmp_path):
+def test_a_plug_in_that_cannot_be_imported_is_reported_before_any_job(tmp_path):
     (tmp_path / "mine/methods").mkdir(parents=True)
     plugin = tmp_path / "mine/methods/broken.py"
     plugin.write_text(METHOD + "\nimport nothing_of_the_kind\n", encoding="utf-8")
@@ -160,7 +160,7 @@ def test_a_plug_in_that_cannot_be_imported_is_told_before_any_job(tmp_path):
         ("import helper\n\n\ndef make(c, s, k):\n    pass\n", "helper.py: line 1: is not Python"),
     ],
 )
-def test_what_cannot_be_followed_is_told_without_a_process(tmp_path, monkeypatch, text, words):
+def test_what_cannot_be_followed_is_reported_without_a_process(tmp_path, monkeypatch, text, words):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     fingerprint.forget()
     (tmp_path / "nets.py").write_text(text, encoding="utf-8")

@@ -53,7 +53,7 @@ def test_a_trajectory_starts_at_the_initial_network_and_ends_at_the_trained_one(
 
 
 @pytest.mark.slow
-def test_experts_that_ran_out_of_memory_are_told_of_once_and_come_out_the_same(monkeypatch):
+def test_experts_that_ran_out_of_memory_are_reported_once_and_come_out_the_same(monkeypatch):
     monkeypatch.setattr(experts, "stack_size", lambda *_: 4)
     whole = trained([0, 1, 2, 3])
     told = []
@@ -117,7 +117,7 @@ def test_the_size_of_a_shard_changes_no_expert(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
-def test_every_epoch_of_every_expert_is_told(together, monkeypatch):
+def test_every_epoch_of_every_expert_is_reported(together, monkeypatch):
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
     told, done = [], []
     bench = replace(BENCH, progress=done.append)
@@ -155,7 +155,7 @@ class Memory:
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2, 3])
 @pytest.mark.parametrize("kills", [[1], [5], [9], [3, 6]])
-def test_a_killed_shard_goes_on_to_the_same_bits(together, kills, monkeypatch):
+def test_a_killed_shard_resumes_with_the_same_bits(together, kills, monkeypatch):
     """Two saves an epoch of three steps: within the first stack, in the second, which may be
     smaller, and twice on the way."""
     monkeypatch.setattr(experts, "stack_size", lambda *_: together)
@@ -176,7 +176,7 @@ def test_a_killed_shard_goes_on_to_the_same_bits(together, kills, monkeypatch):
         numbers, bench, checkpoint=checkpoint, after_epoch=lambda *all_: told.append(all_)
     )
     assert torch.equal(again, whole)
-    # Every epoch is told once, those before the interruption too.
+    # Every epoch is reported once, those before the interruption too.
     assert [all_[:2] for all_ in told] == [all_[:2] for all_ in expected]
     assert sum(done) == len(numbers) * RECIPE.epochs
     for (*_, first), (*_, second) in zip(told, expected, strict=True):
@@ -273,7 +273,7 @@ def shard(path, numbers, **header):
 
 
 @pytest.mark.slow
-def test_a_set_is_told_of_its_experts_by_their_shards(tmp_path):
+def test_a_set_is_reported_its_experts_by_their_shards(tmp_path):
     paths = [shard(tmp_path / "0", [0, 1]), shard(tmp_path / "1", [2])]
     assert trajectories.about(paths) == {
         "recipe": "few",

@@ -127,7 +127,7 @@ def test_no_number_of_epochs_gives_the_authors_rates_by_the_other_decay(epochs):
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 5, 8])
 def test_the_published_decay_is_the_authors_loop_to_the_digit(epochs):
-    """Order of images, rates, and an optimiser made anew at the drop."""
+    """Order of images, rates, and a new optimiser at the drop."""
     images, labels = data()
     recipe = Recipe(
         epochs=epochs, lr=0.2, momentum=0.9, weight_decay=5e-4, batch=10, decay="published"
@@ -217,7 +217,7 @@ def test_a_short_training_imports_neither_the_compiler_nor_what_it_needs():
     assert done.stdout.strip() == "[]"
 
 
-def test_after_the_drop_the_momentum_starts_anew():
+def test_after_the_drop_the_momentum_starts_over():
     images, labels = data()
     stack = run(Recipe(epochs=6, lr=0.2, momentum=0.9, decay="half"))
     batches, rates = [(images, labels)] * 6, [0.2] * 4 + [0.02] * 2
@@ -408,7 +408,7 @@ def test_replay_averages_the_loss_of_the_batch_and_of_the_memory():
 
     joined = torch.cat([images, memory[0]]), torch.cat([labels, memory[1]])
     assert apart(stack.flat(), by_hand(plain(), [joined] * 2, [0.1] * 2, loss=loss)) < 1e-5
-    # The loss that is told is that of the images, not of the memory.
+    # The loss that is reported is that of the images, not of the memory.
     assert float(noted[1]) == pytest.approx(
         float(functional.cross_entropy(plain()(images), labels).detach()), rel=1e-5
     )
@@ -447,7 +447,7 @@ def test_training_goes_on_from_a_stack():
 
 
 @pytest.mark.parametrize("epochs", [1, 5])
-def test_divergence_is_told(epochs):
+def test_divergence_is_reported(epochs):
     """With one epoch of one step no loss is seen after the step: the parameters tell."""
     with pytest.raises(
         UserError, match=r"training of ConvNet diverged in epoch \d.*learning rate 1e\+38.*`lr`"

@@ -12,14 +12,14 @@ from distillery.store.metrics import COLUMNS
 from tests.unit.report.made import SETS, headline, rows_of, section, text_of
 
 
-def test_few_experts_and_iterations_are_told(study, page, tmp_path):
+def test_few_experts_and_iterations_are_reported(study, page, tmp_path):
     assert (
         "MTT at 1 and 10 images per class ran with 6 experts and 100 iterations; published: 100 "
         "experts and 5000 iterations." in text_of(page)
     )
 
 
-def test_few_experts_are_told_of_every_method_that_learns_from_them():
+def test_few_experts_are_reported_every_method_that_learns_from_them():
     """As the sets say it: what the config says now may be another thing."""
     experts = {"recipe": "few", "number": 3, "epochs": 20}
     header = {"dataset": "MNIST", "settings": {"iterations": 100}}
@@ -45,7 +45,7 @@ def test_few_experts_are_told_of_every_method_that_learns_from_them():
 
 
 @pytest.mark.slow
-def test_a_student_that_ends_farther_away_than_it_began_is_told(study, tmp_path):
+def test_a_student_that_ends_farther_away_than_it_began_is_reported(study, tmp_path):
     def run(method, init, losses, learned=True):
         rows = rows_of(method, init, {0: [0.5]})
         for measure, values in (

@@ -74,7 +74,7 @@ def test_one_set_speaks_of_itself_only_and_a_worse_first_is_called_worse(study, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "said"), [(300, False), (1000, True)])
-def test_pairs_that_were_trained_by_different_recipes_are_told(study, tmp_path, epochs, said):
+def test_pairs_that_were_trained_by_different_recipes_are_reported(study, tmp_path, epochs, said):
     rows = rows_of("dc", "real", above(7, 8, 9)) + rows_of("random", "real", LEVEL)
     job = {
         "rule": "evaluate_synthetic",

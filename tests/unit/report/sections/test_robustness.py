@@ -25,7 +25,7 @@ def test_robust_scores_are_of_each_set_s_means_and_spread_over_sets(study, tmp_p
 
 
 @pytest.mark.slow
-def test_without_the_whole_set_there_is_no_label_robust_score(study, tmp_path):
+def test_without_the_full_training_set_there_is_no_label_robust_score(study, tmp_path):
     lines, text = section(study, tmp_path, "robustness", robust_rows("mtt", "noise", ROBUST))
     assert lines[1] == "MTT, Gaussian noise 1 – +10.00 – 26.95 ± 2.13 +10.00 −10.00 2 × 2"
     assert "there is no label-robust score" in text and "Augmentation:" not in text

@@ -85,7 +85,7 @@ def test_the_corpus_holds_the_forms_that_are_met(capsys):
 
 
 @pytest.mark.parametrize("name", [*READ, *REFUSED])
-def test_what_is_told_of_any_file_is_lines_or_one_refusal(tmp_path, name):
+def test_what_is_reported_any_file_is_lines_or_one_refusal(tmp_path, name):
     write, more, *_ = READ.get(name) or REFUSED[name]
     write(tmp_path)
     given = entry(tmp_path, more)

@@ -1,4 +1,4 @@
-"""Logits for labels and the spaces of images are told apart, or named."""
+"""Logits for labels and the spaces of images are distinguished, or named."""
 
 import pytest
 import torch
@@ -122,7 +122,9 @@ def spaces(digits):
 
 @pytest.mark.parametrize("space", ("channel", "pixels", "bytes", "zca"))
 @pytest.mark.parametrize("said", (None, "channel", "pixels", "zca"))
-def test_the_space_of_images_is_what_the_entry_says_or_it_is_told(tmp_path, digits, space, said):
+def test_the_space_of_images_is_what_the_entry_says_or_it_is_reported(
+    tmp_path, digits, space, said
+):
     labels, spec = torch.arange(10), digits[2]
     images = spaces(digits)[space]
     path = put(tmp_path, [images, labels])
