@@ -23,7 +23,7 @@ from distillery.study.params import RULES, Params
 from distillery.vocabulary import ALONE
 
 _STAGES = (
-    *("synthetic", "experts", "evaluate", "robust", "vanilla", "search"),
+    *("synthetic", "experts", "evaluate", "robust", "privacy", "vanilla", "search"),
     *("continual", "step_sets", "step_experts"),
 )
 

@@ -219,6 +219,22 @@ class Works:
             NetworkSpec(**asked.network), parts, images=(1 + share) * self._bytes(cell["dataset"])
         )
 
+    def _evaluate_privacy(self, asked: Any) -> Work:
+        cell, settings = asked.cell, asked.settings
+        train, held, test, classes = self._counts(cell["dataset"])
+        count, models = classes * cell["ipc"], settings["models"]
+        tested = min(settings["tested"], train - held) + min(settings["tested"], test)
+        # Distances from the set and from test images to all training images, at 1e10 operations a
+        # second.
+        flops = 2.0 * (count + tested / 2) * train * self._pixels(cell["dataset"])
+        parts = [_trained(Recipe.of(settings), count, models), _tested(tested, models)]
+        return Work(
+            NetworkSpec(**asked.network),
+            parts,
+            fixed=flops / 1e10,
+            images=2 * self._bytes(cell["dataset"]),
+        )
+
     def _train_vanilla(self, asked: Any) -> Work:
         dataset, settings = asked.job["dataset"], asked.settings
         train, _, test, _ = self._counts(dataset)

@@ -23,6 +23,7 @@ from distillery.report.sections import (
     images,
     imbalance,
     pairs,
+    privacy,
     robustness,
     search,
     verdict,
@@ -41,6 +42,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     costs: Sequence[dict | str | Path] | str | Path,
     sets: Sequence[str | Path],
     evolutions: Sequence[str | Path],
+    neighbours: Sequence[str | Path] = (),
     data: Sequence[str | Path],
     config: dict,
     output: str | os.PathLike[str],
@@ -56,6 +58,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         sets: synthetic sets (safetensors with ``images`` (N, C, H, W), ``labels`` and a header).
         evolutions: their snapshots (``images`` (S, N, C, H, W), ``iterations`` (S,) and the same
             header).
+        neighbours: the nearest training images of sets (safetensors of rule evaluate_privacy).
         data: dataset files; may be empty.
         config: the resolved study config, shown as YAML. ``config["study"]`` names the study, if
             there.
@@ -96,6 +99,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "pairs": pairs.view(results),
         "imbalance": imbalance.view(results),
         "robustness": robustness.view(results),
+        "privacy": privacy.view(results, neighbours),
         "images": images.view(results),
         "evolution": images.evolution(results),
         "curves": curves.view(results),

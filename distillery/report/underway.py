@@ -19,7 +19,7 @@ from distillery.report import asked as records
 from distillery.report import page as report
 from distillery.report.words import quantity
 from distillery.store import metrics, outcome
-from distillery.store.layout import COST, EVOLUTION, SET, Layout, filled, normalised
+from distillery.store.layout import COST, EVOLUTION, NEIGHBOURS, SET, Layout, filled, normalised
 from distillery.study.jobs import Job, Jobs, digest
 from distillery.times import duration
 
@@ -230,6 +230,11 @@ def build(
             costs=[job.record for job in jobs.costing if job in done],
             sets=[folder + SET for folder in finished],
             evolutions=[folder + EVOLUTION for folder in with_evolution],
+            neighbours=[
+                f"{Path(job.record).parent}/{NEIGHBOURS}"
+                for job in jobs.all
+                if job in done and job.rule == "evaluate_privacy"
+            ],
             data=[
                 filled(jobs.layout.data, dict(job.wildcards))
                 for job in jobs.all

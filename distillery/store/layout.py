@@ -11,9 +11,10 @@ SPLIT = "{dataset}/steps{steps}/order{order}"
 MEMORY = f"{SPLIT}/{{strategy}}/{{memory}}/{{method}}/{{init}}/ipc{{ipc}}/seed{{seed}}"
 PART = f"{SPLIT}/step{{step}}/{{method}}/{{init}}/ipc{{ipc}}/seed{{seed}}"
 PART_SHARD = f"{SPLIT}/step{{step}}/{{recipe}}/shard{{shard}}"
-SET, EVOLUTION, METRICS, COST = (
+SET, EVOLUTION, NEIGHBOURS, METRICS, COST = (
     "synthetic.safetensors",
     "evolution.safetensors",
+    "neighbours.safetensors",
     "metrics.csv",
     "cost.json",
 )
@@ -27,6 +28,7 @@ _NAMES = {
     "import_synthetic": f"import_synthetic/{CELL}",
     "evaluate_synthetic": f"evaluate_synthetic/{CELL}/{{network}}",
     "evaluate_robust": f"evaluate_robust/{CELL}",
+    "evaluate_privacy": f"evaluate_privacy/{CELL}",
     "train_vanilla": "train_vanilla/{dataset}/{network}",
     "step_experts": f"step_experts/{PART_SHARD}",
     "step_distill": f"step_distill/{PART}",
@@ -71,7 +73,7 @@ class Layout:
     Attributes:
         results: the results folder, as :func:`normalised` gives it.
         data, whitening: the files of a dataset; prepared: the record of one that is the config's
-        own. shard, synthetic, evaluated, robust, vanilla, search_full, searched,
+        own. shard, synthetic, evaluated, robust, privacy, vanilla, search_full, searched,
         step_shard, step_set, continual, continual_whitened, remembered: the folders of one job
         each.
         checkpoints: a folder; a job's checkpoint is no output.
@@ -87,6 +89,7 @@ class Layout:
         self.synthetic = f"{results}/synthetic/{CELL}"
         self.evaluated = f"{results}/evaluate/{CELL}/{{network}}"
         self.robust = f"{results}/robust/{CELL}"
+        self.privacy = f"{results}/privacy/{CELL}"
         self.vanilla = f"{results}/vanilla/{{dataset}}/{{network}}"
         self.step_shard = f"{results}/step_experts/{PART_SHARD}"
         self.step_set = f"{results}/step_sets/{PART}"

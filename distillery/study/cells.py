@@ -29,6 +29,10 @@ class Cell:
     ipc: int
     seed: int
 
+    def among(self, wanted: Mapping[str, Any]) -> bool:
+        """Return whether it is one of the sets that a config's block names."""
+        return all(getattr(self, key) in values for key, values in wanted.items())
+
 
 def expand(
     config: Mapping[str, Any], datasets: Mapping[str, Dataset], methods: Mapping[str, Method]

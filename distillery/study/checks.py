@@ -2,7 +2,7 @@
 hours later."""
 
 import math
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from distillery import limits
 from distillery.errors import UserError
@@ -40,6 +40,7 @@ def check(study: Study) -> None:
     _check_evaluation(study)
     _check_continual(study)
     search.check(study)
+    _check_privacy(study)
 
 
 # ---- networks ------------------------------------------------------------------------------------
@@ -253,10 +254,7 @@ def _check_memory(study: Study) -> None:
     candidates = [cell for cell in study.cells if cell.dataset in learned]
     if not candidates:
         return
-    for key, values in study.config["continual"]["memory"].items():
-        there = dict.fromkeys(getattr(cell, key) for cell in candidates)
-        for value in values:
-            known("config: continual.memory", key, value, there)
+    _check_sets("continual.memory", study.config["continual"]["memory"], candidates)
     remembering = set(REMEMBERING) & set(study.strategies)
     if remembering and not any(map(study.memories, learned)):
         raise UserError(
@@ -269,6 +267,26 @@ def _check_memory(study: Study) -> None:
             "config: continual.memories: per_step: no set of continual.memory can be made step by "
             "step: each is imported, starts from a set, or is whitened; take `given`"
         )
+
+
+def _check_sets(where: str, wanted: dict[str, list[Any]], candidates: list[Cell]) -> None:
+    """Check that each value that sets are chosen by is that of some set."""
+    for key, values in wanted.items():
+        there = dict.fromkeys(getattr(cell, key) for cell in candidates)
+        for value in values:
+            known(f"config: {where}", key, value, there)
+
+
+def _check_privacy(study: Study) -> None:
+    _check_sets("privacy.sets", study.config["privacy"]["sets"], study.cells)
+    judged = [cell for cell in study.cells if study.privacy(cell)]
+    if study.config["privacy"]["models"] and not judged:
+        raise UserError(
+            "config: privacy.sets: no set of the grid is all that it asks for; name less, or set "
+            "privacy.models to 0"
+        )
+    for cell in judged:
+        _check_fits(study, "privacy: network", cell.dataset, study.config["network"])
 
 
 def _check_parts(study: Study, cell: Cell, alone: bool) -> None:

@@ -226,6 +226,17 @@ class Jobs:
             "compute": self._compute,
         }
 
+    def _evaluate_privacy(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        cell = cell_of(wildcards)
+        return {
+            "cell": dict(cell.__dict__),
+            "seed": self._seed,
+            "network": self._distilled_with(cell.dataset),
+            "settings": self.study.privacy(cell),
+            "validation": self._share,
+            "compute": self._compute,
+        }
+
     def _train_vanilla(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         dataset, network = wildcards["dataset"], wildcards["network"]
         return {
@@ -296,7 +307,7 @@ class Jobs:
                 files["start"] = self.study.start_files(cell)
             else:
                 files["files"] = self.study.imported_files(cell.method)
-        elif rule in ("evaluate_synthetic", "evaluate_robust"):
+        elif rule in ("evaluate_synthetic", "evaluate_robust", "evaluate_privacy"):
             files["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
             if rule == "evaluate_synthetic":
                 # The snapshots, where this network judges them.
@@ -355,6 +366,9 @@ class Jobs:
             for cell in cells:
                 if study.robust(cell):
                     yield _job("evaluate_robust", layout.robust, **cell.__dict__)
+            for cell in cells:
+                if study.privacy(cell):
+                    yield _job("evaluate_privacy", layout.privacy, **cell.__dict__)
             for network in study.vanilla_networks(dataset):
                 yield _job("train_vanilla", layout.vanilla, dataset=dataset, network=network)
         for rule, pattern, wildcards in (*search.measuring(self), *continual.measuring(self)):

@@ -250,6 +250,13 @@ class EvaluateRobust(Evaluating):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluatePrivacy(Evaluating):
+    """What measuring what a set gives away is asked."""
+
+    kind = "evaluate_privacy"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainVanilla(Computing):
     """What training on the full training set is asked."""
 
@@ -356,6 +363,7 @@ RULES: dict[str, type[Params]] = {
     "import_synthetic": ImportSynthetic,
     "evaluate_synthetic": EvaluateSynthetic,
     "evaluate_robust": EvaluateRobust,
+    "evaluate_privacy": EvaluatePrivacy,
     "train_vanilla": TrainVanilla,
     "step_experts": StepExperts,
     "step_distill": StepDistill,

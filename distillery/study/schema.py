@@ -161,8 +161,8 @@ class Vanilla(Judging):
     overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
 
 
-class Memory(Section):
-    """Which sets to replay from; all of the dataset's where nothing is named."""
+class Sets(Section):
+    """Which sets of the grid; all where nothing is named."""
 
     method: list[str] = Field(default=ABSENT, description="Of these methods.")
     init: list[str] = Field(default=ABSENT, description="With these starts.")
@@ -195,8 +195,8 @@ class Continual(Training):
     strategies: list[Strategy] = Field(
         default=list(STRATEGIES), description="Ways to meet the groups."
     )
-    memory: Memory = Field(
-        default=Memory(),
+    memory: Sets = Field(
+        default=Sets(),
         description="Which sets to replay from; all of the dataset's if none is named.",
     )
     memories: Annotated[list[MemoryKind], Field(min_length=1)] = Field(
@@ -221,17 +221,6 @@ class Continual(Training):
         default=0, description="Real images per class to learn from; 0 for all."
     )
     overrides: Overrides = Field(default=ABSENT, description=_OVERRIDES)
-
-
-class Sets(Section):
-    """Which sets of the grid; all where nothing is named."""
-
-    method: list[str] = Field(default=ABSENT, description="Of these methods.")
-    init: list[str] = Field(default=ABSENT, description="With these starts.")
-    ipc: list[Annotated[int, WHOLE]] = Field(
-        default=ABSENT, description="Of so many images per class."
-    )
-    seed: list[Annotated[int, WHOLE]] = Field(default=ABSENT, description="Of these seeds.")
 
 
 class SearchFull(Section):
@@ -267,6 +256,21 @@ class Search(Training):
         description="What the networks of a search are worth: training on the full training set, "
         "by the same recipe.",
     )
+
+
+class Privacy(Section):
+    """What sets may give away of the images that they were made from."""
+
+    models: ModelsOrNone = Field(
+        default=0,
+        description="Networks per set that the membership attack looks at; 0 to leave privacy out.",
+    )
+    tested: Annotated[int, Field(ge=100, le=1_000_000), WHOLE] = Field(
+        default=1000,
+        description="Training images, and test images, that the attack and the distances are "
+        "judged on.",
+    )
+    sets: Sets = Field(default=Sets(), description="Which sets to judge; all if none is named.")
 
 
 class Data(Section):
@@ -472,6 +476,11 @@ class Config(Section):
         default=Search(),
         description="Networks ranked by training on each set, against their ranks by the full "
         "training set; off unless datasets are named.",
+    )
+    privacy: Privacy = Field(
+        default=Privacy(),
+        description="What sets may give away of the images that they were made from, on the "
+        "distillation network.",
     )
     report: Report = Field(default=Report(), description="What is written for a reader.")
     imported: list[Imported] = Field(

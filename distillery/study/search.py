@@ -41,12 +41,7 @@ def grid(study: Study, dataset: str) -> list[dict[str, Any]]:
 def cells(study: Study, dataset: str) -> list[Cell]:
     """Return the sets that networks are ranked by."""
     wanted = study.config["search"]["sets"]
-    return [
-        cell
-        for cell in study.cells
-        if cell.dataset == dataset
-        and all(getattr(cell, key) in values for key, values in wanted.items())
-    ]
+    return [cell for cell in study.cells if cell.dataset == dataset and cell.among(wanted)]
 
 
 def check(study: Study) -> None:

@@ -12,6 +12,9 @@ from distillery.study import factories, folder, own, reading, starts
 from distillery.study.cells import Cell, expand
 from distillery.study.overrides import resolve
 
+# What evaluating a set reads beside the recipe, and no other job of the set does.
+_OF_EVALUATION = frozenset({"models", "curve", "selection"})
+
 
 class Study:
     """A config as it is meant, and what its jobs read of it. Whether its parts go together,
@@ -254,11 +257,17 @@ class Study:
             self.is_distilled(cell) or self.is_imported(cell.method)
         ):
             return None
-        return {
-            key: value
-            for key, value in settings.items()
-            if key not in ("models", "curve", "selection")
-        }
+        return {key: value for key, value in settings.items() if key not in _OF_EVALUATION}
+
+    def privacy(self, cell: Cell) -> dict[str, Any] | None:
+        """Return how it is measured what a set gives away, on the distillation network: its
+        evaluation's recipe, and ``models`` and ``tested``. ``None``: not at all."""
+        wanted = self.config["privacy"]
+        if not wanted["models"] or not cell.among(wanted["sets"]):
+            return None
+        recipe = self.evaluation(cell, self.config["network"])
+        own = {name: wanted[name] for name in ("models", "tested")}
+        return {k: v for k, v in recipe.items() if k not in _OF_EVALUATION} | own
 
     def evaluation_networks(self, dataset: str) -> list[str]:
         """Return the networks that this dataset's sets are evaluated on: those of
@@ -293,12 +302,7 @@ class Study:
     def memories(self, dataset: str) -> list[Cell]:
         """Return the sets that continual learning replays from."""
         wanted = self.config["continual"]["memory"]
-        return [
-            cell
-            for cell in self.cells
-            if cell.dataset == dataset
-            and all(getattr(cell, key) in values for key, values in wanted.items())
-        ]
+        return [cell for cell in self.cells if cell.dataset == dataset and cell.among(wanted)]
 
     @property
     def strategies(self) -> list[str]:
@@ -325,6 +329,7 @@ class Study:
         cells = [cell for cell in self.cells if cell.dataset == dataset]
         if any(
             self.robust(cell)
+            or self.privacy(cell)
             or (not self.is_imported(cell.method) and self.methods[cell.method].needs_network)
             for cell in cells
         ):

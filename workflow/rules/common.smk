@@ -9,7 +9,16 @@ from distillery.store import outcome
 from distillery.study.params import names as names_of_params
 from distillery.study import trials
 from distillery.study.jobs import Jobs
-from distillery.store.layout import CELL, COST, EVOLUTION, METRICS, SET, Layout, filled
+from distillery.store.layout import (
+    CELL,
+    COST,
+    EVOLUTION,
+    METRICS,
+    NEIGHBOURS,
+    SET,
+    Layout,
+    filled,
+)
 
 # Snakemake puts the interpreter's path into shell commands as it is, so one with a space in it must
 # be quoted beforehand; once, however many modules of another workflow are this one.

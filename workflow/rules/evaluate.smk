@@ -56,6 +56,34 @@ rule evaluate_robust:
         "../scripts/evaluate_robust.py"
 
 
+rule evaluate_privacy:
+    input:
+        data=LAYOUT.data,
+        synthetic=f"{LAYOUT.synthetic}/{SET}",
+    output:
+        neighbours=f"{LAYOUT.privacy}/{NEIGHBOURS}",
+        metrics=f"{LAYOUT.privacy}/{METRICS}",
+        cost=f"{LAYOUT.privacy}/{COST}",
+    log:
+        LAYOUT.log("evaluate_privacy"),
+    benchmark:
+        LAYOUT.benchmark("evaluate_privacy")
+    conda:
+        "../../envs/gpu.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=compute_memory,
+        runtime=compute_runtime,
+    params:
+        **asks("evaluate_privacy"),
+    message:
+        "Looking for copies and members: {wildcards.method} from {wildcards.init} on "
+        "{wildcards.dataset} ({wildcards.ipc} per class, seed {wildcards.seed})"
+    script:
+        "../scripts/evaluate_privacy.py"
+
+
 rule train_vanilla:
     input:
         data=LAYOUT.data,

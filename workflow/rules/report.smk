@@ -38,6 +38,9 @@ rule report:
         sums=LAYOUT.sums,
         sets=paths(f"{LAYOUT.synthetic}/{SET}", STUDY.cells),
         evolutions=paths(f"{LAYOUT.synthetic}/{EVOLUTION}", OWN_CELLS),
+        neighbours=paths(
+            f"{LAYOUT.privacy}/{NEIGHBOURS}", filter(STUDY.privacy, STUDY.cells)
+        ),
         data=[
             filled(LAYOUT.data, {"dataset": dataset})
             for dataset in STUDY.dataset_names

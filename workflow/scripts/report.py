@@ -20,6 +20,7 @@ def report(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         sums=inputs.sums,
         sets=inputs.sets,
         evolutions=inputs.evolutions,
+        neighbours=inputs.neighbours,
         data=inputs.data,
         config=asked.config,
         output=outputs.report,

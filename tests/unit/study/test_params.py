@@ -29,6 +29,7 @@ STUDY = {
     "evaluate": {"networks": ["ConvNet"], "robust": {"models": 1}},
     "vanilla": {"networks": ["ConvNet"]},
     "search": {"datasets": ["digits"], "options": {"width": [4, 8, 16]}},
+    "privacy": {"models": 1},
 }
 
 
