@@ -84,6 +84,7 @@ STUDY = {
         "batch": 32,
         "memory": {"method": ["dc", "mtt"]},
     },
+    "privacy": {"models": 1, "tested": 100, "sets": {"method": ["dc"]}},
 }
 
 # Where results lie, below the study's folder.
@@ -394,6 +395,17 @@ def test_the_part_of_a_step_is_made_without_images_of_another_group(moved):
         assert moved(place, "other learned") == {("synthetic.safetensors", "images")}
 
 
+def test_near_copies_are_looked_for_among_what_a_set_was_made_from(moved):
+    place = f"privacy/digits/{DISTILLED['dc']}"
+    assert moved(place, "one held out") == set()
+    changed = moved(place, "other learned")
+    assert ("neighbours.safetensors", "distances") in changed
+    assert {column(row, "measure") for row in of(changed)} >= {"nearest_distance", "membership_auc"}
+    tested = moved(place, "one test")
+    assert ("neighbours.safetensors", "reference") in tested
+    assert ("neighbours.safetensors", "distances") not in tested
+
+
 def test_what_is_learned_from_a_memory_alone_sees_no_image(moved):
     gdumb = CONTINUAL["gdumb"]
     assert moved(gdumb, "other learned") == set() and moved(gdumb, "one test")
@@ -564,7 +576,7 @@ def test_these_tests_know_every_rule_that_reads_a_dataset(jobs):
     found = {job.rule: job for job in (pickle.loads(pickled) for _, pickled in jobs)}
     readers = {name for name, job in found.items() if f"results/{DATASET}" in job.input}
     holding_out = {"whiten", "train_experts", "distill", "evaluate_synthetic", "evaluate_robust"}
-    holding_out |= {"step_distill"}
+    holding_out |= {"step_distill", "evaluate_privacy"}
     continual = {"continual_alone", "continual_whitened", "continual_memory"}
     assert readers == holding_out | continual | {"train_vanilla", "report"}
     shares = {name: job.params.get("validation") for name, job in found.items()}
