@@ -92,6 +92,21 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "title": str(results.config.get("study") or "Dataset distillation: a study"),
         "missing": missing,
         "significant": SIGNIFICANT,
+        **_sections(results, neighbours),
+        "empty": results.metrics.empty and not results.sets,
+    }
+    try:
+        page = environment.from_string(template).render(**view)
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{TEMPLATE}: the report's template is not valid: {first_line(error)}"
+        ) from error
+    files.write_text(output, page)
+
+
+def _sections(results: Results, neighbours: Sequence[str | Path]) -> dict[str, Any]:
+    """Return what each section of the page shows."""
+    return {
         "glance": glance.overview(results),
         "headlines": glance.headlines(results),
         "verdict": verdict.view(results),
@@ -108,15 +123,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "continual": continual.view(results),
         "cost": cost.view(results),
         "provenance": origins.view(results),
-        "empty": results.metrics.empty and not results.sets,
     }
-    try:
-        page = environment.from_string(template).render(**view)
-    except jinja2.TemplateError as error:
-        raise UserError(
-            f"{TEMPLATE}: the report's template is not valid: {first_line(error)}"
-        ) from error
-    files.write_text(output, page)
 
 
 def _read(path: Path) -> str:
