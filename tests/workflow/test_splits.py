@@ -50,7 +50,7 @@ STUDY = {
     "grid": [
         {"dataset": "digits", "method": "dc", "init": ["real", "noise"], "ipc": 2, "seed": [0, 1]},
         {"dataset": "digits", "method": "random", "init": "real", "ipc": 2, "seed": [0, 1]},
-        {"dataset": "digits", "method": "mtt", "init": "real", "ipc": 2},
+        {"dataset": "digits", "method": ["mtt", "mtt_plain"], "init": "real", "ipc": 2},
     ],
     "methods": {
         "dc": {"iterations": 2},
@@ -62,8 +62,12 @@ STUDY = {
             "lr_images": 1,
             "normalization": "zca",
         },
+        "mtt_plain": {"of": "mtt", "normalization": "channel", "experts": "plain"},
     },
-    "experts": {"default": {"number": 1, "shard": 1, "epochs": 2, "normalization": "zca"}},
+    "experts": {
+        "default": {"number": 1, "shard": 1, "epochs": 2, "normalization": "zca"},
+        "plain": {"number": 1, "shard": 1, "epochs": 2},
+    },
     "snapshots": 2,
     "evaluate": {
         "networks": ["ConvNet"],
@@ -82,7 +86,7 @@ STUDY = {
         "gdumb_epochs": 2,
         "memories": ["given", "per_step"],
         "batch": 32,
-        "memory": {"method": ["dc", "mtt"]},
+        "memory": {"method": ["dc", "mtt", "mtt_plain"]},
     },
     "privacy": {"models": 1, "tested": 100, "sets": {"method": ["dc"]}},
 }
@@ -111,10 +115,14 @@ CONTINUAL = {
         "afterwards, whitened": f"afterwards/given/{DISTILLED['mtt, whitened']}",
     }.items()
 }
-# The part of a memory of the first step, and of the second.
-PARTS = [
-    f"step_sets/digits/steps2/order0/step{step}/{DISTILLED['dc from noise']}" for step in (0, 1)
-]
+# The part of a memory of the first step, and of the second; and the experts of each.
+PARTS, PART_EXPERTS = (
+    [f"{stage}/digits/steps2/order0/step{step}/{of}" for step in (0, 1)]
+    for stage, of in (
+        ("step_sets", DISTILLED["dc from noise"]),
+        ("step_experts", "plain/shard0"),
+    )
+)
 
 
 def made_at(cell: str) -> str:
@@ -387,12 +395,20 @@ def test_a_set_is_made_without_held_out_and_test_images(moved, place):
     assert {("synthetic.safetensors", "images"), ("evolution.safetensors", "images")} <= changed
 
 
-def test_the_part_of_a_step_is_made_without_images_of_another_group(moved):
-    assert {("synthetic.safetensors", "images")} == moved(PARTS[0], "other first group")
-    assert moved(PARTS[1], "other first group") == set()
-    for place in PARTS:
+@pytest.mark.parametrize(
+    ("places", "made"),
+    [
+        (PARTS, ("synthetic.safetensors", "images")),
+        (PART_EXPERTS, ("trajectories.safetensors", "trajectories")),
+    ],
+    ids=["set", "experts"],
+)
+def test_the_part_of_a_step_is_made_without_images_of_another_group(moved, places, made):
+    assert moved(places[0], "other first group") == {made}
+    assert moved(places[1], "other first group") == set()
+    for place in places:
         assert moved(place, "one held out") == moved(place, "one test") == set()
-        assert moved(place, "other learned") == {("synthetic.safetensors", "images")}
+        assert moved(place, "other learned") == {made}
 
 
 def test_near_copies_are_looked_for_among_what_a_set_was_made_from(moved):
@@ -576,7 +592,7 @@ def test_these_tests_know_every_rule_that_reads_a_dataset(jobs):
     found = {job.rule: job for job in (pickle.loads(pickled) for _, pickled in jobs)}
     readers = {name for name, job in found.items() if f"results/{DATASET}" in job.input}
     holding_out = {"whiten", "train_experts", "distill", "evaluate_synthetic", "evaluate_robust"}
-    holding_out |= {"step_distill", "evaluate_privacy"}
+    holding_out |= {"step_distill", "step_experts", "evaluate_privacy"}
     continual = {"continual_alone", "continual_whitened", "continual_memory"}
     assert readers == holding_out | continual | {"train_vanilla", "report"}
     shares = {name: job.params.get("validation") for name, job in found.items()}
