@@ -115,7 +115,7 @@ def _card(results: Results, cell: Cell, arrays: Mapping[str, Any], header: Mappi
         "real": figures.strip(beside)
         | {"alt": f"their nearest training images, of the classes {', '.join(names)}"},
         "distances": [
-            {"text": f"{arrays['distances'][i]:.2f}", "copy": bool(arrays["copies"][i])}
+            {"text": f"{arrays['distances'][i]:.2f}", "flagged": bool(arrays["copies"][i])}
             for i in order
         ],
     }
