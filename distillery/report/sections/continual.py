@@ -70,8 +70,12 @@ class _Run(NamedTuple):
         if not self.method:
             return ""
         size = "" if blank(self.ipc) else f", {images_per_class(self.ipc)}"
-        made = ", made per step" if self.kind == PER_STEP else ""
-        return results.name(self.method, self.init) + size + made
+        return results.name(self.method, self.init) + size
+
+    @property
+    def made(self) -> str:
+        """Say how the memory came about, where that is to be told."""
+        return "made per step" if self.kind == PER_STEP else ""
 
     def style(self, results: Results) -> dict:
         """Return the colour and the dashes of its line."""
@@ -87,7 +91,7 @@ class _Run(NamedTuple):
 
     def label(self, results: Results) -> str:
         """Name strategy and memory."""
-        memory = self.memory(results)
+        memory = ", ".join(part for part in (self.memory(results), self.made) if part)
         return f"{self.title()}{': ' if memory else ''}{memory}"
 
 
@@ -138,6 +142,7 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
         "strategy": run.title(),
         "meaning": TITLES.get(run.strategy, ("", ""))[1],
         "memory": memory,
+        "made": run.made,
         "colour": run.style(results)["colour"],
         "count": "",
     }
@@ -217,7 +222,7 @@ def _curve(results: Results, measure: str, run: _Run, rows: pd.DataFrame) -> Ser
     drawn = curve_of(
         rows.assign(stage=rows["stage"] + 1),
         "stage",
-        f"{run.title()} {run.memory(results)}",
+        run.label(results),
         run.style(results),
     )
     return None if drawn is None else drawn[0]

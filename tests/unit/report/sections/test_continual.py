@@ -46,7 +46,7 @@ def test_means_are_over_orders_sets_and_networks_and_memories_of_two_kinds_stand
         "Fine-tuning one group after another, nothing kept – – 29.00 ± 1.00 19.00 ± 1.00 "
         "20.00 ± 1.00 -11.00 ± 1.00 -41.00 ± 1.00 2 × 1",
         f"{named} 2 KiB 82.50 ± 1.66 72.50 ± 1.66 73.50 ± 1.66 42.50 ± 1.66 12.50 ± 1.66 2 × 2 × 1",
-        f"{named}, made per step 2 KiB 72.50 ± 1.66 62.50 ± 1.66 63.50 ± 1.66 32.50 ± 1.66 "
+        f"{named} made per step 2 KiB 72.50 ± 1.66 62.50 ± 1.66 63.50 ± 1.66 32.50 ± 1.66 "
         "2.50 ± 1.66 2 × 2 × 1",
     ]
     assert "All memories take the same bytes" in text
