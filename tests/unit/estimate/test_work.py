@@ -6,6 +6,7 @@ from distillery import outside, plugins
 from distillery.estimate import kept
 from distillery.estimate.sizes import FORWARD, GRADIENT, KINDS, MATCHING, Part, Sizes
 from distillery.estimate.work import Work, Works
+from distillery.study.params import RULES
 from tests.unit.estimate.given import TEST, TRAIN, jobs_of
 
 
@@ -117,6 +118,11 @@ def test_each_network_of_a_search_is_trained_and_tested():
             Part(FORWARD, TEST / 512, 512, True),
         ]
     assert all(parts[0] == Part(GRADIENT, 3, 10) for _, parts in by_set.passes)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_work(rule):
+    assert callable(getattr(Works(jobs_of().study), f"_{rule}", None))
 
 
 def test_a_rule_that_is_not_known_is_of_unknown_length():
