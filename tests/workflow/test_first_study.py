@@ -1,6 +1,7 @@
-"""What docs/first-study.md shows, run as it stands on drawn pictures, with budgets cut; and an
-installed copy, as its reader has one."""
+"""What docs/first-study.md and docs/examples.md show, run as it stands, with budgets cut; and an
+installed copy, as their reader has one."""
 
+import csv
 import os
 import re
 import subprocess
@@ -13,12 +14,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from distillery.store import artefact
 from tests.workflow.conftest import ROOT, copy
 
 pytestmark = pytest.mark.long
 
-PAGE = (ROOT / "docs/first-study.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 # What takes long, and what is as telling.
 CUT = (
     ("--iterations 500", "--iterations 3 --size 16"),
@@ -37,6 +37,23 @@ BUDGETS = (
     ("epochs: 100", "epochs: 2"),
     ("epochs: 10\n", "epochs: 1\n"),
 )
+# The same of the examples.
+SMALL = (
+    ("[dm, random]", "[dm]"),
+    ("iterations: 100", "iterations: 2"),
+    ("width: 32", "width: 8"),
+    ("{threads: 1}", "{threads: 1, compile: off}"),
+    ("models: 3", "models: 1"),
+    ("epochs: 100", "epochs: 2"),
+    ("--iterations 100", "--iterations 2"),
+    ("epochs=100", "epochs=2 --models 1"),
+)
+
+
+def blocks(page):
+    """Return the language and the text of each block that can be run."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(sh|python|yaml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def replaced(text, pairs):
@@ -99,7 +116,7 @@ def ran(command, folder, environment):
 def test_the_page_runs_as_it_stands_outside_the_checkout(installed, tmp_path):
     draw(tmp_path / "pictures")
     said = []
-    for language, text in BLOCKS:
+    for language, text in blocks("first-study.md"):
         text = replaced(text, CUT)
         if language == "python":
             said.append(ran(["python", "-c", text], tmp_path, installed))
@@ -127,6 +144,53 @@ def test_the_page_runs_as_it_stands_outside_the_checkout(installed, tmp_path):
     assert re.search(r"^\d+% of its own images$", text, re.MULTILINE)
     again = ran(["bash", "-c", "distillery run -n"], study, installed)
     assert "Nothing to be done" in again
+
+
+@pytest.mark.network
+@pytest.mark.timeout(1500)
+def test_the_examples_run_as_they_stand(installed, tmp_path):
+    said = []
+    for language, text in blocks("examples.md"):
+        text = replaced(text, SMALL)
+        if language == "yaml":
+            name = re.match(r"# (\S+\.yaml)\n", text)[1]
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        elif language == "python":
+            ran(["python", "-c", text], tmp_path, installed)
+        else:
+            said += [ran(["bash", "-c", line], tmp_path, installed) for line in text.splitlines()]
+    with (tmp_path / "results/summary.csv").open(encoding="utf-8") as file:
+        judged = {row["dataset"]: row for row in csv.DictReader(file)}
+    uneven = {"emoji", "subcategories", "faces", "pairs", "moles"}
+    assert judged.keys() == uneven | {"cifar10_lt", "cells"}
+    measured = {}
+    for dataset in judged:
+        (file,) = (tmp_path / "results/evaluate" / dataset).rglob("metrics.csv")
+        with file.open(encoding="utf-8") as opened:
+            measured[dataset] = {row["measure"] for row in csv.DictReader(opened)}
+    more = {"balanced_accuracy", "auroc"}
+    assert {dataset for dataset in measured if more <= measured[dataset]} == uneven
+    assert not any(more & measured[dataset] for dataset in measured.keys() - uneven)
+    facts = {
+        dataset: artefact.header(
+            tmp_path / f"results/data/{dataset}/dataset.safetensors", rule=None
+        )["spec"]
+        for dataset in judged
+    }
+    shapes = {name: (fact["channels"], fact["size"]) for name, fact in facts.items()}
+    assert shapes["subcategories"] == (4, 32) and shapes["faces"] == (1, 25)
+    assert shapes["pairs"] == (1, [28, 56]) and shapes["moles"] == (3, 224)
+    classes = {name: len(fact["classes"]) for name, fact in facts.items()}
+    assert (classes["emoji"], classes["subcategories"], classes["pairs"]) == (10, 99, 100)
+    assert facts["subcategories"]["smallest_class"] == 1
+    assert facts["cifar10_lt"]["smallest_class"] == 5
+    page = (tmp_path / "results/report.html").read_text(encoding="utf-8")
+    assert "Balanced accuracy" in page and "AUROC" in page and "CIFAR-10 with a long tail" in page
+    assert re.search(
+        r"^ConvNet: accuracy .*, balanced accuracy \d+\.\d %, AUROC \d+\.\d %$",
+        "\n".join(said),
+        re.MULTILINE,
+    )
 
 
 OUTER = """
