@@ -200,7 +200,7 @@ def line(jobs: Jobs, cores: int, gpu: float | None, config: str) -> str:
         return f"{text}; {command} says how long they take"
     slots = side_by_side(cores, compute["threads"], gpu)
     said = total(taken, slots)
-    text = said if len(left) == len(asked) == len(taken) else f"{text}; of the others {said}"
+    text = said if len(left) == len(asked) == len(taken) else f"{text}; to come: {said}"
     text += " (estimated for this processor)"
     if len(taken) < len(left):
         text += f"; not estimated yet: {len(left) - len(taken)}, by {command}"

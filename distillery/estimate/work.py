@@ -128,6 +128,9 @@ class Works:
     def _report(self, asked: Params) -> Work:
         return Work(fixed=5.0, disk=1.5e6)
 
+    def _figures(self, asked: Params) -> Work:
+        return Work(fixed=30.0, disk=5e6)
+
     def _of_set(self, cell: Mapping[str, Any]) -> float:
         classes = self._counts(cell["dataset"])[3]
         return 4.0 * classes * cell["ipc"] * self._pixels(cell["dataset"])

@@ -39,6 +39,7 @@ _NAMES = {
     "continual_memory": f"continual/{MEMORY}",
     "collect": "collect",
     "report": "report",
+    "figures": "figures",
 }
 
 
@@ -77,7 +78,8 @@ class Layout:
         step_shard, step_set, continual, continual_whitened, remembered: the folders of one job
         each.
         checkpoints: a folder; a job's checkpoint is no output.
-        study, asked, tried, stale, summary, costs, sums, report, so_far: what is there once.
+        study, asked, tried, stale, summary, costs, sums, report, figures, so_far: what is there
+            once.
     """
 
     def __init__(self, results: str) -> None:
@@ -107,6 +109,7 @@ class Layout:
         self.costs = f"{results}/costs.json"
         self.sums = f"{results}/SHA256SUMS"
         self.report = f"{results}/report.html"
+        self.figures = f"{results}/figures"
         self.so_far = f"{results}/report-so-far.html"
 
     def log(self, rule: str) -> str:

@@ -151,6 +151,9 @@ class Jobs:
     def _report(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         return {"config": self.study.config}
 
+    def _figures(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        return self._report(wildcards)
+
     def _download(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         return {"source": self.study.datasets[wildcards["dataset"]].code}
 

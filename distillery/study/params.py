@@ -354,6 +354,13 @@ class Report(Shown):
     kind = "report"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figures(Shown):
+    """What drawing the figures for papers is asked."""
+
+    kind = "figures"
+
+
 RULES: dict[str, type[Params]] = {
     "download": Download,
     "prepare": Prepare,
@@ -374,6 +381,7 @@ RULES: dict[str, type[Params]] = {
     "search": Search,
     "collect": Collect,
     "report": Report,
+    "figures": Figures,
 }
 
 

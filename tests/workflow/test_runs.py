@@ -41,6 +41,19 @@ def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
     )
 
 
+def test_the_figures_for_papers_are_drawn_where_they_are_asked_for(clone):
+    clone.make("figures")
+    drawn = {path.name for path in (clone / "results/figures").iterdir()}
+    assert {
+        "accuracy_by_ipc_digits_ConvNet.pdf",
+        "images_digits_dc_noise_ipc1.svg",
+        "evolution_digits_dc_noise_ipc1.gif",
+        "continual_digits_ConvNet_2groups.png",
+    } <= drawn
+    assert not list((clone / "results").glob(".figures*"))
+    assert clone.jobs("figures") == []
+
+
 def test_a_study_of_released_sets_alone_runs_to_its_report(clone):
     clone.change(grid=[], continual={"datasets": []})
     assert clone.planned() == SUMMED

@@ -70,6 +70,36 @@ rule report:
         "../scripts/report.py"
 
 
+# On request: `snakemake figures`.
+rule figures:
+    input:
+        summary=LAYOUT.summary,
+        costs=LAYOUT.costs,
+        sums=LAYOUT.sums,
+        sets=paths(f"{LAYOUT.synthetic}/{SET}", STUDY.cells),
+        evolutions=paths(f"{LAYOUT.synthetic}/{EVOLUTION}", OWN_CELLS),
+        style=own("report/templates/style.css"),
+    output:
+        folder=directory(LAYOUT.figures),
+    log:
+        LAYOUT.log("figures"),
+    benchmark:
+        LAYOUT.benchmark("figures")
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        **asks("figures"),
+    message:
+        "Drawing the figures for papers: {output.folder}"
+    script:
+        "../scripts/figures.py"
+
+
 # What matters comes last, below what Snakemake says of its own accord. Another workflow that uses
 # this one says itself how it ended.
 onsuccess:

@@ -1,6 +1,7 @@
 """Class-incremental learning."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -98,21 +99,38 @@ class _Run(NamedTuple):
 def view(results: Results) -> list[dict]:
     """Return the charts and tables of every dataset, network and number of groups that learned
     so."""
+    return [_block(results, *about, rows) for about, rows in _parts(results)]
+
+
+def ways(results: Results) -> dict[str, list[tuple[_Run, pd.DataFrame]]]:
+    """Return the runs of each dataset, network and number of groups, in the report's order, by a
+    name that a file can have."""
+    named = {}
+    for (dataset, network), rows in _parts(results):
+        steps = rows["steps"].iloc[0]
+        groups = "" if blank(steps) else f"_{steps:.0f}groups"
+        named[f"{dataset}_{network}{groups}"] = _runs(rows)
+    return named
+
+
+def _parts(results: Results) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     rows = results.metrics[results.metrics["strategy"] != ""]
-    blocks = []
     for dataset in results.datasets:
         learned = rows[rows["dataset"] == dataset]
         for network in sorted(set(learned["network"]), key=network_rank):
             of_network = learned[learned["network"] == network]
             for _, part in of_network.groupby("steps", dropna=False):
-                blocks.append(_block(results, dataset, network, part))
-    return blocks
+                yield (dataset, network), part
+
+
+def _runs(rows: pd.DataFrame) -> list[tuple[_Run, pd.DataFrame]]:
+    keys = ["strategy", "memory", "method", "init", "ipc"]
+    runs = [(_Run._make(key), part) for key, part in rows.groupby(keys, dropna=False)]
+    return sorted(runs, key=lambda run: run[0].order)
 
 
 def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> dict:
-    keys = ["strategy", "memory", "method", "init", "ipc"]
-    runs = [(_Run._make(key), part) for key, part in rows.groupby(keys, dropna=False)]
-    runs.sort(key=lambda run: run[0].order)
+    runs = _runs(rows)
     lines = [_line(results, dataset, network, *run) for run in runs]
     steps, orders = rows["steps"].iloc[0], rows["order"].nunique(dropna=False)
     about = [results.title(dataset), network, "" if blank(steps) else f"{steps:.0f} groups"]

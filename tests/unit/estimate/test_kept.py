@@ -110,7 +110,7 @@ def test_the_line_leaves_out_what_is_there_and_names_what_is_new(tmp_path):
     count = len(kept.all_jobs(jobs))
     line = kept.line(jobs, 2, 1, "my.yaml")
     assert line.startswith(
-        f"{count} jobs, 3 of them with results; of the others {count - 4} jobs, about "
+        f"{count} jobs, 3 of them with results; to come: {count - 4} jobs, about "
     )
     assert line.endswith("; not estimated yet: 1, by `distillery estimate my.yaml`")
 

@@ -371,6 +371,7 @@ def test_a_method_brings_itself_and_no_other_method(method):
 METHODS = set(plugins.methods())
 
 
+SHOWING = {"report", "figures"}
 SEARCH = {"search", "search_full"}
 CONTINUAL = {"continual_alone", "continual_memory"}
 COMPUTING = METHODS | {
@@ -422,7 +423,7 @@ COMPUTING = METHODS | {
                 "import_synthetic",
                 *CONTINUAL,
                 "search",
-                "report",
+                *SHOWING,
             },
         ),
         ("training/experts.py", {"train_experts"}),
@@ -436,16 +437,16 @@ COMPUTING = METHODS | {
         ("evaluation/search.py", SEARCH),
         ("evaluation/robust.py", {"evaluate_robust"}),
         ("evaluation/privacy.py", {"evaluate_privacy"}),
-        ("evaluation/scores.py", {"report"}),
+        ("evaluation/scores.py", SHOWING),
         ("evaluation/continual.py", CONTINUAL),
         ("report/page.py", {"report"}),
         ("report/sections/cost.py", {"report"}),
-        ("report/charts.py", {"report"}),
+        ("report/charts.py", SHOWING),
         ("sets/released/read.py", {"import_synthetic"}),
-        ("study/study.py", {"collect", "report"}),
-        ("study/fingerprint.py", {"collect", "report"}),
-        ("study/jobs.py", {"collect", "report"}),
-        ("study/params.py", {"collect", "report"}),
+        ("study/study.py", {"collect", *SHOWING}),
+        ("study/fingerprint.py", {"collect", *SHOWING}),
+        ("study/jobs.py", {"collect", *SHOWING}),
+        ("study/params.py", {"collect", *SHOWING}),
         ("run/job.py", set()),
         ("run/progress.py", set()),
         ("run/meter.py", set()),
@@ -476,9 +477,9 @@ COMPUTING = METHODS | {
                 *SEARCH,
             },
         ),
-        ("store/metrics.py", COMPUTING | {"collect", "report"}),
-        ("store/costs.py", {"collect", "report"}),
-        ("store/measurements.py", {"report"}),
+        ("store/metrics.py", COMPUTING | {"collect", *SHOWING}),
+        ("store/costs.py", {"collect", *SHOWING}),
+        ("store/measurements.py", SHOWING),
         (
             "vocabulary.py",
             {
@@ -488,7 +489,7 @@ COMPUTING = METHODS | {
                 *CONTINUAL,
                 *SEARCH,
                 "collect",
-                "report",
+                *SHOWING,
             },
         ),
         ("datasets/mnist.py", {"MNIST"}),

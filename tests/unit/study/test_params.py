@@ -45,13 +45,18 @@ def jobs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def asked(jobs):
-    """The params of every job of the study, and of the two that end it."""
+    """The params of every job of the study, and of those that show it."""
     found = [jobs.params(job.rule, dict(job.wildcards)) for job in jobs.all]
-    return [*found, jobs.params("collect", {}), jobs.params("report", {})]
+    return [
+        *found,
+        jobs.params("collect", {}),
+        jobs.params("report", {}),
+        jobs.params("figures", {}),
+    ]
 
 
 def test_the_study_has_jobs_of_every_rule(jobs):
-    assert {job.rule for job in jobs.all} | {"collect", "report"} == set(RULES)
+    assert {job.rule for job in jobs.all} | {"collect", "report", "figures"} == set(RULES)
 
 
 def test_params_are_of_json_types_and_have_the_names_that_a_rule_declares(jobs, asked):

@@ -1,0 +1,100 @@
+"""The figures for papers."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distillery.report import paper
+from distillery.report.results import Results
+
+pytestmark = pytest.mark.slow
+
+
+def results_of(study):
+    return Results(
+        *(study[name] for name in ("metrics", "costs", "sets", "evolutions")),
+        [],
+        study["config"],
+        {},
+    )
+
+
+@pytest.fixture(scope="module")
+def results(part):
+    return results_of(part)
+
+
+@pytest.fixture(scope="module")
+def drawn(results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    return {path.name: path for path in paper.write(results, folder)}
+
+
+def test_each_figure_is_there_in_every_format(drawn):
+    names = {name.rpartition(".")[0] for name in drawn if not name.endswith("gif")}
+    assert set(drawn) == {f"{name}.{kind}" for name in names for kind in paper.FORMATS} | {
+        f"evolution_MNIST_{cell}_ipc10.gif"
+        for cell in ("dc_real", "dc_noise", "mtt_real", "mtt_noise")
+    }
+    kinds = {name.split("_MNIST")[0] for name in names}
+    assert kinds == {
+        *("accuracy_by_ipc", "accuracy_by_bytes", "accuracy_by_seconds", "images", "evolution"),
+        *("continual", "forgetting", "cost"),
+    }
+    for name, path in drawn.items():
+        start = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG", "gif": b"GIF8"}[name[-3:]]
+        assert path.read_bytes().startswith(start), name
+
+
+def test_the_lines_are_the_means_of_the_summary(results):
+    figure = paper._accuracy(results, "MNIST", "ConvNet", "ipc", "images per class", "log")
+    (axes,) = figure.axes
+    named = {
+        container.get_label(): container.lines[0].get_xydata() for container in axes.containers
+    }
+    rows = results.summed("MNIST", "ConvNet", "last")
+    for method, init, label in (("dc", "real", "DC, real images"), ("random", "real", "Random")):
+        row = rows[(rows["method"] == method) & (rows["init"] == init)].iloc[0]
+        (label,) = [name for name in named if name.startswith(label)]
+        np.testing.assert_allclose(named[label], [[10, 100 * row["mean"]]])
+    assert len(named) == 6
+    assert {line.get_marker() for line in (c.lines[0] for c in axes.containers)} == set("osD^vP")
+
+
+def test_what_is_not_known_is_no_figure(results):
+    assert paper._accuracy(results, "MNIST", "LeNet", "ipc", "", "log") is None
+    assert paper._cost(results, "CIFAR10") is None
+    assert paper._forgetting(results, []) is None and paper._stages(results, [], "x", "y") is None
+
+
+def test_text_is_text_and_the_same_results_give_the_same_bytes(results, drawn, tmp_path):
+    svg = drawn["accuracy_by_ipc_MNIST_ConvNet.svg"].read_text()
+    assert "test accuracy of ConvNet" in svg and "full training set" in svg
+    assert not re.search(r"\b20\d\d-\d\d-\d\dT", svg)
+    again = {path.name: path.read_bytes() for path in paper.write(results, tmp_path)}
+    assert again == {name: path.read_bytes() for name, path in drawn.items()}
+
+
+def test_the_moving_picture_has_every_snapshot(drawn):
+    with Image.open(drawn["evolution_MNIST_dc_noise_ipc10.gif"]) as picture:
+        assert picture.n_frames == 11
+        wide, high = picture.size
+        assert wide == 10 * high and high % 28 == 0
+        first = np.asarray(picture.convert("L")).copy()
+        picture.seek(10)
+        assert (np.asarray(picture.convert("L")) != first).any()
+
+
+def test_the_images_are_the_set_s_own(results):
+    item = results.sets[0]
+    figure = paper._images(results, item)
+    (axes,) = figure.axes
+    shown = np.asarray(axes.get_images()[0].get_array())
+    pixels = results.pixels(item[0]["images"], item[1])[0][:, 0]
+    # Row 3, column 2: ten images per class, 28 pixels a side and a line of one.
+    np.testing.assert_allclose(shown[87:115, 58:86, 1], pixels[32], atol=1e-6)
+    assert (shown[28] == 1).all() and [tick.get_text() for tick in axes.get_yticklabels()] == [
+        str(digit) for digit in range(10)
+    ]
