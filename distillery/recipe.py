@@ -7,6 +7,10 @@ from typing import Any
 
 # What settings may leave out: protocols of the literature have SGD, and no mixing.
 _LEFT_OUT = ("optimiser", "mix")
+# Decays that leave the momentum as it is.
+SMOOTH = ("cosine", "cosine_to_half", "fifths", "quarters")
+# How many parts of equal length a decay has, and what the rate is multiplied by after each.
+STEPS = {"fifths": (5, 0.5), "quarters": (4, 0.3)}
 UNLEARNED = 0.01  # the learning rate where a set's own is asked for and its method learns none
 
 
@@ -26,8 +30,11 @@ class Recipe:
             over (``evaluate_synset``): its loop counts from 0 to ``epochs`` inclusive and drops the
             rate at the end of number ``epochs // 2 + 1``. It so trains one epoch more, and ``epochs
             // 2 + 2`` of them at the first rate. ``cosine``: half a cosine from ``lr`` towards 0,
-            epoch by epoch (Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, without restarts);
-            the momentum stays.
+            epoch by epoch (Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, without restarts).
+            ``cosine_to_half``: the first half of that, stretched over all epochs, which ends at
+            half of ``lr``. ``fifths``: the rate is halved after each fifth of the epochs.
+            ``quarters``: it is multiplied by 0.3 after each quarter. With these four the momentum
+            stays.
         augment: name of an augmentation strategy, or ``none``.
         optimiser: ``sgd``, or ``adamw`` (Loshchilov and Hutter, ICLR 2019, arXiv 1711.05101).
         mix: what is made of pairs of images and of their labels
@@ -51,15 +58,24 @@ class Recipe:
 
     @property
     def last_full_epoch(self) -> int:
-        """Return the last epoch (1-based) at the first rate."""
-        if self.decay in ("none", "cosine"):
+        """Return the last epoch (1-based) before the drop to a tenth; the last of all where there
+        is none."""
+        if self.decay in ("none", *SMOOTH):
             return self.trained_epochs
         return min(self.trained_epochs, self.epochs // 2 + (2 if self.decay == "published" else 1))
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of ``epoch`` (1-based)."""
+        done = (epoch - 1) / self.trained_epochs
         if self.decay == "cosine":
-            return self.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.trained_epochs))
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        if self.decay == "cosine_to_half":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done / 2))
+        if self.decay in STEPS:
+            parts, factor = STEPS[self.decay]
+            return self.lr * factor ** sum(
+                epoch > self.epochs * n // parts for n in range(1, parts)
+            )
         return self.lr * 0.1 if epoch > self.last_full_epoch else self.lr
 
     def steps(self, count: int) -> int:

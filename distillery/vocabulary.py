@@ -11,6 +11,10 @@ INITS = (REAL, NOISE)
 # What training on the full training set is called where methods are compared.
 WHOLE = "whole"
 
+# The labels that a set's images are trained under: its own, whatever they are; the likeliest class
+# of each; or a teacher's answers. What was measured says which its own are: hard, or soft.
+OWN, HARD, SOFT, TEACHER = "own", "hard", "soft", "teacher"
+
 # Strategies of continual learning: those that need no memory set, and those that learn from one.
 FINETUNE, JOINT, REPLAY, AFTERWARDS = "finetune", "joint", "replay", "afterwards"
 GDUMB = "gdumb"

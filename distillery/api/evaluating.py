@@ -17,7 +17,7 @@ from distillery.recipe import Recipe
 from distillery.sets.synthetic import SyntheticSet
 from distillery.stages import evaluation
 from distillery.study.jobs import Jobs
-from distillery.vocabulary import REAL
+from distillery.vocabulary import REAL, TEACHER
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,8 +61,9 @@ def evaluate(
         compile: ``auto`` or ``off``.
         progress: whether to show a bar; by default on a terminal.
         **recipe: how the networks are trained: ``epochs``, ``lr``, ``momentum``, ``weight_decay``,
-            ``batch``, ``decay``, ``augment``. What is left out is that of the protocol which the
-            set brings, or a study's default where it brings none.
+            ``batch``, ``decay``, ``augment``, ``optimiser``, ``mix``, ``labels`` (``own`` or
+            ``hard``), or all of them by ``preset``. What is left out is that of the protocol which
+            the set brings, without its teacher, or a study's default where it brings none.
 
     Returns:
         A pandas DataFrame: ``network``, ``model`` (a number), and what was measured on the test
@@ -86,7 +87,7 @@ def evaluate(
             f"{tuple(synthetic.images.shape[1:])} (channels, height, width)"
         )
     chosen = _networks(synthetic, networks)
-    training = (synthetic.header.get("protocol") or {}) | recipe | {"models": models, "curve": 0}
+    training = _protocol(synthetic) | recipe | {"models": models, "curve": 0}
     jobs = cells.jobs(
         _declared(synthetic, read, flip),
         {
@@ -120,6 +121,11 @@ def _measure(
     rows: list[dict[str, Any]] = []
     for network in jobs.study.config["evaluate"]["networks"]:
         asked: Any = jobs.params("evaluate_synthetic", {**wildcards, "network": network})
+        if asked.teacher is not None:
+            raise UserError(
+                "evaluate: labels: a teacher is an expert, which only a study trains; take own or "
+                "hard"
+            )
         epochs = Recipe.of(asked.settings, synthetic.step_size).trained_epochs
         total = asked.settings["models"] * epochs
         with Bar(total, f"evaluation, {network}", "epoch", progress) as bar:
@@ -129,9 +135,16 @@ def _measure(
                 flip=jobs.study.datasets[cell.dataset].horizontal_flip,
                 progress=bar,
             )
-            measured = evaluation.evaluate_set(asked, bench, synthetic, {"test": tested})
+            measured = evaluation.Trainings(asked, synthetic, {"test": tested}).main(bench)
         rows += _rows(network, measured.rows, synthetic.header["classes"])
     return rows
+
+
+def _protocol(synthetic: SyntheticSet) -> dict[str, Any]:
+    """Return how networks are trained on the set in the literature, without the teacher, which is a
+    study's."""
+    stated = synthetic.header.get("protocol") or {}
+    return {key: value for key, value in stated.items() if key not in (TEACHER, "labels")}
 
 
 def _pandas() -> Any:

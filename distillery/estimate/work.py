@@ -18,7 +18,7 @@ from distillery.study.cells import AXES, Cell
 from distillery.study.jobs import cell_of
 from distillery.study.params import Params
 from distillery.study.study import Study
-from distillery.vocabulary import AFTERWARDS, GDUMB, JOINT, REPLAY
+from distillery.vocabulary import AFTERWARDS, GDUMB, JOINT, REPLAY, TEACHER
 
 # Resident memory of a process that has imported torch and the library, and what torch's function
 # transforms add, which methods differentiate by.
@@ -198,6 +198,15 @@ class Works:
         models, points = settings["models"], min(settings["curve"], settings["epochs"])
         parts = [_trained(recipe, count, models)]
         parts += [_tested(test, models + points), _tested(held, models)]
+        for kind, size in (
+            *((kind, count) for kind in settings["labels"][1:]),
+            *((settings["labels"][0], classes * first) for first in settings["first"]),
+        ):
+            parts += [_trained(recipe, size, models), _tested(test + held, models)]
+            if kind == TEACHER:
+                parts.append(_taught(parts[-2], settings))
+        if settings["labels"][0] == TEACHER:
+            parts.append(_taught(parts[0], settings))
         if selection := settings["selection"]:
             judged = selection["models"] * (self._study.config["snapshots"] + 1)
             parts += [_trained(recipe, count, judged), _tested(held, judged)]
@@ -243,6 +252,8 @@ class Works:
         train, _, test, _ = self._counts(dataset)
         models, points = settings["models"], min(settings["curve"], settings["epochs"])
         parts = [_trained(Recipe.of(settings), train, models), _tested(test, models + points)]
+        if settings["labels"] == TEACHER:
+            parts.append(_taught(parts[0], settings))
         return Work(NetworkSpec(**asked.network), parts, images=5 * self._bytes(dataset))
 
     def _search_full(self, asked: Any) -> Work:
@@ -299,6 +310,12 @@ def _trained(recipe: Recipe, count: int, models: int) -> Part:
     batch = min(recipe.batch, count)
     # Small sets are learned in full precision.
     return Part(GRADIENT, models * recipe.steps(count), batch, count > 4 * recipe.batch)
+
+
+def _taught(trained: Part, settings: Mapping[str, Any]) -> Part:
+    """Return the answers of a teacher to the steps of a training, as if it were of the network that
+    learns."""
+    return Part(FORWARD, settings[TEACHER]["number"] * trained.calls, trained.images, eager=True)
 
 
 def _tested(count: int, passes: int) -> Part:

@@ -7,7 +7,12 @@ crop's realism is minus the teacher's loss on it under its class; the best crop 
 and of these the best ``ipc`` x f². f x f of them, each of 1/f of the image's sides, are stitched
 into one image, the best of them side by side; f is 1 for images of up to 64 pixels. Labels are the
 teacher's probabilities for the finished images. DEVIATES: the paper's teacher labels each crop that
-training draws; stored labels are one an image.
+training draws; stored labels are one an image. Its evaluation is the preset ``rded``: the protocol
+here is that of the authors' code (``argument.py``, ``validation/main.py`` and
+``scripts/cifar10_10ipc_conv3_to_conv3_cr5.sh`` of LINs-lab/RDED). DEVIATES: their weight decay
+spares biases and norms, their loss is not multiplied by T², which AdamW hardly sees, and they
+report the best of the last epochs on the test images. Their ConvNet, teacher and student, has batch
+normalisation.
 """
 
 import math
@@ -54,6 +59,25 @@ SETTINGS = {
         "default": "auto",
         "description": "Crops on a side of a stitched image; auto: 1 up to 64 pixels, 2 above.",
     },
+}
+
+PROTOCOL = {
+    "epochs": 300,
+    "lr": 0.001,
+    "momentum": 0.9,
+    "weight_decay": 0.01,
+    "batch": 100,
+    "decay": "cosine_to_half",
+    "augment": "flip",
+    "optimiser": "adamw",
+    "mix": "cutmix",
+    "labels": ["teacher"],
+    "teacher": {"temperature": 20.0},
+    "overrides": [
+        {"when": {"ipc": 1}, "batch": 10},
+        {"when": {"ipc": 10}, "batch": 50},
+        {"when": {"dataset": "CIFAR100"}, "batch": 25, "lr": 0.002},
+    ],
 }
 
 _SMALL = 64

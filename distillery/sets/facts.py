@@ -12,7 +12,7 @@ from distillery.recipe import Recipe
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store import artefact
 from distillery.store.layout import SET
-from distillery.vocabulary import IMPORTED, NOISE, REAL
+from distillery.vocabulary import IMPORTED, NOISE, REAL, TEACHER
 
 STARTS = {REAL: "random real images", NOISE: "Gaussian noise"}
 
@@ -195,11 +195,13 @@ def recipe_rows(protocol: dict[str, Any], synthetic: SyntheticSet) -> list[tuple
             if synthetic.step_size is not None
             else " (the set learned none of its own)"
         )
-    decay = recipe.decay
-    if decay == "cosine":
-        decay = "half a cosine towards 0"
-    elif decay != "none":
-        decay = f"times 0.1 after epoch {recipe.last_full_epoch}, momentum back to 0"
+    decay = {
+        "none": "none",
+        "cosine": "half a cosine towards 0",
+        "cosine_to_half": "a quarter of a cosine, to half of it",
+        "fifths": "halved after each fifth of the epochs",
+        "quarters": "times 0.3 after each quarter of the epochs",
+    }.get(recipe.decay, f"times 0.1 after epoch {recipe.last_full_epoch}, momentum back to 0")
     rows = [
         ("epochs", recipe.trained_epochs),
         ("learning rate", rate),
@@ -208,9 +210,17 @@ def recipe_rows(protocol: dict[str, Any], synthetic: SyntheticSet) -> list[tuple
         ("weight decay", recipe.weight_decay),
         ("batch", recipe.batch),
         ("augmentation", recipe.augment),
+        *([("optimiser", recipe.optimiser)] if recipe.optimiser != "sgd" else []),
+        *([("mixing", recipe.mix)] if recipe.mix != "none" else []),
+        *([("labels", _taught(protocol))] if TEACHER in protocol else []),
         *([("networks of each kind", protocol["models"])] if "models" in protocol else []),
     ]
     return [(name, str(value)) for name, value in rows]
+
+
+def _taught(protocol: dict[str, Any]) -> str:
+    temperature = protocol[TEACHER].get("temperature", 1)
+    return f"a teacher's for each batch, at temperature {temperature:g}"
 
 
 def setting_rows(header: dict[str, Any]) -> list[tuple[str, str]]:

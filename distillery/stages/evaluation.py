@@ -1,8 +1,11 @@
 """Measure what one synthetic set is worth to one kind of network."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from distillery import streams
 from distillery.compute.device import Compute
@@ -12,14 +15,21 @@ from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.sets.synthetic import SyntheticSet
 from distillery.store.metrics import Metrics
+from distillery.training import teaching
 from distillery.training.train import Bench
+from distillery.vocabulary import HARD, OWN, SOFT, TEACHER
 
 if TYPE_CHECKING:
     from distillery.study.params import EvaluateSynthetic
 
 
 def bench(
-    asked: "EvaluateSynthetic", *, compute: Compute, flip: bool, progress: Callable[[int], None]
+    asked: "EvaluateSynthetic",
+    *,
+    compute: Compute,
+    flip: bool,
+    progress: Callable[[int], None],
+    ipc: int | None = None,
 ) -> Bench:
     """Return what the networks are trained with.
 
@@ -31,9 +41,10 @@ def bench(
         flip: whether an augmentation may mirror images.
         progress: called with the number of epochs since the last call, those of each network
             counted.
+        ipc: images per class of the sets that this one is compared with; its own by default.
     """
     cell, network = asked.cell, asked.network
-    names = cell["dataset"], network["name"], cell["ipc"], cell["seed"]
+    names = cell["dataset"], network["name"], cell["ipc"] if ipc is None else ipc, cell["seed"]
     return Bench(
         network=NetworkSpec(**network),
         stream=functools.partial(streams.generator, asked.seed, "evaluate", *names),
@@ -43,25 +54,98 @@ def bench(
     )
 
 
-def evaluate_set(
-    asked: "EvaluateSynthetic",
-    bench: Bench,
-    synthetic: SyntheticSet,
-    splits: Mapping[str, Images],
-) -> Metrics:
-    """Train and test networks on a set.
+def kinds(asked: Sequence[str], labels: torch.Tensor) -> list[str]:
+    """Return the kinds of labels that a set is trained under, each once: ``hard``, ``soft`` (its
+    own), ``teacher``.
+
+    Args:
+        asked: the setting ``labels``.
+        labels: of the set, (N,) or (N, K).
+    """
+    own = SOFT if labels.ndim == 2 else HARD
+    return list(dict.fromkeys(own if kind == OWN else kind for kind in asked))
+
+
+class Trainings:
+    """The trainings of networks on one set, under each kind of labels.
 
     Args:
         asked: the settings.
-        bench: what the networks are trained with.
         synthetic: the set.
         splits: the ``test`` images, and perhaps those held out for ``validation``, in the space of
             the set, on the device that computes.
+        taught: whom the networks learn from where a teacher labels.
 
-    Raises:
-        UserError: there is no test image.
+    Attributes:
+        kinds: of labels; sets are compared under the first.
+        images: the set.
+        recipe: how networks are trained.
     """
-    settings = asked.settings
-    learned = Images(synthetic.images, synthetic.labels).to(splits["test"].device)
-    recipe = Recipe.of(settings, synthetic.step_size)
-    return evaluate.measure(bench, recipe, learned, splits, settings["models"], settings["curve"])
+
+    def __init__(
+        self,
+        asked: "EvaluateSynthetic",
+        synthetic: SyntheticSet,
+        splits: Mapping[str, Images],
+        taught: teaching.Teacher | None = None,
+    ) -> None:
+        self._asked, self._splits, self._taught = asked, splits, taught
+        self.images = Images(synthetic.images, synthetic.labels).to(splits["test"].device)
+        self.recipe = Recipe.of(asked.settings, synthetic.step_size)
+        self.kinds = kinds(asked.settings["labels"], synthetic.labels)
+
+    def labelled(self, kind: str, bench: Bench, images: Images) -> tuple[Bench, Images]:
+        """Return what networks are trained with and on, under a kind of labels."""
+        if kind == HARD:
+            return bench, Images(images.images, images.hard)
+        return replace(bench, teacher=self._taught if kind == TEACHER else None), images
+
+    def main(self, bench: Bench) -> Metrics:
+        """Train and test networks on the set, under the first kind of labels.
+
+        Raises:
+            UserError: there is no test image.
+        """
+        bench, images = self.labelled(self.kinds[0], bench, self.images)
+        settings = self._asked.settings
+        measured = Metrics(labels=self.kinds[0])
+        measured.extend(
+            evaluate.measure(
+                bench, self.recipe, images, self._splits, settings["models"], settings["curve"]
+            )
+        )
+        return measured
+
+    def others(self, bench: Bench) -> Metrics:
+        """Do so under the other kinds: ``accuracy_by_labels`` of each network, on the images that
+        are tested on and on those held out."""
+        measured = Metrics()
+        for kind in self.kinds[1:]:
+            here, images = self.labelled(kind, bench, self.images)
+            self._accuracies(measured, "accuracy_by_labels", here, images, labels=kind)
+        return measured
+
+    def first(self, count: int, bench: Bench) -> Metrics:
+        """Do so on the first ``count`` images of each class, under the first kind:
+        ``accuracy_of_first``."""
+        measured, kind = Metrics(), self.kinds[0]
+        hard = self.images.hard.tolist()
+        seen: dict[int, int] = {}
+        rows = []
+        for row, label in enumerate(hard):
+            seen[label] = seen.get(label, 0) + 1
+            if seen[label] <= count:
+                rows.append(row)
+        part = self.images[torch.tensor(rows, device=self.images.device)]
+        here, images = self.labelled(kind, bench, part)
+        self._accuracies(measured, "accuracy_of_first", here, images, labels=kind, first=count)
+        return measured
+
+    def _accuracies(
+        self, measured: Metrics, measure: str, bench: Bench, images: Images, **columns: object
+    ) -> None:
+        models = self._asked.settings["models"]
+        found = evaluate.measure(bench, self.recipe, images, self._splits, models)
+        for row in found.rows:
+            if row["measure"] == "accuracy":
+                measured.rows.append({**row, "measure": measure, **columns})

@@ -11,7 +11,7 @@ from distillery.store.metrics import COLUMNS
 from distillery.vocabulary import BEST_VALIDATION, HELD_OUT, SELECTIONS, SNAPSHOT
 
 NUMBERS = (
-    *("ipc", "seed", "steps", "order", "model", "stage", "group", "class"),
+    *("ipc", "seed", "first", "steps", "order", "model", "stage", "group", "class"),
     *("epoch", "iteration", "value"),
 )
 

@@ -18,6 +18,8 @@ COLUMNS = (
     "ipc",
     "seed",
     "network",
+    "labels",
+    "first",
     "strategy",
     "memory",
     "steps",

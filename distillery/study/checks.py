@@ -10,8 +10,9 @@ from distillery.store import paths
 from distillery.study import continual, search, starts
 from distillery.study.cells import Cell
 from distillery.study.messages import known
+from distillery.study.overrides import listed
 from distillery.study.study import Study
-from distillery.vocabulary import PER_STEP, REAL, REMEMBERING, WHOLE
+from distillery.vocabulary import PER_STEP, REAL, REMEMBERING, TEACHER, WHOLE
 
 # More than Snakemake can be asked for in reasonable time.
 MOST_SHARDS = 1000
@@ -170,6 +171,16 @@ def _check_cell(study: Study, cell: Cell) -> None:
     _check_fits(study, "network", cell.dataset, study.config["network"])
 
 
+def _check_shards(recipe: str, experts: dict[str, Any]) -> None:
+    shards = -(-experts["number"] // experts["shard"])
+    if shards > MOST_SHARDS:
+        least = -(-experts["number"] // MOST_SHARDS)
+        raise UserError(
+            f"config: experts.{recipe}: {shards} jobs; at most {MOST_SHARDS} are possible: "
+            f"raise shard to {least}, or lower number"
+        )
+
+
 def _check_experts(study: Study, cell: Cell) -> None:
     """Check that the experts of a set reach as far as its method reads, in its space."""
     settings, recipe = study.method_settings(cell), study.recipe(cell)
@@ -178,13 +189,7 @@ def _check_experts(study: Study, cell: Cell) -> None:
             f"config: experts: has no recipe {recipe!r}, which methods.{cell.method} learns from"
         )
     experts = study.experts(cell.dataset, recipe)
-    shards = -(-experts["number"] // experts["shard"])
-    if shards > MOST_SHARDS:
-        least = -(-experts["number"] // MOST_SHARDS)
-        raise UserError(
-            f"config: experts.{recipe}: {shards} jobs; at most {MOST_SHARDS} are possible: "
-            f"raise shard to {least}, or lower number"
-        )
+    _check_shards(recipe, experts)
     # Starts are drawn below `max_start_epoch`.
     needed = settings.get("max_start_epoch", 1) - 1 + settings.get("expert_epochs", 0)
     if needed > experts["epochs"]:
@@ -227,6 +232,54 @@ def _check_evaluation(study: Study) -> None:
             names = study.config[where]["networks"]
             if names and not any(study.fits(dataset, name) for name in names):
                 _too_small(study, f"{where}.networks", dataset, names[0])
+        _check_teachers(study, dataset)
+
+
+def _check_teachers(study: Study, dataset: str) -> None:
+    """Check that each teacher is there, and knows the images that it is to label."""
+    for section in ("evaluate", "vanilla"):
+        block = study.config[section]
+        parts = [block, *block.get("overrides", ())]
+        if any(TEACHER in part for part in parts) and not any(
+            TEACHER in listed(part.get("labels", [])) for part in parts
+        ):
+            add = "labels: [own, teacher]" if section == "evaluate" else "labels: teacher"
+            raise UserError(
+                f"config: {section}.teacher: nobody learns from it, for {section}.labels has no "
+                f"teacher; add it, as in {add}"
+            )
+    seen: list[tuple[str, dict[str, Any], str]] = []
+    for section, teacher, space in study.teachers(dataset):
+        if (section, teacher, space) not in seen:
+            seen.append((section, teacher, space))
+            _check_teacher(study, dataset, f"config: {section}.teacher", teacher, space)
+
+
+def _check_teacher(
+    study: Study, dataset: str, where: str, teacher: dict[str, Any], space: str
+) -> None:
+    recipe, network = teacher["experts"], study.config["network"]
+    known(where, "expert recipe", recipe, study.config["experts"])
+    experts = study.experts(dataset, recipe)
+    _check_shards(recipe, experts)
+    for key, there, noun in (("number", experts["number"], ""), ("epoch", experts["epochs"], "s")):
+        if teacher[key] != "last" and teacher[key] > there:
+            raise UserError(
+                f"{where}: {key} {teacher[key]} is beyond the {there} of experts.{recipe}.{key}"
+                f"{noun} on {dataset}; lower it, or raise that to {teacher[key]}"
+            )
+    if experts["normalization"] != space:
+        raise UserError(
+            f"{where}: labels images in the space {space!r} on {dataset}, but experts.{recipe} has "
+            f"{experts['normalization']!r}; name a recipe with `normalization: {space}`, or leave "
+            "the teacher out of their labels by an override"
+        )
+    _check_fits(study, "network", dataset, network)
+    if limits.mixes_images(study.networks[network].spec, study.options(network)):
+        raise UserError(
+            f"{where}: {network}, which the experts are, has batch normalisation, whose statistics "
+            "are not kept with experts; take ConvNet with norm instance as `network`"
+        )
 
 
 def _check_continual(study: Study) -> None:

@@ -5,27 +5,23 @@ The rules' params and input functions ask here, and so does ``collect``, which c
 artefact's record with it.
 """
 
-import atexit
-import contextlib
 import copy
 import functools
 import hashlib
+import itertools
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from distillery import plugins
-from distillery.store.files import write_changed
 from distillery.store.layout import COST, EVOLUTION, METRICS, SET, Layout, filled
 from distillery.study import continual, search
 from distillery.study.cells import AXES, Cell
 from distillery.study.fingerprint import fingerprint
-from distillery.study.params import RULES, Distill, Evaluating, Params
+from distillery.study.params import RULES, Computing, Distill, Evaluating, Params
 from distillery.study.study import Study
+from distillery.vocabulary import TEACHER
 
 _MEASURED_BY_OTHERS = ("continual_whitened", "step_experts", "step_distill")
 
@@ -123,6 +119,8 @@ class Jobs:
                 asked["settings"],
                 *({"augment": name} for name in fixed),
             )
+        if asked.get("teacher"):
+            plug_ins.append(self.study.networks[asked["teacher"]["name"]].code)
         return fingerprint(script(rule), *plug_ins)
 
     @property
@@ -141,6 +139,10 @@ class Jobs:
 
     def _distilled_with(self, dataset: str) -> dict[str, Any]:
         return self.network(dataset, self.study.config["network"])
+
+    def _taught_with(self, dataset: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the network of the experts that teach a training; ``None`` where none do."""
+        return self._distilled_with(dataset) if TEACHER in settings else None
 
     def _checkpoint(self, rule: str, wildcards: Mapping[str, str]) -> str:
         return filled(self.layout.checkpoint(rule), wildcards)
@@ -214,6 +216,7 @@ class Jobs:
             "seed": self._seed,
             "network": self.network(cell.dataset, wildcards["network"]),
             "settings": settings,
+            "teacher": self._taught_with(cell.dataset, settings),
             "validation": self._share,
             "compute": self._compute,
         }
@@ -242,10 +245,12 @@ class Jobs:
 
     def _train_vanilla(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         dataset, network = wildcards["dataset"], wildcards["network"]
+        settings = self.study.vanilla(dataset, network)
         return {
             "seed": self._seed,
             "network": self.network(dataset, network),
-            "settings": self.study.vanilla(dataset, network),
+            "settings": settings,
+            "teacher": self._taught_with(dataset, settings),
             "compute": self._compute,
         }
 
@@ -319,6 +324,9 @@ class Jobs:
                 files["evolution"] = (
                     [f"{filled(layout.synthetic, wildcards)}/{EVOLUTION}"] if judged else []
                 )
+                files["experts"] = self._teachers(rule, wildcards)
+        elif rule == "train_vanilla":
+            files["experts"] = self._teachers(rule, wildcards)
         elif rule == "search":
             files["synthetic"] = [f"{filled(layout.synthetic, wildcards)}/{SET}"]
             files["full"] = [f"{filled(layout.search_full, wildcards)}/{METRICS}"]
@@ -336,9 +344,24 @@ class Jobs:
         if not self.study.learns(cell):
             return []
         recipe = self.study.recipe(cell)
+        return self._trajectories(cell.dataset, recipe, len(self.shards(cell.dataset, recipe)))
+
+    def _teachers(self, rule: str, wildcards: Mapping[str, str]) -> list[str]:
+        """Return the shards that hold the experts which teach a training; none where none do."""
+        asked = self.params(rule, wildcards)
+        taught = asked.settings.get(TEACHER) if isinstance(asked, Computing) else None
+        if taught is None:
+            return []
+        dataset, recipe = wildcards["dataset"], taught["experts"]
+        sizes = itertools.accumulate(map(len, self.shards(dataset, recipe)))
+        needed = 1 + sum(size < taught["number"] for size in sizes)
+        return self._trajectories(dataset, recipe, needed)
+
+    def _trajectories(self, dataset: str, recipe: str, shards: int) -> list[str]:
+        """Return the files of the first shards of a recipe."""
         folders = [
-            filled(self.layout.shard, {"dataset": cell.dataset, "recipe": recipe, "shard": shard})
-            for shard in range(len(self.shards(cell.dataset, recipe)))
+            filled(self.layout.shard, {"dataset": dataset, "recipe": recipe, "shard": shard})
+            for shard in range(shards)
         ]
         return [f"{folder}/trajectories.safetensors" for folder in folders]
 
@@ -355,7 +378,8 @@ class Jobs:
             cells = [cell for cell in study.cells if cell.dataset == dataset]
             made_here = [cell for cell in cells if not study.is_imported(cell.method)]
             learning = [cell for cell in made_here if study.learns(cell)]
-            for recipe in dict.fromkeys(study.recipe(cell) for cell in learning):
+            taught = (teacher["experts"] for _, teacher, _ in study.teachers(dataset))
+            for recipe in dict.fromkeys([*map(study.recipe, learning), *taught]):
                 for shard in range(len(self.shards(dataset, recipe))):
                     yield _job(
                         "train_experts", layout.shard, dataset=dataset, recipe=recipe, shard=shard
@@ -453,30 +477,6 @@ class Jobs:
             ]
             total.update(json.dumps(asked, sort_keys=True).encode())
         return total.hexdigest()
-
-    def write_asked(self) -> str:
-        """Leave the digest of all that the study asks in the results folder, if another stands
-        there: then it is newer than what was made for another study. Returns the path; where the
-        folder cannot be written to, as a dry run may find, that of a temporary file."""
-        text = f"{self.digest()}\n"
-        try:
-            write_changed(self.layout.asked, text)
-        except OSError:
-            folder = tempfile.TemporaryDirectory()
-            atexit.register(folder.cleanup)
-            path = Path(folder.name) / Path(self.layout.asked).name
-            path.write_text(text, encoding="utf-8")
-            return str(path)
-        return self.layout.asked
-
-    def write_study(self) -> None:
-        """Leave in the results folder what a look at the study under way needs, if it does not
-        stand there: the resolved config, and the folder its paths start from. Nothing where the
-        folder cannot be written to, as a dry run may find."""
-        here = os.path.relpath(os.getcwd(), self.layout.results)
-        about = {"directory": here, "config": self.study.config}
-        with contextlib.suppress(OSError):
-            write_changed(self.layout.study, json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
 def _job(rule: str, pattern: str, **wildcards: Any) -> Job:

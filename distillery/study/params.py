@@ -237,9 +237,15 @@ class Evaluating(Computing):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSynthetic(Evaluating):
-    """What training networks on a set is asked."""
+    """What training networks on a set is asked.
+
+    Attributes:
+        teacher: the arguments of the ``NetworkSpec`` of the experts that teach; ``None`` where
+            none do.
+    """
 
     kind = "evaluate_synthetic"
+    teacher: dict[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,9 +264,15 @@ class EvaluatePrivacy(Evaluating):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainVanilla(Computing):
-    """What training on the full training set is asked."""
+    """What training on the full training set is asked.
+
+    Attributes:
+        teacher: the arguments of the ``NetworkSpec`` of the experts that teach; ``None`` where
+            none do.
+    """
 
     kind = "train_vanilla"
+    teacher: dict[str, Any] | None
 
     @property
     def identity(self) -> dict[str, Any]:

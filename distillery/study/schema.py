@@ -8,8 +8,9 @@ declared in its own file and checked against that. ``config/schema.json`` and th
 import functools
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from distillery.study.overrides import listed
 from distillery.study.own_images import Own
 from distillery.study.section import (
     ABSENT,
@@ -36,12 +37,17 @@ else:
     Strategy, MemoryKind = Literal[STRATEGIES], Literal[MEMORIES]
 
 Normalization = Literal["channel", "zca"]
-Schedule = Literal["none", "half", "published", "cosine"]
+Schedule = Literal["none", "half", "published", "cosine", "cosine_to_half", "fifths", "quarters"]
+LabelKinds = Annotated[
+    list[Literal["own", "hard", "teacher"]], BeforeValidator(listed), Field(min_length=1)
+]
 Overrides = list[dict[str, Any]]
 
 _DECAY = (
     "half: a tenth of the rate after half of the epochs; published: as the authors' code, which "
-    "trains one epoch more; cosine: half a cosine towards 0, epoch by epoch."
+    "trains one epoch more; cosine: half a cosine towards 0, epoch by epoch; cosine_to_half: its "
+    "first half, stretched over all epochs; fifths: half of the rate after each fifth; quarters: "
+    "0.3 of it after each quarter."
 )
 # 48 ConvNets.
 SEARCHED: dict[str, list[Any]] = {
@@ -65,8 +71,31 @@ class Training(Section):
     augment: Augment = Field(default="none", description="Augmentation.")
 
 
+class Teacher(Section):
+    """Trained experts, whose answers networks learn."""
+
+    experts: str = Field(
+        default="default", description="The recipe of `experts`; its space must be the images'."
+    )
+    number: Models = Field(default=1, description="Experts whose probabilities are averaged.")
+    epoch: Positive | Literal["last"] = Field(
+        default="last", description="The epoch after which the experts answer."
+    )
+    temperature: Rate = Field(
+        default=1,
+        description="What logits are divided by, the teacher's and the student's; the divergence "
+        "is multiplied by its square.",
+    )
+
+
 class Judging(Training):
     """How a network is trained where sets are compared."""
+
+    preset: str = Field(
+        default=ABSENT,
+        description="The recipe under which a method was published, by the method's name, such as "
+        "dc, mtt, ncfm or rded: it stands for its keys, of which those named beside it win.",
+    )
 
     decay: Schedule = Field(default="half", description=_DECAY)
     optimiser: Literal["sgd", "adamw"] = Field(
@@ -74,6 +103,11 @@ class Judging(Training):
     )
     mix: Literal["none", "mixup", "cutmix"] = Field(
         default="none", description="What is made of pairs of images and of their labels."
+    )
+    teacher: Teacher = Field(
+        default=ABSENT,
+        description="Whose answers are learned where `labels` has teacher: it labels each batch "
+        "after augmentation and mixing.",
     )
 
 
@@ -132,6 +166,15 @@ class Evaluate(Judging):
         default=["ConvNet", "ResNet18"], description="Networks that each set trains."
     )
     models: Models = Field(default=5, description="Networks of each kind per set.")
+    labels: LabelKinds = Field(
+        default=["own"],
+        description="The labels that the images are trained under: the set's own, hard (the "
+        "likeliest class), or a teacher's. Sets are compared under the first.",
+    )
+    first: Images | list[Images] = Field(
+        default=[],
+        description="Also train on the first so many images per class of larger sets.",
+    )
     curve: Annotated[int, Field(ge=0, le=10_000), WHOLE] = Field(
         default=20, description="Points of the learning curves; 0 for none."
     )
@@ -155,6 +198,9 @@ class Vanilla(Judging):
         description="Networks trained on the full training set; [] for none.",
     )
     models: Models = Field(default=1, description="Networks of each kind.")
+    labels: Literal["hard", "teacher"] = Field(
+        default="hard", description="The images' own labels, or a teacher's."
+    )
     curve: Annotated[int, Field(ge=0, le=10_000), WHOLE] = Field(
         default=20, description="Points of the learning curves."
     )

@@ -1,19 +1,20 @@
 """A study: what the config asks for, checked, and the settings that each job reads. Imports no
 torch: every job parses it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distillery import limits, plugged, plugins
 from distillery.datasets._listing import TRAIN, VALIDATION
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import factories, folder, own, reading, starts
+from distillery.study import factories, folder, own, presets, reading, schema, starts
 from distillery.study.cells import Cell, expand
-from distillery.study.overrides import resolve
+from distillery.study.overrides import listed, resolve
+from distillery.vocabulary import TEACHER
 
 # What evaluating a set reads beside the recipe, and no other job of the set does.
-_OF_EVALUATION = frozenset({"models", "curve", "selection"})
+_OF_EVALUATION = frozenset({"models", "curve", "selection", "labels", "first", TEACHER})
 
 
 class Study:
@@ -41,6 +42,7 @@ class Study:
         self, config: Mapping[str, Any], datasets: Mapping[str, plugins.Dataset] | None = None
     ) -> None:
         known = plugged.gather(reading.folders(config))
+        config = presets.expanded(config, known.methods)
         self.augmentations = known.augmentations
         self.config = reading.sections(config, self.augmentations)
         reading.check_declared(known.methods.values(), known.networks.values())
@@ -235,6 +237,10 @@ class Study:
             self.config["evaluate"], self._matched(cell, network=network), drop=("networks",)
         )
         settings.pop("robust")  # a job of its own
+        settings["labels"] = list(dict.fromkeys(settings["labels"]))
+        # A set of no more has no part that is smaller.
+        settings["first"] = sorted({n for n in listed(settings["first"]) if n < cell.ipc})
+        _complete_teacher(settings)
         selection = settings.pop("selection")
         chosen = network == self.config["network"] and self.is_distilled(cell)
         # With nothing held out there is nothing to select by.
@@ -276,9 +282,24 @@ class Study:
 
     def vanilla(self, dataset: str, network: str) -> dict[str, Any]:
         """Return how networks are trained on the full training set of a dataset."""
-        return resolve(
+        settings = resolve(
             self.config["vanilla"], {"dataset": dataset, "network": network}, drop=("networks",)
         )
+        _complete_teacher(settings)
+        return settings
+
+    def teachers(self, dataset: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Return each teacher that networks learn from on a dataset: where the config asks for it,
+        its settings, and the space of the images that it labels."""
+        for network in self.evaluation_networks(dataset):
+            for cell in self.cells:
+                settings = self.evaluation(cell, network) if cell.dataset == dataset else {}
+                if TEACHER in settings:
+                    yield "evaluate", settings[TEACHER], self.normalization(cell)
+        for network in self.vanilla_networks(dataset):
+            settings = self.vanilla(dataset, network)
+            if TEACHER in settings:
+                yield "vanilla", settings[TEACHER], "channel"
 
     def vanilla_networks(self, dataset: str) -> list[str]:
         """Return the networks that are trained on a dataset: those its images are large enough
@@ -354,3 +375,10 @@ class Study:
         not."""
         size = self.datasets[dataset].size
         return limits.too_small(self.networks[network].spec, self.options(network, size), size)
+
+
+def _complete_teacher(settings: dict[str, Any]) -> None:
+    """Give the settings of a training every key of its teacher, or none where it has no teacher."""
+    named = settings.pop(TEACHER, {})
+    if TEACHER in listed(settings["labels"]):
+        settings[TEACHER] = schema.Teacher().model_dump() | named

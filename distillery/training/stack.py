@@ -148,12 +148,13 @@ class Architecture:
         compute: Compute,
         device: torch.device,
         seconds: float,
+        temperature: float = 1.0,
     ) -> Callable:
         """Compile one step of SGD with momentum as a pure function.
 
         ``f(parameters, velocity, x (E, B, C, H, W), y, weights (B,), rate)`` gives the next
-        parameters and velocity (dicts of (E, …)), the losses (E, B) before the step and whether
-        each answer was right (E, B).
+        parameters and velocity (dicts of (E, …)), the losses (E, B) before the step, as
+        :func:`softened` has them, and whether each answer was right (E, B).
         """
         momentum, decay = recipe.momentum, recipe.weight_decay
 
@@ -167,7 +168,7 @@ class Architecture:
         ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
             def objective(p: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
                 logits = self.logits(p, {}, x, low, alone=count == 1)
-                losses = functional.cross_entropy(logits, y, reduction="none")
+                losses = softened(logits, y, temperature)
                 return (losses * weights).sum(), (losses, are_right(logits, y))
 
             gradients, (losses, right) = torch.func.grad(objective, has_aux=True)(parameters)
@@ -194,7 +195,7 @@ class Architecture:
             return tree_map(lambda tensor: tensor[None], stepped)
 
         many = torch.vmap(one, in_dims=(0, 0, 0, 0, None, None))
-        key = ("descent", momentum, decay, low, count == 1, compute)
+        key = ("descent", momentum, decay, low, count == 1, compute, temperature)
         return self._once(
             key,
             lambda: compute.compiled(
@@ -276,6 +277,20 @@ def in_stacks(models: range, size: int, run: Callable[[range], None]) -> None:
                 torch.cuda.empty_cache()
             continue
         models = models[len(part) :]
+
+
+def softened(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Return the cross-entropy of each answer, its logits divided by ``temperature`` T, times T².
+
+    Args:
+        logits: (B, K), or (E, K, B), the classes second.
+        labels: hard ones without the classes' axis, or probabilities of the logits' shape.
+        temperature: 1 for the cross-entropy itself.
+    """
+    if temperature == 1:
+        return functional.cross_entropy(logits, labels, reduction="none")
+    losses = functional.cross_entropy(logits / temperature, labels, reduction="none")
+    return temperature**2 * losses
 
 
 def are_right(logits: Tensor, labels: Tensor) -> Tensor:

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from distillery.recipe import Recipe
 from distillery.store import checkpoint as checkpoints
-from distillery.training.stack import Architecture, Stack, are_right
+from distillery.training.stack import Architecture, Stack, are_right, softened
 
 
 class Plain:
@@ -22,9 +21,15 @@ class Plain:
     """
 
     def __init__(
-        self, architecture: Architecture, stack: Stack, recipe: Recipe, low: torch.dtype | None
+        self,
+        architecture: Architecture,
+        stack: Stack,
+        recipe: Recipe,
+        low: torch.dtype | None,
+        temperature: float = 1.0,
     ) -> None:
         self._architecture, self._stack, self._recipe, self._low = architecture, stack, recipe, low
+        self._temperature = temperature
         self._parameters = [tensor.requires_grad_(True) for tensor in stack.parameters.values()]
         self._rate = 0.0
         self._velocity: list[Tensor | None] = [None] * len(self._parameters)
@@ -45,8 +50,8 @@ class Plain:
             self._stack.parameters, self._stack.buffers, x, self._low
         )
         # cross_entropy wants the classes second.
-        losses = functional.cross_entropy(
-            logits.transpose(1, 2), y.transpose(1, 2) if y.ndim == 3 else y, reduction="none"
+        losses = softened(
+            logits.transpose(1, 2), y.transpose(1, 2) if y.ndim == 3 else y, self._temperature
         )
         # The sum over the stack keeps every network's gradient what it would be alone.
         gradients = torch.autograd.grad((losses * weights).sum(), self._parameters)

@@ -19,7 +19,7 @@ from distillery.compute.device import Compute, nominal_seconds
 from distillery.errors import UserError
 from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
-from distillery.recipe import Recipe
+from distillery.recipe import SMOOTH, Recipe
 from distillery.store import checkpoint as checkpoints
 from distillery.training import mixing
 from distillery.training.stack import (
@@ -29,6 +29,7 @@ from distillery.training.stack import (
     initialise,
 )
 from distillery.training.steppers import AdamW, Compiled, Plain
+from distillery.training.teaching import Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class Bench:
         progress: called with the number of epochs that were trained since the last call, those of
             each network counted.
         calls: how many stacks the job trains, which decides whether compiling is worth it.
+        teacher: whose answers are learned in the place of the images' labels.
     """
 
     network: NetworkSpec
@@ -52,6 +54,7 @@ class Bench:
     flip: bool = False
     progress: Callable[[int], None] = lambda epochs: None
     calls: int = 1
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -158,12 +161,15 @@ class _Training:
         large = len(images) > 4 * recipe.batch
         low = bench.compute.low_precision(self._device, seconds) if large else None
         self._stepper: Plain | Compiled
+        warmth = 1.0 if bench.teacher is None else bench.teacher.temperature
         if recipe.optimiser == "adamw":
-            self._stepper = AdamW(architecture, self.stack, recipe, low)
+            self._stepper = AdamW(architecture, self.stack, recipe, low, warmth)
         elif architecture.running_statistics or not bench.compute.compiles(self._device, seconds):
-            self._stepper = Plain(architecture, self.stack, recipe, low)
+            self._stepper = Plain(architecture, self.stack, recipe, low, warmth)
         else:
-            descent = architecture.descent(recipe, count, low, bench.compute, self._device, seconds)
+            descent = architecture.descent(
+                recipe, count, low, bench.compute, self._device, seconds, warmth
+            )
             self._stepper = Compiled(self.stack, descent)
         self.epoch, self._at, self._rate = 1, 0, None
         self._order: Tensor | None = None
@@ -172,7 +178,7 @@ class _Training:
     @property
     def _keeps(self) -> bool:
         """Whether the momentum stays when the rate changes."""
-        return self._recipe.decay == "cosine"
+        return self._recipe.decay in SMOOTH
 
     # ---- checkpoints ----
 
@@ -246,7 +252,12 @@ class _Training:
             x = self._augmented(x)
         if self._recipe.mix != "none":
             x, y = self._mixed(x, y, real)
+        teacher = self._bench.teacher
+        if teacher is not None:
+            y = teacher(x)
         losses, right = self._stepper(x, y, weights)
+        if teacher is not None:
+            losses = losses - teacher.entropy(y)
         self._sums += torch.stack([losses[:, :real].sum(1), right[:, :real].sum(1)])
 
     def _remembered(

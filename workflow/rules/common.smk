@@ -7,7 +7,7 @@ from distillery import vocabulary
 from distillery.estimate import kept
 from distillery.store import outcome
 from distillery.study.params import names as names_of_params
-from distillery.study import trials
+from distillery.study import trials, written
 from distillery.study.jobs import Jobs
 from distillery.store.layout import (
     CELL,
@@ -67,10 +67,12 @@ JOBS = Jobs(STUDY, LAYOUT)
 PREFIXED = workflow.modifier.path_modifier.replace_prefix
 PLACE = PREFIXED(LAYOUT.results)
 HERE = JOBS if PLACE == LAYOUT.results else Jobs(STUDY, Layout(PLACE))
-ASKED = local(HERE.write_asked() if workflow.is_main_process else HERE.layout.asked)
+ASKED = local(
+    written.write_asked(HERE) if workflow.is_main_process else HERE.layout.asked
+)
 if workflow.is_main_process:
     # What `python -m distillery report` reads. Here, for Snakemake runs no `onstart` of a module.
-    HERE.write_study()
+    written.write_study(HERE)
     if not any(level.name == "ALL" for level in workflow.output_settings.quiet or ()):
         shown = " ".join(map(os.path.relpath, NAMED or [DEFAULT]))
         print(

@@ -6,6 +6,7 @@ rule evaluate_synthetic:
         data=LAYOUT.data,
         synthetic=f"{LAYOUT.synthetic}/{SET}",
         evolution=reads("evaluate_synthetic", "evolution"),
+        experts=reads("evaluate_synthetic", "experts"),
     output:
         metrics=f"{LAYOUT.evaluated}/{METRICS}",
         cost=f"{LAYOUT.evaluated}/{COST}",
@@ -87,6 +88,7 @@ rule evaluate_privacy:
 rule train_vanilla:
     input:
         data=LAYOUT.data,
+        experts=reads("train_vanilla", "experts"),
     output:
         metrics=f"{LAYOUT.vanilla}/{METRICS}",
         cost=f"{LAYOUT.vanilla}/{COST}",

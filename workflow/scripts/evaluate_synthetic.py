@@ -13,6 +13,7 @@ from distillery.sets.evolution import load_evolution
 from distillery.sets.synthetic import SyntheticSet
 from distillery.stages import evaluation
 from distillery.store.metrics import Metrics
+from distillery.training import teachers
 
 
 def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
@@ -23,27 +24,45 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
     tested = Images(synthetic.normalise(dataset.test_images), dataset.test_labels)
     rows = data.split(dataset, asked.validation, asked.seed).validation_index
     held = Images(synthetic.normalise(dataset.images[rows]), dataset.labels[rows])
+    taught = teachers.asked_for(asked, inputs.experts, run.device)
     splits = {"test": tested, "validation": held}
-    recipe = Recipe.of(settings, synthetic.step_size)
+    trainings = evaluation.Trainings(asked, synthetic, splits, taught)
+    recipe, kinds = trainings.recipe, trainings.kinds
+    epochs = settings["models"] * recipe.trained_epochs
     bench = evaluation.bench(
         asked,
         compute=run.compute,
         flip=dataset.horizontal_flip,
-        progress=run.progress(settings["models"] * recipe.trained_epochs, "evaluation", "epoch"),
+        progress=run.progress(epochs, "evaluation", "epoch"),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
-    metrics.extend(evaluation.evaluate_set(asked, bench, synthetic, splits))
+    metrics.extend(trainings.main(bench))
     networks.record_training(metrics, bench.network, len(synthetic), recipe.trained_epochs)
-    run.stop_clock()  # selection is no part of what a set costs its user
+    run.stop_clock()  # selection, other labels and parts are no part of what a set costs its user
+    if len(kinds) > 1:
+        progress = run.progress(epochs * (len(kinds) - 1), "other labels", "epoch")
+        metrics.extend(trainings.others(replace(bench, progress=progress)))
+    for count in settings["first"]:
+        progress = run.progress(epochs, f"first {count} per class", "epoch")
+        # The networks of the sets that were made at this size.
+        part = evaluation.bench(
+            asked,
+            compute=run.compute,
+            flip=dataset.horizontal_flip,
+            progress=progress,
+            ipc=count,
+        )
+        metrics.extend(trainings.first(count, part))
     if selection := settings["selection"]:
-        snapshots = [
-            evaluate.Snapshot(iteration, Images(images, labels), Recipe.of(settings, step_size))
-            for iteration, images, labels, step_size in load_evolution(
-                inputs.evolution, synthetic.labels, run.device
-            )
-        ]
+        snapshots = []
+        for iteration, images, labels, step_size in load_evolution(
+            inputs.evolution, synthetic.labels, run.device
+        ):
+            here, saved = trainings.labelled(kinds[0], bench, Images(images, labels))
+            own = Recipe.of(settings, step_size)
+            snapshots.append(evaluate.Snapshot(iteration, saved, own))
         epochs = selection["models"] * recipe.trained_epochs * len(snapshots)
-        bench = replace(bench, progress=run.progress(epochs, "selection", "epoch"))
+        bench = replace(here, progress=run.progress(epochs, "selection", "epoch"))
         metrics.extend(
             evaluate.select(bench, snapshots, held, tested, selection["models"], selection["test"])
         )

@@ -12,12 +12,14 @@ from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.run import job
 from distillery.store.metrics import Metrics
+from distillery.training import teachers
 from distillery.training.train import Bench
 
 
 def train_vanilla(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     """Train and test networks on the full training set."""
     dataset, settings = load(inputs.data, run.device), asked.settings
+    taught = teachers.asked_for(asked, inputs.experts, run.device)
     recipe, models = Recipe.of(settings), settings["models"]
     learned = Images(dataset.normalise(dataset.images), dataset.labels)
     tested = Images(dataset.normalise(dataset.test_images), dataset.test_labels)
@@ -28,8 +30,9 @@ def train_vanilla(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         compute=run.compute,
         flip=dataset.horizontal_flip,
         progress=run.progress(models * recipe.trained_epochs, "training", "epoch"),
+        teacher=taught,
     )
-    metrics = Metrics(rule=asked.kind, **asked.identity)
+    metrics = Metrics(rule=asked.kind, labels=settings["labels"], **asked.identity)
     metrics.extend(
         evaluate.measure(bench, recipe, learned, {"test": tested}, models, settings["curve"])
     )

@@ -5,6 +5,7 @@ import pandas as pd
 
 from distillery.report.cells import Cell
 from distillery.report.comparison import RANDOM, Comparison
+from distillery.report.labelled import recipes_by
 from distillery.report.results import Results
 from distillery.report.words import (
     images_per_class,
@@ -21,11 +22,6 @@ VERDICTS = {
     "not significant": "not significant",
     "untested": "one pair of networks: not tested",
 }
-# What of a recipe decides whether two are the same.
-RECIPE = (
-    *("epochs", "lr", "momentum", "weight_decay", "batch", "decay", "augment"),
-    *("optimiser", "mix"),
-)
 
 
 def view(results: Results) -> list[dict]:
@@ -68,23 +64,6 @@ def _group(
         "title": images_per_class(ipc).capitalize() + tested,
         "rows": [line for line in lines if line],
     }
-
-
-def recipes_by(results: Results) -> dict[tuple[str, Cell], dict[str, str]]:
-    """Say how networks were trained on the sets of each cell, as the jobs say, by network and cell:
-    the recipes, each with its main settings in words."""
-    recipes: dict[tuple[str, Cell], dict[str, str]] = {}
-    for cost in results.costs:
-        settings = cost.get("settings") or {}
-        if cost.get("rule") == "evaluate_synthetic":
-            words = ", ".join(
-                f"{name} {settings[name]}"
-                for name in ("epochs", "lr", "augment")
-                if settings.get(name) is not None
-            )
-            known = recipes.setdefault((str(cost.get("network")), Cell.of(cost)), {})
-            known[repr([settings.get(name) for name in RECIPE])] = words
-    return recipes
 
 
 def _chosen_pairs(

@@ -7,13 +7,13 @@ import numpy as np
 
 from distillery.evaluation import verdict as verdicts
 from distillery.report.cells import Cell
-from distillery.report.comparison import by_network, pairs_in_words
+from distillery.report.comparison import pairs_in_words
 from distillery.report.effort import making_of, pays_after, pays_text, spent_on
+from distillery.report.labelled import KINDS, Place, Reached, own_labels, reached, recipes_by
 from distillery.report.results import Results
-from distillery.report.sections.pairs import recipes_by
 from distillery.report.words import byte_count, images_per_class, listed, plus_minus, signed
 from distillery.times import duration
-from distillery.vocabulary import IMPORTED, LAST, WHOLE
+from distillery.vocabulary import HARD, IMPORTED, LAST, TEACHER, WHOLE
 
 # One set each has networks that differ, and no more: what is said is of these two sets.
 _UNITS = {"set": "over sets", "network": "over the networks of these two sets only"}
@@ -24,12 +24,9 @@ ANSWERS = {
     verdicts.UNTESTED: "one pair of networks: not tested",
 }
 
-# By dataset, network and size: accuracies by (method, init), and therein by (seed, network).
-Validation = dict[tuple, dict[tuple[str, str], dict[tuple[int, int], float]]]
-
 
 class Group(NamedTuple):
-    """The cells that may be compared: of one size, trained by one network and recipe, with labels
+    """The cells that may be compared: of one size, trained by one network and recipe, under labels
     of one kind. ``words`` has the main settings of the recipe."""
 
     dataset: str
@@ -39,24 +36,31 @@ class Group(NamedTuple):
     recipe: str
     words: str
 
+    @property
+    def place(self) -> Place:
+        """Return where its accuracies stand."""
+        return Place(self.dataset, self.network, self.ipc, self.labels)
+
 
 def view(results: Results) -> list[dict]:
     """Return one line for each group of cells that may be compared, and what could not be."""
     blocks = []
-    recipes, validation = recipes_by(results), _validation(results)
+    known = reached(results)
+    recipes = {kind: recipes_by(results, kind) for kind in KINDS}
     for dataset in results.datasets:
         networks = results.networks(dataset)
         groups: dict[Group, list[Cell]] = {}
         for network in networks:
             for cell in _cells(results, dataset, network):
-                known = recipes.get((network, cell), {})
-                if len(known) == 1 and cell.ipc is not None:
-                    kind, recipe = _labels(results, cell), next(iter(known.items()))
-                    group = Group(dataset, network, cell.ipc, kind, *recipe)
-                    groups.setdefault(group, []).append(cell)
-        lines = [_line(results, validation, group, cells) for group, cells in groups.items()]
+                for kind in _kinds(known, cell, network):
+                    trained = recipes[kind].get((network, cell), {})
+                    if len(trained) == 1 and cell.ipc is not None:
+                        recipe = next(iter(trained.items()))
+                        group = Group(dataset, network, cell.ipc, kind, *recipe)
+                        groups.setdefault(group, []).append(cell)
+        lines = [_line(results, known, group, cells) for group, cells in groups.items()]
         lines = [line for line in lines if line]
-        notes = _notes(results, validation, groups)
+        notes = _notes(results, known, groups)
         if lines or notes:
             main = networks[0] if networks else ""
             blocks.append(
@@ -82,21 +86,31 @@ def _first(results: Results, cell: Cell) -> tuple[dict, dict]:
     return next((item for item in results.sets if Cell.of(item[1]) == cell), ({}, {}))
 
 
-def _labels(results: Results, cell: Cell) -> str:
-    arrays, _ = _first(results, cell)
-    return "soft" if arrays and arrays["labels"].ndim == 2 else "hard"
+def _kinds(known: dict[Place, Reached], cell: Cell, network: str) -> list[str]:
+    """List the kinds of labels that networks were trained under on a cell's sets."""
+    assert cell.ipc is not None  # of a set
+    places = {kind: Place(cell.dataset, network, cell.ipc, kind) for kind in KINDS}
+    return [
+        kind
+        for kind, place in places.items()
+        if place in known and (cell.method, cell.init) in known[place].test
+    ]
 
 
 def _is_distilled(results: Results, cell: Cell) -> bool:
     return cell.init == IMPORTED or not results.is_coreset(cell.method)
 
 
-def _line(results: Results, validation: Validation, group: Group, cells: list[Cell]) -> dict | None:
+def _line(
+    results: Results, known: dict[Place, Reached], group: Group, cells: list[Cell]
+) -> dict | None:
     """Return the verdict on a group; ``None`` where one side has no set."""
-    accuracies = (validation.get(group[:3], {}), results.compared(*group[:3]).cells)
+    here = known[group.place]
     keys = {(cell.method, cell.init): cell for cell in cells}
     distilled = {key for key, cell in keys.items() if _is_distilled(results, cell)}
-    held, test = ({key: of[key] for key in keys if key in of} for of in accuracies)
+    held, test = (
+        {key: of[key] for key in keys if key in of} for of in (here.validation, here.test)
+    )
     judged = verdicts.judge(held, test, distilled)
     if judged is None:
         return None
@@ -104,11 +118,13 @@ def _line(results: Results, validation: Validation, group: Group, cells: list[Ce
     values = {
         key: np.array(list(test[key].values())) for key in (judged.distilled, judged.opponent)
     }
-    pays = _break_even(results, ours, group.network)
+    # Of a training under the labels that sets are compared under: its job's time is theirs.
+    timed = group.labels == _first_kind(results, ours, group.network)
+    pays = _break_even(results, ours, group.network) if timed else ""
     line: dict[str, Any] = {
         "network": group.network,
         "size": f"{group.ipc}",
-        "labels": group.labels,
+        "labels": KINDS[group.labels],
         "recipe": group.words,
         "difference": signed(100 * judged.difference.difference, 1),
         "interval": _interval(judged),
@@ -125,22 +141,19 @@ def _line(results: Results, validation: Validation, group: Group, cells: list[Ce
             "label": results.name(cell.method, cell.init),
             "colour": results.colours.get(cell.method, 0),
             "accuracy": plus_minus(values[key].mean(), values[key].std(), len(values[key]), 1),
-            "bytes": byte_count(bytes_per_class(results, cell)),
+            "bytes": byte_count(bytes_per_class(results, cell, group.labels)),
             "made": "" if making is None else duration(making.together),
         }
     return line
 
 
-def _validation(results: Results) -> Validation:
-    """Return what networks trained on the final images reach on the validation images, by dataset,
-    network and size."""
-    rows = results.measured("accuracy", split="validation", selection=LAST, strategy="")
-    rows = rows[rows[["epoch", "stage", "class"]].isna().all(axis=1)]
-    found: Validation = {}
-    for _, part in rows.groupby(["dataset", "network", "ipc"]):
-        cell, network = Cell.of(part.iloc[0]), str(part.iloc[0]["network"])
-        found[cell.dataset, network, cell.ipc] = by_network(part)
-    return found
+def _first_kind(results: Results, cell: Cell, network: str) -> str:
+    """Return the kind of labels that a cell's sets are compared under."""
+    rows = results.measured(
+        "accuracy", **cell._asdict(), network=network, selection=LAST, split="test", strategy=""
+    )
+    told = [kind for kind in rows["labels"] if kind]
+    return told[0] if told else own_labels(results, cell)
 
 
 def _interval(judged: verdicts.Verdict) -> str:
@@ -185,7 +198,7 @@ def _sentence(
     }[judged.answer]
     return {
         "lead": lead,
-        "where": f"at {images_per_class(group.ipc)}, {group.labels} labels",
+        "where": f"at {images_per_class(group.ipc)}, {KINDS[group.labels]}",
         "text": text,
         "price": _price(pays),
     }
@@ -212,20 +225,46 @@ def _break_even(results: Results, cell: Cell, network: str) -> str:
     return pays_text(pays_after(making.together, *times))
 
 
-def bytes_per_class(results: Results, cell: Cell) -> float | None:
-    """Return the bytes that a set takes for each class, as it is stored: images, labels, and the
-    whitening that it carries."""
+def bytes_per_class(results: Results, cell: Cell, labels: str) -> float | None:
+    """Return the bytes that a set takes for each class, as it is stored, to be trained under a kind
+    of labels: images, labels or the teacher in their place, and the whitening that it carries."""
     arrays, header = _first(results, cell)
     if not arrays:
         return None
-    stored = sum(array.nbytes for array in arrays.values())
+    stored = sum(array.nbytes for name, array in arrays.items() if name != "labels")
+    if labels == TEACHER:
+        teacher = _teacher_bytes(results, cell)
+        if teacher is None:
+            return None
+        stored += teacher
+    elif labels == HARD:
+        stored += 8 * len(arrays["labels"])
+    else:
+        stored += arrays["labels"].nbytes
     carried = results.whitenings.get((header.get("normalization") or {}).get("whitening", ""))
     if carried is not None:
         stored += sum(tensor.nbytes for tensor in carried.tensors.values())
     return stored / max(1, len(header.get("classes") or [0]))
 
 
-def _notes(results: Results, validation: Validation, groups: dict[Group, list[Cell]]) -> list[str]:
+def _teacher_bytes(results: Results, cell: Cell) -> float | None:
+    """Return the bytes of the teacher that labels a cell's sets, in single precision; ``None``
+    where the size of its network is not known."""
+    numbers = {
+        (cost.get("settings") or {}).get(TEACHER, {}).get("number")
+        for cost in results.costs
+        if cost.get("rule") == "evaluate_synthetic" and Cell.of(cost) == cell
+    } - {None}
+    network = results.config.get("network", "ConvNet")
+    rows = results.measured("parameters", dataset=cell.dataset, network=network)
+    if len(numbers) != 1 or rows.empty:
+        return None
+    return 4 * numbers.pop() * float(rows.iloc[0]["value"])
+
+
+def _notes(
+    results: Results, known: dict[Place, Reached], groups: dict[Group, list[Cell]]
+) -> list[str]:
     """Name the distilled sets that have no opponent under their recipe and labels, and say where
     nothing could be chosen because no image was held out."""
     alone, chosen = [], True
@@ -235,10 +274,10 @@ def _notes(results: Results, validation: Validation, groups: dict[Group, list[Ce
         if ours and not theirs:
             names = listed([results.short_name(cell.method, cell.init) for cell in ours])
             alone.append(
-                f"{names} ({images_per_class(group.ipc)}, {group.network}, {group.labels} labels; "
+                f"{names} ({images_per_class(group.ipc)}, {group.network}, {KINDS[group.labels]}; "
                 f"{group.words})"
             )
-        elif ours and theirs and not validation.get(group[:3]):
+        elif ours and theirs and not known[group.place].validation:
             chosen = False
     notes = []
     if alone:

@@ -39,6 +39,22 @@ def test_selection_judges_every_snapshot():
     assert chosen[3] == Part(GRADIENT, 2 * 11 * 4, 10)
 
 
+def test_other_labels_and_parts_are_further_trainings_and_a_teacher_answers_every_step():
+    grid = [{"dataset": "digits", "method": "random", "init": "real", "ipc": 3}]
+    evaluate = {"networks": ["ConvNet"], "models": 2, "epochs": 4}
+    plain = work_of("evaluate_synthetic", jobs_of(grid=grid, evaluate=evaluate)).parts
+    more = {"labels": ["own", "teacher"], "first": [1], "teacher": {"number": 2}}
+    parts = work_of("evaluate_synthetic", jobs_of(grid=grid, evaluate=evaluate | more)).parts
+    assert parts[: len(plain)] == plain
+    assert plain[0] == Part(GRADIENT, 2 * 4, 30)
+    taught = Part(FORWARD, 2 * 2 * 4, 30, eager=True)
+    tested = parts[4]
+    assert parts[3:] == [plain[0], tested, taught, Part(GRADIENT, 2 * 4, 10), tested]
+    vanilla = {"networks": ["ConvNet"], "epochs": 3, "labels": "teacher"}
+    whole = work_of("train_vanilla", jobs_of(vanilla=vanilla)).parts
+    assert whole[2:] == [Part(FORWARD, 3 * 6, 256, eager=True)]
+
+
 def test_gradient_matching_compares_each_class_at_each_image_step():
     learned = TRAIN - int(0.1 * TRAIN)
     real, synthetic, between = work_of("distill", method="dc").parts

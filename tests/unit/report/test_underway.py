@@ -14,6 +14,7 @@ from distillery.errors import UserError
 from distillery.report import underway
 from distillery.run import job as running
 from distillery.store.layout import filled
+from distillery.study import written
 from distillery.study.jobs import digest
 from tests.unit.report import test_asked
 
@@ -29,8 +30,8 @@ def jobs(tmp_path, monkeypatch):
     """A study of which all is done but MTT's set and what follows from it."""
     monkeypatch.chdir(tmp_path)
     jobs = jobs_of()
-    jobs.write_asked()
-    jobs.write_study()
+    written.write_asked(jobs)
+    written.write_study(jobs)
     for job in jobs.all:
         if dict(job.wildcards).get("method") != "mtt":
             made(jobs, job)

@@ -565,3 +565,82 @@ def test_an_epoch_that_is_chosen_needs_images_to_choose_it_on():
 def test_experts_are_trained_for_features_that_are_theirs_alone(features, learns):
     asked = study(**opponents("herding", methods={"herding": {"features": features}}))
     assert [asked.learns(cell) for cell in asked.cells] == [learns]
+
+
+# ---- teachers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"evaluate__teacher": {"epoch": 3}},
+            "config: evaluate.teacher: nobody learns from it, for evaluate.labels has no teacher; "
+            "add it, as in labels: [own, teacher]",
+        ),
+        (
+            {"evaluate__labels": ["teacher"], "evaluate__teacher": {"experts": "big"}},
+            "config: evaluate.teacher: unknown expert recipe 'big'; known are default",
+        ),
+        (
+            {"evaluate__labels": ["teacher"], "evaluate__teacher": {"epoch": 99}},
+            "config: evaluate.teacher: epoch 99 is beyond the 15 of experts.default.epochs on "
+            "digits; lower it, or raise that to 99",
+        ),
+        (
+            {"vanilla__labels": "teacher", "vanilla__teacher": {"number": 11}},
+            "config: vanilla.teacher: number 11 is beyond the 10 of experts.default.number on "
+            "digits; lower it, or raise that to 11",
+        ),
+        (
+            {"evaluate__labels": "teacher", "methods__dc": {"normalization": "zca"}},
+            "config: evaluate.teacher: labels images in the space 'zca' on digits, but "
+            "experts.default has 'channel'; name a recipe with `normalization: zca`, or leave the "
+            "teacher out of their labels by an override",
+        ),
+        (
+            {"vanilla__labels": "teacher", "experts__default": {"normalization": "zca"}},
+            "config: vanilla.teacher: labels images in the space 'channel' on digits, but "
+            "experts.default has 'zca'; name a recipe with `normalization: channel`, or leave the "
+            "teacher out of their labels by an override",
+        ),
+        (
+            {
+                "evaluate__labels": "teacher",
+                "grid": [{**BLOCK, "method": "random"}],
+                "networks": {"ConvNet": {"norm": "batch"}},
+            },
+            "config: evaluate.teacher: ConvNet, which the experts are, has batch normalisation, "
+            "whose statistics are not kept with experts; take ConvNet with norm instance as "
+            "`network`",
+        ),
+        (
+            {"evaluate__labels": "tutor"},
+            "config: evaluate.labels: must be one of own, hard, teacher, not 'tutor'",
+        ),
+        ({"evaluate__first": [0]}, "config: evaluate.first[0]: must be 1 or more, not 0"),
+    ],
+)
+def test_a_teacher_is_there_and_knows_the_images(changes, said):
+    assert refusal(**changes) == said
+
+
+def test_a_teacher_whom_only_some_sets_have_is_none_too_many():
+    overrides = [{"when": {"method": "random"}, "labels": ["teacher"]}]
+    found = study(
+        grid=[{**BLOCK, "method": ["dc", "random"]}],
+        evaluate__teacher={"epoch": 3},
+        evaluate__overrides=overrides,
+        methods__dc={"normalization": "zca"},
+    )
+    settings = {cell.method: found.evaluation(cell, "ConvNet") for cell in found.cells}
+    assert "teacher" not in settings["dc"]  # of no consequence for what it is asked
+    assert settings["random"]["teacher"] == {
+        **{"experts": "default", "number": 1, "epoch": 3, "temperature": 1}
+    }
+
+
+def test_parts_are_of_sets_that_are_larger():
+    found = study(grid=[{**BLOCK, "ipc": [1, 5, 10]}], evaluate__first=[10, 5, 1, 5])
+    first = {cell.ipc: found.evaluation(cell, "ConvNet")["first"] for cell in found.cells}
+    assert first == {1: [], 5: [1], 10: [1, 5]}

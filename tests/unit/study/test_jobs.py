@@ -1,7 +1,6 @@
 """What a study asks of its jobs."""
 
 import copy
-import os
 import re
 from pathlib import Path
 
@@ -95,6 +94,52 @@ def test_a_set_reads_the_experts_and_the_space_of_its_own_recipe(jobs):
     white = jobs.inputs("distill", cell | {"ipc": "2"})
     assert white["experts"] == ["out/experts/digits/white/shard0/trajectories.safetensors"]
     assert white["whitening"] == ["out/data/digits/whitening.safetensors"]
+
+
+TAUGHT = {
+    "methods": {},
+    "evaluate": {"networks": ["ConvNet"], "labels": ["own", "teacher"], "teacher": {"number": 3}},
+    "vanilla": {"networks": ["ConvNet"], "labels": "teacher", "teacher": {"experts": "other"}},
+    "grid": [{"dataset": "digits", "method": "random", "init": "real", "ipc": 1}],
+    "experts": {
+        "default": {"number": 5, "shard": 2, "epochs": 2},
+        "other": {"number": 1, "epochs": 2},
+    },
+}
+
+
+def test_a_training_under_a_teacher_reads_the_shards_that_hold_it():
+    """And they are jobs of the study, where no set learns from them."""
+    jobs = jobs_of(**TAUGHT)
+    cell = {"dataset": "digits", "method": "random", "init": "real", "ipc": "1", "seed": "0"}
+    wildcards = cell | {"network": "ConvNet"}
+    shards = [f"out/experts/digits/default/shard{n}/trajectories.safetensors" for n in range(2)]
+    assert jobs.inputs("evaluate_synthetic", wildcards)["experts"] == shards
+    of_all = jobs.inputs("train_vanilla", {"dataset": "digits", "network": "ConvNet"})["experts"]
+    assert of_all == ["out/experts/digits/other/shard0/trajectories.safetensors"]
+    trained = [dict(job.wildcards) for job in jobs.all if job.rule == "train_experts"]
+    assert {(each["recipe"], each["shard"]) for each in trained} == {
+        ("default", "0"),
+        ("default", "1"),
+        ("default", "2"),
+        ("other", "0"),
+    }
+
+
+def test_an_edit_of_the_teacher_s_network_makes_what_it_teaches_stale():
+    networks = ["MLP"]
+    asked = {
+        **TAUGHT,
+        "evaluate": TAUGHT["evaluate"] | {"networks": networks},
+        "vanilla": {"networks": []},
+    }
+    wildcards = {"dataset": "digits", "method": "random", "init": "real", "ipc": "1", "seed": "0"}
+    wildcards["network"] = "MLP"
+    taught = jobs_of(**asked).params("evaluate_synthetic", wildcards)
+    assert taught.teacher["name"] == "ConvNet"
+    alone = jobs_of(**asked | {"evaluate": {"networks": networks}})
+    assert alone.params("evaluate_synthetic", wildcards).teacher is None
+    assert alone.params("evaluate_synthetic", wildcards).code != taught.code
 
 
 @pytest.mark.parametrize(
@@ -228,32 +273,3 @@ def test_the_code_of_a_job_names_the_plug_ins_that_it_runs_and_no_other():
         named = {path.removesuffix(".py") for path in fingerprint.plugins(stamp)}
         assert found.setdefault(name, named) == named
     assert found == wanted
-
-
-# ---- what a study leaves when it is read ---------------------------------------------------------
-
-
-def test_what_a_study_leaves_is_written_again_only_where_it_is_not_what_stands_there(
-    jobs, tmp_path
-):
-    here = Jobs(jobs.study, Layout(str(tmp_path / "out")))
-    for write, path in (
-        (here.write_asked, here.layout.asked),
-        (here.write_study, here.layout.study),
-    ):
-        write()
-        text = Path(path).read_bytes()
-        os.utime(path, (1, 1))
-        write()
-        assert os.stat(path).st_mtime == 1
-        Path(path).write_text("of another study", encoding="utf-8")
-        write()
-        assert Path(path).read_bytes() == text
-
-
-def test_a_results_folder_that_cannot_be_written_to_is_left_alone(jobs, tmp_path):
-    (tmp_path / "file").touch()
-    here = Jobs(jobs.study, Layout(str(tmp_path / "file" / "out")))
-    here.write_study()
-    assert Path(here.write_asked()).read_text(encoding="utf-8") == f"{here.digest()}\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]

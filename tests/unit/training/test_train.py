@@ -1,6 +1,7 @@
 """Training and testing against plain loops written out by hand."""
 
 import itertools
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -545,6 +546,31 @@ def test_a_cosine_falls_epoch_by_epoch_and_keeps_the_momentum(optimiser):
     expected = by_torch(plain(WITHOUT_NORM), make, [(images, labels)] * 4, rates)
     found = run(recipe, bench=replace(BENCH, network=WITHOUT_NORM)).flat()
     assert apart(found, expected) < 5e-5
+
+
+def test_other_decays_are_those_of_torch_s_schedulers_and_of_the_authors():
+    """MultiStepLR at the fifths (NCFM), StepLR by quarters (2406.10485), RDED's quarter cosine."""
+    schedulers = torch.optim.lr_scheduler
+    for epochs in (5, 7, 20, 33):
+        fifths = [epochs * n // 5 for n in range(1, 5)]
+        for decay, make in (
+            ("fifths", lambda o, at=fifths: schedulers.MultiStepLR(o, at, gamma=0.5)),
+            (
+                "cosine_to_half",
+                lambda o, n=epochs: schedulers.LambdaLR(
+                    o, lambda step: 0.5 * (1 + math.cos(math.pi * step / n / 2))
+                ),
+            ),
+        ):
+            optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+            scheduler, wanted = make(optimiser), []
+            for _ in range(epochs):
+                wanted.append(optimiser.param_groups[0]["lr"])
+                optimiser.step()
+                scheduler.step()
+            assert rates(Recipe(epochs=epochs, lr=0.5, decay=decay)) == pytest.approx(wanted)
+    found = rates(Recipe(epochs=8, lr=1.0, decay="quarters"))
+    assert found == pytest.approx([1, 1, 0.3, 0.3, 0.09, 0.09, 0.027, 0.027])
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])

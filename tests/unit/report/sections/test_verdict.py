@@ -82,7 +82,7 @@ def test_the_best_distilled_set_stands_against_the_best_real_images(study, tmp_p
     # 784 float32 and a label of 8 bytes for each class: 3144 bytes.
     assert rows[1:] == [
         "1 DC, real images 62.0 ± 1.3 Random 42.0 ± 1.3 +20.0 +20.0 to +20.0 pays "
-        "3 KiB 3 KiB 90 s – 3 ConvNet, hard epochs 300, lr 0.01, augment dsa"
+        "3 KiB 3 KiB 90 s – 3 ConvNet, hard labels epochs 300, lr 0.01, augment dsa"
     ]
 
 
@@ -145,6 +145,62 @@ def test_sets_with_soft_labels_are_not_compared_with_hard_ones(study, tmp_path):
     )
     assert len(rows) == 2 and "MTT, Gaussian noise" in rows[1]
     assert "DC from real images (1 image per class, ConvNet, soft labels;" in text
+
+
+TEACHER = {"experts": "default", "number": 1, "epoch": "last", "temperature": 20.0}
+
+
+def under(rows, labels, levels):
+    """The rows of other labels: accuracies of the same networks, at other levels."""
+    return [
+        {**row, "measure": "accuracy_by_labels", "labels": labels, "value": levels[row["method"]]}
+        for row in rows
+    ]
+
+
+@pytest.mark.slow
+def test_each_kind_of_labels_has_a_verdict_of_its_own(study, tmp_path):
+    """DC pays under its own hard labels; under one teacher the random images are better."""
+    levels = {("dc", "real"): 0.60, ("random", "real"): 0.40}
+    rows = [{**row, "labels": "hard"} for row in measured(levels)]
+    more = {"labels": ["own", "teacher"], "teacher": TEACHER}
+    costs = jobs(levels, dc=more, random=more)
+    parameters = {"dataset": "MNIST", "network": "ConvNet", "measure": "parameters", "value": 4000}
+    sets = [made(method, init, 0, tmp_path) for method, init in levels]
+    lines, text = section(
+        study,
+        tmp_path,
+        "verdict",
+        [*rows, *under(rows, "teacher", {"dc": 0.5, "random": 0.7}), parameters],
+        costs=costs,
+        sets=sets,
+    )
+    assert "Distillation pays at 1 image per class, hard labels: the best distilled set" in text
+    assert (
+        "Distillation does not pay at 1 image per class, a teacher’s labels: the best real images, "
+        "Random, are 20.0 points above" in text
+    )
+    hard, taught = lines[1:]
+    assert "hard labels epochs 300, lr 0.01, augment dsa" in hard
+    assert "teacher default, last epoch, temperature 20" in taught
+    # 3136 bytes of pixels a class, and 8 of a label, or 1600 of the teacher's 4000 parameters.
+    assert " 3 KiB 3 KiB" in hard and " 5 KiB 5 KiB" in taught
+
+
+@pytest.mark.slow
+def test_sets_under_different_teachers_are_not_compared(study, tmp_path):
+    levels = {("dc", "real"): 0.60, ("random", "real"): 0.40}
+    rows = [{**row, "labels": "teacher"} for row in measured(levels)]
+    taught = {"labels": ["teacher"], "teacher": TEACHER}
+    other = taught | {"teacher": {**TEACHER, "epoch": 3}}
+    found, text = section(
+        study, tmp_path, "verdict", rows, costs=jobs(levels, dc=taught, random=other)
+    )
+    assert not found and "without a verdict: DC from real images" in text
+    found, _ = section(
+        study, tmp_path, "verdict", rows, costs=jobs(levels, dc=taught, random=taught)
+    )
+    assert len(found) == 2
 
 
 @pytest.mark.slow
