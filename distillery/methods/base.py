@@ -72,6 +72,7 @@ PROTOCOL = {
     "batch": 256,
     "decay": "published",
     "augment": "none",
+    "overrides": [{"when": {"dataset": "MNIST"}, "augment": "dc_mnist", "epochs": 1000}],
 }
 AUGMENTED = {
     "models": 20,

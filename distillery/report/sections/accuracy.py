@@ -5,6 +5,7 @@ import pandas as pd
 
 from distillery.published import figures as published
 from distillery.report.cells import Cell
+from distillery.report.comparable import apart
 from distillery.report.comparison import RANDOM
 from distillery.report.results import FullTraining, Results
 from distillery.report.sections.budgets import astray_notes, budget_table, expert_notes
@@ -129,6 +130,7 @@ def _line(
                 protocol=protocol,
             ),
             cell.init,
+            apart(results, cell, network, protocol),
         )
         for protocol in published.PROTOCOLS
     ]

@@ -4,6 +4,7 @@ import pandas as pd
 
 from distillery.published import figures as published
 from distillery.report.cells import Cell, cell_rows
+from distillery.report.comparable import apart
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
 from distillery.report.words import percent
@@ -24,7 +25,7 @@ def view(results: Results) -> list[dict]:
             {
                 "label": results.name(cell.method, cell.init),
                 "size": "all" if cell.ipc is None else f"{cell.ipc}",
-                "cells": [_heat(cell, network, part, bounds) for network in networks],
+                "cells": [_heat(results, cell, network, part, bounds) for network in networks],
             }
             for cell, part in cell_rows(rows)
         ]
@@ -32,8 +33,15 @@ def view(results: Results) -> list[dict]:
     return blocks
 
 
-def _heat(cell: Cell, network: str, rows: pd.DataFrame, bounds: tuple[float, float]) -> dict | None:
-    """Return the accuracy of a network on a set, with the published figure."""
+def _heat(
+    results: Results,
+    cell: Cell,
+    network: str,
+    rows: pd.DataFrame,
+    bounds: tuple[float, float],
+) -> dict | None:
+    """Return the accuracy of a network on a set, with the published figure where it was measured
+    under the same recipe."""
     rows = rows[rows["network"] == network]
     if rows.empty:
         return None
@@ -46,6 +54,9 @@ def _heat(cell: Cell, network: str, rows: pd.DataFrame, bounds: tuple[float, flo
         network=network,
         protocol=published.PROTOCOLS[0],
     )
+    theirs = theirs[theirs["not_comparable"] == ""]
+    if apart(results, cell, network, published.PROTOCOLS[0]):
+        theirs = theirs.iloc[:0]
     heat = heat_cell(row["mean"], *bounds)
     if heat is None:
         return None

@@ -7,6 +7,8 @@ import pandas as pd
 
 from distillery.published import figures as published
 from distillery.report import charts as figures
+from distillery.report.cells import Cell
+from distillery.report.comparable import apart
 from distillery.report.results import Results
 from distillery.report.sections.sources import Sources
 from distillery.report.words import images_per_class, percent, plus_minus
@@ -21,7 +23,7 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
     rows = rows[rows["ipc"] == ipc]
     if len(rows) < 2:
         return None
-    rungs = [(row, *_figures(sources, row)) for _, row in rows.iterrows()]
+    rungs = [(row, *_figures(results, sources, row)) for _, row in rows.iterrows()]
     rungs.sort(key=lambda rung: -rung[0]["mean"])
     full = results.full(dataset, network)
     values = [100 * (row["mean"] + s * row["std"]) for row, _, _ in rungs for s in (-1, 1)]
@@ -47,9 +49,10 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
     }
 
 
-def _figures(sources: Sources, row: pd.Series) -> list[dict | None]:
+def _figures(results: Results, sources: Sources, row: pd.Series) -> list[dict | None]:
     """Look up the published figure and the course project's. What was measured under another
     protocol has no place on the axis."""
+    cell, network = Cell.of(row), str(row["network"])
     cells = [
         sources.cell(
             published.lookup(
@@ -59,7 +62,8 @@ def _figures(sources: Sources, row: pd.Series) -> list[dict | None]:
                 init=row["init"],
                 protocol=protocol,
                 network=row["network"],
-            )
+            ),
+            apart=apart(results, cell, network, protocol),
         )
         for protocol in published.PROTOCOLS
     ]

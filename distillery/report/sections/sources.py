@@ -12,12 +12,14 @@ class Sources:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], int] = {}
 
-    def cell(self, frame: pd.DataFrame, init: str | None = None) -> dict | None:
+    def cell(self, frame: pd.DataFrame, init: str | None = None, apart: str = "") -> dict | None:
         """Return the first of published figures as a cell of a table; ``None`` where there is none.
 
         Args:
             frame: as ``figures.lookup`` gives it.
             init: what our set starts from: another start is named.
+            apart: why ours may not be set against it, as ``comparable.apart`` says, where its own
+                row says nothing.
         """
         if frame.empty:
             return None
@@ -31,7 +33,7 @@ class Sources:
             "source": number,
             "unconfirmed": row["evidence"] == "M",
             "note": row["note"],
-            "not_comparable": row["not_comparable"],
+            "not_comparable": row["not_comparable"] or apart,
             "other_start": f"from {INIT_TITLES.get(row['init'], row['init'])}" if other else "",
         }
 
