@@ -61,9 +61,8 @@ def evaluate(
         compile: ``auto`` or ``off``.
         progress: whether to show a bar; by default on a terminal.
         **recipe: how the networks are trained: ``epochs``, ``lr``, ``momentum``, ``weight_decay``,
-            ``batch``, ``decay``, ``augment``, ``optimiser``, ``mix``, ``labels`` (``own`` or
-            ``hard``), or all of them by ``preset``. What is left out is that of the protocol which
-            the set brings, without its teacher, or a study's default where it brings none.
+            ``batch``, ``decay``, ``augment``, ``optimiser``, ``mix``, ``labels`` (own, hard).
+            What is left out is that of the set's protocol, but its teacher, or a study's default.
 
     Returns:
         A pandas DataFrame: ``network``, ``model`` (a number), and what was measured on the test

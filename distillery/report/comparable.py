@@ -69,11 +69,11 @@ def _differences(
             if key != "momentum" or ours.get("optimiser", "sgd") == "sgd":
                 pairs.append((key.replace("_", " "), *pair))
     if ours.get("labels") and theirs.get("labels"):
-        kinds = tuple(_kind(results, cell, each["labels"]) for each in (ours, theirs))
-        pairs.append(("labels", *kinds))
-        if kinds == (TEACHER, TEACHER):
-            warm = (each.get(TEACHER, {}).get("temperature", 1) for each in (ours, theirs))
-            pairs.append(("temperature", *warm))
+        kind, other = (_kind(results, cell, each["labels"]) for each in (ours, theirs))
+        pairs.append(("labels", kind, other))
+        if kind == other == TEACHER:
+            here, there = (each[TEACHER].get("temperature", 1) for each in (ours, theirs))
+            pairs.append(("temperature", here, there))
     return [f"{name} {there} (here {here})" for name, here, there in pairs if here != there]
 
 

@@ -8,7 +8,7 @@ from distillery import limits, plugged, plugins
 from distillery.datasets._listing import TRAIN, VALIDATION
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import factories, folder, own, presets, reading, schema, starts
+from distillery.study import factories, folder, own, presets, reading, starts, trainings
 from distillery.study.cells import Cell, expand
 from distillery.study.overrides import listed, resolve
 from distillery.vocabulary import TEACHER
@@ -381,4 +381,4 @@ def _complete_teacher(settings: dict[str, Any]) -> None:
     """Give the settings of a training every key of its teacher, or none where it has no teacher."""
     named = settings.pop(TEACHER, {})
     if TEACHER in listed(settings["labels"]):
-        settings[TEACHER] = schema.Teacher().model_dump() | named
+        settings[TEACHER] = trainings.Teacher().model_dump() | named

@@ -225,9 +225,10 @@ def _break_even(results: Results, cell: Cell, network: str) -> str:
     return pays_text(pays_after(making.together, *times))
 
 
-def bytes_per_class(results: Results, cell: Cell, labels: str) -> float | None:
+def bytes_per_class(results: Results, cell: Cell, labels: str | None = None) -> float | None:
     """Return the bytes that a set takes for each class, as it is stored, to be trained under a kind
-    of labels: images, labels or the teacher in their place, and the whitening that it carries."""
+    of labels, its own by default: images, labels or the teacher in their place, and the whitening
+    that it carries."""
     arrays, header = _first(results, cell)
     if not arrays:
         return None

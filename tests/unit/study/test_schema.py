@@ -4,7 +4,7 @@ import dataclasses
 from typing import get_args
 
 from distillery.recipe import Recipe
-from distillery.study import load, reference, schema
+from distillery.study import load, reference, schema, trainings
 
 
 def test_what_is_left_out_has_the_schema_s_default():
@@ -51,9 +51,10 @@ def test_every_section_and_key_has_a_description():
 def test_a_recipe_of_training_is_declared_once():
     """What trains a network is in each section that trains one, under the same names."""
     trained = [schema.Experts, schema.Evaluate, schema.Vanilla, schema.Continual]
-    assert all(issubclass(model, schema.Training) for model in trained)
+    assert all(issubclass(model, trainings.Training) for model in trained)
     judged = [schema.Evaluate, schema.Vanilla]
-    assert all(issubclass(model, schema.Judging) for model in judged)
+    assert all(issubclass(model, trainings.Judging) for model in judged)
     keys = {field.name for field in dataclasses.fields(Recipe)}
-    assert set(schema.Judging.model_fields) == keys
-    assert set(schema.Training.model_fields) == keys - {"decay", "optimiser", "mix"}
+    # A preset stands for keys, and a teacher for labels.
+    assert set(trainings.Judging.model_fields) == keys | {"preset", "teacher"}
+    assert set(trainings.Training.model_fields) == keys - {"decay", "optimiser", "mix"}
