@@ -147,7 +147,7 @@ def test_the_page_runs_as_it_stands_outside_the_checkout(installed, tmp_path):
 
 
 @pytest.mark.network
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3600)
 def test_the_examples_run_as_they_stand(installed, tmp_path):
     said = []
     for language, text in blocks("examples.md"):
