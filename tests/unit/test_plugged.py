@@ -276,7 +276,7 @@ def test_a_study_of_plug_ins_from_outside_hands_their_references_to_its_jobs():
 
 
 def test_an_augmentation_that_no_folder_has_is_refused():
-    words = "must be one of dc_bn, dc_mnist, dsa, none, still, not 'gone'"
+    words = "must be one of dc_bn, dc_mnist, dsa, flip, none, still, not 'gone'"
     assert words in refusal(plugins="mine/", evaluate__augment="gone")
     changed = [{"when": {"network": "ConvNet"}, "augment": "gone"}]
     assert words in refusal(plugins="mine/", evaluate__overrides=changed)

@@ -71,7 +71,10 @@ def test_what_needs_no_torch_loads_none(words, tmp_path):
     ("words", "said"),
     [
         ([], "required: COMMAND"),
-        (["distill"], "unknown command 'distill'; did you mean 'distil'? known are init, run,"),
+        (
+            ["distill"],
+            "unknown command 'distill'; did you mean 'distil'? known are init, estimate, run,",
+        ),
         (["distil", "pictures"], "required: -o/--output"),
         (["distil", "pictures", "-o", "a.safetensors", "--ipc", "many"], "invalid int value"),
         (["distil", "x", "-o", "a.safetensors", "--size", "8by8"], "such as 64 or 28x56"),

@@ -299,7 +299,7 @@ class Names(types.SimpleNamespace):
 
 def asked(rule, job=(), **params):
     """What a study asks of a job on the digits."""
-    shared = {"code": "c0de", "seed": 0, "network": NETWORK, "compute": COMPUTE}
+    shared = {"code": "c0de", "seed": 0, "network": NETWORK, "compute": COMPUTE, "teacher": None}
     known = {name: value for name, value in shared.items() if name in names_of_params(rule)}
     return RULES[rule](job={"dataset": "digits", **dict(job)}, **{**known, **params})
 
@@ -486,11 +486,16 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
 
     monkeypatch.setattr(module, "measure", measured)
     monkeypatch.setattr(module, "select", selected)
-    settings = {**SETTINGS, "selection": {"models": 1, "test": True}}
+    settings = {
+        **SETTINGS,
+        "selection": {"models": 1, "test": True},
+        "labels": ["own"],
+        "first": [],
+    }
     script("evaluate_synthetic")(
         run,
         asked("evaluate_synthetic", cell=dict(CELL), settings=settings, validation=0.1),
-        Names(data=path, synthetic=outputs.synthetic, evolution=outputs.evolution),
+        Names(data=path, synthetic=outputs.synthetic, evolution=outputs.evolution, experts=[]),
         Names(metrics=str(tmp_path / "metrics.csv")),
     )
     dataset, fitted = data.load(path), whitening.load(tmp_path / "whitening.safetensors")
