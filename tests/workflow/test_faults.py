@@ -48,7 +48,7 @@ KINDS = {
         "distill",
     ),
     "networks": (
-        "results/continual/digits/finetune/finetuned.safetensors",
+        "results/continual/digits/steps2/order0/finetune/finetuned.safetensors",
         lambda path: artefact.load(path, rule="continual_alone"),
         "continual_alone",
     ),
