@@ -51,7 +51,7 @@ def test_the_figures_for_papers_are_drawn_where_they_are_asked_for(clone):
         "continual_digits_ConvNet_2groups.png",
     } <= drawn
     assert not list((clone / "results").glob(".figures*"))
-    assert clone.jobs("figures") == []
+    assert clone.jobs("--", "figures") == []
 
 
 def test_a_study_of_released_sets_alone_runs_to_its_report(clone):
