@@ -35,5 +35,5 @@ def test_a_search_adds_its_own_jobs_and_gives_the_same_bits_again(clone):
     before = [(clone / path).read_bytes() for path in paths]
     for path in paths:
         (clone / path).unlink()
-    clone.make()
+    clone.make(*map(str, paths))
     assert [(clone / path).read_bytes() for path in paths] == before
