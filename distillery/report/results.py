@@ -1,7 +1,7 @@
 """A study's results as read from its artefacts, and what several sections ask of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,16 @@ class Results:
         """List the networks with accuracies on a dataset, in the report's order."""
         rows = self._where("summary", {"dataset": dataset})
         return sorted({name for name in rows["network"] if name}, key=network_rank)
+
+    def tables(self, table: Callable[[str, str], dict | None]) -> list[dict]:
+        """Return ``table(dataset, network)`` of every dataset and network, by dataset; those that
+        are ``None`` are left out."""
+        blocks = []
+        for dataset in self.datasets:
+            made = [table(dataset, network) for network in self.networks(dataset)]
+            if tables := [one for one in made if one is not None]:
+                blocks.append({"dataset": self.title(dataset), "tables": tables})
+        return blocks
 
     def ipcs(self, dataset: str) -> list[float]:
         """List the sizes with accuracies on a dataset, the smallest first."""

@@ -13,27 +13,23 @@ from distillery.vocabulary import TEACHER
 def view(results: Results) -> list[dict]:
     """Return a table for each dataset and network on which some set was evaluated under more than
     one kind of labels."""
-    rows, blocks = labelled_rows(results), []
+    rows = labelled_rows(results)
     rows = rows[rows["split"] == "test"]
     taught = recipes_by(results, TEACHER)
-    for dataset in results.datasets:
-        tables = []
-        for network in results.networks(dataset):
-            part = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
-            if not (part["measure"] == BY_LABELS).any():
-                continue
-            kinds = [kind for kind in KINDS if (part["labels"] == kind).any()]
-            tables.append(
-                {
-                    "network": network,
-                    "kinds": [KINDS[kind] for kind in kinds],
-                    "rows": [_line(results, cell, one, kinds) for cell, one in cell_rows(part)],
-                    "teachers": _teachers(taught, network, dataset) if TEACHER in kinds else [],
-                }
-            )
-        if tables:
-            blocks.append({"dataset": results.title(dataset), "tables": tables})
-    return blocks
+
+    def table(dataset: str, network: str) -> dict | None:
+        part = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+        if not (part["measure"] == BY_LABELS).any():
+            return None
+        kinds = [kind for kind in KINDS if (part["labels"] == kind).any()]
+        return {
+            "network": network,
+            "kinds": [KINDS[kind] for kind in kinds],
+            "rows": [_line(results, cell, one, kinds) for cell, one in cell_rows(part)],
+            "teachers": _teachers(taught, network, dataset) if TEACHER in kinds else [],
+        }
+
+    return results.tables(table)
 
 
 def _line(results: Results, cell: Cell, rows: pd.DataFrame, kinds: list[str]) -> dict:

@@ -15,22 +15,19 @@ from distillery.report.words import plus_minus, signed
 
 def view(results: Results) -> list[dict]:
     """Return a table for each dataset and network on which parts of sets were evaluated."""
-    rows, blocks = results.measured("accuracy_of_first", split="test"), []
+    rows = results.measured("accuracy_of_first", split="test")
     known = reached(results) if len(rows) else {}
-    for dataset in results.datasets:
-        tables = []
-        for network in results.networks(dataset):
-            part = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
-            lines = [
-                _line(results, known, cell, network, first, one[one["first"] == first])
-                for cell, one in cell_rows(part)
-                for first in sorted({int(value) for value in one["first"]})
-            ]
-            if lines:
-                tables.append({"network": network, "rows": lines})
-        if tables:
-            blocks.append({"dataset": results.title(dataset), "tables": tables})
-    return blocks
+
+    def table(dataset: str, network: str) -> dict | None:
+        part = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+        lines = [
+            _line(results, known, cell, network, first, one[one["first"] == first])
+            for cell, one in cell_rows(part)
+            for first in sorted({int(value) for value in one["first"]})
+        ]
+        return {"network": network, "rows": lines} if lines else None
+
+    return results.tables(table)
 
 
 def _line(

@@ -27,19 +27,14 @@ VERDICTS = {
 def view(results: Results) -> list[dict]:
     """Return the differences between methods, network by network: the best against each other,
     distilled against random, real start against noise."""
-    blocks, known = [], recipes_by(results)
-    for dataset in results.datasets:
-        tables = []
-        for network in results.networks(dataset):
-            groups = [
-                _group(results, known, dataset, network, ipc) for ipc in results.ipcs(dataset)
-            ]
-            groups = [group for group in groups if group["rows"]]
-            if groups:
-                tables.append({"network": network, "groups": groups})
-        if tables:
-            blocks.append({"dataset": results.title(dataset), "tables": tables})
-    return blocks
+    known = recipes_by(results)
+
+    def table(dataset: str, network: str) -> dict | None:
+        groups = [_group(results, known, dataset, network, ipc) for ipc in results.ipcs(dataset)]
+        groups = [group for group in groups if group["rows"]]
+        return {"network": network, "groups": groups} if groups else None
+
+    return results.tables(table)
 
 
 def _group(
