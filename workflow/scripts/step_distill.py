@@ -3,24 +3,16 @@ step alone."""
 
 from typing import Any
 
-from distillery.images import dataset as data
 from distillery.run import job
-from distillery.stages import distillation
+from distillery.stages import distillation, steps
 
 
 def step_distill(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
     """Run the method on the classes of the step, and write the set."""
-    seen = data.of_classes(
-        data.load(inputs.data, run.device),
-        asked.classes,
-        asked.images_per_class,
-        asked.validation,
-        asked.seed,
-    )
     progress = run.progress(asked.settings.get("iterations", 0), "distillation", "iteration")
     synthetic, _ = distillation.distill(
         asked,
-        seen,
+        steps.seen(asked, inputs.data, run.device),
         compute=run.compute,
         progress=progress.iteration,
         experts=inputs.experts,
