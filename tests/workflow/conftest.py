@@ -131,6 +131,18 @@ class Workflow:
         self.environment = starter.environment
         self._starter = starter
 
+    @classmethod
+    def laid(cls, folder: Path, starter: Starter, config: dict | None = None) -> "Workflow":
+        """Copy the repository into a folder, which is made where it is missing, with a study."""
+        made = cls(folder, starter)
+        folder.mkdir(exist_ok=True)
+        for part in PARTS:
+            copy(ROOT / part, made / part)
+        if config is not None:
+            text = yaml.safe_dump(config, allow_unicode=True)
+            (made / "tiny.yaml").write_text(text, encoding="utf-8")
+        return made
+
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
 
@@ -243,10 +255,7 @@ def study(shared, starter) -> Workflow:
     study, finished = Workflow(home / "a study", starter), home / "finished"
     with FileLock(home / "lock"):
         if not finished.exists():
-            study.folder.mkdir()
-            for part in PARTS:
-                copy(ROOT / part, study / part)
-            (study / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+            study = Workflow.laid(study.folder, starter, TINY)
             generator = torch.Generator().manual_seed(0)
             torch.save(
                 {"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]},

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from distillery.sets.synthetic import SyntheticSet
-from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
+from tests.workflow.conftest import ROOT, Workflow
 
 pytestmark = pytest.mark.long
 
@@ -26,10 +26,7 @@ EDITS = re.findall(r"^```diff\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.S)
 @pytest.fixture
 def checkout(tmp_path, starter) -> Workflow:
     """A fresh checkout with every file of the page in its place."""
-    fresh = Workflow(tmp_path / "a checkout", starter)
-    fresh.folder.mkdir()
-    for part in PARTS:
-        copy(ROOT / part, fresh / part)
+    fresh = Workflow.laid(tmp_path / "a checkout", starter)
     for path, text in SHOWN.items():
         assert not (fresh / path).exists(), path
         (fresh / path).write_text(text, encoding="utf-8")

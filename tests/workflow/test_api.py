@@ -8,7 +8,7 @@ import yaml
 import distillery
 from distillery import plugins
 from distillery.images import dataset as data
-from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
+from tests.workflow.conftest import Workflow
 
 pytestmark = pytest.mark.long
 
@@ -46,11 +46,7 @@ MEASURED = "results/evaluate/digits/dm/noise/ipc2/seed1/ConvNet/metrics.csv"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, starter):
-    folder = tmp_path_factory.mktemp("ways")
-    workflow = Workflow(folder, starter)
-    for part in PARTS:
-        copy(ROOT / part, folder / part)
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    workflow = Workflow.laid(tmp_path_factory.mktemp("ways"), starter, STUDY)
     workflow.make(*SETS, MEASURED)
     return workflow
 

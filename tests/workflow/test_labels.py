@@ -2,10 +2,9 @@
 teacher."""
 
 import pytest
-import yaml
 
 from distillery.store.measurements import read_metrics
-from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
+from tests.workflow.conftest import Workflow
 
 pytestmark = pytest.mark.long
 
@@ -31,12 +30,7 @@ CONFIG = {
 
 @pytest.fixture
 def run(starter, tmp_path):
-    made = Workflow(tmp_path / "a study", starter)
-    made.folder.mkdir()
-    for part in PARTS:
-        copy(ROOT / part, made / part)
-    (made / "tiny.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
-    return made
+    return Workflow.laid(tmp_path / "a study", starter, CONFIG)
 
 
 def test_a_set_under_three_kinds_of_labels_and_what_another_teacher_makes_stale(run):

@@ -8,7 +8,7 @@ import yaml
 
 from distillery.store import artefact
 from tests.unit.datasets import drawn
-from tests.workflow.conftest import PARTS, ROOT, Workflow, copy
+from tests.workflow.conftest import Workflow
 
 pytestmark = pytest.mark.long
 
@@ -46,14 +46,10 @@ CONFIG = {
 
 @pytest.fixture
 def run(starter, tmp_path):
-    made = Workflow(tmp_path / "a study", starter)
-    made.folder.mkdir()
-    for part in PARTS:
-        copy(ROOT / part, made / part)
+    made = Workflow.laid(tmp_path / "a study", starter, CONFIG)
     pets = made / "My pictures/pets & co"
     drawn.folder(pets, {"cat": 12, "chien d'été": 12})
     (pets / "notes.txt").touch()
-    (made / "tiny.yaml").write_text(yaml.safe_dump(CONFIG, allow_unicode=True), encoding="utf-8")
     return made
 
 
