@@ -329,6 +329,15 @@ def to_pixels(images: np.ndarray, normalization: dict | None) -> tuple[np.ndarra
     return (images - low) / np.maximum(high - low, 1e-8), False
 
 
+def visible(pixels: np.ndarray) -> np.ndarray:
+    """Return images (…, C, H, W), C 1 to 4, with the channels that are shown, 1 or 3: as
+    ``pictures.visible``, which needs torch."""
+    channels = pixels.shape[-3]
+    if channels == 2:
+        return np.concatenate([pixels, np.zeros_like(pixels[..., :1, :, :])], axis=-3)
+    return pixels if channels == 1 else pixels[..., :3, :, :]
+
+
 def strip(pixels: np.ndarray) -> dict:
     """Set images (N, C, H, W) in [0, 1], C 1 to 4, side by side with a clear line between, as a PNG
     data address.
@@ -337,11 +346,8 @@ def strip(pixels: np.ndarray) -> dict:
         ``{"src": "data:image/png;base64,…", "width": …, "height": …, "count": N}``.
     """
     pixels = np.round(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
+    pixels = visible(pixels)
     count, channels, height, width = pixels.shape
-    if channels not in (1, 3):  # as pictures.visible shows them, which needs torch
-        blue = np.zeros_like(pixels[:, :1])
-        pixels = np.concatenate([pixels, blue], 1) if channels == 2 else pixels[:, :3]
-        channels = 3
     sheet = np.zeros((height, count * width + count - 1, channels + 1), np.uint8)
     for i, image in enumerate(pixels):
         at = i * (width + 1)

@@ -18,9 +18,11 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from PIL import Image
 
 from distillery.report.cells import Cell
+from distillery.report.charts import visible
 from distillery.report.effort import making_of
 from distillery.report.results import Results
 from distillery.report.sections.continual import ways
+from distillery.report.sections.images import hard
 from distillery.report.sections.verdict import bytes_per_class
 from distillery.report.words import class_name, images_per_class
 from distillery.vocabulary import LAST, WHOLE
@@ -85,11 +87,11 @@ def _figures(results: Results) -> Iterator[tuple[str, Callable[[], Figure | None
     """Name each figure of a study, with what draws it: ``None`` where nothing is known."""
     for dataset in results.datasets:
         for network in results.networks(dataset):
-            for by, (_, label, scale) in ACROSS.items():
+            for by in ACROSS:
                 yield (
                     f"accuracy_by_{by}_{dataset}_{network}",
-                    lambda dataset=dataset, network=network, by=by, label=label, scale=scale: (
-                        _accuracy(results, dataset, network, by, label, scale)
+                    lambda dataset=dataset, network=network, by=by: _accuracy(
+                        results, dataset, network, by
                     ),
                 )
         yield f"cost_{dataset}", lambda dataset=dataset: _cost(results, dataset)
@@ -98,10 +100,7 @@ def _figures(results: Results) -> Iterator[tuple[str, Callable[[], Figure | None
     for name, item in _firsts(results.evolutions):
         yield f"evolution_{name}", lambda item=item: _evolution(results, item)
     for name, way in ways(results).items():
-        yield (
-            f"continual_{name}",
-            lambda way=way: _stages(results, way, "average_accuracy", "average accuracy (%)"),
-        )
+        yield f"continual_{name}", lambda way=way: _stages(results, way)
         yield f"forgetting_{name}", lambda way=way: _forgetting(results, way)
 
 
@@ -114,23 +113,22 @@ def _seconds(results: Results, cell: Cell) -> float | None:
     return None if making is None else making.together
 
 
-# What accuracy is drawn over: how a cell has it, the axis, and its scale.
-ACROSS: dict[str, tuple[Callable[[Results, Cell], float | None], str, str]] = {
-    "ipc": (lambda results, cell: cell.ipc, "images per class", "log"),
-    "bytes": (bytes_per_class, "bytes per class, as stored", "log"),
-    "seconds": (_seconds, "seconds to make a set, experts included", "log"),
+# What accuracy is drawn over: how a cell has it, and the axis.
+ACROSS: dict[str, tuple[Callable[[Results, Cell], float | None], str]] = {
+    "ipc": (lambda results, cell: cell.ipc, "images per class"),
+    "bytes": (bytes_per_class, "bytes per class, as stored"),
+    "seconds": (_seconds, "seconds to make a set, experts included"),
 }
 
 
-def _accuracy(
-    results: Results, dataset: str, network: str, by: str, label: str, scale: str
-) -> Figure | None:
+def _accuracy(results: Results, dataset: str, network: str, by: str) -> Figure | None:
     """Draw the test accuracy of the final images, mean and deviation over all networks."""
+    place, label = ACROSS[by]
     rows = results.summed(dataset, network, LAST)
     points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _, row in rows[rows["ipc"].notna() & (rows["method"] != WHOLE)].iterrows():
         cell = Cell.of(row)
-        at = ACROSS[by][0](results, cell)
+        at = place(results, cell)
         if at:
             point = (float(at), 100 * row["mean"], 100 * row["std"] if row["count"] > 1 else 0.0)
             points.setdefault((cell.method, cell.init), []).append(point)
@@ -152,7 +150,7 @@ def _accuracy(
             va="bottom",
             fontsize=6.5,
         )
-    axes.set_xscale(scale)
+    axes.set_xscale("log")
     if by == "ipc":
         axes.set_xticks(sorted({x for found in points.values() for x, _, _ in found}))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -200,8 +198,7 @@ def _firsts(items: Sequence[tuple[dict, dict]]) -> Iterator[tuple[str, tuple[dic
 def _images(results: Results, item: tuple[dict, dict]) -> Figure:
     """Draw a row of images for each class."""
     tensors, header = item
-    labels = tensors["labels"]
-    labels = labels.argmax(1) if labels.ndim == 2 else labels
+    labels = hard(tensors["labels"])
     rows = [
         (
             class_name(header.get("classes") or [], index),
@@ -262,11 +259,8 @@ def _grid(rows: list[tuple[str, np.ndarray]], heads: Sequence[str] = ()) -> Figu
 
 def _shown(image: np.ndarray) -> np.ndarray:
     """Return an image (C, H, W) of 1 to 4 channels as matplotlib takes it."""
-    if len(image) == 1:
-        return image[0]
-    if len(image) == 2:
-        image = np.concatenate([image, np.zeros_like(image[:1])])
-    return np.moveaxis(image[:3], 0, -1)
+    image = visible(image)
+    return image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
 
 
 def _moving(results: Results, folder: Path) -> Iterator[Path]:
@@ -291,11 +285,11 @@ def _moving(results: Results, folder: Path) -> Iterator[Path]:
 # ---- continual learning --------------------------------------------------------------------------
 
 
-def _stages(results: Results, way: list, measure: str, label: str) -> Figure | None:
-    """Draw a measure of each strategy over the groups learned."""
-    figure, axes = _axes("stage", label)
+def _stages(results: Results, way: list) -> Figure | None:
+    """Draw the average accuracy of each strategy over the stages."""
+    figure, axes = _axes("stage", "average accuracy (%)")
     for number, (run, rows) in enumerate(way):
-        part = rows[(rows["measure"] == measure) & rows["stage"].notna()]
+        part = rows[(rows["measure"] == "average_accuracy") & rows["stage"].notna()]
         if part.empty:
             continue
         means = part.groupby("stage")["value"].agg(["mean", "std", "size"])

@@ -42,7 +42,7 @@ def view(results: Results) -> list[dict]:
 def class_strips(results: Results, item: tuple[dict, dict], *, one: bool = False) -> list[dict]:
     """Show images of each class of a set side by side, under its name; one image or several."""
     tensors, header = item
-    labels, names = _hard(tensors["labels"]), header.get("classes") or []
+    labels, names = hard(tensors["labels"]), header.get("classes") or []
     strips = []
     for index in sorted(set(labels.tolist()))[:SHOWN_CLASSES]:
         rows = tensors["images"][labels == index][: 1 if one else SHOWN_IMAGES]
@@ -55,7 +55,8 @@ def _strip(pixels: np.ndarray, name: str, noun: str) -> dict:
     return strip | {"name": name, "alt": f"{quantity(strip['count'], noun)} of the class {name}"}
 
 
-def _hard(labels: np.ndarray) -> np.ndarray:
+def hard(labels: np.ndarray) -> np.ndarray:
+    """Return the likeliest class of each image; hard labels as they are."""
     return labels.argmax(axis=1) if labels.ndim == 2 else labels
 
 
@@ -75,7 +76,7 @@ def _card(results: Results, item: tuple[dict, dict]) -> dict:
 
 def _card_notes(results: Results, tensors: Mapping[str, np.ndarray], header: Mapping) -> list[str]:
     """Say what of a set is not shown, and how the rest is."""
-    labels = _hard(tensors["labels"])
+    labels = hard(tensors["labels"])
     counts = np.unique(labels, return_counts=True)[1]
     most = int(counts.max(initial=0))
     _, exact = results.pixels(tensors["images"][:1], header)
@@ -157,7 +158,7 @@ def _labels(tensors: Mapping[str, np.ndarray], header: Mapping) -> np.ndarray:
     in order."""
     labels = tensors.get("labels")
     if labels is not None and labels.ndim == 3:
-        return _hard(labels[-1])
+        return hard(labels[-1])
     count, size = max(len(header.get("classes") or []), 1), tensors["images"].shape[1]
     return np.arange(size) * count // size
 

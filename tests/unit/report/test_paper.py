@@ -49,7 +49,7 @@ def test_each_figure_is_there_in_every_format(drawn):
 
 
 def test_the_lines_are_the_means_of_the_summary(results):
-    figure = paper._accuracy(results, "MNIST", "ConvNet", "ipc", "images per class", "log")
+    figure = paper._accuracy(results, "MNIST", "ConvNet", "ipc")
     (axes,) = figure.axes
     named = {
         container.get_label(): container.lines[0].get_xydata() for container in axes.containers
@@ -64,9 +64,9 @@ def test_the_lines_are_the_means_of_the_summary(results):
 
 
 def test_what_is_not_known_is_no_figure(results):
-    assert paper._accuracy(results, "MNIST", "LeNet", "ipc", "", "log") is None
+    assert paper._accuracy(results, "MNIST", "LeNet", "ipc") is None
     assert paper._cost(results, "CIFAR10") is None
-    assert paper._forgetting(results, []) is None and paper._stages(results, [], "x", "y") is None
+    assert paper._forgetting(results, []) is None and paper._stages(results, []) is None
 
 
 def test_text_is_text_and_the_same_results_give_the_same_bytes(results, drawn, tmp_path):
