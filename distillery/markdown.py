@@ -23,3 +23,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table of cells, each in Markdown already; it ends in a newline."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def folded(summary: str, text: str) -> str:
+    """Fold a text under a summary, as pages that render Markdown do; it ends in a newline."""
+    return f"\n<details><summary>{summary}</summary>\n\n{text}\n</details>\n"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distillery.published import figures
-from distillery.published.records import NETWORK, Cell
+from distillery.published.records import NETWORK, Cell, Place
 from distillery.vocabulary import LAST, WHOLE
 
 PUBLISHED, COURSE = figures.PROTOCOLS
@@ -39,6 +39,24 @@ def spent(cell: Cell) -> dict[str, int | str]:
         "sets": len(networks),
     }
     return {name: value for name, value in amounts.items() if value is not None}
+
+
+def beside(place: Place) -> dict[str, Any]:
+    """Look up the published row that stands beside a place, by protocol."""
+    rows = {}
+    for protocol in figures.PROTOCOLS:
+        published = figures.lookup(
+            place.dataset,
+            place.base,
+            ipc=place.ipc,
+            init=place.init or None,
+            network=place.network,
+            strategy=place.strategy or "",
+            protocol=protocol,
+        )
+        if len(published):
+            rows[protocol] = published.iloc[0]
+    return rows
 
 
 def mark(cell: Cell, beside: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ sets that were measured.
 import dataclasses
 import json
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.errors import UserError
-from distillery.vocabulary import AFTERWARDS, FINETUNE, GDUMB, INITS, JOINT, REPLAY, WHOLE
+from distillery.vocabulary import AFTERWARDS, FINETUNE, GDUMB, INITS, JOINT, LAST, REPLAY, WHOLE
 
 RECORDS = "reproduction"  # the folder of the records, beside the document
 FORMAT = 1
@@ -141,6 +142,46 @@ class Cell(Place):
     def jobs(self) -> list[Job]:
         """Return the jobs of all sets."""
         return [job for one in self.sets for job in one.jobs]
+
+    @property
+    def newest(self) -> float:
+        """Return when it was last measured, in seconds since the epoch; 0 where that is unknown."""
+        moments = [one.evaluation.moment for one in self.sets]
+        return max((moment.timestamp() for moment in moments if moment), default=0.0)
+
+    def figure(self, selection: str = LAST) -> "Figure":
+        """Return the figure over all networks of all sets, of the final images or of a
+        selection."""
+        lists = [one.accuracies[selection] for one in self.sets if selection in one.accuracies]
+        values = [value for values in lists for value in values]
+        if not values:
+            return Figure()
+        even = len({len(values) for values in lists}) == 1
+        count = f"{len(lists)} × {len(lists[0])}" if even else f"{len(values)} in {len(lists)} sets"
+        # A single accuracy has no spread: "± 0.00" would claim one.
+        spread = statistics.pstdev(values) if len(values) > 1 else None
+        return Figure(statistics.fmean(values), spread, count)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An accuracy in percent; without a mean where nothing was measured.
+
+    Attributes:
+        spread: the population standard deviation; ``None`` of a single network.
+        count: of how many sets × networks, in words.
+    """
+
+    mean: float | None = None
+    spread: float | None = None
+    count: str = ""
+
+    def text(self, digits: int = 2) -> str:
+        """Write mean, spread and count; "" where nothing was measured."""
+        if self.mean is None:
+            return ""
+        spread = "" if self.spread is None else f" ± {self.spread:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread} ({self.count})"
 
 
 @dataclass

@@ -296,24 +296,46 @@ def cell_of(found, dataset, method, ipc, network="ConvNet"):
     return cell
 
 
+_SET = re.compile(
+    r"(?:(?P<strategy>finetune|replay|gdumb|afterwards|joint)(?:, |$))?"
+    r"(?:(?P<method>(?!ConvNet)\w+(?: \(\w+\))?)(?: from (?P<start>\w+))?(?:, |$))?"
+    r"(?:(?P<ipc>\d+) per class, )?(?P<network>\w+)?"
+)
+
+
 def rows_of(text, dataset, continual=False):
-    """The rows of a dataset's table, by column, read as Markdown reads them: a bar with a backslash
-    before it parts nothing."""
+    """The rows of a dataset's table by column, those that were run with what is folded below it,
+    read as Markdown reads them: a bar with a backslash before it parts nothing."""
     part, _, learned = (
         text.split(f"\n## {dataset}\n")[1]
         .split("\n## ")[0]
         .partition(f"\n### {dataset}, class-incremental\n")
     )
-    part = learned if continual else part
+    shown, _, folded = (learned if continual else part).partition("<details>")
+    heads = (
+        (document.CONTINUAL_HEAD, document.CONTINUAL_FOLDED)
+        if continual
+        else (document.HEAD, document.FOLDED)
+    )
+    rows, details = (_rows(table, head) for table, head in zip((shown, folded), heads))
+    for row in rows:
+        parts = {name: text or "" for name, text in _SET.fullmatch(row["set"]).groupdict().items()}
+        parts["ipc"] = parts["ipc"] or ("all" if parts["method"] == "whole" else "")
+        detail = details.pop(0) if row["ours"] else dict.fromkeys(heads[1], "")
+        assert detail.pop("set") in (row["set"], "")
+        row.update(parts, memory=parts["method"], **detail)
+    assert not details
+    return rows
+
+
+def _rows(table, head):
     lines = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        for line in part.splitlines()
+        for line in table.splitlines()
         if line.startswith("|")
     ]
-    assert {len(line) for line in lines} == {
-        len(document.CONTINUAL_HEAD if continual else document.HEAD)
-    }
-    return [dict(zip(lines[0], line)) for line in lines[2:]]
+    assert {len(line) for line in lines} <= {len(head)}
+    return [dict(zip(head, line)) for line in lines[2:]]
 
 
 def row_of(text, dataset, method, ipc, start="real", network="ConvNet"):
