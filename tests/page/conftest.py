@@ -1,0 +1,172 @@
+"""The report in a real browser, Chromium driven by Selenium, and the pages that it opens."""
+
+import base64
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.page.made import made_study
+from tests.unit.report.made import built
+
+# The finished study is the one that the tests of the workflow read.
+from tests.workflow.conftest import environment, shared, starter, study  # noqa: F401
+
+WIDTHS = (320, 390, 768, 1119, 1400, 1920)  # pixels, phones to wide screens
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what waits for the finished study as the workflow's, and all else here as slow."""
+    for item in items:
+        if "tests/page/" in item.path.as_posix():
+            names = getattr(item, "fixturenames", ())
+            item.add_marker("workflow" if "study" in names or "any_page" in names else "slow")
+
+
+class Browser:
+    """A page in Chromium, and what the page did there."""
+
+    def __init__(self, driver: Any):
+        self.driver = driver
+        self._axe = ""
+
+    def open(self, path: Path, *, width: int = 1400, height: int = 900, dark: bool = False) -> None:
+        """Show a file, in a window of so many CSS pixels; forgets what earlier pages did."""
+        self.dark(dark)
+        self.resize(width, height)
+        self.driver.get("about:blank")
+        for kind in ("browser", "performance"):
+            self.driver.get_log(kind)
+        self.driver.get(path.as_uri())
+
+    def resize(self, width: int, height: int = 900) -> None:
+        """Give the page so many CSS pixels, fewer than a window may have too."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def dark(self, dark: bool) -> None:
+        """Ask for the dark or the light page, as the reader's system does."""
+        self.media(scheme="dark" if dark else "light")
+
+    def media(self, kind: str = "", scheme: str = "light") -> None:
+        """Show the page as on a medium: ``print``, or the screen by default."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.command("Emulation.setEmulatedMedia", media=kind, features=features)
+
+    def command(self, name: str, **arguments: Any) -> Any:
+        """Give a command of Chrome's protocol."""
+        return self.driver.execute_cdp_cmd(name, arguments)
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page, and return what it returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def all(self, selector: str) -> list[Any]:
+        """Find the elements that a CSS selector names."""
+        return self.driver.find_elements("css selector", selector)
+
+    def one(self, selector: str) -> Any:
+        """Find the first element that a CSS selector names."""
+        return self.driver.find_element("css selector", selector)
+
+    def errors(self) -> list[str]:
+        """List what the page wrote to its console since it was opened: errors and warnings."""
+        return [f"{entry['level']}: {entry['message']}" for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """List the addresses that were asked for since the page was opened, but for what it holds
+        itself."""
+        events = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        addresses = [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+        return [one for one in addresses if not one.startswith(("data:", "blob:", "about:"))]
+
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than its window."""
+        return self.js("return document.documentElement.scrollWidth - window.innerWidth")
+
+    def axe(self) -> list[str]:
+        """List what axe-core finds wrong in the page as it is shown."""
+        if not self._axe:
+            spec = importlib.util.find_spec("axe_playwright_python")
+            assert spec is not None and spec.origin is not None
+            self._axe = Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8")
+        self.js(self._axe)
+        self.driver.set_script_timeout(120)
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "axe.run(document, {resultTypes: ['violations']}).then(done, done)"
+        )
+        return [
+            f"{violation['id']}: {node['target']}: {node['failureSummary']}"
+            for violation in found["violations"]
+            for node in violation["nodes"]
+        ]
+
+    def pdf(self) -> bytes:
+        """Print the page as a reader without background graphics does, on A4."""
+        sheet = self.command(
+            "Page.printToPDF", printBackground=False, paperWidth=8.27, paperHeight=11.69
+        )
+        return base64.b64decode(sheet["data"])
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    """Chromium, started once."""
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    chromedriver = shutil.which("chromedriver")
+    if not (chromium and chromedriver):
+        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    downloads = tmp_path_factory.mktemp("downloads")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "hide-scrollbars"):
+        options.add_argument(f"--{argument}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options=options, service=Service(chromedriver))
+    started.downloads = downloads
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def browser(driver) -> Browser:
+    """A browser, with what it downloaded before taken away."""
+    for path in driver.downloads.iterdir():
+        path.unlink()
+    return Browser(driver)
+
+
+@pytest.fixture(scope="session")
+def made_page(tmp_path_factory) -> Path:
+    """The page of a made study of three datasets, three sizes and ten methods."""
+    folder = tmp_path_factory.mktemp("made")
+    built(made_study(folder), folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(params=["made", "finished"])
+def any_page(request) -> Path:
+    """The page of the made study, and that of the finished one."""
+    if request.param == "made":
+        return request.getfixturevalue("made_page")
+    return request.getfixturevalue("study") / "results/report.html"
