@@ -11,7 +11,7 @@ QUICKSTART := results/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup quickstart test test-quick test-long test-kills test-fuzz test-slurm bench
-.PHONY: lint format docs reference lock clean
+.PHONY: lint format docs reference readme-assets lock clean
 
 help: ## Show these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -78,6 +78,14 @@ docs: .venv/.done ## Build the documentation with the API reference, in site/
 
 reference: .venv/.done ## Write the config's schema and table of keys from its models
 	$(BIN)/python -m distillery schema --write
+
+# The picture is of a real run, the table is of the records.
+README := results/readme/figures
+readme-assets: .venv/.done ## Run the study that README shows, draw it, write README's table
+	$(BIN)/python -m snakemake figures --cores $(CORES) --configfile studies/readme.yaml
+	mkdir -p docs/assets
+	cp $(README)/evolution_MNIST_dc_noise_ipc1.gif docs/assets/evolution.gif
+	$(BIN)/python -m distillery reproduction render
 
 lock: .venv/.done ## Resolve the newest versions and write requirements.lock
 	$(BIN)/python -m uv lock --upgrade

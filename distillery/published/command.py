@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from distillery.errors import UserError
-from distillery.published import records
+from distillery.published import readme, records
 from distillery.published.document import DOCUMENT, render
 from distillery.store.files import write_text
 
@@ -20,16 +20,21 @@ def run(arguments: argparse.Namespace) -> None:
     docs = arguments.docs or _docs()
     if arguments.action == "add":
         _add(arguments, docs)
-    document, text = docs / DOCUMENT, render(records.load(docs))
-    if getattr(arguments, "check", False):
-        if not document.exists() or document.read_text(encoding="utf-8") != text:
+    recorded = records.load(docs)
+    texts = {docs / DOCUMENT: render(recorded)}
+    front = docs.parent / "README.md"
+    if front.is_file() and readme.START in (before := front.read_text(encoding="utf-8")):
+        cells = [cell for record in recorded.values() for cell in record.cells]
+        texts[front] = readme.render(before, cells)
+    for path, text in texts.items():
+        if not getattr(arguments, "check", False):
+            write_text(path, text)
+            print(path)
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
             raise UserError(
-                f"{document}: is not what the records give; run `python -m distillery reproduction "
+                f"{path}: is not what the records give; run `python -m distillery reproduction "
                 "render`"
             )
-        return
-    write_text(document, text)
-    print(document)
 
 
 def _docs() -> Path:

@@ -306,8 +306,8 @@ def _measured(entry: Entry, beside: Mapping[str, Any]) -> dict[str, str]:
         "published": _published_text(cell, beside),
         "ours": ours.text(),
         "ours − published": "<br>".join(differences),
-        "time": _time(cell),
-        "hardware": markdown.cell(_hardware(contexts)),
+        "time": time(cell),
+        "hardware": markdown.cell(hardware(cell)),
         "commit": markdown.cell(_commits(contexts)),
         "record": _link(entry.name),
         "command": markdown.code(entry.record.command),
@@ -338,7 +338,7 @@ def _run(name: str, record: Record) -> list[str]:
 # ---- texts of cells ------------------------------------------------------------------------------
 
 
-def _time(cell: Cell) -> str:
+def time(cell: Cell) -> str:
     """Say how long a cell's jobs took, on average."""
     trained = cell.method == WHOLE or cell.strategy
     parts = []
@@ -370,6 +370,11 @@ def _contexts(jobs: Iterable[Job]) -> list[dict[str, Any]]:
 
 def _distinct(texts: Iterable[str], separator: str = ", ") -> str:
     return separator.join(dict.fromkeys(text for text in texts if text))
+
+
+def hardware(cell: Cell) -> str:
+    """Say on what machines a cell's jobs ran."""
+    return _hardware(_contexts(cell.jobs))
 
 
 def _hardware(contexts: Iterable[Mapping[str, Any]]) -> str:

@@ -29,7 +29,7 @@ def render(cells: Sequence[Cell]) -> str:
         return ""
     columns = sorted({_column(cell) for cell in cells}, key=_column_order)
     rows: dict[tuple[str, str], dict[tuple, Cell]] = {}
-    for cell in sorted(cells, key=lambda cell: (_is_same(cell), cell.newest)):
+    for cell in sorted(cells, key=lambda cell: (is_same(cell), cell.newest)):
         rows.setdefault((cell.base, cell.init), {})[_column(cell)] = cell
     keys = sorted(rows, key=lambda key: (rank(METHODS, key[0]), rank((*INITS, ""), key[1])))
     # A table a dataset: one wide table would have to be scrolled.
@@ -55,7 +55,8 @@ def _column_order(column: tuple[str, int | None]) -> tuple[Any, ...]:
     return (rank(DATASETS, dataset), ipc is None, ipc or 0)
 
 
-def _is_same(cell: Cell) -> bool:
+def is_same(cell: Cell) -> bool:
+    """Return whether a cell took the work of its published figure: whether it is a reproduction."""
     return budgets.mark(cell, budgets.beside(cell)).startswith(SAME)
 
 

@@ -187,10 +187,10 @@ disturb() {
     node=$(hostname -s)
     halt &
     until_true "DC's first job computes" "$patience" computes
-    sleep 5
+    sleep 2
     cancelled=$(job $first RUNNING)
     [ -n "$cancelled" ] ||
-        fail "DC's first job was over within 5 s: raise its iterations in study.yaml"
+        fail "DC's first job was over within 2 s: raise its iterations in study.yaml"
     say "draining the node and cancelling job $cancelled in the middle"
     scontrol update nodename="$node" state=drain reason="tests/slurm"
     scancel "$cancelled"
