@@ -2,7 +2,8 @@
 # `make test-slurm`: a study through profiles/slurm on a real Slurm of one node that is set up here
 # and taken down again, compared byte for byte with the same study run without a cluster.
 #   run.sh              tests/slurm/study.yaml; on the way one job is cancelled, one runs past its
-#                       time limit, and the node is drained while jobs wait. MINUTES.
+#                       time limit, and the node is drained while jobs wait. 15 minutes on a machine
+#                       with a load of 8; a few on an idle one.
 #   run.sh quickstart   config/quickstart.yaml, undisturbed, in groups:
 #                       `make test-slurm SLURM=quickstart`
 # It needs root and installs Debian packages, which stay: meant for CI and containers. Nothing else
