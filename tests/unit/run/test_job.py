@@ -192,64 +192,68 @@ def test_a_loss_is_not_read_where_it_is_not_shown(log):
 
 
 TWO_JOBS = """
-import sys, time, torch
+import sys, torch
 from distillery.run import job, progress
-progress.LOG_EVERY_SECONDS = 0.2
+progress.LOG_EVERY_SECONDS = 0.0
 with job.run(sys.argv[1], {"precision": "float32", "compile": "off", "threads": 1}) as run:
     shown = run.progress(40, "distillation", "iteration")
     print("ready", flush=True)
-    sys.stdin.readline()
-    for done in range(1, 41):
-        time.sleep(0.02)
-        shown.iteration(done, torch.tensor(0.5))
-    second = run.progress(2, "selection", "epoch")
-    second(2)
+    for order in sys.stdin:
+        if order == "select\\n":
+            run.progress(2, "selection", "epoch")(2)
+        else:
+            shown.iteration(int(order), torch.tensor(0.5))
+        print("done", flush=True)
 """
 
 
 @pytest.mark.slow
 def test_jobs_side_by_side_share_a_terminal(tmp_path):
-    """One has the bar, the other writes lines; both say which job they are, and no line holds two
-    of them."""
+    """One has the bar, the other writes lines until the bar is free; both say which job they are,
+    and no line holds two of them. Each does what it is asked, a step at a time: left to themselves,
+    the second may begin after the first has ended."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
-    jobs = []
+    jobs = {}
     for method in ("dc", "mtt"):
         path = tmp_path / "results/logs/distill/digits" / method / "ipc1.log"
         path.parent.mkdir(parents=True)
         command = [sys.executable, "-c", TWO_JOBS, str(path)]
-        jobs.append(
-            subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=theirs,
-                text=True,
-            )
-        )
-        assert jobs[-1].stdout.readline() == "ready\n"
-    for one in jobs:
-        one.stdin.write("go\n")
-        one.stdin.flush()
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": theirs}
+        jobs[method] = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+        assert jobs[method].stdout.readline() == "ready\n"
     os.close(theirs)
+
+    def ask(method, *orders):
+        for order in orders:
+            jobs[method].stdin.write(f"{order}\n")
+            jobs[method].stdin.flush()
+            assert jobs[method].stdout.readline() == "done\n"
+
+    ask("mtt", 1, 2)
+    ask("dc", 40, "select")
+    ask("mtt", 3)
+    jobs["dc"].stdin.close()
+    assert jobs["dc"].wait() == 0
+    ask("mtt", 4, 40)
+    jobs["mtt"].stdin.close()
     seen = b""
     with contextlib.suppress(OSError):  # the end of a terminal
         while part := os.read(terminal, 65536):
             seen += part
-    assert [one.wait() for one in jobs] == [0, 0]
+    assert jobs["mtt"].wait() == 0
     pieces = [piece for piece in re.split(r"[\r\n]|\x1b\[K", seen.decode()) if piece.strip()]
     bars = [piece for piece in pieces if "%|" in piece]
-    lines = [piece for piece in pieces if " s left" in piece and "%|" not in piece]
+    lines = [piece for piece in pieces if "%|" not in piece]
     shape = (
         r"distill/digits/mtt/ipc1 distillation: "
-        r"\d+ of 40 iterations, [\d.]+ s(, [\d.]+ s left)?, matching loss 0.5"
+        r"(\d) of 40 iterations, [\d.]+ s(, [\d.]+ s left)?, matching loss 0.5"
     )
-    assert lines and all(re.fullmatch(shape, line) for line in lines)
-    assert any(piece.startswith("distill/digits/dc/ipc1 distillation:") for piece in bars)
-    assert any(piece.startswith("distill/digits/dc/ipc1 selection:") for piece in bars), (
-        "the second display of a job has the bar after the first"
-    )
+    assert [re.fullmatch(shape, line)[1] for line in lines] == ["1", "2", "3", "4"]
+    shown = [piece.split(":")[0].removeprefix("distill/digits/") for piece in bars]
+    order = [name for name, before in zip(shown, [None, *shown]) if name != before]
+    # The second display of a job has the bar after the first; the other job, when all is done.
+    assert order == ["dc/ipc1 distillation", "dc/ipc1 selection", "mtt/ipc1 distillation"]
     assert not any("dc/ipc1" in piece and "mtt/ipc1" in piece for piece in pieces)
 
 
