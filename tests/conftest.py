@@ -18,6 +18,14 @@ def pytest_report_header(config):
     return None
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave out, where the long tests alone are asked for, the files that have none: to import all
+    takes each process 13 s."""
+    if config.option.markexpr == "long" and collection_path.name.startswith("test_"):
+        return "mark.long" not in collection_path.read_text(encoding="utf-8") or None
+    return None
+
+
 def pytest_collection_modifyitems(items):
     """Mark what runs Snakemake by its folder, and let it run first: its files take longest, and
     small ones are left to even out what the processes do."""

@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from scipy import stats
 
 from distillery import streams
 from distillery.compute.device import Compute
@@ -35,6 +34,8 @@ def test_correlations_of_known_ranks(x, y, rho, tau):
 
 
 def test_correlations_with_equal_values_are_those_of_scipy():
+    from scipy import stats  # a second to import
+
     drawn = torch.Generator().manual_seed(0)
     for levels in (3, 10, 1000):
         x, y = torch.randint(levels, (2, 40), generator=drawn).double()

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.datasets import ImageFolder
 
 import distillery
 from distillery.errors import UserError
@@ -125,6 +124,15 @@ def test_names_of_classes_become_safe_and_stay_apart(tmp_path, classes, expected
     assert all((tmp_path / "out" / row["file"]).is_file() for row in rows)
 
 
+@pytest.fixture(scope="module")
+def torchvision_s():
+    """Torchvision's reader. Its import takes longer than the rest of this file."""
+    from torchvision.datasets import ImageFolder
+
+    return ImageFolder
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "classes",
     [
@@ -134,7 +142,7 @@ def test_names_of_classes_become_safe_and_stay_apart(tmp_path, classes, expected
         list("ABcdefghijKl"),
     ],
 )
-def test_torchvision_numbers_the_classes_as_the_table_does(tmp_path, classes):
+def test_torchvision_numbers_the_classes_as_the_table_does(tmp_path, torchvision_s, classes):
     few = made()
     labels = torch.arange(24) * 5 % 12
     folder.image_folder(
@@ -143,7 +151,7 @@ def test_torchvision_numbers_the_classes_as_the_table_does(tmp_path, classes):
         ),
         tmp_path / "out",
     )
-    theirs = ImageFolder(tmp_path / "out")
+    theirs = torchvision_s(tmp_path / "out")
     numbers = {
         Path(path).relative_to(tmp_path / "out").as_posix(): number
         for path, number in theirs.samples
@@ -154,7 +162,8 @@ def test_torchvision_numbers_the_classes_as_the_table_does(tmp_path, classes):
     assert sorted(numbers.values()) == sorted(labels.tolist())
 
 
-def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path):
+@pytest.mark.slow
+def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path, torchvision_s):
     few = made()
     folder.image_folder(
         SyntheticSet(few.images, torch.tensor([2, 2, 0, 0, 2, 2]), None, few.header),
@@ -163,8 +172,8 @@ def test_a_class_without_images_keeps_its_number_for_torchvision(tmp_path):
     with pytest.raises(
         FileNotFoundError, match="1_ankle_boot"
     ):  # rather than numbering the others again
-        ImageFolder(tmp_path / "out")
-    assert {number for _, number in ImageFolder(tmp_path / "out", allow_empty=True).samples} == {
+        torchvision_s(tmp_path / "out")
+    assert {number for _, number in torchvision_s(tmp_path / "out", allow_empty=True).samples} == {
         0,
         2,
     }
