@@ -21,7 +21,7 @@ from distillery.compute.claim import claim
 from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.run import code as stamped
-from distillery.run import meter, provenance
+from distillery.run import meter, provenance, track
 from distillery.run.progress import Progress, log
 from distillery.store import artefact, outcome
 from distillery.store.checkpoint import Checkpoint
@@ -39,10 +39,15 @@ class Run:
         compute: how to compute.
         asked: what the job was asked, as its record says it.
         inputs: the paths of the files that it reads, by name.
+        tracker: what is told losses and measurements, if the study is tracked.
     """
 
     def __init__(
-        self, device: torch.device, compute: dict[str, Any] | None, name: str = ""
+        self,
+        device: torch.device,
+        compute: dict[str, Any] | None,
+        name: str = "",
+        tracker: track.Tracker | None = None,
     ) -> None:
         settings = compute or {"precision": "float32", "compile": "off"}
         self.device = device
@@ -51,6 +56,7 @@ class Run:
         self._started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._code = provenance.checkout()  # now: the checkout may move on while the job runs
         self._name, self._bars = name, list[Progress]()
+        self.tracker = tracker
         self._meter = meter.Meter(self.device)
         self._meter.__enter__()
         self.asked: Mapping[str, Any] = {}
@@ -75,7 +81,7 @@ class Run:
         """Show a new progress display in the place of the last, closed with the job."""
         for bar in self._bars:
             bar.close()
-        self._bars.append(Progress(total, label, unit, self._name))
+        self._bars.append(Progress(total, label, unit, self._name, self.tracker))
         return self._bars[-1]
 
     def stop_clock(self) -> None:
@@ -149,6 +155,8 @@ def main(
         function(state, asked, inputs, outputs, *more)
         if "cost" in outputs.keys():
             state.save_cost(outputs.cost, rule=asked.kind, outputs=outputs, **asked.identity)
+        if state.tracker is not None and "metrics" in outputs.keys():
+            track.measured(state.tracker, outputs.metrics)
         state.finish()
 
 
@@ -188,7 +196,8 @@ def run(
             stamped.check(asked["code"])
         with claim(log.info) if compute else contextlib.nullcontext(torch.device("cpu")) as claimed:
             process.repeatable(claimed.type == "cpu")
-            state = Run(claimed, compute, _name(log_path))
+            tracker = track.tracker(log_path) if compute else None
+            state = Run(claimed, compute, _name(log_path), tracker)
             log.info("on %s with %d threads", meter.device_name(state.device), state.threads)
             yield state
             if asked is not None:
@@ -212,6 +221,8 @@ def run(
     finally:
         for bar in state._bars if state is not None else ():
             bar.close()
+        if state is not None and state.tracker is not None:
+            state.tracker.close()
         log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
         handler.close()

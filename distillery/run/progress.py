@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from distillery.run import track
 from distillery.times import duration
 
 LOG_EVERY_SECONDS = 20.0
@@ -36,10 +37,19 @@ class Progress:
         label: what is being done.
         unit: what one of them is called.
         job: what the terminal calls the job.
+        tracker: what is told the losses of a distillation.
     """
 
-    def __init__(self, total: int, label: str, unit: str, job: str = "") -> None:
+    def __init__(
+        self,
+        total: int,
+        label: str,
+        unit: str,
+        job: str = "",
+        tracker: track.Tracker | None = None,
+    ) -> None:
         self.total, self.done, self._label, self._unit = total, 0, label, unit
+        self._tracker = tracker
         self._started = self._logged = time.monotonic()
         self._since: tuple[float, int] | None = (
             None  # the moment after the first unit, and how many were done then
@@ -84,6 +94,10 @@ class Progress:
             if self._bar is not None:
                 self._bar.update(iteration - self._bar.n)
             return
+        if self._tracker is not None and (
+            iteration % track.every(self.total) == 0 or iteration == self.total
+        ):
+            track.loss(self._tracker, iteration, loss)
         due = (
             time.monotonic() - self._logged >= LOG_EVERY_SECONDS
             or iteration == self.total

@@ -454,7 +454,10 @@ class Jobs:
         config = copy.deepcopy(self.study.config)
         config["study"], config["results"] = "-", self.layout.results
         config.pop("report", None)
-        for section, keys in (("compute", ("mem_mb", "runtime")), ("data", ("sources", "local"))):
+        for section, keys in (
+            ("compute", ("mem_mb", "runtime", "track")),
+            ("data", ("sources", "local")),
+        ):
             for key in keys:
                 config[section].pop(key, None)
         for block in config["datasets"].values():

@@ -212,6 +212,11 @@ class Compute(Section):
         default=240,
         description="Minutes that a computing job asks a scheduler for; doubled at each retry.",
     )
+    track: Literal["none", "tensorboard"] = Field(
+        default="none",
+        description="tensorboard: computing jobs write losses and measurements as event files to "
+        "`tensorboard` in the results folder, where the package tensorboard is installed.",
+    )
 
 
 class Factory(Section):

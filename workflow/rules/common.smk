@@ -5,6 +5,7 @@ import shlex
 
 from distillery import vocabulary
 from distillery.estimate import kept
+from distillery.run import track
 from distillery.store import outcome
 from distillery.study.params import names as names_of_params
 from distillery.study import trials, written
@@ -27,6 +28,7 @@ if not sys.executable.startswith("'"):
 
 try:
     STUDY = configfiles.study(config)
+    track.check(STUDY.config["compute"]["track"])
     # Code from outside runs first in a process of its own.
     if workflow.is_main_process:
         place = workflow.modifier.path_modifier.replace_prefix(STUDY.config["results"])
@@ -59,6 +61,9 @@ try:
                 print(f"note: {line}", file=sys.stderr)
 except UserError as error:
     sys.exit(f"error: {error}")
+
+# Jobs inherit it, those of a cluster by reading this file, too.
+os.environ[track.TRACK] = STUDY.config["compute"]["track"]
 
 LAYOUT = Layout(STUDY.config["results"])
 JOBS = Jobs(STUDY, LAYOUT)
