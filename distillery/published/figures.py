@@ -111,7 +111,23 @@ def lookup(
     Returns:
         Rows of :func:`table`, possibly none.
     """
+    sizes = _sizes(str(path)).get((dataset, method, network, strategy), frozenset())
+    if ipc not in sizes:  # most of a large study's, and a search would find none
+        return _none(str(path)).copy()
     return _rows(str(path), dataset, method, ipc, init, network, protocol, strategy).copy()
+
+
+@cache
+def _sizes(path: str) -> dict[Any, frozenset[int | None]]:
+    return {
+        key: frozenset(None if ipc != ipc else int(ipc) for ipc in part["ipc"])
+        for key, part in _parts(path).items()
+    }
+
+
+@cache
+def _none(path: str) -> pd.DataFrame:
+    return _table(path).iloc[:0]
 
 
 @cache

@@ -33,8 +33,8 @@ def apart(results: Results, cell: Cell, network: str, protocol: str) -> str:
         return UNKNOWN
     rule = "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic"
     found: dict[str, None] = {}
-    for cost in results.costs:
-        if cost.get("rule") == rule and cost.get("network") == network and Cell.of(cost) == cell:
+    for cost in results.jobs_of(rule, cell):
+        if cost.get("network") == network:
             for text in _differences(results, cell, cost.get("settings") or {}, theirs):
                 found.setdefault(text)
     return "measured with " + ", ".join(found) if found else ""

@@ -11,6 +11,8 @@ from distillery.report.results import Results
 from distillery.report.words import blank, thousands
 from distillery.vocabulary import WHOLE
 
+DISTILL = "distill"
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -73,16 +75,18 @@ def flops_of(results: Results, cell: Cell, network: str) -> float | None:
 def makings(results: Results) -> dict[Cell, list[dict]]:
     """List the records of the jobs that made each cell's sets, one a seed, by cell in the report's
     order."""
-    groups: dict[Cell, list[dict]] = {}
-    for cost in results.costs:
-        if str(cost.get("rule", "")).startswith("distill") and not blank(cost.get("seconds")):
-            groups.setdefault(Cell.of(cost), []).append(cost)
-    return {cell: groups[cell] for cell in sorted(groups, key=lambda cell: cell.order)}
+    cells = {Cell.of(cost) for cost in results.costs if cost.get("rule") == DISTILL}
+    groups = {cell: _makers(results, cell) for cell in sorted(cells, key=lambda cell: cell.order)}
+    return {cell: jobs for cell, jobs in groups.items() if jobs}
+
+
+def _makers(results: Results, cell: Cell) -> list[dict]:
+    return [job for job in results.jobs_of(DISTILL, cell) if not blank(job.get("seconds"))]
 
 
 def making_of(results: Results, cell: Cell) -> Making | None:
     """Say what making a set of a cell took; ``None`` where no job tells."""
-    jobs = makings(results).get(cell)
+    jobs = _makers(results, cell)
     return making_by(results, cell, jobs) if jobs else None
 
 
@@ -90,22 +94,32 @@ def making_by(results: Results, cell: Cell, jobs: list[dict]) -> Making:
     """Say what making a set of a cell took, by the records of the jobs that made its sets."""
     seconds = np.array([float(job["seconds"]) for job in jobs])
     experts, sharing = 0.0, 0
-    recipes = {recipe_name(header) for _, header in results.sets if Cell.of(header) == cell}
+    recipes = {recipe_name(header) for _, header in results.sets_of(cell)}
     if recipes - {None}:
         recipe = recipes.pop() if len(recipes) == 1 else None
+        shards, sharing = _experts(results, cell.dataset, recipe)
+        experts = sum(shards) if recipe is not None and shards else None
+    return Making(float(seconds.mean()), float(seconds.std()), experts, sharing)
+
+
+def _experts(results: Results, dataset: str, recipe: str | None) -> tuple[list[float], int]:
+    """Return the seconds of each expert job of a recipe, and how many sets learned from it."""
+
+    def found() -> tuple[list[float], int]:
         shards = [
             float(cost["seconds"])
             for cost in results.costs
             if (cost.get("rule"), cost.get("dataset"), cost.get("recipe"))
-            == ("train_experts", cell.dataset, recipe)
+            == ("train_experts", dataset, recipe)
             and not blank(cost.get("seconds"))
         ]
-        experts = sum(shards) if recipe is not None and shards else None
         sharing = sum(
-            (header.get("dataset"), recipe_name(header)) == (cell.dataset, recipe)
+            (header.get("dataset"), recipe_name(header)) == (dataset, recipe)
             for _, header in results.sets
         )
-    return Making(float(seconds.mean()), float(seconds.std()), experts, sharing)
+        return shards, sharing
+
+    return results.once(("experts", dataset, recipe), found)
 
 
 def recipe_name(header: dict) -> str | None:
@@ -127,6 +141,14 @@ def pays_after(making: float | None, ours: float | None, full: float | None) -> 
     return max(1, math.ceil(making / (full - ours))) if ours < full else "never"
 
 
+def paid_after(results: Results, cell: Cell, network: str) -> int | str | None:
+    """Count the trainings of a network after which making a set of a cell has paid, as
+    :func:`pays_after` does."""
+    making = making_of(results, cell)
+    times = [spent_on(results, cell.dataset, network, cells).seconds for cells in ([cell], None)]
+    return pays_after(None if making is None else making.together, *times)
+
+
 def pays_text(pays: int | str | None) -> str:
     """Return the answer of :func:`pays_after` as a reader is shown it."""
     if pays is None or isinstance(pays, str):
@@ -145,11 +167,16 @@ def spent_on(results: Results, dataset: str, network: str, cells: Collection[Cel
     """
     rule = "train_vanilla" if cells is None else "evaluate_synthetic"
     seconds, memory, networks = [], [], 0
-    for cost in results.costs:
-        if (cost.get("rule"), cost.get("dataset"), cost.get("network")) != (rule, dataset, network):
-            continue
-        if cells is not None and Cell.of(cost) not in cells:
-            continue
+    if cells is None:
+        jobs = results.jobs_with(rule, dataset, network)
+    else:
+        jobs = [
+            job
+            for cell in cells
+            for job in results.jobs_of(rule, cell)
+            if (job.get("dataset"), job.get("network")) == (dataset, network)
+        ]
+    for cost in jobs:
         if not blank(cost.get("seconds")):
             models = int((cost.get("settings") or {}).get("models") or 1)
             seconds.append(float(cost["seconds"]) / models)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from distillery.report.cells import Cell
-from distillery.report.comparison import by_network
 from distillery.report.results import Results
 from distillery.vocabulary import HARD, LAST, OWN, SOFT, TEACHER, WHOLE
 
@@ -42,7 +41,7 @@ class Reached:
 
 def own_labels(results: Results, cell: Cell) -> str:
     """Return the kind of the labels that the sets of a cell have; hard where there is no file."""
-    arrays = next((arrays for arrays, about in results.sets if Cell.of(about) == cell), {})
+    arrays = next((arrays for arrays, _ in results.sets_of(cell)), {})
     return SOFT if arrays and arrays["labels"].ndim == 2 else HARD
 
 
@@ -75,14 +74,41 @@ def _cell(row: Mapping[str, Any]) -> Cell:
 
 def reached(results: Results) -> dict[Place, Reached]:
     """Return what is reached, by dataset, network, size and kind of labels."""
-    found: dict[Place, Reached] = {}
     rows = labelled_rows(results)
-    for _, part in rows.groupby(["dataset", "network", "ipc", "labels"]):
-        first = part.iloc[0]
-        dataset, network, labels = (str(first[key]) for key in ("dataset", "network", "labels"))
-        sides = (by_network(part[part["split"] == split]) for split in ("test", "validation"))
-        found[Place(dataset, network, int(first["ipc"]), labels)] = Reached(*sides)
-    return found
+    rows = rows[rows["split"].isin(("test", "validation"))]
+    rows = rows[rows[["seed", "model"]].notna().all(axis=1)]
+    names = ("dataset", "network", "ipc", "labels", "split", "method", "init", "seed", "model")
+    sides: dict[tuple[Place, str], dict[Cell, dict[tuple[int, int], float]]] = {}
+    for *about, seed, model, value in zip(*(rows[name] for name in (*names, "value"))):
+        dataset, network, ipc, labels, split, method, init = about
+        cells = sides.setdefault((Place(dataset, network, int(ipc), labels), split), {})
+        values = cells.setdefault(Cell(dataset, method, init, int(ipc)), {})
+        values[int(seed), int(model)] = float(value)
+    ordered = {
+        side: {
+            (cell.method, cell.init): cells[cell]
+            for cell in sorted(cells, key=lambda cell: cell.order)
+        }
+        for side, cells in sides.items()
+    }
+    return {
+        place: Reached(*(ordered.get((place, split), {}) for split in ("test", "validation")))
+        for place in sorted({place for place, _ in sides})
+    }
+
+
+def first_kinds(results: Results) -> dict[tuple[Cell, str], str]:
+    """Return the kind of labels that each cell's sets are compared under with each network, where
+    what was measured says it."""
+    rows = results.metrics
+    rows = rows[
+        (rows["measure"] == "accuracy")
+        & (rows["selection"] == LAST)
+        & (rows["split"] == "test")
+        & (rows["strategy"] == "")
+        & (rows["labels"] != "")
+    ].drop_duplicates(["dataset", "method", "init", "ipc", "network"])
+    return {(_cell(row), str(row["network"])): str(row["labels"]) for row in _records(rows)}
 
 
 def recipes_by(

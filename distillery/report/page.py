@@ -27,15 +27,19 @@ from distillery.report.sections import (
     pairs,
     privacy,
     robustness,
+    scorecard,
     search,
     verdict,
 )
 from distillery.report.sections import provenance as origins
 from distillery.store import files
 
-# Rule `report` names both as its inputs: an edit of either makes the report stale.
+# Rule `report` has them all as its inputs: an edit of any makes the report stale.
 TEMPLATE = Path(__file__).with_name("templates") / "page.html.jinja"
 STYLE = TEMPLATE.with_name("style.css")
+FIRST = TEMPLATE.with_name("scorecard.html.jinja")
+FIRST_STYLE = TEMPLATE.with_name("scorecard.css")
+SCRIPT = TEMPLATE.with_name("page.js")
 
 
 def build(  # noqa: PLR0913  # the inputs of the rule, by their names
@@ -80,21 +84,26 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         UserError: an artefact or the template is missing or unreadable; the message names the file
             and, of an artefact, the rule that makes it.
     """
-    template, style = _read(TEMPLATE), _read(STYLE)
+    template, style = _read(TEMPLATE), _read(STYLE) + _read(FIRST_STYLE)
     if sums is not None:
         # Sums are of files, so the two are paths here.
         both: list[Any] = [metrics, costs]
         files.check_sums(sums, both, rule="collect")
     results = Results(metrics, costs, sets, evolutions, data, config, provenance)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.DictLoader({FIRST.name: _read(FIRST)}),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     view = {
         "style": Markup(style),
+        "script": Markup(_read(SCRIPT)),
         "title": str(results.config.get("study") or "Dataset distillation: a study"),
         "missing": missing,
         "significant": SIGNIFICANT,
-        **_sections(results, neighbours),
+        **_sections(results, neighbours, Path(output).parent),
         "empty": results.metrics.empty and not results.sets,
     }
     try:
@@ -106,12 +115,15 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     files.write_text(output, page)
 
 
-def _sections(results: Results, neighbours: Sequence[str | Path]) -> dict[str, Any]:
-    """Return what each section of the page shows."""
+def _sections(results: Results, neighbours: Sequence[str | Path], folder: Path) -> dict[str, Any]:
+    """Return what each section of the page shows; ``folder``: that the page lies in."""
+    card, verdicts = scorecard.view(results, folder), verdict.view(results)
     return {
+        "scorecard": card,
+        "answers": scorecard.answers(verdicts, card),
         "glance": glance.overview(results),
         "headlines": glance.headlines(results),
-        "verdict": verdict.view(results),
+        "verdict": verdicts,
         "labels": labels.view(results),
         "nested": nested.view(results),
         "accuracy": accuracy.view(results),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,8 @@ from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
 # The colours that methods without one of their own take in turn: those of the page from this on.
 FREE_COLOURS = (8, 9, 10, 11)
 INIT_DASHES = {"": "solid", REAL: "solid", NOISE: "dashed", IMPORTED: "dotted"}
+NOWHERE = np.empty(0, int)
+Found = TypeVar("Found")
 SET_RULE = "distill or import_synthetic"
 
 
@@ -88,10 +90,13 @@ def _read_json(path: str | Path) -> Any:
 
 
 def _read_tensors(
-    paths: Sequence[str | Path], needed: Sequence[str], whitenings: dict
+    paths: Sequence[str | Path],
+    needed: Sequence[str],
+    whitenings: dict,
+    files: dict[tuple[Cell, Any], Path],
 ) -> list[tuple[dict, dict]]:
     """Read arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their
-    digest: sets of a dataset share one."""
+    digest: sets of a dataset share one. Paths go into ``files`` by cell and seed."""
     read = []
     for path in paths:
         tensors, header = artefact.load(path, rule=SET_RULE)
@@ -110,6 +115,7 @@ def _read_tensors(
             if not name.startswith(whitening.CARRIED)
         }
         read.append((arrays, header))
+        files[Cell.of(header), header.get("seed")] = Path(path)
     return sorted(read, key=lambda item: (Cell.of(item[1]).order, item[1].get("seed") or 0))
 
 
@@ -138,6 +144,7 @@ class Results:
         finished, summary: as ``measurements.finished`` and ``measurements.summarise`` give them.
         costs: the jobs' records.
         sets, evolutions: arrays and header of each, in the report's order.
+        files: the path of each set, by its cell and seed.
         headers: the header of the first set of each cell.
         data: datasets by name.
         datasets, methods: their names, in the report's order.
@@ -166,14 +173,23 @@ class Results:
         self.summary = average(self.finished)
         self.costs = _read_costs(costs)
         self.whitenings: dict[str, whitening.Whitening] = {}
-        self.sets = _read_tensors(sets, ("images", "labels"), self.whitenings)
-        self.evolutions = _read_tensors(evolutions, ("images", "iterations"), self.whitenings)
+        self.files: dict[tuple[Cell, Any], Path] = {}
+        self.sets = _read_tensors(sets, ("images", "labels"), self.whitenings, self.files)
+        self.evolutions = _read_tensors(evolutions, ("images", "iterations"), self.whitenings, {})
         self.data = _read_data(data)
         self.config = config or {}
         self.provenance = provenance or {}
-        self.headers: dict[Cell, dict] = {}
-        for _, header in self.sets:
-            self.headers.setdefault(Cell.of(header), header)
+        # Looked up for every cell: a scan each time takes the square of a study's size.
+        self._sets: dict[Cell, list[tuple[dict, dict]]] = {}
+        for item in self.sets:
+            self._sets.setdefault(Cell.of(item[1]), []).append(item)
+        self._jobs: dict[tuple, list[dict]] = {}
+        for cost in self.costs:
+            rule = str(cost.get("rule", ""))
+            self._jobs.setdefault((rule, Cell.of(cost)), []).append(cost)
+            about = (rule, str(cost.get("dataset", "")), str(cost.get("network", "")))
+            self._jobs.setdefault(about, []).append(cost)
+        self.headers: dict[Cell, dict] = {cell: items[0][1] for cell, items in self._sets.items()}
         self.variants = {
             cell.method: str(header["of"])
             for cell, header in self.headers.items()
@@ -188,14 +204,33 @@ class Results:
         self.datasets = sorted(self._named("dataset"), key=dataset_rank)
         self.methods = sorted(self._named("method"), key=method_rank)
         self.colours = _colours(self.methods)
-        self._parts: dict[tuple, dict[Any, pd.DataFrame]] = {}
+        self._parts: dict[tuple, dict[Any, np.ndarray]] = {}
         self._compared: dict[tuple, Comparison] = {}
         self._full: dict[tuple, FullTraining | None] = {}
+        self._known: dict[Any, Any] = {}
 
     def _named(self, column: str) -> set[str]:
         """Find every name in a column of the metrics and in the sets' headers."""
         names = set(self.metrics[column]) | {str(header.get(column, "")) for _, header in self.sets}
         return names - {""}
+
+    def once(self, key: Any, find: Callable[[], Found]) -> Found:
+        """Return what ``find`` finds, which is asked for the first time that ``key`` is."""
+        if key not in self._known:
+            self._known[key] = find()
+        return self._known[key]
+
+    def sets_of(self, cell: Cell) -> list[tuple[dict, dict]]:
+        """List arrays and header of each set of a cell; none where there is no file."""
+        return self._sets.get(cell, [])
+
+    def jobs_of(self, rule: str, cell: Cell) -> list[dict]:
+        """List the records of a rule's jobs about a cell."""
+        return self._jobs.get((rule, cell), [])
+
+    def jobs_with(self, rule: str, dataset: str, network: str) -> list[dict]:
+        """List the records of a rule's jobs on a dataset with a network."""
+        return self._jobs.get((rule, dataset, network), [])
 
     def pixels(self, images: np.ndarray, header: Mapping) -> tuple[np.ndarray, bool]:
         """Do as ``figures.to_pixels``, but take whitened images back by the whitening that their
@@ -335,13 +370,17 @@ class Results:
 
     def classes(self, dataset: str) -> list[str]:
         """List the names of a dataset's classes; their numbers where nothing says the names."""
-        for _, header in self.sets:
-            if header.get("dataset") == dataset and header.get("classes"):
-                return [str(name) for name in header["classes"]]
-        if dataset in self.data:
-            return [str(name) for name in self.data[dataset].classes]
-        indices = self.metrics[(self.metrics["dataset"] == dataset)]["class"].dropna()
-        return [str(i) for i in range(int(indices.max()) + 1)] if len(indices) else []
+
+        def names() -> list[str]:
+            for _, header in self.sets:
+                if header.get("dataset") == dataset and header.get("classes"):
+                    return [str(name) for name in header["classes"]]
+            if dataset in self.data:
+                return [str(name) for name in self.data[dataset].classes]
+            indices = self.metrics[self.metrics["dataset"] == dataset]["class"].dropna()
+            return [str(i) for i in range(int(indices.max()) + 1)] if len(indices) else []
+
+        return self.once(("classes", dataset), names)
 
     def measured(self, measure: str, **where: Any) -> pd.DataFrame:
         """Select the rows of a measure whose columns have the values ``where``."""
@@ -357,17 +396,37 @@ class Results:
     def _where(self, table: str, where: Mapping[str, Any]) -> pd.DataFrame:
         """Select the rows of a table whose columns have the values ``where``, in their order.
 
-        Each table is parted by a column once, and so is each part: a page asks for every cell, and
-        a scan of all rows each time would take the square of a study's size (200 sizes, 98,000
-        rows: 113 s of processor time for the page, by parts 51 s).
+        The places of each table's rows are parted by a column once, and so is each part: a page
+        asks for every cell, and a scan of all rows each time would take the square of a study's
+        size.
         """
         rows, path = getattr(self, table), (table,)
+        places: np.ndarray | None = None
         for name, value in where.items():
             at = (*path, name)
             if at not in self._parts:
-                self._parts[at] = dict(iter(rows.groupby(name, sort=False, observed=True)))
-            rows, path = self._parts[at].get(value, rows.iloc[:0]), (*at, value)
-        return rows
+                self._parts[at] = _parted(*self._coded(table, name), places)
+            places, path = self._parts[at].get(value, NOWHERE), (*at, value)
+        return rows if places is None else rows.take(places)
+
+    def _coded(self, table: str, name: str) -> tuple[np.ndarray, list]:
+        """Number the values of a column; -1 where there is none."""
+
+        def found() -> tuple[np.ndarray, list]:
+            codes, values = pd.factorize(getattr(self, table)[name])
+            return codes, list(values)
+
+        return self.once(("coded", table, name), found)
+
+
+def _parted(codes: np.ndarray, values: list, places: np.ndarray | None) -> dict[Any, np.ndarray]:
+    """Return the places among ``places``, by default all, of each value of a column."""
+    places = np.arange(len(codes)) if places is None else places
+    here = codes[places]
+    order = np.argsort(here, kind="stable")
+    numbers, starts = np.unique(here[order], return_index=True)
+    parts = np.split(places[order], starts[1:])
+    return {values[number]: part for number, part in zip(numbers, parts) if number >= 0}
 
 
 def _curves(metrics: pd.DataFrame) -> pd.DataFrame:

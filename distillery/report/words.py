@@ -105,6 +105,13 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def some_of(names: Sequence[str], most: int = 6) -> str:
+    """Join names as :func:`listed` does; of many the first, and how many others there are."""
+    if len(names) <= most + 1:
+        return listed(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} others"
+
+
 # --- Numbers --------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,11 @@ class Browser:
 
     def media(self, kind: str = "", scheme: str = "light") -> None:
         """Show the page as on a medium: ``print``, or the screen by default."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            # Elements are clicked at once, wherever the page scrolls to for it.
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
         self.command("Emulation.setEmulatedMedia", media=kind, features=features)
 
     def command(self, name: str, **arguments: Any) -> Any:

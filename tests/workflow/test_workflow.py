@@ -348,7 +348,8 @@ def test_robust_scores_are_jobs_of_their_own(clone, outputs):
     ("file", "more"),
     [
         ("templates/page.html.jinja", "<!-- more -->\n"),
-        ("templates/style.css", "b { font-weight: 700; }\n"),
+        ("templates/scorecard.css", "b { font-weight: 700; }\n"),
+        ("templates/page.js", "// more\n"),
         ("sections/cost.py", "MORE = 1\n"),
     ],
 )

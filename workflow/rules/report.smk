@@ -45,8 +45,16 @@ rule report:
             filled(LAYOUT.data, {"dataset": dataset})
             for dataset in STUDY.dataset_names
         ],
-        template=own("report/templates/page.html.jinja"),
-        style=own("report/templates/style.css"),
+        templates=[
+            own(f"report/templates/{name}")
+            for name in (
+                "page.html.jinja",
+                "style.css",
+                "page.js",
+                "scorecard.html.jinja",
+                "scorecard.css",
+            )
+        ],
     output:
         report=report(
             LAYOUT.report, caption="../report/report.rst", category="The report"

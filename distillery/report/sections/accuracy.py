@@ -186,12 +186,27 @@ def _is_final(results: Results, row: pd.Series) -> bool:
     then of the same sets, by its own networks."""
     if row["selection"] not in (BEST_VALIDATION, BEST_TEST):
         return False
-    rows = results.measured(
-        "accuracy", **{name: row[name] for name in ("dataset", "network", "ipc", "method", "init")}
-    )
-    chosen = rows[rows["selection"] == row["selection"]]["iteration"]
-    saved = rows[rows["selection"] == SNAPSHOT]["iteration"]
-    return bool(len(chosen) and len(saved) and (chosen == saved.max()).all())
+    chosen, saved = results.once("snapshots", lambda: _snapshots(results))
+    key = tuple(row[name] for name in _CELL)
+    last = saved.get(key)
+    return last is not None and chosen.get((*key, row["selection"])) == {last}
+
+
+_CELL = ("dataset", "network", "ipc", "method", "init")
+
+
+def _snapshots(results: Results) -> tuple[dict[tuple, set[float]], dict[tuple, float]]:
+    """Return the iterations that each selection of a cell chose, and the last that was saved."""
+    rows = results.measured("accuracy")
+    rows = rows[rows["selection"].isin((SNAPSHOT, BEST_VALIDATION, BEST_TEST))]
+    chosen: dict[tuple, set[float]] = {}
+    saved: dict[tuple, float] = {}
+    for *key, selection, at in zip(*(rows[name] for name in (*_CELL, "selection", "iteration"))):
+        if selection == SNAPSHOT:
+            saved[tuple(key)] = max(at, saved.get(tuple(key), at))
+        else:
+            chosen.setdefault((*key, selection), set()).add(at)
+    return chosen, saved
 
 
 def _untested_notes(results: Results, dataset: str) -> list[str]:

@@ -31,11 +31,8 @@ WORK = {
 def _our_budget(results: Results, dataset: str, method: str, ipc: int | None) -> dict[str, Any]:
     """Say with what a method's sets of a size were made and evaluated: the settings in the sets'
     headers and in the records of the evaluations."""
-    headers = [
-        header
-        for cell, header in results.headers.items()
-        if (cell.dataset, cell.method, cell.ipc) == (dataset, method, ipc) and cell.init != IMPORTED
-    ]
+    key = (dataset, method, ipc)
+    headers = results.once("headers by method", lambda: _by_method(results)).get(key, [])
     budget = {}
     if headers and not results.is_coreset(method):
         budget |= _making_budget(headers[0])
@@ -43,19 +40,43 @@ def _our_budget(results: Results, dataset: str, method: str, ipc: int | None) ->
     # than it says.
     epochs = {
         count
-        for cost in results.costs
-        if cost.get("rule") in ("evaluate_synthetic", "train_vanilla")
-        and (cost.get("dataset"), cost.get("method"), cost.get("ipc")) == (dataset, method, ipc)
-        and (count := (cost.get("settings") or {}).get("epochs")) is not None
+        for cost in results.once("jobs by method", lambda: _trainings(results)).get(key, [])
+        if (count := (cost.get("settings") or {}).get("epochs")) is not None
     }
     if epochs:
         budget["epochs"] = " or ".join(map(str, sorted(epochs)))  # networks may have others
-    rows = results.summary
-    rows = rows[(rows["dataset"] == dataset) & (rows["method"] == method)]
-    rows = rows[rows["ipc"].isna() if ipc is None else rows["ipc"] == ipc]
-    if len(rows):
-        budget |= {"networks": int(rows["models"].max()), "sets": int(rows["sets"].max())}
+    counts = results.once("counts by method", lambda: _counts(results)).get(key)
+    if counts is not None:
+        budget |= {"networks": counts[0], "sets": counts[1]}
     return budget
+
+
+def _by_method(results: Results) -> dict[tuple, list[dict]]:
+    found: dict[tuple, list[dict]] = {}
+    for cell, header in results.headers.items():
+        if cell.init != IMPORTED:
+            found.setdefault((cell.dataset, cell.method, cell.ipc), []).append(header)
+    return found
+
+
+def _trainings(results: Results) -> dict[tuple, list[dict]]:
+    found: dict[tuple, list[dict]] = {}
+    for cost in results.costs:
+        if cost.get("rule") in ("evaluate_synthetic", "train_vanilla"):
+            key = cost.get("dataset"), cost.get("method"), cost.get("ipc")
+            found.setdefault(key, []).append(cost)
+    return found
+
+
+def _counts(results: Results) -> dict[tuple, tuple[int, int]]:
+    """Return the most networks of a set and the most sets of each dataset, method and size."""
+    rows, found = results.summary, {}
+    names = ("dataset", "method", "ipc", "models", "sets")
+    for dataset, method, ipc, models, sets in zip(*(rows[name] for name in names)):
+        key = dataset, method, None if blank(ipc) else int(ipc)
+        most, many = found.get(key, (0, 0))
+        found[key] = max(most, int(models)), max(many, int(sets))
+    return found
 
 
 def _making_budget(header: Mapping[str, Any]) -> dict[str, Any]:

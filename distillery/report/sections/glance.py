@@ -11,7 +11,7 @@ from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparison import RANDOM, pairs_in_words
 from distillery.report.effort import flops_of, making_of, pays_after, pays_text, spent_on
 from distillery.report.results import FullTraining, Results
-from distillery.report.sections.images import class_strips
+from distillery.report.sections.images import class_strips, spaced
 from distillery.report.words import (
     blank,
     counts_in_words,
@@ -24,9 +24,12 @@ from distillery.report.words import (
     quantity,
     si_number,
     signed,
+    some_of,
 )
 from distillery.times import duration
 from distillery.vocabulary import IMPORTED, LAST, WHOLE
+
+SIZES = 6  # of a dataset, in words
 
 
 def headlines(results: Results) -> list[dict]:
@@ -42,7 +45,9 @@ def _headline(results: Results, dataset: str) -> dict | None:
     network = networks[0]
     full = results.full(dataset, network)
     sentences, best, ties = [], None, False
-    for ipc in results.ipcs(dataset):
+    sizes = results.ipcs(dataset)
+    told = spaced(sizes, SIZES)
+    for ipc in told:
         level, count = _best_rows(results, dataset, network, ipc)
         if not count:
             continue
@@ -58,6 +63,7 @@ def _headline(results: Results, dataset: str) -> dict | None:
         "sentences": sentences,
         "full": reached,
         "full_counts": "" if full is None else _full_counts(full),
+        "left_out": len(sizes) - len(told),
         "caveats": ([] if full is None else full.caveats)
         + _numberless_notes(results, dataset, network),
         "tiles": tiles,
@@ -143,7 +149,7 @@ def _best_of(
     )
 
     def names(cells: Sequence[tuple[str, str]]) -> str:
-        return listed([results.short_name(*cell) for cell in cells])
+        return some_of([results.short_name(*cell) for cell in cells])
 
     level = f", level with {names(ties)}" if ties else ""
     clauses = [f"best of {count} by test accuracy{level}"] if count > 1 else []

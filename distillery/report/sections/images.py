@@ -1,6 +1,7 @@
 """The synthetic images, and how they came to be."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from distillery.report.words import (
     thousands,
 )
 
+Item = TypeVar("Item")
 SHOWN_CLASSES, SHOWN_IMAGES, EVOLUTION_CLASSES, EVOLUTION_FRAMES = 10, 10, 5, 8
+THUMBNAIL_CLASSES = 5
 
 
 def view(results: Results) -> list[dict]:
@@ -48,6 +51,20 @@ def class_strips(results: Results, item: tuple[dict, dict], *, one: bool = False
         rows = tensors["images"][labels == index][: 1 if one else SHOWN_IMAGES]
         strips.append(_strip(results.pixels(rows, header)[0], class_name(names, index), "image"))
     return strips
+
+
+def thumbnail(results: Results, cell: Cell) -> dict | None:
+    """Show an image of each of a cell's first classes side by side; ``None`` where it has no
+    file."""
+    tensors, header = next(iter(results.sets_of(cell)), ({}, {}))
+    if not tensors:
+        return None
+    labels = hard(tensors["labels"])
+    classes = sorted(set(labels.tolist()))[:THUMBNAIL_CLASSES]
+    first = [int(np.flatnonzero(labels == index)[0]) for index in classes]
+    names = [class_name(header.get("classes") or [], index) for index in classes]
+    strip = figures.strip(results.pixels(tensors["images"][first], header)[0])
+    return strip | {"alt": f"one image each of the classes {', '.join(names)}"}
 
 
 def _strip(pixels: np.ndarray, name: str, noun: str) -> dict:
@@ -136,10 +153,10 @@ def evolution(results: Results) -> list[dict]:
 
 def _evolution_card(results: Results, tensors: Mapping[str, np.ndarray], header: Mapping) -> dict:
     cell, iterations = Cell.of(header), tensors["iterations"].tolist()
-    at = _spread(range(len(iterations)), EVOLUTION_FRAMES)
+    at = spaced(range(len(iterations)), EVOLUTION_FRAMES)
     names, labels = header.get("classes") or [], _labels(tensors, header)
     rows = []
-    for index in _spread(sorted(set(labels.tolist())), EVOLUTION_CLASSES):
+    for index in spaced(sorted(set(labels.tolist())), EVOLUTION_CLASSES):
         first = int(np.flatnonzero(labels == index)[0])
         pixels, _ = results.pixels(tensors["images"][at, first], header)
         name = class_name(names, index)
@@ -163,7 +180,7 @@ def _labels(tensors: Mapping[str, np.ndarray], header: Mapping) -> np.ndarray:
     return np.arange(size) * count // size
 
 
-def _spread(items: Sequence[int], most: int) -> list[int]:
+def spaced(items: Sequence[Item], most: int) -> list[Item]:
     """Pick ``most`` items at equal distances, the first and the last among them."""
     picked = np.linspace(0, len(items) - 1, min(most, len(items)))
     return list(dict.fromkeys(items[round(i)] for i in picked))

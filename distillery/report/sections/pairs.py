@@ -7,6 +7,7 @@ from distillery.report.cells import Cell
 from distillery.report.comparison import RANDOM, Comparison
 from distillery.report.labelled import recipes_by
 from distillery.report.results import Results
+from distillery.report.sections.images import spaced
 from distillery.report.words import (
     images_per_class,
     p_text,
@@ -16,6 +17,8 @@ from distillery.report.words import (
 )
 from distillery.vocabulary import NOISE, REAL
 
+# What a page shows at most; all pairs are tested, and p is adjusted for all.
+PAIRS, SIZES = 60, 12  # of a size, and of a network
 VERDICTS = {
     "better": "significantly better",
     "worse": "significantly worse",
@@ -30,9 +33,12 @@ def view(results: Results) -> list[dict]:
     known = recipes_by(results)
 
     def table(dataset: str, network: str) -> dict | None:
-        groups = [_group(results, known, dataset, network, ipc) for ipc in results.ipcs(dataset)]
+        sizes = results.ipcs(dataset)
+        shown = spaced(sizes, SIZES)
+        groups = [_group(results, known, dataset, network, ipc) for ipc in shown]
         groups = [group for group in groups if group["rows"]]
-        return {"network": network, "groups": groups} if groups else None
+        left_out = len(sizes) - len(shown)
+        return {"network": network, "groups": groups, "left_out": left_out} if groups else None
 
     return results.tables(table)
 
@@ -50,14 +56,16 @@ def _group(
         cell: known.get((network, Cell(dataset, *cell, int(ipc))), {}).keys()
         for cell in comparison.cells
     }
-    lines = []
-    for first, second in _chosen_pairs(results, comparison.cells):
+    lines: list[dict | None] = []
+    pairs = _chosen_pairs(results, comparison.cells)
+    for first, second in pairs[:PAIRS]:
         differ = bool(recipes[first] and recipes[second] and recipes[first] != recipes[second])
         lines.append(_line(results, comparison, (first, second), differ))
     tested = f", p by Holm for {quantity(comparison.tested, 'pair')}" if comparison.tested else ""
     return {
         "title": images_per_class(ipc).capitalize() + tested,
         "rows": [line for line in lines if line],
+        "left_out": max(0, len(pairs) - PAIRS),
     }
 
 

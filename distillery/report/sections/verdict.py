@@ -8,8 +8,16 @@ import numpy as np
 from distillery.evaluation import verdict as verdicts
 from distillery.report.cells import Cell
 from distillery.report.comparison import pairs_in_words
-from distillery.report.effort import making_of, pays_after, pays_text, spent_on
-from distillery.report.labelled import KINDS, Place, Reached, own_labels, reached, recipes_by
+from distillery.report.effort import making_of, paid_after, pays_text
+from distillery.report.labelled import (
+    KINDS,
+    Place,
+    Reached,
+    first_kinds,
+    own_labels,
+    reached,
+    recipes_by,
+)
 from distillery.report.results import Results
 from distillery.report.words import byte_count, images_per_class, listed, plus_minus, signed
 from distillery.times import duration
@@ -44,34 +52,45 @@ class Group(NamedTuple):
 
 def view(results: Results) -> list[dict]:
     """Return one line for each group of cells that may be compared, and what could not be."""
+    known = results.once("reached", lambda: reached(results))
     blocks = []
-    known = reached(results)
-    recipes = {kind: recipes_by(results, kind) for kind in KINDS}
+    every = groups(results)
     for dataset in results.datasets:
-        networks = results.networks(dataset)
-        groups: dict[Group, list[Cell]] = {}
-        for network in networks:
-            for cell in _cells(results, dataset, network):
-                for kind in _kinds(known, cell, network):
-                    trained = recipes[kind].get((network, cell), {})
-                    if len(trained) == 1 and cell.ipc is not None:
-                        recipe = next(iter(trained.items()))
-                        group = Group(dataset, network, cell.ipc, kind, *recipe)
-                        groups.setdefault(group, []).append(cell)
-        lines = [_line(results, known, group, cells) for group, cells in groups.items()]
+        here = {group: cells for group, cells in every.items() if group.dataset == dataset}
+        lines = [_line(results, known, group, cells) for group, cells in here.items()]
         lines = [line for line in lines if line]
-        notes = _notes(results, known, groups)
+        notes = _notes(results, known, here)
         if lines or notes:
-            main = networks[0] if networks else ""
             blocks.append(
                 {
                     "dataset": results.title(dataset),
-                    "sentences": [line["sentence"] for line in lines if line["network"] == main],
+                    "sentences": [line["sentence"] for line in lines if line["main"]],
                     "rows": lines,
                     "notes": notes,
                 }
             )
     return blocks
+
+
+def groups(results: Results) -> dict[Group, list[Cell]]:
+    """Group the cells that may be compared, by dataset in the report's order."""
+
+    def found() -> dict[Group, list[Cell]]:
+        known = results.once("reached", lambda: reached(results))
+        recipes = {kind: recipes_by(results, kind) for kind in KINDS}
+        grouped: dict[Group, list[Cell]] = {}
+        for dataset in results.datasets:
+            for network in results.networks(dataset):
+                for cell in _cells(results, dataset, network):
+                    for kind in _kinds(known, cell, network):
+                        trained = recipes[kind].get((network, cell), {})
+                        if len(trained) == 1 and cell.ipc is not None:
+                            recipe = next(iter(trained.items()))
+                            group = Group(dataset, network, cell.ipc, kind, *recipe)
+                            grouped.setdefault(group, []).append(cell)
+        return grouped
+
+    return results.once("groups", found)
 
 
 def _cells(results: Results, dataset: str, network: str) -> list[Cell]:
@@ -83,7 +102,7 @@ def _cells(results: Results, dataset: str, network: str) -> list[Cell]:
 
 def _first(results: Results, cell: Cell) -> tuple[dict, dict]:
     """Return the arrays and the header of the first set of a cell; empty where there is no file."""
-    return next((item for item in results.sets if Cell.of(item[1]) == cell), ({}, {}))
+    return next(iter(results.sets_of(cell)), ({}, {}))
 
 
 def _kinds(known: dict[Place, Reached], cell: Cell, network: str) -> list[str]:
@@ -97,7 +116,8 @@ def _kinds(known: dict[Place, Reached], cell: Cell, network: str) -> list[str]:
     ]
 
 
-def _is_distilled(results: Results, cell: Cell) -> bool:
+def is_distilled(results: Results, cell: Cell) -> bool:
+    """Return whether the sets of a cell are on distillation's side: not chosen real images."""
     return cell.init == IMPORTED or not results.is_coreset(cell.method)
 
 
@@ -107,7 +127,7 @@ def _line(
     """Return the verdict on a group; ``None`` where one side has no set."""
     here = known[group.place]
     keys = {(cell.method, cell.init): cell for cell in cells}
-    distilled = {key for key, cell in keys.items() if _is_distilled(results, cell)}
+    distilled = {key for key, cell in keys.items() if is_distilled(results, cell)}
     held, test = (
         {key: of[key] for key in keys if key in of} for of in (here.validation, here.test)
     )
@@ -119,10 +139,11 @@ def _line(
         key: np.array(list(test[key].values())) for key in (judged.distilled, judged.opponent)
     }
     # Of a training under the labels that sets are compared under: its job's time is theirs.
-    timed = group.labels == _first_kind(results, ours, group.network)
-    pays = _break_even(results, ours, group.network) if timed else ""
+    timed = group.labels == first_kind(results, ours, group.network)
+    pays = pays_text(paid_after(results, ours, group.network)) if timed else ""
     line: dict[str, Any] = {
         "network": group.network,
+        "main": group.network == results.networks(group.dataset)[0],
         "size": f"{group.ipc}",
         "labels": KINDS[group.labels],
         "recipe": group.words,
@@ -147,13 +168,10 @@ def _line(
     return line
 
 
-def _first_kind(results: Results, cell: Cell, network: str) -> str:
+def first_kind(results: Results, cell: Cell, network: str) -> str:
     """Return the kind of labels that a cell's sets are compared under."""
-    rows = results.measured(
-        "accuracy", **cell._asdict(), network=network, selection=LAST, split="test", strategy=""
-    )
-    told = [kind for kind in rows["labels"] if kind]
-    return told[0] if told else own_labels(results, cell)
+    told = results.once("first kinds", lambda: first_kinds(results))
+    return told.get((cell, network)) or own_labels(results, cell)
 
 
 def _interval(judged: verdicts.Verdict) -> str:
@@ -216,15 +234,6 @@ def _price(pays: str) -> str:
     )
 
 
-def _break_even(results: Results, cell: Cell, network: str) -> str:
-    """Count the trainings after which making a set has paid against the full training set."""
-    making = making_of(results, cell)
-    if making is None:
-        return ""
-    times = [spent_on(results, cell.dataset, network, cells).seconds for cells in ([cell], None)]
-    return pays_text(pays_after(making.together, *times))
-
-
 def bytes_per_class(results: Results, cell: Cell, labels: str | None = None) -> float | None:
     """Return the bytes that a set takes for each class, as it is stored, to be trained under a kind
     of labels, its own by default: images, labels or the teacher in their place, and the whitening
@@ -253,8 +262,7 @@ def _teacher_bytes(results: Results, cell: Cell) -> float | None:
     where the size of its network is not known."""
     numbers = {
         (cost.get("settings") or {}).get(TEACHER, {}).get("number")
-        for cost in results.costs
-        if cost.get("rule") == "evaluate_synthetic" and Cell.of(cost) == cell
+        for cost in results.jobs_of("evaluate_synthetic", cell)
     } - {None}
     network = results.config.get("network", "ConvNet")
     rows = results.measured("parameters", dataset=cell.dataset, network=network)
@@ -270,7 +278,7 @@ def _notes(
     nothing could be chosen because no image was held out."""
     alone, chosen = [], True
     for group, cells in groups.items():
-        ours = [cell for cell in cells if _is_distilled(results, cell)]
+        ours = [cell for cell in cells if is_distilled(results, cell)]
         theirs = [cell for cell in cells if cell not in ours]
         if ours and not theirs:
             names = listed([results.short_name(cell.method, cell.init) for cell in ours])

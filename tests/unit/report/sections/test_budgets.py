@@ -35,6 +35,7 @@ def test_few_experts_are_reported_every_method_that_learns_from_them():
         costs=[],
         config={"experts": {"default": {"number": 10}}, "methods": {}},
         is_coreset=lambda method: False,
+        once=lambda key, find: find(),
     )
     told = budgets.expert_notes(study, "MNIST")
     less = (

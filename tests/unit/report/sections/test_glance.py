@@ -57,8 +57,8 @@ def test_a_network_trained_too_little_on_the_full_training_set_is_no_measure(stu
         "share of it is too high."
     )
     assert told in first and "that the full training set reaches" not in first
-    # The table still has the share, and the reason beside it.
-    assert page.count(told) == 2 and "% of full training set see the note" in page
+    # The scorecard and the table still have the share, and the reason beside it.
+    assert page.count(told) == 3 and "% of full training set see the note" in page
     first, _ = headline(study, tmp_path, SETS + curve_of(CUT_OFF, 0.995))
     assert "that the full training set reaches" in first, (
         "what fits its training images has converged"
