@@ -32,8 +32,9 @@ from distillery import streams
 from distillery.errors import UserError
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
+from distillery.store.ledger import Call
 from distillery.store.metrics import Metrics
-from distillery.training.stack import Stack, initialise
+from distillery.training.stack import Stack, architecture_of, initialise
 from distillery.training.train import Bench, Replay, test, train
 from distillery.vocabulary import AFTERWARDS, FINETUNE, GDUMB, JOINT, REPLAY, STRATEGIES
 
@@ -112,18 +113,55 @@ class _Record:
         counts = torch.bincount(tested.labels.cpu(), minlength=bench.network.classes)
         self._counts = counts.double()
         self.history: History = {}
+        self._last: Call | None = None
 
-    def stage(self, stage: int, stack: Stack, first: int) -> None:
-        """Test a stack after ``stage`` and record every network of it."""
+    def learn(
+        self,
+        bench: Bench,
+        recipe: Recipe,
+        images: Images,
+        model: int,
+        stage: int,
+        *,
+        start: Stack | None,
+        replay: Replay | None = None,
+    ) -> Stack:
+        """Train network ``model`` in ``stage``, test it, and record it.
+
+        Returns:
+            The network; the next stage begins with it.
+        """
+        call, part = bench.ledger.call(), range(model, model + 1)
+        if call.done:
+            bench.progress(recipe.trained_epochs)
+            architecture = architecture_of(bench.network, images.device)
+            # A copy here as there: what is kept must not be trained further.
+            kept = {name: value.clone() for name, value in call.tensors.items()}
+            stack = Stack.of_named(architecture, kept, images.device)
+        else:
+            training = call.training(part, [])
+            stack = train(
+                bench, recipe, images, part, start=start, replay=replay, checkpoint=training
+            )
+            # The next stage trains this stack further in place.
+            kept = {name: value.detach().clone() for name, value in stack.named().items()}
+            call.finish(part, [self._tests(stack)], kept if bench.ledger.keeps else {})
+        if stage and self._last is not None:  # a network's stage before this one
+            self._last.forget()
+        self._last = call
+        self.note(stage, model, call.rows[0])
+        return stack
+
+    def _tests(self, stack: Stack) -> list[float | None]:
+        """Test one network: its accuracy on all classes, then on each group."""
         tested = test(stack, self._tested, self._compute, passes=self._passes)
         counts = self._counts
-        for e in range(stack.count):
-            hits = tested["class_accuracy"][e].nan_to_num() * counts
-            by_group = [
-                float(hits[group].sum() / counts[group].sum()) if counts[group].sum() else None
-                for group in self._groups
-            ]
-            self.note(stage, first + e, [float(tested["accuracy"][e]), *by_group])
+        hits = tested["class_accuracy"][0].nan_to_num() * counts
+        by_group = [
+            float(hits[group].sum() / counts[group].sum()) if counts[group].sum() else None
+            for group in self._groups
+        ]
+        return [float(tested["accuracy"][0]), *by_group]
 
     def note(self, stage: int, model: int, accuracies: list[float | None]) -> None:
         """Record one network after ``stage``: its accuracy on all classes, then on each group.
@@ -227,15 +265,15 @@ def learn(
         for stage in range(len(groups)):
             seen = groups[: stage + 1] if afresh else [groups[stage]]
             index = _members(images.labels, [c for group in seen for c in group])
-            stack = train(
+            stack = record.learn(
                 _at_stage(bench, stage),
                 recipe,
                 images[index],
-                range(model, model + 1),
+                model,
+                stage,
                 start=None if afresh else stack,
                 replay=_of_groups(replay, groups[:stage]) if replay and stage else None,
             )
-            record.stage(stage, stack, model)
         assert stack is not None  # there is a group
         values = {**stack.parameters, **stack.buffers}
         learned.networks.append({name: value[0].detach().cpu() for name, value in values.items()})
@@ -285,7 +323,6 @@ def afterwards(
                 part[name] = values[name][None].to(memory.device).clone()
         for stage, accuracies in enumerate(learned.history[model]):
             record.note(stage, model, accuracies)
-        train(_at_stage(bench, AFTERWARDS), recipe, memory, range(model, model + 1), start=stack)
-        record.stage(len(groups), stack, model)
+        record.learn(_at_stage(bench, AFTERWARDS), recipe, memory, model, len(groups), start=stack)
     record.end()
     return record.metrics

@@ -13,8 +13,10 @@ from distillery.errors import UserError
 from distillery.evaluation import imbalance
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
+from distillery.store import checkpoint as checkpoints
+from distillery.store.ledger import Call
 from distillery.store.metrics import Metrics
-from distillery.training.stack import Stack, in_stacks, stack_size
+from distillery.training.stack import Stack, architecture_of, in_stacks, stack_size
 from distillery.training.train import Bench, test, train
 from distillery.vocabulary import LAST, SNAPSHOT
 
@@ -62,7 +64,9 @@ def measure(
         raise UserError(
             "evaluation: there is no test image; a network cannot be judged without one"
         )
-    measured = Metrics()
+    measured, call = Metrics(), bench.ledger.call()
+    measured.rows += call.rows
+    bench.progress(call.done * recipe.trained_epochs)
     size = stack_size(bench.network, models, images.device, min(recipe.batch, len(images)))
     bench = replace(bench, calls=-(-models // size))
     keep = imbalance.uneven(tested.labels, bench.network.classes)
@@ -72,6 +76,7 @@ def measure(
 
     def run(part: range) -> None:
         rows = Metrics()
+        training = call.training(part, rows.rows)
         last: dict[str, Tensor] = {}
 
         def note(epoch: int, stack: Stack, summary: dict[str, Tensor]) -> None:
@@ -84,7 +89,9 @@ def measure(
                 first = last or test(stack.first(), tested, bench.compute, passes=passes)
                 _note(rows, first, 0, model=0, split="test", epoch=epoch)
 
-        stack = train(bench, recipe, images, part, after_epoch=note, tolerant=True)
+        stack = train(
+            bench, recipe, images, part, after_epoch=note, tolerant=True, checkpoint=training
+        )
         validated = test(stack, held, bench.compute, passes=models) if held else {}
         for e, model in enumerate(part):
             _note_last(rows, last, e, model)
@@ -94,8 +101,9 @@ def measure(
             if keep:
                 _note_uneven(rows, last, e, model, tested.labels)
         measured.extend(rows)
+        call.finish(part, rows.rows)
 
-    in_stacks(range(models), size, run)
+    in_stacks(range(call.done, models), call.size or size, run)
     return measured
 
 
@@ -183,14 +191,19 @@ def select(
     values: dict[str, list[list[float]]] = {split: [] for split in splits}
     judge = _Judge(bench, models, len(snapshots))
     best_stacks: list[Stack] = []
+    best_call: Call | None = None
     for snapshot in snapshots:
-        accuracies, stacks = judge(snapshot, splits, keep=not test_all)
+        accuracies, stacks, call = judge(snapshot, splits, keep=not test_all)
         for split in splits:
             values[split].append(accuracies[split])
             for model, value in enumerate(accuracies[split]):
                 _note_selected(judged, value, model, SNAPSHOT, split, snapshot.iteration)
         if _best(values["validation"]) == len(values["validation"]) - 1:
-            best_stacks = stacks
+            if best_call is not None:
+                best_call.forget()
+            best_stacks, best_call = stacks, call
+        else:
+            call.forget()
     for split in splits:
         best = _best(values[split])
         chosen = (
@@ -212,23 +225,41 @@ class _Judge:
 
     def __call__(
         self, snapshot: Snapshot, splits: dict[str, Images], keep: bool
-    ) -> tuple[dict[str, list[float]], list[Stack]]:
-        """Return the accuracy of each network on each split, and the networks if kept."""
+    ) -> tuple[dict[str, list[float]], list[Stack], Call]:
+        """Return the accuracy of each network on each split, the networks if kept, and the call
+        that they were trained by."""
+        images, call = snapshot.images, self._bench.ledger.call()
         values: dict[str, list[float]] = {split: [] for split in splits}
-        images, stacks = snapshot.images, list[Stack]()
+        for accuracies in call.rows:
+            for split in splits:
+                values[split] += accuracies[split]
+        self._bench.progress(call.done * snapshot.recipe.trained_epochs)
+        stacks = self._kept(call, images.device) if keep else []
         size = stack_size(self._bench.network, self._models, images.device, len(images))
         bench = replace(self._bench, calls=self._number * -(-self._models // size))
 
         def run(part: range) -> None:
-            stack = train(bench, snapshot.recipe, images, part, tolerant=True)
+            training = call.training(part, [])
+            stack = train(bench, snapshot.recipe, images, part, tolerant=True, checkpoint=training)
             accuracies = {split: self.test(stack, held) for split, held in splits.items()}
             for split in splits:
                 values[split] += accuracies[split]
             if keep:
                 stacks.append(stack)
+            kept = checkpoints.prefixed(str(part.start), stack.named()) if keep else {}
+            call.finish(part, [accuracies], kept)
 
-        in_stacks(range(self._models), size, run)
-        return values, stacks
+        in_stacks(range(call.done, self._models), call.size or size, run)
+        return values, stacks, call
+
+    def _kept(self, call: Call, device: torch.device) -> list[Stack]:
+        """Return the networks of a call that were finished before an interruption."""
+        starts = dict.fromkeys(name.split(".", 1)[0] for name in call.tensors)
+        architecture = architecture_of(self._bench.network, device)
+        return [
+            Stack.of_named(architecture, checkpoints.part(start, call.tensors), device)
+            for start in starts
+        ]
 
     def test(self, stack: Stack, images: Images) -> list[float]:
         """Return the accuracy of each network of a stack."""

@@ -21,6 +21,7 @@ from torch.nn import functional
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
 from distillery.store.metrics import Metrics
+from distillery.training.stack import Stack
 from distillery.training.train import Bench, test, train
 
 NEIGHBOURS = 50
@@ -125,11 +126,24 @@ def losses(
     """
     sums = [torch.zeros(len(images)) for images in judged]
     for model in range(models):
-        stack = train(bench, recipe, learned, range(model, model + 1))
-        for total, images in zip(sums, judged, strict=True):
-            logits = test(stack, images, bench.compute, keep=True)["logits"][0]
-            total += functional.cross_entropy(logits, images.labels.cpu(), reduction="none")
+        call, part = bench.ledger.call(), range(model, model + 1)
+        if call.done:
+            bench.progress(recipe.trained_epochs)
+        else:
+            stack = train(bench, recipe, learned, part, checkpoint=call.training(part, []))
+            found = {
+                str(number): _losses(stack, bench, images) for number, images in enumerate(judged)
+            }
+            call.finish(part, [], found)
+        for number, total in enumerate(sums):
+            total += call.tensors[str(number)]
     return sums
+
+
+def _losses(stack: Stack, bench: Bench, images: Images) -> Tensor:
+    """Return the loss (N,) of one network on images."""
+    logits = test(stack, images, bench.compute, keep=True)["logits"][0]
+    return functional.cross_entropy(logits, images.labels.cpu(), reduction="none")
 
 
 class Area(NamedTuple):

@@ -21,7 +21,6 @@ from distillery.evaluation import evaluate
 from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
-from distillery.store import checkpoint as checkpoints
 from distillery.store.metrics import Metrics
 from distillery.training.train import Bench
 
@@ -63,7 +62,6 @@ def train(
     learned: Images,
     splits: Mapping[str, Images],
     models: int,
-    checkpoint: Any = checkpoints.NONE,
 ) -> Metrics:
     """Train every network of a grid on the same images: ``search_accuracy`` of each after its last
     epoch, on each split, and ``search_flops``, the operations of one training.
@@ -75,30 +73,17 @@ def train(
         learned: what they learn from, on the device that computes.
         splits: what is tested on: ``test``, and perhaps ``validation``.
         models: how many of each.
-        checkpoint: where the rows are kept after each network, and resumed from.
 
     Raises:
         UserError: there is no test image.
     """
-    saved = checkpoint.load()
-    rows: dict[str, list[list[Any]]] = {} if saved is None else saved[1]["rows"]
-    for each, spec in specs.items():
-        if each in rows:
-            bench.progress(models * recipe.trained_epochs)
-            continue
-        measured = evaluate.measure(replace(bench, network=spec), recipe, learned, splits, models)
-        rows[each] = [
-            [row["value"], row["model"], row["split"]]
-            for row in measured.rows
-            if row["measure"] == "accuracy"
-        ]
-        if checkpoint is not checkpoints.NONE:
-            note = f"network {len(rows)} of {len(specs)}"
-            checkpoint.save({"none": torch.zeros(1)}, {"rows": rows}, note)
     found = Metrics()
     for each, spec in specs.items():
-        for value, model, split in rows[each]:
-            found.add(ACCURACY, value, network=each, model=model, split=split)
+        measured = evaluate.measure(replace(bench, network=spec), recipe, learned, splits, models)
+        for row in measured.rows:
+            if row["measure"] == "accuracy":
+                model, split = row["model"], row["split"]
+                found.add(ACCURACY, row["value"], network=each, model=model, split=split)
         flops = networks.training_flops(networks.macs(spec), len(learned) * recipe.trained_epochs)
         found.add(FLOPS, flops, network=each)
     return found

@@ -27,6 +27,7 @@ from distillery.store import artefact, outcome
 from distillery.store.checkpoint import Checkpoint
 from distillery.store.costs import sealed
 from distillery.store.files import write_text
+from distillery.store.ledger import Ledger
 from distillery.study.jobs import digest
 from distillery.study.params import RULES
 
@@ -76,6 +77,10 @@ class Run:
         self._checkpoints.append(Checkpoint(path, self.origin))
         self._checkpoints[-1].stop_gently()
         return self._checkpoints[-1]
+
+    def ledger(self, path: str) -> Ledger:
+        """Open the file where a job of many trainings keeps what they gave while it runs."""
+        return Ledger(self.checkpoint(path))
 
     def progress(self, total: int, label: str, unit: str) -> Progress:
         """Show a new progress display in the place of the last, closed with the job."""

@@ -14,6 +14,7 @@ from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.sets.synthetic import SyntheticSet
+from distillery.store.ledger import Ledger
 from distillery.store.metrics import Metrics
 from distillery.training import teaching
 from distillery.training.train import Bench
@@ -29,6 +30,7 @@ def bench(
     compute: Compute,
     flip: bool,
     progress: Callable[[int], None],
+    ledger: Ledger | None = None,
     ipc: int | None = None,
 ) -> Bench:
     """Return what the networks are trained with.
@@ -41,6 +43,7 @@ def bench(
         flip: whether an augmentation may mirror images.
         progress: called with the number of epochs since the last call, those of each network
             counted.
+        ledger: what keeps the job's trainings; nothing by default.
         ipc: images per class of the sets that this one is compared with; its own by default.
     """
     cell, network = asked.cell, asked.network
@@ -51,6 +54,7 @@ def bench(
         compute=compute,
         flip=flip,
         progress=progress,
+        ledger=Ledger() if ledger is None else ledger,
     )
 
 

@@ -88,6 +88,8 @@ class Jobs:
                 known = self.study.augmentations
                 asked["settings"] = plugins.referring(asked["settings"], known)
             code = self._code(rule, wildcards, asked)
+            if issubclass(RULES[rule], Computing):
+                asked["checkpoint"] = filled(self.layout.checkpoint(rule), wildcards)
             self._params[key] = RULES[rule](job=dict(wildcards), code=code, **asked)
         return self._params[key]
 
@@ -144,9 +146,6 @@ class Jobs:
         """Return the network of the experts that teach a training; ``None`` where none do."""
         return self._distilled_with(dataset) if TEACHER in settings else None
 
-    def _checkpoint(self, rule: str, wildcards: Mapping[str, str]) -> str:
-        return filled(self.layout.checkpoint(rule), wildcards)
-
     def _collect(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
         return {"config": self.of_results()}
 
@@ -181,7 +180,6 @@ class Jobs:
             "settings": settings,
             "validation": self._share,
             "compute": self._compute,
-            "checkpoint": self._checkpoint("train_experts", wildcards),
         }
 
     def _distill(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
@@ -199,7 +197,6 @@ class Jobs:
             "snapshots": self.study.config["snapshots"],
             "validation": self._share,
             "compute": self._compute,
-            "checkpoint": self._checkpoint("distill", wildcards),
         }
 
     def _import_synthetic(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
@@ -264,24 +261,18 @@ class Jobs:
     _continual_whitened = _continual_memory = _continual_alone
 
     def _step_experts(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        whole = self._train_experts(wildcards)
-        checkpoint = self._checkpoint("step_experts", wildcards)
-        return continual.step(self, wildcards, whole | {"checkpoint": checkpoint})
+        return continual.step(self, wildcards, self._train_experts(wildcards))
 
     def _step_distill(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        whole = self._distill(wildcards)
-        checkpoint = self._checkpoint("step_distill", wildcards)
-        return continual.step(self, wildcards, whole | {"checkpoint": checkpoint})
+        return continual.step(self, wildcards, self._distill(wildcards))
 
     def _search(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        checkpoint = self._checkpoint("search", wildcards)
         cell = dict(cell_of(wildcards).__dict__)
-        asked = search.asked(self, wildcards, {"checkpoint": checkpoint})
+        asked = search.asked(self, wildcards)
         return asked | {"cell": cell, "validation": self._share}
 
     def _search_full(self, wildcards: Mapping[str, str]) -> dict[str, Any]:
-        checkpoint = self._checkpoint("search_full", wildcards)
-        return search.asked(self, wildcards, {"checkpoint": checkpoint}, full=True)
+        return search.asked(self, wildcards, full=True)
 
     # ---- files -----------------------------------------------------------------------------------
 

@@ -89,12 +89,15 @@ class Computing(Params):
         network: the arguments of a ``NetworkSpec``.
         settings: of the rule, resolved for this job.
         compute: ``precision``, ``compile`` and ``threads``.
+        checkpoint: where the job keeps its state while it runs.
     """
 
+    places = ("checkpoint",)
     seed: int
     network: dict[str, Any]
     settings: dict[str, Any]
     compute: dict[str, Any]
+    checkpoint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +110,8 @@ class TrainExperts(Computing):
     """
 
     kind = "train_experts"
-    places = ("checkpoint",)
     numbers: list[int]
     validation: float
-    checkpoint: str
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -138,7 +139,6 @@ class Distill(Computing):
     """
 
     kind = "distill"
-    places = ("checkpoint",)
     # What reads a set to start from: only the jobs that do import it, by this name, so that no
     # other is stale where a reader of files changes.
     reader: ClassVar[str] = "sets/starts.py"
@@ -149,7 +149,6 @@ class Distill(Computing):
     protocol: dict[str, Any]
     snapshots: int
     validation: float
-    checkpoint: str
 
     def content(self) -> dict[str, Any]:
         """Return all that decides the set, without the names of the files that it starts from."""
@@ -312,9 +311,7 @@ class SearchFull(Computing):
     """
 
     kind = "search_full"
-    places = ("checkpoint",)
     grid: list[dict[str, Any]]
-    checkpoint: str
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -331,9 +328,7 @@ class Search(Evaluating):
     """
 
     kind = "search"
-    places = ("checkpoint",)
     grid: list[dict[str, Any]]
-    checkpoint: str
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -71,15 +71,12 @@ def check(study: Study) -> None:
             )
 
 
-def asked(
-    jobs: "Jobs", wildcards: Mapping[str, str], more: Mapping[str, Any], *, full: bool = False
-) -> dict[str, Any]:
+def asked(jobs: "Jobs", wildcards: Mapping[str, str], *, full: bool = False) -> dict[str, Any]:
     """Return what a job of a search is asked.
 
     Args:
         jobs: of the study.
         wildcards: of the job.
-        more: what is the job's own.
         full: whether it trains on the full training set.
     """
     config, dataset = jobs.study.config, wildcards["dataset"]
@@ -91,7 +88,6 @@ def asked(
         "grid": grid(jobs.study, dataset),
         "settings": settings | (section["full"] if full else {}),
         "compute": {key: config["compute"][key] for key in ("precision", "compile", "threads")},
-        **more,
     }
 
 

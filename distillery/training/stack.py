@@ -15,6 +15,7 @@ from distillery import networks
 from distillery.compute.device import Compute
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
+from distillery.store import checkpoint as checkpoints
 
 TEST_BATCH = 512
 
@@ -53,6 +54,23 @@ class Stack:
                 for part in (self.parameters, self.buffers)
             ),
         )
+
+    def named(self) -> dict[str, Tensor]:
+        """Give all values by name, for :meth:`of_named`; they are shared."""
+        return checkpoints.prefixed("parameters", self.parameters) | checkpoints.prefixed(
+            "buffers", self.buffers
+        )
+
+    @classmethod
+    def of_named(
+        cls, architecture: "Architecture", values: dict[str, Tensor], device: torch.device
+    ) -> "Stack":
+        """Undo :meth:`named`, with the values on a device."""
+        parts = (
+            checkpoints.part(part, values, lambda tensor: tensor.to(device))
+            for part in ("parameters", "buffers")
+        )
+        return cls(architecture, *parts)
 
     def logits(self, images: Tensor) -> Tensor:
         """Answer (E, B, C, H, W) with (E, B, K); each network sees its own images."""

@@ -7,7 +7,7 @@ are trained beside it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import SMOOTH, Recipe
 from distillery.store import checkpoint as checkpoints
+from distillery.store.ledger import Ledger
 from distillery.training import mixing
 from distillery.training.stack import (
     TEST_BATCH,
@@ -46,6 +47,7 @@ class Bench:
             each network counted.
         calls: how many stacks the job trains, which decides whether compiling is worth it.
         teacher: whose answers are learned in the place of the images' labels.
+        ledger: what keeps the job's trainings, where it can be interrupted.
     """
 
     network: NetworkSpec
@@ -55,6 +57,7 @@ class Bench:
     progress: Callable[[int], None] = lambda epochs: None
     calls: int = 1
     teacher: Teacher | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ def train(
     """
     training = _Training(bench, recipe, images, models, start, replay)
     stack = training.stack
-    if not training.resume(checkpoint) and after_epoch is not None:
+    if training.resume(checkpoint):
+        bench.progress(stack.count * (training.epoch - 1))
+    elif after_epoch is not None:
         after_epoch(0, stack, {})
     for epoch in range(training.epoch, recipe.trained_epochs + 1):
         summary = training.run_epoch(checkpoint)

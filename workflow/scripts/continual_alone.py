@@ -34,6 +34,7 @@ def continual_alone(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None
         ),
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
         progress=run.progress(epochs, asked.strategy, "epoch"),
     )
     measured, networks = continual.learn(

@@ -36,6 +36,7 @@ def continual_memory(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> Non
         ),
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
     )
     recipe = continual.recipe_of(asked.strategy, asked.settings)
     metrics = Metrics(rule=asked.kind, **asked.identity)

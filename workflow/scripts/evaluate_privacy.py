@@ -49,6 +49,7 @@ def evaluate_privacy(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> Non
         stream=functools.partial(streams.generator, asked.seed, "evaluate", *names),
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
         progress=run.progress(models * recipe.trained_epochs, "privacy", "epoch"),
         calls=models,
     )

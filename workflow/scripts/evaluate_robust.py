@@ -40,6 +40,7 @@ def evaluate_robust(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None
         stream=functools.partial(streams.generator, seed, "evaluate", *names),
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
         progress=run.progress(different * models * recipe.trained_epochs, "robustness", "epoch"),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)

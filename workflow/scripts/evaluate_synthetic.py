@@ -34,6 +34,7 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
         compute=run.compute,
         flip=dataset.horizontal_flip,
         progress=run.progress(epochs, "evaluation", "epoch"),
+        ledger=run.ledger(asked.checkpoint),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
     metrics.extend(trainings.main(bench))
@@ -50,6 +51,7 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
             compute=run.compute,
             flip=dataset.horizontal_flip,
             progress=progress,
+            ledger=bench.ledger,
             ipc=count,
         )
         metrics.extend(trainings.first(count, part))

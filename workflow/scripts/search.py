@@ -35,13 +35,11 @@ def search(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         stream=stream,
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
         progress=run.progress(epochs, "search", "epoch"),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
-    checkpoint = run.checkpoint(asked.checkpoint)
-    measured = searching.train(
-        bench, specs, recipe, learned, splits, settings["models"], checkpoint
-    )
+    measured = searching.train(bench, specs, recipe, learned, splits, settings["models"])
     metrics.extend(measured)
     by_full = searching.means(read(inputs.full), "test")
     by_set = searching.means(measured.rows, judging)

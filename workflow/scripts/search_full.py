@@ -28,13 +28,11 @@ def search_full(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         stream=functools.partial(streams.generator, asked.seed, "search", asked.job["dataset"]),
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
         progress=run.progress(epochs, "search", "epoch"),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
-    checkpoint = run.checkpoint(asked.checkpoint)
-    metrics.extend(
-        search.train(bench, specs, recipe, learned, {"test": tested}, models, checkpoint)
-    )
+    metrics.extend(search.train(bench, specs, recipe, learned, {"test": tested}, models))
     metrics.save(outputs.metrics)
 
 

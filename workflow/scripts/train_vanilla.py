@@ -29,6 +29,7 @@ def train_vanilla(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         stream=functools.partial(streams.generator, asked.seed, "vanilla", *names),
         compute=run.compute,
         flip=dataset.horizontal_flip,
+        ledger=run.ledger(asked.checkpoint),
         progress=run.progress(models * recipe.trained_epochs, "training", "epoch"),
         teacher=taught,
     )

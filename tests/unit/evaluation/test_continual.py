@@ -98,7 +98,7 @@ def stages(monkeypatch):
     """Every call of training, with what it was given; nothing is learned."""
     calls = []
 
-    def train(bench, recipe, images, models, *, start, replay=None):
+    def train(bench, recipe, images, models, *, start, replay, checkpoint):
         generators = [bench.stream("initialise", model) for model in models]
         stack = start or stacks.initialise(bench.network, generators, images.device)
         call = {"images": images, "start": start, "models": models, "replay": replay}
@@ -304,7 +304,7 @@ def test_the_accuracy_of_a_group_is_that_of_its_images():
 
 def test_afterwards_repeats_the_history_and_counts_on(faked, monkeypatch):
     metrics, learned = learn("finetune", models=1)
-    monkeypatch.setattr(continual, "train", lambda *_, start: start)
+    monkeypatch.setattr(continual, "train", lambda *_, start, **named: start)
     again = continual.afterwards(BENCH, RECIPE, data(3, 5), learned, data(4, 2), GROUPS)
     before = [row for row in metrics.rows if "stage" in row and row["measure"].endswith("accuracy")]
     before = [row for row in before if row["measure"] != "average_incremental_accuracy"]

@@ -11,7 +11,6 @@ from distillery.compute.device import Compute
 from distillery.evaluation import search
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
-from distillery.store.checkpoint import Checkpoint
 from distillery.training.train import Bench
 
 
@@ -120,7 +119,7 @@ GRID = [
 ]
 
 
-def trained(checkpoint=None, progress=lambda epochs: None):
+def trained():
     drawn = torch.Generator().manual_seed(3)
     images = torch.randn(12, 1, 8, 8, generator=drawn)
     labelled = Images(images, torch.arange(12) % 3)
@@ -129,11 +128,9 @@ def trained(checkpoint=None, progress=lambda epochs: None):
         network=next(iter(specs.values())),
         stream=functools.partial(streams.generator, 0),
         compute=Compute("float32", "off"),
-        progress=progress,
     )
     recipe, splits = Recipe(epochs=3, lr=0.1), {"test": labelled, "validation": labelled[:6]}
-    given = () if checkpoint is None else (checkpoint,)
-    return search.train(bench, specs, recipe, labelled, splits, 2, *given).rows
+    return search.train(bench, specs, recipe, labelled, splits, 2).rows
 
 
 def test_every_network_is_tested_on_every_split():
@@ -155,24 +152,3 @@ def test_every_network_is_tested_on_every_split():
         row["value"] for row in accuracies if (row["network"], row["split"]) == (names[0], "test")
     ]
     assert found[names[0]] == pytest.approx(sum(first) / 2)
-
-
-def test_a_search_that_was_killed_resumes_at_the_next_network_to_the_same_rows(tmp_path):
-    class KilledError(Exception):
-        pass
-
-    calls = []
-
-    def killing(epochs):
-        calls.append(epochs)
-        if len(calls) == 14:  # within the third network, two models of three epochs each
-            raise KilledError
-
-    path = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(KilledError):
-        trained(Checkpoint(path, {"asked": 1}), killing)
-    told = []
-    rows = trained(Checkpoint(path, {"asked": 1}), told.append)
-    assert rows == trained()
-    # Two networks were there: all of their epochs at once.
-    assert told[:2] == [6, 6] and sum(told) == 4 * 6 and len(told) == 2 + 2 * 6
