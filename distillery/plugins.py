@@ -83,6 +83,8 @@ class Method(_Plugin):
             distils has ``iterations``.
         protocol: how networks are trained on its sets, as published; with ``overrides``.
         augment: the augmentation that it always takes.
+        citation: where it is published: ``authors`` as BibTeX has them, ``title``, ``venue``,
+            ``year`` and ``arxiv``, the number there. An edit makes nothing stale.
         order: its place in tables, among its kind.
         colour: the number of its colour in charts; ``None`` for one that is free.
     """
@@ -99,6 +101,7 @@ class Method(_Plugin):
     settings: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
     protocol: Mapping[str, Any] = declarations.block()
     augment: str | None = declarations.text(None)
+    citation: Mapping[str, Any] = declarations.block(default={})
     order: float = declarations.order()
     colour: int | None = declarations.field(
         "a whole number of 1 or more", lambda v: declarations.is_whole(v, 1), None

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 TITLE = "CCS"
 KIND = "coreset"
+CITATION = {
+    "authors": "Zheng, Haizhong and Liu, Rui and Lai, Fan and Prakash, Atul",
+    "title": "Coverage-centric Coreset Selection for High Pruning Rates",
+    "venue": "ICLR",
+    "year": 2023,
+    "arxiv": "2210.15809",
+}
 ORDER = 18
 NEEDS_EXPERTS = True
 SETTINGS = {

@@ -15,6 +15,13 @@ from distillery.methods import _gradient_matching, base
 
 TITLE = "DC"
 KIND = "distilled"
+CITATION = {
+    "authors": "Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan",
+    "title": "Dataset Condensation with Gradient Matching",
+    "venue": "ICLR",
+    "year": 2021,
+    "arxiv": "2006.05929",
+}
 ORDER = 10
 COLOUR = 1
 AUGMENT = "none"

@@ -21,6 +21,13 @@ from distillery.methods._distribution_matching import Parameters, Stream
 
 TITLE = "DM"
 KIND = "distilled"
+CITATION = {
+    "authors": "Zhao, Bo and Bilen, Hakan",
+    "title": "Dataset Condensation with Distribution Matching",
+    "venue": "WACV",
+    "year": 2023,
+    "arxiv": "2110.04181",
+}
 ORDER = 30
 COLOUR = 4
 NEEDS_EMBEDDING = True

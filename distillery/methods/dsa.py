@@ -15,6 +15,13 @@ from distillery.methods import _gradient_matching, base
 
 TITLE = "DSA"
 KIND = "distilled"
+CITATION = {
+    "authors": "Zhao, Bo and Bilen, Hakan",
+    "title": "Dataset Condensation with Differentiable Siamese Augmentation",
+    "venue": "ICML",
+    "year": 2021,
+    "arxiv": "2102.08259",
+}
 ORDER = 20
 COLOUR = 3
 AUGMENT = "dsa"

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 TITLE = "EL2N"
 KIND = "coreset"
+CITATION = {
+    "authors": "Paul, Mansheej and Ganguli, Surya and Dziugaite, Gintare Karolina",
+    "title": "Deep Learning on a Data Diet: Finding Important Examples Early in Training",
+    "venue": "NeurIPS",
+    "year": 2021,
+    "arxiv": "2107.07075",
+}
 ORDER = 14
 NEEDS_EXPERTS = True
 SETTINGS = {**_coreset.KEEP, **_coreset.TEACHERS, **_coreset.EARLY}

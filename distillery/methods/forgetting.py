@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 TITLE = "Forgetting"
 KIND = "coreset"
+CITATION = {
+    "authors": "Toneva, Mariya and others",
+    "title": "An Empirical Study of Example Forgetting during Deep Neural Network Learning",
+    "venue": "ICLR",
+    "year": 2019,
+    "arxiv": "1812.05159",
+}
 ORDER = 16
 NEEDS_EXPERTS = True
 SETTINGS = {**_coreset.KEEP, **_coreset.TEACHERS}

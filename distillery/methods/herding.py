@@ -15,6 +15,12 @@ from distillery.methods import _coreset, base
 
 TITLE = "Herding"
 KIND = "coreset"
+CITATION = {
+    "authors": "Welling, Max",
+    "title": "Herding Dynamical Weights to Learn",
+    "venue": "ICML",
+    "year": 2009,
+}
 ORDER = 10
 COLOUR = 5
 NEEDS_EMBEDDING = _coreset.NEEDS_EMBEDDING

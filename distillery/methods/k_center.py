@@ -14,6 +14,13 @@ from distillery.methods import _coreset, base
 
 TITLE = "k-center"
 KIND = "coreset"
+CITATION = {
+    "authors": "Sener, Ozan and Savarese, Silvio",
+    "title": "Active Learning for Convolutional Neural Networks: A Core-Set Approach",
+    "venue": "ICLR",
+    "year": 2018,
+    "arxiv": "1708.00489",
+}
 ORDER = 12
 NEEDS_EMBEDDING = _coreset.NEEDS_EMBEDDING
 NEEDS_EXPERTS = _coreset.NEEDS_EXPERTS

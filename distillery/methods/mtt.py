@@ -14,6 +14,14 @@ from distillery.methods import _trajectory_matching, base
 
 TITLE = "MTT"
 KIND = "distilled"
+CITATION = {
+    "authors": "Cazenavette, George and Wang, Tongzhou and Torralba, Antonio and "
+    "Efros, Alexei A. and Zhu, Jun-Yan",
+    "title": "Dataset Distillation by Matching Training Trajectories",
+    "venue": "CVPR",
+    "year": 2022,
+    "arxiv": "2203.11932",
+}
 ORDER = 40
 COLOUR = 2
 NEEDS_EXPERTS = True

@@ -44,6 +44,13 @@ if TYPE_CHECKING:
 
 TITLE = "NCFM"
 KIND = "distilled"
+CITATION = {
+    "authors": "Wang, Shaobo and others",
+    "title": "Dataset Distillation with Neural Characteristic Function: A Minmax Perspective",
+    "venue": "CVPR",
+    "year": 2025,
+    "arxiv": "2502.20653",
+}
 ORDER = 60
 COLOUR = 6
 NEEDS_EXPERTS = True

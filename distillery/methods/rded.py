@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 TITLE = "RDED"
 KIND = "coreset"
+CITATION = {
+    "authors": "Sun, Peng and Shi, Bei and Yu, Daiwei and Lin, Tao",
+    "title": "On the Diversity and Realism of Distilled Dataset: An Efficient Dataset "
+    "Distillation Paradigm",
+    "venue": "CVPR",
+    "year": 2024,
+    "arxiv": "2312.03526",
+}
 ORDER = 24
 NEEDS_EXPERTS = True
 SETTINGS = {

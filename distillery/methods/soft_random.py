@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 TITLE = "Random, soft labels"
 KIND = "coreset"
+CITATION = {
+    "authors": "Qin, Tian and Deng, Zhiwei and Alvarez-Melis, David",
+    "title": "A Label is Worth a Thousand Images in Dataset Distillation",
+    "venue": "NeurIPS",
+    "year": 2024,
+    "arxiv": "2406.10485",
+}
 ORDER = 22
 NEEDS_EXPERTS = True
 NEEDS_VALIDATION = {"teacher_epoch": ["auto"]}

@@ -27,6 +27,13 @@ from distillery.networks import unflatten
 
 TITLE = "TESLA"
 KIND = "distilled"
+CITATION = {
+    "authors": "Cui, Justin and Wang, Ruochen and Si, Si and Hsieh, Cho-Jui",
+    "title": "Scaling Up Dataset Distillation to ImageNet-1K with Constant Memory",
+    "venue": "ICML",
+    "year": 2023,
+    "arxiv": "2211.10586",
+}
 ORDER = 50
 NEEDS_EXPERTS = True
 SETTINGS = {

@@ -113,7 +113,7 @@ def lookup(
     """
     sizes = _sizes(str(path)).get((dataset, method, network, strategy), frozenset())
     if ipc not in sizes:  # most of a large study's, and a search would find none
-        return _none(str(path)).copy()
+        return _none(str(path))
     return _rows(str(path), dataset, method, ipc, init, network, protocol, strategy).copy()
 
 

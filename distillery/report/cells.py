@@ -52,3 +52,8 @@ def cell_rows(rows: pd.DataFrame) -> list[tuple[Cell, pd.DataFrame]]:
         (Cell.of(dict(zip(CELL, key))), part) for key, part in rows.groupby(CELL, dropna=False)
     ]
     return sorted(parts, key=lambda item: item[0].order)
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as dictionaries: thousands are read faster so than as frames of one row."""
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]

@@ -339,21 +339,24 @@ def visible(pixels: np.ndarray) -> np.ndarray:
 
 
 def strip(pixels: np.ndarray) -> dict:
-    """Set images (N, C, H, W) in [0, 1], C 1 to 4, side by side with a clear line between, as a PNG
-    data address.
+    """Set images (N, C, H, W) in [0, 1], C 1 to 4, side by side with a clear line between, or
+    several rows of them (R, N, C, H, W), as a PNG data address.
 
     Returns:
         ``{"src": "data:image/png;base64,…", "width": …, "height": …, "count": N}``.
     """
     pixels = np.round(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
-    pixels = visible(pixels)
-    count, channels, height, width = pixels.shape
-    sheet = np.zeros((height, count * width + count - 1, channels + 1), np.uint8)
-    for i, image in enumerate(pixels):
-        at = i * (width + 1)
-        sheet[:, at : at + width, :channels] = image.transpose(1, 2, 0)
-        sheet[:, at : at + width, channels] = 255
-    if count == 1:
+    table = pixels if pixels.ndim == 5 else pixels[None]
+    rows, count = table.shape[:2]
+    flat = visible(table.reshape(-1, *table.shape[2:]))
+    channels, height, width = flat.shape[1:]
+    size = rows * height + rows - 1, count * width + count - 1
+    sheet = np.zeros((*size, channels + 1), np.uint8)
+    for i, image in enumerate(flat):
+        top, left = i // count * (height + 1), i % count * (width + 1)
+        sheet[top : top + height, left : left + width, :channels] = image.transpose(1, 2, 0)
+        sheet[top : top + height, left : left + width, channels] = 255
+    if rows * count == 1:
         picture = (
             Image.fromarray(sheet[..., 0]) if channels == 1 else Image.fromarray(sheet[..., :3])
         )
@@ -366,4 +369,4 @@ def strip(pixels: np.ndarray) -> dict:
     file = io.BytesIO()
     picture.save(file, format="PNG", optimize=True)
     src = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-    return {"src": src, "width": sheet.shape[1], "height": height, "count": count}
+    return {"src": src, "width": size[1], "height": size[0], "count": count}

@@ -87,7 +87,6 @@ def heat_cell(value: float | None, low: float, high: float, digits: int = 1) -> 
     return {
         "text": percent(value, digits),
         "share": round(share, 3),
-        "hot": share > 0.7,
         "std": "",
         "published": "",
     }

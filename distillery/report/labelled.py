@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from distillery.report.cells import Cell
+from distillery.report.cells import Cell, records
 from distillery.report.results import Results
 from distillery.vocabulary import HARD, LAST, OWN, SOFT, TEACHER, WHOLE
 
@@ -59,13 +59,9 @@ def labelled_rows(results: Results) -> pd.DataFrame:
     ].copy()
     untold = rows["labels"] == ""
     if untold.any():
-        owns = {cell: own_labels(results, cell) for cell in map(_cell, _records(rows[untold]))}
-        rows.loc[untold, "labels"] = [owns[_cell(row)] for row in _records(rows[untold])]
+        owns = {cell: own_labels(results, cell) for cell in map(_cell, records(rows[untold]))}
+        rows.loc[untold, "labels"] = [owns[_cell(row)] for row in records(rows[untold])]
     return rows
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
@@ -108,7 +104,7 @@ def first_kinds(results: Results) -> dict[tuple[Cell, str], str]:
         & (rows["strategy"] == "")
         & (rows["labels"] != "")
     ].drop_duplicates(["dataset", "method", "init", "ipc", "network"])
-    return {(_cell(row), str(row["network"])): str(row["labels"]) for row in _records(rows)}
+    return {(_cell(row), str(row["network"])): str(row["labels"]) for row in records(rows)}
 
 
 def recipes_by(

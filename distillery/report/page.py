@@ -29,7 +29,9 @@ from distillery.report.sections import (
     robustness,
     scorecard,
     search,
+    traced,
     verdict,
+    written,
 )
 from distillery.report.sections import provenance as origins
 from distillery.store import files
@@ -139,6 +141,8 @@ def _sections(results: Results, neighbours: Sequence[str | Path], folder: Path) 
         "continual": continual.view(results),
         "cost": cost.view(results),
         "provenance": origins.view(results),
+        "written": written.view(results),
+        "traced": Markup(traced.view(results)),
     }
 
 

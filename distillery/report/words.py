@@ -1,7 +1,7 @@
 """Numbers and names as a reader is shown them, and the order of things."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -196,7 +196,7 @@ def counts_in_words(row: pd.Series) -> str:
     return f"mean ± standard deviation over {quantity(row['sets'], 'set')}, {networks}"
 
 
-def counts_of(row: pd.Series) -> str:
+def counts_of(row: "Mapping[str, Any] | pd.Series") -> str:
     """Return ``sets × networks``, or how many networks in all where sets had different numbers of
     them."""
     return sets_and_networks(row["sets"], row["models"], row["count"])

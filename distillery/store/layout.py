@@ -112,6 +112,26 @@ class Layout:
         self.figures = f"{results}/figures"
         self.so_far = f"{results}/report-so-far.html"
 
+    def folder(self, rule: str) -> str:
+        """Return the pattern of the folders of a rule's jobs; empty where it has none."""
+        folders = {
+            "train_experts": self.shard,
+            "distill": self.synthetic,
+            "import_synthetic": self.synthetic,
+            "evaluate_synthetic": self.evaluated,
+            "evaluate_robust": self.robust,
+            "evaluate_privacy": self.privacy,
+            "train_vanilla": self.vanilla,
+            "step_experts": self.step_shard,
+            "step_distill": self.step_set,
+            "continual_alone": self.continual,
+            "continual_whitened": self.continual_whitened,
+            "continual_memory": self.remembered,
+            "search_full": self.search_full,
+            "search": self.searched,
+        }
+        return folders.get(rule, "")
+
     def log(self, rule: str) -> str:
         """Return the pattern of the logs of a rule's jobs."""
         return f"{self.results}/logs/{_NAMES[rule]}.log"

@@ -27,9 +27,9 @@ PACKAGE = "distillery"
 # What runs a job, reports on it and puts its files in their place. It decides no result, so it is
 # no part of a job's identity, and nothing that it imports is.
 RUN_ONLY = ("run", "errors.py", "store/files.py")
-# What a method says of its work before it runs, bound at the top level of a module, whatever
-# follows in its name: no job calls it.
-FORETOLD = "expected_work"
+# What a method says of its work before it runs and of where it is published, bound at the top
+# level of a module, whatever follows in its name: no job reads it.
+FORETOLD = ("expected_work", "CITATION")
 # What a module reads of its own is named after it: winograd.py reads winograd.cpp. All of it
 # counts, comments too.
 BESIDE = (".cpp", ".csv")
@@ -224,7 +224,7 @@ def _is_version(node: ast.Assign) -> bool:
 
 
 def _is_foretold(node: ast.AST) -> bool:
-    """Return whether a statement binds what a method says of its work beforehand."""
+    """Return whether a statement binds what a method says of itself and no job reads."""
     names = (
         [node.name]
         if isinstance(node, ast.FunctionDef)

@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,16 @@ class Browser:
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than its window."""
         return self.js("return document.documentElement.scrollWidth - window.innerWidth")
+
+    def downloaded(self, ending: str) -> Path:
+        """Wait for a file that the page offers; it is there whole once it has its name."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for path in self.driver.downloads.iterdir():
+                if path.name.endswith(ending):
+                    return path
+            time.sleep(0.05)
+        raise AssertionError(f"no download ends in {ending}")
 
     def axe(self) -> list[str]:
         """List what axe-core finds wrong in the page as it is shown."""

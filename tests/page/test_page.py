@@ -1,6 +1,13 @@
 """The page as a reader has it: nothing fails, nothing is fetched, all can be reached."""
 
+import csv
+import io
+import re
+import unicodedata
+
+import pypdf
 import pytest
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.page.conftest import WIDTHS
 
@@ -27,3 +34,64 @@ def test_numbers_are_visible_on_a_phone(browser, any_page):
         ".filter(([, share]) => share > 0.4)"
     )
     assert shares == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_core_finds_nothing(browser, any_page, dark):
+    browser.open(any_page, dark=dark)
+    if "made" not in str(any_page):  # thousands of cells, which are of the same kinds
+        browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    assert browser.axe() == []
+
+
+def test_a_table_is_saved_as_csv(browser, any_page):
+    browser.open(any_page)
+    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    box = browser.one(".scroll[aria-label^='Accuracy on']")
+    rows = box.find_elements("css selector", "tbody tr")
+    browser.js("arguments[0].nextElementSibling.click()", box)
+    saved = browser.downloaded(".csv")
+    lines = list(csv.reader(io.StringIO(saved.read_text(encoding="utf-8-sig"))))
+    assert len(lines) == 1 + len(rows) and lines[0][0] == "set"
+    assert {len(line) for line in lines} == {len(lines[0])}
+
+
+def test_the_navigation_marks_the_section_in_view(browser, any_page):
+    browser.open(any_page)
+    for name in ("images", "provenance", "scorecard"):
+        browser.one(f"nav a[href='#{name}']").click()
+        marked = WebDriverWait(browser.driver, 10).until(
+            lambda _, name=name: [
+                one
+                for one in browser.all("nav a[aria-current]")
+                if one.get_attribute("href").endswith(f"#{name}")
+            ]
+        )
+        assert len(marked) == 1
+    # What a link leads to is not left folded.
+    assert browser.one("#images").is_displayed()
+
+
+def test_it_is_read_on_paper(browser, any_page):
+    """Folds are open, and no column is cut."""
+    browser.open(any_page)
+    reader = pypdf.PdfReader(io.BytesIO(browser.pdf()))
+    text = unicodedata.normalize("NFKC", "".join(sheet.extract_text() for sheet in reader.pages))
+    headings = browser.js(
+        "return [...document.querySelectorAll('h2, h3, thead th, thead th *')].flatMap("
+        "(one) => [...one.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE)"
+        ".map((node) => node.textContent.replace(/\\s+/g, ' ').trim()))"
+    )
+    # Without spaces: a narrow column breaks words.
+    packed = re.sub(r"\s", "", text)
+    assert [one for one in headings if re.sub(r"\s", "", one) not in packed] == []
+    assert "@inproceedings{zhao2021dc" in packed, "what is folded on a screen"
+    browser.media("print")
+    browser.resize(1040, 700)  # A4 across, without its margins
+    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    wide = browser.js(
+        "return [...document.querySelectorAll('table')].map((table) => [table.innerText,"
+        "table.getBoundingClientRect().right - document.querySelector('main')"
+        ".getBoundingClientRect().right]).filter(([, over]) => over > 1)"
+    )
+    assert wide == []

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from pathlib import Path
 
 import pytest
@@ -78,10 +77,7 @@ def test_columns_are_chosen_and_what_is_shown_is_taken_along(browser, any_page):
     copy.click()
     lines = [line.split("\t") for line in browser.js("return window.copied").splitlines()]
     save.click()
-    deadline = time.monotonic() + 20
-    path = browser.driver.downloads / "scorecard.csv"
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    path = browser.downloaded("scorecard.csv")
     saved = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     assert saved == lines
     assert "test accuracy, %" in lines[0] and "test accuracy, %: note" in lines[0]

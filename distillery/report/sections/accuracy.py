@@ -1,24 +1,26 @@
 """Accuracy of every set and network, beside the published figures."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
-import pandas as pd
 
 from distillery.published import figures as published
-from distillery.report.cells import Cell
+from distillery.report.cells import Cell, records
 from distillery.report.comparable import apart
 from distillery.report.comparison import RANDOM
 from distillery.report.results import FullTraining, Results
 from distillery.report.sections.budgets import astray_notes, budget_table, expert_notes
-from distillery.report.sections.images import SHOWN_CLASSES
-from distillery.report.sections.ladder import ladder_of
+from distillery.report.sections.images import SHOWN_CLASSES, spaced
+from distillery.report.sections.ladder import LADDERS, ladder_of
 from distillery.report.sections.sources import Sources
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     SELECTION_TITLES,
     class_name,
     counts_of,
     images_per_class,
-    init_rank,
-    method_rank,
     method_title,
     percent,
     signed,
@@ -31,6 +33,7 @@ from distillery.vocabulary import (
     LAST,
     SELECTIONS,
     SNAPSHOT,
+    WHOLE,
 )
 
 
@@ -43,7 +46,8 @@ def view(results: Results) -> dict:
             continue
         # In the order of the page, which is that of the sources' numbers.
         tables = [_table(results, sources, dataset, network) for network in networks]
-        ladders = [ladder_of(results, sources, dataset, ipc) for ipc in results.ipcs(dataset)]
+        sizes = spaced(results.ipcs(dataset), LADDERS)
+        ladders = [ladder_of(results, sources, dataset, ipc) for ipc in sizes]
         blocks.append(
             {
                 "dataset": results.title(dataset),
@@ -64,10 +68,12 @@ def _table(results: Results, sources: Sources, dataset: str, network: str) -> di
     rows = results.summed(dataset, network)
     selections = [name for name in SELECTIONS if (rows["selection"] == name).any()]
     full = results.full(dataset, network)
-    groups = [
-        _group(results, sources, part, selections)
-        for _, part in rows.groupby("ipc", dropna=False, sort=True)
-    ]
+    sizes: dict[float, dict[Cell, list[dict]]] = {}
+    for row in records(rows):
+        cell = Cell.of(row)
+        size = math.inf if cell.ipc is None else cell.ipc
+        sizes.setdefault(size, {}).setdefault(cell, []).append(row)
+    groups = [_group(results, sources, sizes[size], selections) for size in sorted(sizes)]
     lines = [line for group in groups for line in group["rows"]]
     columns = ("gain", "share", "published", "course")
     shares = any(line["share"] for line in lines)
@@ -92,31 +98,32 @@ def _head(selection: str, at: int, lines: list[dict]) -> dict:
     return {"title": SELECTION_TITLES[selection], "count": count}
 
 
-def _group(results: Results, sources: Sources, rows: pd.DataFrame, selections: list[str]) -> dict:
+def _group(
+    results: Results, sources: Sources, cells: Mapping[Cell, list[dict]], selections: list[str]
+) -> dict:
     """Return the lines of the sets of one size, or those of the full training set."""
-    ipc = Cell.of(rows.iloc[0]).ipc
-    cells = sorted(
-        rows.groupby(["method", "init"]),
-        key=lambda item: (method_rank(str(item[0][0])), init_rank(str(item[0][1]))),
-    )
-    final = rows[rows["selection"] == LAST]["mean"]
-    best = None if ipc is None or final.empty or len(cells) == 1 else final.max()
+    ipc = next(iter(cells)).ipc
+    final = [row["mean"] for rows in cells.values() for row in rows if row["selection"] == LAST]
+    best = None if ipc is None or not final or len(cells) == 1 else max(final)
     return {
         "title": "All training images" if ipc is None else images_per_class(ipc).capitalize(),
-        "rows": [_line(results, sources, part, selections, best) for _, part in cells],
+        "rows": [
+            _line(results, sources, cells[cell], selections, best)
+            for cell in sorted(cells, key=lambda cell: cell.order)
+        ],
     }
 
 
 def _line(
     results: Results,
     sources: Sources,
-    rows: pd.DataFrame,
+    rows: list[dict],
     selections: list[str],
     best: float | None,
 ) -> dict:
     """Return the line of a cell. ``rows``: of its selections; ``best``: the mean of the best."""
-    cell, network = Cell.of(rows.iloc[0]), rows.iloc[0]["network"]
-    of = {row["selection"]: row for _, row in rows.iterrows()}
+    cell, network = Cell.of(rows[0]), rows[0]["network"]
+    of = {row["selection"]: row for row in rows}
     final = of.get(LAST)
     usual = next(of[name] for name in selections if name in of) if final is None else final
     figures = [
@@ -136,6 +143,8 @@ def _line(
     ]
     gain = None if final is None else _gain(results, cell, network)
     return {
+        "cell": key_of(cell),
+        "rule": "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic",
         "method": method_title(cell.method),
         "start": "" if cell.ipc is None else results.start(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
@@ -164,14 +173,14 @@ def _gain(results: Results, cell: Cell, network: str) -> float | None:
     return None if above is None else 100 * above.difference
 
 
-def _share(full: FullTraining | None, cell: Cell, final: pd.Series | None) -> str:
+def _share(full: FullTraining | None, cell: Cell, final: Mapping[str, Any] | None) -> str:
     """Return what a cell reaches in percent of what the full training set reaches."""
     if full is None or not full.mean > 0 or final is None or cell.ipc is None:
         return ""
     return percent(final["mean"] / full.mean, 1)
 
 
-def _result(results: Results, row: pd.Series, usual: pd.Series) -> dict:
+def _result(results: Results, row: Mapping[str, Any], usual: Mapping[str, Any]) -> dict:
     """Return an accuracy of a line, with its count where it is not the line's."""
     return {
         "mean": percent(row["mean"]),
@@ -181,7 +190,7 @@ def _result(results: Results, row: pd.Series, usual: pd.Series) -> dict:
     }
 
 
-def _is_final(results: Results, row: pd.Series) -> bool:
+def _is_final(results: Results, row: Mapping[str, Any]) -> bool:
     """Say whether the snapshots that a selection chose are all the final images: its accuracy is
     then of the same sets, by its own networks."""
     if row["selection"] not in (BEST_VALIDATION, BEST_TEST):

@@ -7,8 +7,9 @@ from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparable import apart
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import percent
-from distillery.vocabulary import LAST
+from distillery.vocabulary import LAST, WHOLE
 
 
 def view(results: Results) -> list[dict]:
@@ -23,6 +24,8 @@ def view(results: Results) -> list[dict]:
         bounds = rows["mean"].min(), rows["mean"].max()
         lines = [
             {
+                "cell": key_of(cell),
+                "rule": "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic",
                 "label": results.name(cell.method, cell.init),
                 "size": "all" if cell.ipc is None else f"{cell.ipc}",
                 "cells": [_heat(results, cell, network, part, bounds) for network in networks],

@@ -16,6 +16,7 @@ from distillery.report.effort import (
     spent_on,
 )
 from distillery.report.results import Results, first_setting
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     blank,
     byte_count,
@@ -106,6 +107,7 @@ def _set(results: Results, cell: Cell, jobs: list[dict]) -> dict:
 
 def _naming(results: Results, cell: Cell) -> dict:
     return {
+        "cell": key_of(cell),
         "label": results.name(cell.method, cell.init),
         "size": images_per_class(cell.ipc),
         "colour": results.colours.get(cell.method, 0),

@@ -109,7 +109,7 @@ def _tiles_of(results: Results, best: Cell) -> list[dict]:
     alike = [item for item in results.sets if Cell.of(item[1])[:3] == best[:3]]
     same = [item for item in alike if Cell.of(item[1]) == best]
     chosen = next(iter([*same, *alike]), None)
-    return [] if chosen is None else class_strips(results, chosen, one=True)
+    return [] if chosen is None else class_strips(results, chosen, 1)
 
 
 def _full_counts(full: FullTraining) -> str:

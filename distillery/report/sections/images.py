@@ -8,6 +8,7 @@ import numpy as np
 from distillery.report import charts as figures
 from distillery.report.cells import Cell
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     blank,
     class_name,
@@ -17,38 +18,70 @@ from distillery.report.words import (
 )
 
 Item = TypeVar("Item")
-SHOWN_CLASSES, SHOWN_IMAGES, EVOLUTION_CLASSES, EVOLUTION_FRAMES = 10, 10, 5, 8
+SHOWN_CLASSES, SHOWN_IMAGES, EVOLUTION_CLASSES, EVOLUTION_FRAMES = 10, 10, 5, 40
 THUMBNAIL_CLASSES = 5
+# What a page holds at most: sizes of a dataset, sets of a size, and bytes of pixels of all.
+SIZES, CARDS, PIXELS = 6, 24, 4_000_000
 
 
 def view(results: Results) -> list[dict]:
-    """Show each cell's first set, and real images beside."""
+    """Show each cell's first set, and real images beside: fewer images of each class where there
+    are many sets."""
+    shown, left_out = _chosen(results)
+    each = _images_each(shown)
     blocks = []
     for dataset in results.datasets:
         groups: dict[int | None, list[dict]] = {}
-        seen = set()
-        for item in results.sets:
+        for item in shown:
             cell = Cell.of(item[1])
-            if cell.dataset != dataset or cell in seen:  # the first seed stands for the others
-                continue
-            seen.add(cell)
-            groups.setdefault(cell.ipc, []).append(_card(results, item))
+            if cell.dataset == dataset:
+                groups.setdefault(cell.ipc, []).append(_card(results, item, each))
         if not groups:
             continue
-        most = max((ipc for ipc in groups if ipc), default=SHOWN_IMAGES)
+        most = min(each, max((ipc for ipc in groups if ipc), default=SHOWN_IMAGES))
         cards = [{"title": images_per_class(ipc), "cards": cards} for ipc, cards in groups.items()]
-        real = _real_card(results, dataset, most)
-        blocks.append({"dataset": results.title(dataset), "groups": cards, "real": real})
+        blocks.append(
+            {
+                "dataset": results.title(dataset),
+                "groups": cards,
+                "real": _real_card(results, dataset, most),
+                "left_out": left_out.get(dataset, 0),
+            }
+        )
     return blocks
 
 
-def class_strips(results: Results, item: tuple[dict, dict], *, one: bool = False) -> list[dict]:
-    """Show images of each class of a set side by side, under its name; one image or several."""
+def _chosen(results: Results) -> tuple[list[tuple[dict, dict]], dict[str, int]]:
+    """Return the first set of each cell, of so many sizes and so many of a size, and how many cells
+    of each dataset are left out."""
+    places: dict[str, dict[int | None, list[Cell]]] = {}
+    for cell in results.headers:
+        places.setdefault(cell.dataset, {}).setdefault(cell.ipc, []).append(cell)
+    chosen, left_out = [], {}
+    for dataset, sizes in places.items():
+        cells = [cell for ipc in spaced(list(sizes), SIZES) for cell in sizes[ipc][:CARDS]]
+        left_out[dataset] = sum(map(len, sizes.values())) - len(cells)
+        chosen += [results.sets_of(cell)[0] for cell in cells]
+    return chosen, left_out
+
+
+def _images_each(items: Sequence[tuple[dict, dict]]) -> int:
+    """Return how many images of each class are shown, so that all are within ``PIXELS``."""
+    one = sum(
+        min(SHOWN_CLASSES, len(np.unique(hard(tensors["labels"]))))
+        * int(np.prod(tensors["images"].shape[1:]))
+        for tensors, _ in items
+    )
+    return min(SHOWN_IMAGES, max(1, PIXELS // max(1, one)))
+
+
+def class_strips(results: Results, item: tuple[dict, dict], most: int = SHOWN_IMAGES) -> list[dict]:
+    """Show at most so many images of each class of a set side by side, under its name."""
     tensors, header = item
     labels, names = hard(tensors["labels"]), header.get("classes") or []
     strips = []
     for index in sorted(set(labels.tolist()))[:SHOWN_CLASSES]:
-        rows = tensors["images"][labels == index][: 1 if one else SHOWN_IMAGES]
+        rows = tensors["images"][labels == index][:most]
         strips.append(_strip(results.pixels(rows, header)[0], class_name(names, index), "image"))
     return strips
 
@@ -77,21 +110,24 @@ def hard(labels: np.ndarray) -> np.ndarray:
     return labels.argmax(axis=1) if labels.ndim == 2 else labels
 
 
-def _card(results: Results, item: tuple[dict, dict]) -> dict:
+def _card(results: Results, item: tuple[dict, dict], each: int) -> dict:
     tensors, header = item
-    cell, rows = Cell.of(header), class_strips(results, item)
+    cell, rows = Cell.of(header), class_strips(results, item, each)
     most = max(row["count"] for row in rows)
     return {
         "title": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
-        "note": "; ".join(_card_notes(results, tensors, header)),
+        "note": "; ".join(_card_notes(results, tensors, header, each)),
         "rows": rows,
         "few": most <= 2,
         "most": most,
+        "cell": key_of(cell),
     }
 
 
-def _card_notes(results: Results, tensors: Mapping[str, np.ndarray], header: Mapping) -> list[str]:
+def _card_notes(
+    results: Results, tensors: Mapping[str, np.ndarray], header: Mapping, each: int
+) -> list[str]:
     """Say what of a set is not shown, and how the rest is."""
     labels = hard(tensors["labels"])
     counts = np.unique(labels, return_counts=True)[1]
@@ -100,8 +136,8 @@ def _card_notes(results: Results, tensors: Mapping[str, np.ndarray], header: Map
     notes = []
     if len(counts) > SHOWN_CLASSES:
         notes.append(f"{SHOWN_CLASSES} of {len(counts)} classes")
-    if most > SHOWN_IMAGES:
-        notes.append(f"{SHOWN_IMAGES} of {most} images per class")
+    if most > each:
+        notes.append(f"{each} of {most} images per class")
     if not blank(header.get("seed")):
         notes.append(f"seed {header['seed']}")
     if tensors["labels"].ndim == 2:
@@ -131,16 +167,18 @@ def _real_card(results: Results, dataset: str, count: int) -> dict | None:
         "rows": rows,
         "few": most <= 2,
         "most": most,
+        "cell": "",
     }
 
 
 def evolution(results: Results) -> list[dict]:
-    """Show an image of some classes at some iterations, of each cell's first set."""
+    """Show an image of some classes at every snapshot, of each cell's first set."""
+    shown = {Cell.of(header) for _, header in _chosen(results)[0]}
     blocks: dict[tuple, dict] = {}
     seen = set()
     for tensors, header in results.evolutions:
         cell = Cell.of(header)
-        if cell in seen:
+        if cell in seen or (shown and cell not in shown):
             continue
         seen.add(cell)
         if len(tensors["iterations"]) < 2 or not tensors["images"].shape[1]:
@@ -152,21 +190,24 @@ def evolution(results: Results) -> list[dict]:
 
 
 def _evolution_card(results: Results, tensors: Mapping[str, np.ndarray], header: Mapping) -> dict:
+    """Return a sheet of images: a row a snapshot, a column a class."""
     cell, iterations = Cell.of(header), tensors["iterations"].tolist()
     at = spaced(range(len(iterations)), EVOLUTION_FRAMES)
     names, labels = header.get("classes") or [], _labels(tensors, header)
-    rows = []
-    for index in spaced(sorted(set(labels.tolist())), EVOLUTION_CLASSES):
-        first = int(np.flatnonzero(labels == index)[0])
-        pixels, _ = results.pixels(tensors["images"][at, first], header)
-        name = class_name(names, index)
-        alt = f"the first image of the class {name} at {len(at)} iterations"
-        rows.append(figures.strip(pixels) | {"name": name, "alt": alt})
+    classes = spaced(sorted(set(labels.tolist())), EVOLUTION_CLASSES)
+    first = [int(np.flatnonzero(labels == index)[0]) for index in classes]
+    images = tensors["images"][at][:, first]  # (S, K, C, H, W)
+    pixels, _ = results.pixels(images.reshape(-1, *images.shape[2:]), header)
+    shown = [class_name(names, index) for index in classes]
     return {
         "title": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "iterations": [iterations[i] for i in at],
-        "rows": rows,
+        "classes": shown,
+        "left_out": len(iterations) - len(at),
+        "sheet": figures.strip(pixels.reshape(len(at), len(first), *pixels.shape[1:]))
+        | {"alt": f"an image each of the classes {', '.join(shown)}, a row a snapshot"},
+        "height": images.shape[-2],
     }
 
 

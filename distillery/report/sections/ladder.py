@@ -14,6 +14,8 @@ from distillery.report.sections.sources import Sources
 from distillery.report.words import images_per_class, percent, plus_minus
 from distillery.vocabulary import LAST
 
+RUNGS, LADDERS = 24, 6  # of a size, and of a dataset
+
 
 def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> dict | None:
     """Place the sets of a size on one axis, the published figures beside, on the dataset's first
@@ -23,8 +25,9 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
     rows = rows[rows["ipc"] == ipc]
     if len(rows) < 2:
         return None
-    rungs = [(row, *_figures(results, sources, row)) for _, row in rows.iterrows()]
-    rungs.sort(key=lambda rung: -rung[0]["mean"])
+    rows = rows.sort_values("mean", ascending=False, kind="stable")
+    left_out = max(0, len(rows) - RUNGS)
+    rungs = [(row, *_figures(results, sources, row)) for _, row in rows[:RUNGS].iterrows()]
     full = results.full(dataset, network)
     values = [100 * (row["mean"] + s * row["std"]) for row, _, _ in rungs for s in (-1, 1)]
     values += [cell["value"] for _, *cells in rungs for cell in cells if cell]
@@ -38,7 +41,8 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
     drawn = [_rung(results, rung, low, high, place) for rung in rungs]
     note = " (see the note)" if full is not None and full.caveats else ""
     return {
-        "title": f"{images_per_class(ipc)}, {network}",
+        "title": f"{images_per_class(ipc)}, {network}"
+        + (f"; the best {RUNGS}, {left_out} more in the table" if left_out else ""),
         "rows": drawn,
         "ticks": [{"at": place(mark), "text": f"{mark:g}"} for mark in figures.ticks(low, high, 5)],
         "full": None

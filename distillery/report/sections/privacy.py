@@ -10,6 +10,7 @@ import pandas as pd
 from distillery.report import charts as figures
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import class_name, images_per_class, quantity
 from distillery.store import artefact
 
@@ -61,6 +62,7 @@ def _line(results: Results, cell: Cell, rows: pd.DataFrame, known: Sequence) -> 
     reference = known[0][0]["reference"]
     distances = np.concatenate([arrays["distances"] for arrays, _ in known])
     line = {
+        "cell": key_of(cell),
         "label": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "size": f"{cell.ipc}",
@@ -109,6 +111,7 @@ def _card(results: Results, cell: Cell, arrays: Mapping[str, Any], header: Mappi
     beside = np.asarray(data.images[real.tolist()], np.float32) / 255
     names = [class_name(data.classes, int(data.labels[row])) for row in real.tolist()]
     return {
+        "cell": key_of(cell),
         "title": f"{results.name(cell.method, cell.init)}, {images_per_class(cell.ipc)}",
         "colour": results.colours.get(cell.method, 0),
         "made": figures.strip(shown) | {"alt": f"{quantity(len(order), 'image')} of the set"},

@@ -9,6 +9,7 @@ from distillery.evaluation import scores
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparison import Comparison
 from distillery.report.results import FullTraining, Results, first_setting
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     images_per_class,
     listed,
@@ -104,6 +105,7 @@ def _scores(
 
 def _line(results: Results, cell: Cell, rows: pd.DataFrame, full: FullTraining | None) -> dict:
     line = {
+        "cell": key_of(cell),
         "label": results.name(cell.method, cell.init),
         "size": f"{cell.ipc}",
         "colour": results.colours.get(cell.method, 0),

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from distillery.evaluation import scores
-from distillery.report.cells import Cell, cell_rows
-from distillery.report.effort import Making, making_of, paid_after, pays_text
+from distillery.report.cells import Cell, cell_rows, records
+from distillery.report.effort import Making, making_of, paid_after, pays_text, recipe_name
 from distillery.report.labelled import KINDS, Place, reached
 from distillery.report.results import Results
 from distillery.report.sections import verdict
 from distillery.report.sections.images import thumbnail
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     blank,
     byte_count,
@@ -163,14 +164,14 @@ def view(results: Results, folder: Path) -> dict | None:
     }
 
 
-def _cells(results: Results, dataset: str, network: str) -> list[tuple[Cell, pd.Series]]:
+def _cells(results: Results, dataset: str, network: str) -> list[tuple[Cell, dict[str, Any]]]:
     """List the cells whose final images a network was trained on, with their accuracy."""
     rows = results.summed(dataset, network, LAST)
-    cells = [(Cell.of(row), row) for _, row in rows.iterrows()]
+    cells = [(Cell.of(row), row) for row in records(rows)]
     return sorted(cells, key=lambda item: item[0].order)
 
 
-def _line(results: Results, folder: Path, cell: Cell, network: str, row: pd.Series) -> dict:
+def _line(results: Results, folder: Path, cell: Cell, network: str, row: Mapping[str, Any]) -> dict:
     whole = cell.method == WHOLE
     figures = {"accuracy": _accuracy(row, "train_vanilla" if whole else "evaluate_synthetic")}
     figures["others"] = _others(results, cell, network)
@@ -185,6 +186,8 @@ def _line(results: Results, folder: Path, cell: Cell, network: str, row: pd.Seri
         } | _price(results, cell, network)
     return {
         "cell": cell,
+        "key": key_of(cell),
+        "recipe": recipe_name(results.headers.get(cell, {})) or "",
         "label": results.name(cell.method, cell.init),
         "method": "Full training set" if whole else results.name(cell.method, ""),
         "start": "" if whole else results.start(cell.method, cell.init),
@@ -201,7 +204,7 @@ def _line(results: Results, folder: Path, cell: Cell, network: str, row: pd.Seri
     }
 
 
-def _accuracy(row: pd.Series, rule: str) -> Figure:
+def _accuracy(row: Mapping[str, Any], rule: str) -> Figure:
     text = plus_minus(row["mean"], row["std"], row["count"], 1)
     return Figure(text, f"n {counts_of(row)}", 100 * row["mean"], rule, str(row["network"]))
 
@@ -270,7 +273,7 @@ def _mean(accuracies: Mapping[Any, float]) -> float:
     return sum(accuracies.values()) / len(accuracies)
 
 
-def _full(results: Results, cell: Cell, network: str, row: pd.Series) -> Figure:
+def _full(results: Results, cell: Cell, network: str, row: Mapping[str, Any]) -> Figure:
     full = results.full(cell.dataset, network)
     if full is None:
         return Figure(note=NOT_MEASURED)
@@ -285,11 +288,9 @@ def _full(results: Results, cell: Cell, network: str, row: pd.Series) -> Figure:
 
 def _others(results: Results, cell: Cell, network: str) -> Figure:
     """Return what networks of other architectures reach: each, and their mean to sort by."""
-    found = []
-    for other in results.networks(cell.dataset):
-        rows = results.summed(cell.dataset, other, LAST)
-        rows = _of_cell(rows, cell) if other != network else rows.iloc[:0]
-        found += [(other, row) for _, row in rows.iterrows()]
+    of_cell = results.once("accuracies by cell", lambda: _by_cell(results)).get(cell, {})
+    known = [other for other in results.networks(cell.dataset) if other != network]
+    found = [(other, of_cell[other]) for other in known if other in of_cell]
     if not found:
         return Figure(note=NOT_MEASURED)
     texts = [f"{plus_minus(row['mean'], row['std'], row['count'], 1)}" for _, row in found]
@@ -305,9 +306,12 @@ def _others(results: Results, cell: Cell, network: str) -> Figure:
     return Figure(f"{value:.1f}", f"mean of {len(found)}: {each}", value, rule)
 
 
-def _of_cell(rows: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    size = rows["ipc"].isna() if cell.ipc is None else rows["ipc"] == cell.ipc
-    return rows[size & (rows["method"] == cell.method) & (rows["init"] == cell.init)]
+def _by_cell(results: Results) -> dict[Cell, dict[str, dict[str, Any]]]:
+    """Return the accuracies of the final images of each cell, by network."""
+    found: dict[Cell, dict[str, dict[str, Any]]] = {}
+    for row in records(results.summary[results.summary["selection"] == LAST]):
+        found.setdefault(Cell.of(row), {})[str(row["network"])] = row
+    return found
 
 
 def _hard(results: Results, cell: Cell, network: str, kind: str) -> Figure:

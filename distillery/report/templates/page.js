@@ -169,6 +169,181 @@
     table.closest(".scroll").before(bar);
   }
 
+  // --- Dialogs ----------------------------------------------------------------------------------
+
+  function dialog(title, ...content) {
+    const close = make("button", { type: "button", textContent: "Close" });
+    const box = make("dialog", {},
+      make("div", { className: "head" }, make("h2", { textContent: title }), close), ...content);
+    box.setAttribute("aria-label", title);
+    const before = document.activeElement;
+    close.addEventListener("click", () => box.close());
+    box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
+    box.addEventListener("close", () => { box.remove(); before?.focus(); });
+    document.body.append(box);
+    box.showModal();
+    return box;
+  }
+
+  // --- Images -----------------------------------------------------------------------------------
+
+  function picture(image, title) {
+    const copy = image.cloneNode();
+    copy.removeAttribute("class");
+    copy.className = "pixels";
+    return make("figure", {}, copy, make("figcaption", { textContent: title }));
+  }
+
+  // An image, and the real images of its class beside.
+  function enlarge(image) {
+    const card = image.closest("figure");
+    const one = image.closest("[data-class]");
+    const title = [card?.querySelector("figcaption b")?.innerText, one?.dataset.class]
+      .filter(Boolean).join(": ") || image.alt;
+    const shown = [picture(image, image.alt)];
+    const real = one && card.hasAttribute("data-cell") &&
+      all("[data-real] [data-class]", image.closest("section"))
+        .find((other) => other.dataset.class === one.dataset.class &&
+          other.closest(".block") === card.closest(".block").parentElement.closest(".block"));
+    if (real) shown.push(picture(real.querySelector("img"), "real training images of this class"));
+    const key = card?.dataset.cell;
+    const near = key && all("[data-nearest]").find((other) => other.dataset.nearest === key);
+    if (near) {
+      for (const img of all("img", near)) shown.push(picture(img, img.alt));
+    }
+    dialog(title, make("div", { className: "shown" }, ...shown));
+  }
+
+  function zoomable() {
+    for (const image of all(".card img.pixels, .hero img.pixels, img.thumb")) {
+      if (image.closest(".evolution")) continue;
+      const button = make("button", { type: "button", className: "zoom" });
+      button.setAttribute("aria-label", `Enlarge: ${image.alt}`);
+      image.replaceWith(button);
+      button.append(image);
+      button.addEventListener("click", () => enlarge(image));
+    }
+  }
+
+  // The sheet of an evolution has a row a snapshot: one of them is shown at a time.
+  function sliders() {
+    for (const box of all(".evolution")) {
+      const steps = box.dataset.iterations.split(" ");
+      const image = box.querySelector("img");
+      const view = box.querySelector(".window");
+      const height = Number(box.dataset.height);
+      const whole = Number(image.getAttribute("height"));
+      view.style.aspectRatio = `${image.getAttribute("width")} / ${height}`;
+      const slider = make("input", { type: "range", min: 0, max: steps.length - 1, step: 1 });
+      slider.setAttribute("aria-label", "iteration");
+      const text = box.querySelector(".at");
+      const rest = text.innerText.split(".").slice(1).join(".").trim();
+      const show = () => {
+        const at = Number(slider.value);
+        image.style.transform = `translateY(${-100 * at * (height + 1) / whole}%)`;
+        text.textContent = `iteration ${steps[at]}${rest ? `. ${rest}` : ""}`;
+        slider.setAttribute("aria-valuetext", `iteration ${steps[at]}`);
+      };
+      slider.value = steps.length - 1;
+      slider.addEventListener("input", show);
+      view.after(slider);
+      show();
+    }
+  }
+
+  // --- Where a figure comes from ----------------------------------------------------------------
+
+  let read;
+  const traced = () => (read ??= JSON.parse(document.getElementById("jobs").textContent));
+
+  function jobsOf(row, rule, network) {
+    const [dataset, method, init, ipc] = row.dataset.cell.split("|");
+    const about = { dataset, method, init, ipc };
+    const whole = rule === "train_vanilla";
+    return traced().jobs.filter((job) => {
+      if (rule && job.rule !== rule) return false;
+      if (network && job.job.network && job.job.network !== network) return false;
+      if (job.job.dataset !== dataset) return false;
+      if (job.rule === "train_experts") return false;
+      if (whole) return true;
+      return Object.entries(about).every(([name, value]) => (job.job[name] ?? "") === value);
+    });
+  }
+
+  function expertsOf(row) {
+    const dataset = row.dataset.cell.split("|")[0];
+    return traced().jobs.filter((job) => job.rule === "train_experts" &&
+      job.job.dataset === dataset && job.job.recipe === row.dataset.recipe);
+  }
+
+  const filled = (pattern, values) => pattern.replace(/{(\w+)}/g, (_, name) => values[name] ?? "");
+  const listed = (value) => (value && typeof value === "object"
+    ? Object.entries(value).map(([key, one]) => `${key} ${typeof one === "object" ? JSON.stringify(one) : one}`).join(", ")
+    : String(value));
+
+  function described(job) {
+    const data = traced();
+    const list = make("dl", { className: "plain" });
+    const add = (name, ...value) => list.append(make("dt", { textContent: name }), make("dd", {}, ...value));
+    const place = data.places[job.rule];
+    const link = (address, text) => make("a", { href: encodeURI(address), textContent: text });
+    add("what", listed(job.job));
+    if (place) {
+      const folder = filled(place.folder, job.job);
+      const files = job.files ?? [];
+      const target = `${data.results}/${folder.replace(/^\.\//, "")}/${files.at(-1) ?? "metrics.csv"}`;
+      add("made again by", make("code", { textContent: `snakemake --cores all --configfile CONFIG.yaml --force '${target}'` }));
+      const log = filled(place.log, job.job);
+      add("log", link(log, log.replace(/^\.\//, "")));
+      if (files.length) add("files", ...files.flatMap((file, at) => [at ? ", " : "", link(`${folder}/${file}`, file)]));
+    }
+    const named = { settings: "settings", code: "code digest", commit: "commit", device: "device",
+      versions: "versions", threads: "threads" };
+    for (const [kind, name] of Object.entries(named)) {
+      if (job[kind] !== undefined) add(name, listed(data.shared[kind][job[kind]]));
+    }
+    add("host", "in the log");
+    add("started", job.started ?? "not recorded");
+    add("took", job.took ?? "not recorded");
+    add("energy", job.energy ?? "not measured");
+    if (job.memory) {
+      const kind = job.memory_kind === undefined ? "" : ` (${data.shared.memory_kind[job.memory_kind]})`;
+      add("peak memory", job.memory + kind);
+    }
+    return list;
+  }
+
+  function explain(row, figure, rule, network) {
+    const jobs = jobsOf(row, rule, network);
+    if (rule === "distill" && row.dataset.recipe) jobs.push(...expertsOf(row));
+    const most = 40;
+    const folds = jobs.slice(0, most).map((job, at) => make("details", { open: at === 0 },
+      make("summary", { textContent: `${job.rule}: ${Object.values(job.job).join(", ")}` }), described(job)));
+    if (jobs.length > most) folds.push(make("p", { textContent: `${jobs.length - most} more: see Provenance.` }));
+    if (!jobs.length) folds.push(make("p", { textContent: "No record of its job is in this study." }));
+    dialog(`Where ${figure} comes from: ${jobs.length} job${jobs.length === 1 ? "" : "s"}`, ...folds);
+  }
+
+  function traceable() {
+    for (const row of all("tr[data-cell]")) {
+      const head = row.querySelector("th[scope=row]");
+      if (!head) continue;
+      const button = make("button", { type: "button", className: "why", title: "the jobs behind this row" });
+      button.append(...[...head.childNodes].filter((node) => !(node.classList?.contains("sub"))));
+      head.prepend(button);
+      button.addEventListener("click", () => explain(row, button.innerText.trim(), "", ""));
+    }
+    document.addEventListener("click", (event) => {
+      const cell = event.target.closest?.("tr[data-cell] td");
+      if (!cell || event.target.closest("a, button, img") || !/\d/.test(cell.innerText)) return;
+      const row = cell.parentElement;
+      const rule = cell.dataset.rule ?? row.dataset.rule;
+      if (cell.matches("[data-key=size]")) return;
+      const figure = (cell.querySelector("b") ?? cell).innerText.split("\n")[0];
+      explain(row, figure, rule, cell.dataset.network ?? row.dataset.network ?? "");
+    });
+  }
+
   // --- Getting about ----------------------------------------------------------------------------
 
   function unfold(target) {
@@ -178,7 +353,11 @@
   function links() {
     const follow = () => {
       const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-      if (target) { unfold(target); target.scrollIntoView(); }
+      if (!target) return;
+      unfold(target);
+      const blocks = target.tagName === "H2" ? all(":scope > details.block", target.parentElement) : [];
+      if (blocks.length && !blocks.some((block) => block.open)) blocks[0].open = true;
+      target.scrollIntoView();
     };
     addEventListener("hashchange", follow);
     follow();
@@ -219,7 +398,11 @@
     addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; });
   }
 
+  document.documentElement.classList.add("js");
   scorecard();
+  traceable();
+  zoomable();
+  sliders();
   offerCsv();
   links();
   navigation();
