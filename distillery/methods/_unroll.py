@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from distillery.compute.device import Compute
-from distillery.errors import UserError
 from distillery.networks import unflatten
 
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -123,15 +122,9 @@ class Unroll:
                 at every step.
             draws: what the augmentation drew, one per step.
 
-        Raises:
-            UserError: start and target are equal, so the loss divides by zero.
+        Where start and target are equal the loss divides by zero and is not finite.
         """
         scale = (start - target).square().sum()
-        if float(scale) == 0.0:
-            raise UserError(
-                "an expert's start and target parameters are equal, so there is no trajectory to "
-                "match: are its snapshots copies, and did it train between the two epochs?"
-            )
         soft = labels.is_floating_point()
 
         def inputs(i: int) -> tuple[Tensor, Tensor, Callable | None]:

@@ -306,13 +306,12 @@ class _Training:
     def check(self, loss: Tensor) -> None:
         """Raise ``UserError`` if the epoch's loss is not finite, or a parameter after the last
         one."""
-        finite = torch.isfinite(loss).all()
+        parts = [loss]
         if self.epoch == self._recipe.trained_epochs:
             # No loss comes after the last step to tell what it did.
-            finite = finite and all(
-                torch.isfinite(tensor).all() for tensor in self.stack.parameters.values()
-            )
-        if not finite:
+            parts += self.stack.parameters.values()
+        # One look at the device, not one a tensor.
+        if not torch.stack([torch.isfinite(part).all() for part in parts]).all():
             raise UserError(
                 f"training of {self._bench.network.name} diverged in epoch {self.epoch}: the loss "
                 f"or a parameter is not finite at learning rate {self._rate:g}; try a smaller `lr`"
@@ -343,8 +342,10 @@ def test(
     seconds = nominal_seconds(flops, device)
     low = compute.low_precision(device, seconds)
     answer = architecture.tester(low, compute, device, seconds)
-    loss = torch.zeros(stack.count, dtype=torch.float64)
-    hits = torch.zeros(stack.count, architecture.classes, dtype=torch.float64)
+    # Sums stay on the device, which otherwise waits for the host in every batch.
+    exact: dict[str, Any] = {"dtype": torch.float64, "device": device}
+    loss = torch.zeros(stack.count, **exact)
+    hits = torch.zeros(stack.count, architecture.classes, **exact)
     kept: list[Tensor] = []
     for begin in range(0, total, TEST_BATCH):
         batch = images[begin : begin + TEST_BATCH]
@@ -353,19 +354,18 @@ def test(
             # One compiled shape serves; what is added is not counted.
             x = torch.cat([x, images.images[: TEST_BATCH - real]])
         logits = answer(stack.parameters, stack.buffers, x.expand(stack.count, *x.shape))[:, :real]
-        loss += (
-            torch.stack([functional.cross_entropy(row, y, reduction="sum") for row in logits])
-            .double()
-            .cpu()
-        )
-        right = (logits.argmax(dim=2) == y).double()
-        hits.index_add_(1, y.cpu(), right.cpu())
+        loss += torch.stack(
+            [functional.cross_entropy(row, y, reduction="sum") for row in logits]
+        ).double()
+        hits.index_add_(1, y, (logits.argmax(dim=2) == y).double())
         if keep:
-            kept.append(logits.float().cpu())
-    counts = torch.bincount(images.labels.cpu(), minlength=architecture.classes).double()
+            kept.append(logits.float())
+    counts = torch.zeros(architecture.classes, **exact)
+    counts.index_add_(0, images.labels, torch.ones(total, **exact))
+    loss, hits, counts = loss.cpu(), hits.cpu(), counts.cpu()
     architecture.module.train(was_training)
     return {
         "loss": loss / total,
         "accuracy": hits.sum(1) / total,
         "class_accuracy": hits / counts,
-    } | ({"logits": torch.cat(kept, 1)} if keep else {})
+    } | ({"logits": torch.cat(kept, 1).cpu()} if keep else {})

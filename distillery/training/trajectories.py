@@ -96,6 +96,7 @@ class Experts:
 
         Raises:
             IndexError: there is no such expert or epoch.
+            UserError: the two are equal though epochs lie between them.
         """
         # safetensors would give an empty vector for an epoch beyond the last.
         if not (
@@ -110,6 +111,12 @@ class Experts:
             self._slices[shard][row : row + 1, epoch : epoch + 1].reshape(-1)
             for epoch in (start, stop)
         ]
+        if start != stop and torch.equal(*slices):
+            raise UserError(
+                f"expert {expert}: its parameters after {start} and after {stop} epochs are equal, "
+                "so there is no trajectory to match: are its snapshots copies, and did it train "
+                "between the two epochs?"
+            )
         # On a CPU a slice is the mapped file itself: changed in place, it would change every later
         # reading.
         return tuple(vector.to(self._device, copy=True) for vector in slices)

@@ -58,7 +58,8 @@ def selected_on_held_out(bench):
 
 def robustness(bench):
     images = data(8, 1)
-    soft = Images(images.images, torch.rand(8, CLASSES, generator=torch.manual_seed(0)).softmax(1))
+    labels = torch.rand(8, CLASSES, generator=torch.manual_seed(0)).softmax(1)
+    soft = Images(images.images, labels.to(images.device))
     random = [data(8, seed).images for seed in (5, 6)]
     return robust.measure(bench, RECIPE, soft, random, data(12, 2), "flip").rows
 

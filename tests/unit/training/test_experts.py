@@ -218,6 +218,16 @@ def test_pairs_are_the_rows_asked_for_across_shards(shards):
     assert torch.equal(found.pair(2, 4, 4)[0], numbers[2, 4])
 
 
+def test_a_pair_without_a_way_between_is_refused(tmp_path):
+    trajectories.save(tmp_path / "shard0.safetensors", torch.ones(1, 3, 7), {"dataset": "toy"})
+    experts = trajectories.Experts([tmp_path / "shard0.safetensors"])
+    with pytest.raises(
+        UserError, match="expert 0: its parameters after 0 and after 2 epochs are eq"
+    ):
+        experts.pair(0, 0, 2)
+    assert torch.equal(*experts.pair(0, 1, 1))
+
+
 @pytest.mark.parametrize("expert, start, stop", [(3, 0, 1), (-1, 0, 1), (0, 0, 5), (0, -1, 0)])
 def test_what_is_not_there_is_not_read(shards, expert, start, stop):
     with pytest.raises(IndexError, match="3 experts of 4 epochs"):
