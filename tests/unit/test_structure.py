@@ -467,7 +467,7 @@ def test_the_house_in_the_readme_is_the_house_that_stands():
 
 # What Snakemake, make, pip, conda, git and shells read, some of them in the encoding of the user's
 # locale, which need not be UTF-8.
-OURS = (".md", ".jinja", ".css", ".csv", ".png")
+OURS = (".md", ".jinja", ".css", ".csv", ".png", ".gif")
 OTHERS_READ = [
     path
     for path in FILES
