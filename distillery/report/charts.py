@@ -1,42 +1,214 @@
-"""Charts and image strips for the report: inline SVG in the page's colours, and PNG data addresses.
+"""Charts as data: what lines a chart has and how each looks; and image strips.
 
-Charts are drawn by hand rather than by matplotlib: a chart of 360 units keeps readable type on a
-phone, follows the page's light or dark colours (CSS variables), has no ids that could clash with
-another chart's, and the same numbers give the same bytes.
+One description has two renderings: ``charts_vega`` makes the page's charts of it, and ``paper``
+draws the figures for papers in the same looks.
 """
 
 import base64
 import io
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
-from numpy.typing import ArrayLike
 from PIL import Image
 
-WIDTH, HEIGHT = 360, 236
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 36
-DASHES = {"solid": "", "dashed": "6 3.5", "dotted": "1.6 3", "dashdot": "7 3 1.6 3"}
+# More lines than these cannot be told apart, whatever their looks.
+MOST_LINES = 24
+# Points that a line keeps: a chart is 400 to 700 pixels wide.
+POINTS = 160
+# Numbers of the page's colours that look alike without green cones (their distance in CIE L*a*b* is
+# below 10, in light or dark): lines of two such have other markers.
+ALIKE = ((1, 8), (2, 5), (3, 11), (4, 7), (9, 10))
+# Lengths of dashes and gaps, in pixels.
+DASHES: dict[str, tuple[float, ...]] = {
+    "solid": (),
+    "dashed": (6, 3),
+    "dotted": (1.6, 2.6),
+    "dashdot": (8, 3, 1.6, 3),
+    "long": (13, 4),
+    "dashdotdot": (8, 2.6, 1.6, 2.6, 1.6, 2.6),
+}
+# Shapes within -1 to 1, as SVG paths, each with its name in matplotlib.
+MARKERS = {
+    "o": "M1,0A1,1,0,1,1,-1,0A1,1,0,1,1,1,0Z",
+    "s": "M-.85,-.85H.85V.85H-.85Z",
+    "^": "M0,-1L1,.8H-1Z",
+    "D": "M0,-1.15L1,0L0,1.15L-1,0Z",
+    "P": "M-.38,-1H.38V-.38H1V.38H.38V1H-.38V.38H-1V-.38H-.38Z",
+    "v": "M0,1L1,-.8H-1Z",
+    "X": "M-1,-.5L-.5,-1L0,-.5L.5,-1L1,-.5L.5,0L1,.5L.5,1L0,.5L-.5,1L-1,.5L-.5,0Z",
+    "<": "M-1,0L.8,1V-1Z",
+    "*": "M0,-1.2L.3,-.4L1.15,-.37L.48,.15L.7,.97L0,.5L-.7,.97L-.48,.15L-1.15,-.37L-.3,-.4Z",
+    ">": "M1,0L-.8,1V-1Z",
+}
 
 
-@dataclass
+@dataclass(frozen=True)
+class Look:
+    """How a line is told from others.
+
+    Attributes:
+        colour: the number of one of the page's series colours (``--s0`` …).
+        marker: a key of ``MARKERS``.
+        fill: of its markers: ``full``, ``half`` or ``open``.
+        dash: a key of ``DASHES``.
+        width: of the line, in pixels.
+    """
+
+    colour: int = 0
+    marker: str = "o"
+    fill: str = "full"
+    dash: str = "solid"
+    width: float = 2.0
+
+
+@dataclass(frozen=True)
 class Series:
-    """One line: ``x`` and ``y`` of the same length, an optional band between ``low`` and ``high``.
+    """One line.
 
-    ``colour`` is a number of the page's series colours (``--s0`` …), ``dash`` a key of ``DASHES``;
-    ``thin`` draws a secondary line.
+    Attributes:
+        label: its name in legends; lines of one label are shown and hidden together.
+        x, y: its points; those that are not finite are left out.
+        look: how it is drawn.
+        low, high: the edges of a band around it.
+        count: how many measurements each point is the mean of.
+        short: its name at its end; ``label`` where it is empty.
+        thin: whether it is a secondary line, without markers and name.
     """
 
     label: str
     x: Sequence[float] | np.ndarray
     y: Sequence[float] | np.ndarray
-    colour: int = 0
-    dash: str = "solid"
+    look: Look = Look()
     low: Sequence[float] | np.ndarray | None = None
     high: Sequence[float] | np.ndarray | None = None
+    count: Sequence[float] | np.ndarray | None = None
+    short: str = ""
     thin: bool = False
+
+
+@dataclass(frozen=True)
+class Points:
+    """The finite points of a series, in the units of the axis."""
+
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, series: Series, scale: float = 1.0) -> "Points":
+        """Return the points of a series, ``y`` times ``scale``. Where it has no band, its edges
+        are the line; where it has no counts, each is 1."""
+        x, y = np.asarray(series.x, float), np.asarray(series.y, float)
+        low = y if series.low is None else np.asarray(series.low, float)
+        high = y if series.high is None else np.asarray(series.high, float)
+        count = np.ones(len(x)) if series.count is None else np.asarray(series.count, float)
+        keep = np.isfinite(x) & np.isfinite(y) & np.isfinite(low) & np.isfinite(high)
+        return cls(x[keep], y[keep] * scale, low[keep] * scale, high[keep] * scale, count[keep])
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a chart shows.
+
+    Attributes:
+        title: of the chart, with the unit of ``y``.
+        where: of what it is, for a screen reader and the names of saved files.
+        x_label: the name of the x axis.
+        series: the lines.
+        percent: ``y`` are fractions, shown in percent.
+        whole_x: a tick at each x, which are few (stages, sizes), not at round numbers.
+        log_x: logarithmic ``x``.
+        bounds: horizontal lines: (text, y).
+        note: what is said beside its title.
+    """
+
+    title: str
+    where: str
+    x_label: str
+    series: tuple[Series, ...]
+    percent: bool = False
+    whole_x: bool = False
+    log_x: bool = False
+    bounds: tuple[tuple[str, float], ...] = ()
+    note: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Return what ``y`` is multiplied by."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def points(self) -> list[Points]:
+        """Return the points of each line."""
+        return [Points.of(one, self.scale) for one in self.series]
+
+    @property
+    def log_y(self) -> bool:
+        """Return whether ``y`` reaches over more than two decades, all above zero."""
+        y = np.concatenate([points.y for points in self.points])
+        return bool(len(y) and y.min() > 0 and y.max() > 100 * y.min())
+
+
+def chart(about: Chart) -> Chart | None:
+    """Make a chart fit to be drawn: lines without a point are left out, then those above
+    ``MOST_LINES``, and bounds that would press the lines together. Its note says so.
+
+    Of accuracies the lines that end highest are kept, of others the first.
+
+    Returns:
+        The chart, or ``None`` where no point is left.
+    """
+    series = [one for one in about.series if len(Points.of(one).x)]
+    if not series:
+        return None
+    notes = [about.note] if about.note else []
+    labels = list(dict.fromkeys(one.label for one in series))
+    if len(labels) > MOST_LINES:
+        order = "the first"
+        if about.percent:
+            ends = {one.label: Points.of(one).y[-1] for one in series}
+            labels.sort(key=lambda label: -ends[label])
+            order = "those that end highest"
+        kept = set(labels[:MOST_LINES])
+        series = [one for one in series if one.label in kept]
+        notes.append(f"{MOST_LINES} of {len(labels):,} lines: {order}.")
+    points = [Points.of(one, about.scale) for one in series]
+    low = min(part.low.min() for part in points)
+    high = max(part.high.max() for part in points)
+    bounds = []
+    for text, value in about.bounds:
+        value *= about.scale
+        if not math.isfinite(value):
+            continue
+        # One alone has no range to be pressed into.
+        if high > low and max(high, value) - min(low, value) > 2.5 * (high - low):
+            side = "above" if value > high else "below"
+            unit = " %" if about.percent else ""
+            notes.append(f"{text[:1].upper()}{text[1:]}: {value:.4g}{unit}, {side} this range.")
+        else:
+            bounds.append((text, value / about.scale))
+    return replace(about, series=tuple(series), bounds=tuple(bounds), note=" ".join(notes))
+
+
+def swatch(look: Look) -> str:
+    """Draw the short line with a marker that stands in a legend."""
+    colour = f"var(--s{look.colour})"
+    dashes = " ".join(f"{length:g}" for length in DASHES[look.dash])
+    fill, opacity = ("var(--panel)", 1) if look.fill == "open" else (colour, 1)
+    if look.fill == "half":
+        opacity = 0.4
+    return (
+        '<svg class="swatch" viewBox="0 0 34 12" aria-hidden="true">'
+        f'<path d="M1 6H33" style="stroke:{colour};stroke-width:{look.width:g}'
+        f'{f";stroke-dasharray:{dashes}" if dashes else ""}"/>'
+        f'<path d="{escape(MARKERS[look.marker])}" transform="translate(17 6) scale(4)" '
+        f'style="fill:{fill};fill-opacity:{opacity};stroke:{colour};stroke-width:.3"/></svg>'
+    )
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -54,237 +226,8 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return marks
 
 
-def number(value: float) -> str:
-    """Return a number as short text for an axis: 0.05, 12, 2.5k, 1e-07."""
-    if value == 0:
-        return "0"
-    size = abs(value)
-    if size >= 1e6 or size < 1e-3:
-        return f"{value:.2g}".replace("e+0", "e").replace("e-0", "e-").replace("-", "−")
-    if size >= 10000:
-        return f"{value / 1000:g}k"
-    return f"{value:.4g}".replace("-", "−")
-
-
-def line_chart(
-    series: Sequence[Series],
-    *,
-    label: str,
-    x_label: str,
-    percent: bool = False,
-    integer_x: bool = False,
-    bounds: Sequence[tuple[str, float, int]] = (),
-    log: bool | None = None,
-) -> str:
-    """Draw an SVG line chart.
-
-    Args:
-        series: the lines.
-        label: what a screen reader says.
-        x_label: the name of the x axis.
-        percent: ``y`` are fractions, shown in percent.
-        integer_x: a tick at each whole number (stages), not at round ones.
-        bounds: dashed horizontal lines: (text, y, colour).
-        log: logarithmic ``y``; ``None`` decides by the range (more than two decades, all positive).
-
-    Returns:
-        ``<svg>…</svg>``, or an empty string where no finite point is left.
-    """
-    scale = 100.0 if percent else 1.0
-    lines = [line for one in series if len((line := _Line.of(one, scale)).x)]
-    if not lines:
-        return ""
-    bounds = [
-        (text, value * scale, colour) for text, value, colour in bounds if math.isfinite(value)
-    ]
-    axes = _Axes(lines, [value for _, value, _ in bounds], log, percent, integer_x)
-    head = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label, quote=True)}"'
-    parts = [
-        f'<svg class="chart" {head}>',
-        *_grid(axes, x_label),
-        *(part for bound in bounds for part in _bound(axes, *bound)),
-        *(part for line in lines for part in _band(axes, line)),
-        *(part for line in lines for part in _points(axes, line)),
-        "</svg>",
-    ]
-    return "".join(parts)
-
-
-@dataclass
-class _Line:
-    """A series without its points that are not finite, in the units of the axis."""
-
-    series: Series
-    x: np.ndarray
-    y: np.ndarray
-    low: np.ndarray | None
-    high: np.ndarray | None
-
-    @classmethod
-    def of(cls, series: Series, scale: float) -> "_Line":
-        x, y = np.asarray(series.x, float), np.asarray(series.y, float) * scale
-        keep = np.isfinite(x) & np.isfinite(y)
-        low, high = (
-            None if edge is None else (np.asarray(edge, float) * scale)[keep]
-            for edge in (series.low, series.high)
-        )
-        return cls(series, x[keep], y[keep], low, high)
-
-
-class _Axes:
-    """Where numbers lie on a chart."""
-
-    def __init__(
-        self,
-        lines: Sequence[_Line],
-        bounds: Sequence[float],
-        log: bool | None,
-        percent: bool,
-        integer_x: bool,
-    ) -> None:
-        self.x = np.concatenate([line.x for line in lines])
-        parts = [
-            part for line in lines for part in (line.y, line.low, line.high) if part is not None
-        ]
-        y = np.concatenate([*parts, bounds])
-        y = y[np.isfinite(y)]
-        drawn = np.concatenate([line.y for line in lines])
-        if log is None:
-            log = bool(drawn.min() > 0 and drawn.max() / drawn.min() > 100)
-        self.log, self.integer_x = log, integer_x
-        self.least = y[y > 0].min() if log else y.min()
-        self.x0, self.x1 = self._reach_x()
-        self.y0, self.y1 = self._reach_y(float(y.max()), percent)
-
-    def _reach_x(self) -> tuple[float, float]:
-        low, high = float(self.x.min()), float(self.x.max())
-        if low == high:
-            low, high = low - 1, high + 1
-        side = 0.06 * (high - low) if self.integer_x else 0
-        return low - side, high + side
-
-    def _reach_y(self, most: float, percent: bool) -> tuple[float, float]:
-        low, high = float(self._forward(self.least)), float(self._forward(most))
-        margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-        low, high = low - margin, high + margin
-        if not self.log and self.least >= 0:
-            low = max(low, 0.0)
-        if percent:
-            high = min(high, 100.0) if high - margin < 100 else high
-        return low, high
-
-    def _forward(self, values: ArrayLike) -> np.ndarray:
-        if self.log:
-            return np.log10(np.maximum(values, self.least))
-        return np.asarray(values, float)
-
-    def across(self, values: ArrayLike) -> np.ndarray:
-        """Return the places of values of x."""
-        share = (np.asarray(values, float) - self.x0) / (self.x1 - self.x0)
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
-
-    def down(self, values: ArrayLike) -> np.ndarray:
-        """Return the places of values of y."""
-        share = (self._forward(values) - self.y0) / (self.y1 - self.y0)
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-    def marks_x(self) -> list[float]:
-        """List the numbers that stand below the axis."""
-        integers = sorted({round(value) for value in self.x}) if self.integer_x else []
-        return integers if integers and len(integers) <= 12 else ticks(self.x0, self.x1, 5)
-
-    def marks_y(self) -> list[float]:
-        """List the numbers that stand beside the axis."""
-        if not self.log:
-            return ticks(self.y0, self.y1)
-        return [
-            10.0**power * times
-            for power in range(math.floor(self.y0), math.ceil(self.y1) + 1)
-            for times in ((1,) if self.y1 - self.y0 > 2 else (1, 2, 5))
-            if self.y0 <= power + math.log10(times) <= self.y1
-        ]
-
-
-def _grid(axes: _Axes, x_label: str) -> Iterator[str]:
-    """Draw grid, ticks and the name of the x axis."""
-    for mark in axes.marks_y():
-        y = float(axes.down(mark))
-        yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        yield (
-            f'<text class="tick" x="{LEFT - 7}" y="{y + 3.8:.1f}" '
-            f'text-anchor="end">{number(mark)}</text>'
-        )
-    for mark in axes.marks_x():
-        x = float(axes.across(mark))
-        yield (
-            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" '
-            f'text-anchor="middle">{number(mark)}</text>'
-        )
-    yield f'<path class="axis" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>'
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    yield (
-        f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 5}" '
-        f'text-anchor="middle">{escape(x_label)}</text>'
-    )
-
-
-def _bound(axes: _Axes, text: str, value: float, colour: int) -> Iterator[str]:
-    y = float(axes.down(value))
-    yield (
-        f'<path class="bound" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" style="stroke:var(--s{colour})"/>'
-    )
-    yield (
-        f'<text class="tick" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" '
-        f'text-anchor="end">{escape(text)}</text>'
-    )
-
-
-def _band(axes: _Axes, line: _Line) -> Iterator[str]:
-    low, high = line.low, line.high
-    if low is None or high is None or len(line.x) < 2 or line.series.thin:
-        return
-    if not np.isfinite([low, high]).all():
-        return
-    x = axes.across(line.x)
-    top, bottom = _places(x, axes.down(high)), _places(x[::-1], axes.down(low)[::-1])
-    style = f"fill:var(--s{line.series.colour})"
-    yield f'<polygon class="band" points="{top} {bottom}" style="{style}"/>'
-
-
-def _points(axes: _Axes, line: _Line) -> Iterator[str]:
-    """Draw a line, and its points where they are few."""
-    one, count = line.series, len(line.x)
-    x, y = axes.across(line.x), axes.down(line.y)
-    if count > 1:
-        kind, style = _stroke(one.colour, one.dash, one.thin)
-        yield f'<polyline class="{kind}" points="{_places(x, y)}" style="{style}"/>'
-    if count == 1 or (count <= 12 and not one.thin):
-        for a, b in zip(x, y):
-            yield (
-                f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.4" '
-                f'style="fill:var(--s{one.colour})"/>'
-            )
-
-
-def _places(x: np.ndarray, y: np.ndarray) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
-
-
-def _stroke(colour: int, dash: str, thin: bool) -> tuple[str, str]:
-    """Return the class and the style of a line."""
-    dashes = f";stroke-dasharray:{DASHES[dash]}" if DASHES[dash] else ""
-    return "line thin" if thin else "line", f"stroke:var(--s{colour}){dashes}"
-
-
-def swatch(colour: int, dash: str = "solid", thin: bool = False) -> str:
-    """Draw the short line that stands in a legend."""
-    kind, style = _stroke(colour, dash, thin)
-    path = f'<path class="{kind}" d="M1 4H25" style="{style}"/>'
-    return f'<svg class="swatch" viewBox="0 0 26 8" aria-hidden="true">{path}</svg>'
-
-
 def shorten(
-    x: np.ndarray, *columns: np.ndarray, points: int = 160
+    x: np.ndarray, *columns: np.ndarray, points: int = POINTS
 ) -> tuple[int, np.ndarray, list[np.ndarray]]:
     """Take means over equal bins, so that a line of thousands of points stays small.
 

@@ -1,19 +1,24 @@
-"""Charts, legends and heat cells of a study's rows."""
+"""Lines, charts and heat cells of a study's rows."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
-from distillery.report import charts as figures
-from distillery.report.cells import cell_rows
-from distillery.report.charts import Series
+from distillery.report import charts
+from distillery.report.cells import Cell, cell_rows
+from distillery.report.charts import Chart, Look, Series
 from distillery.report.results import Results
-from distillery.report.words import blank, init_rank, method_rank, percent
+from distillery.report.words import blank, init_rank, method_rank, method_title, percent
+from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
+
+# Initialisations where there is little room.
+INIT_WORDS = {REAL: "real", NOISE: "noise", IMPORTED: "imported"}
 
 
 def curve_of(
-    rows: pd.DataFrame, x: str, label: str, style: dict, *, thin: bool = False
+    rows: pd.DataFrame, x: str, label: str, look: Look, *, short: str = "", thin: bool = False
 ) -> tuple[Series, int] | None:
     """Draw the means of rows over the column ``x``, with a band of one deviation where there are
     several.
@@ -25,10 +30,12 @@ def curve_of(
         return None
     grouped = rows.groupby(x)["value"]
     mean, std, count = grouped.mean(), grouped.std(ddof=0), grouped.size()
-    size, at, (y, spread) = figures.shorten(mean.index.to_numpy(), mean.to_numpy(), std.to_numpy())
+    size, at, (y, spread, counts) = charts.shorten(
+        mean.index.to_numpy(), mean.to_numpy(), std.to_numpy(), count.to_numpy()
+    )
     band = bool(count.max() > 1)
     low, high = (y - spread, y + spread) if band else (None, None)
-    return Series(label, at, y, **style, low=low, high=high, thin=thin), size
+    return Series(label, at, y, look, low, high, counts * size, short, thin), size
 
 
 @dataclass(frozen=True)
@@ -48,35 +55,81 @@ def chart_of(
     axes: Axes,
     rows: pd.DataFrame,
     thin: pd.DataFrame | None = None,
-) -> dict | None:
+    note: str = "",
+) -> Chart | None:
     """Draw a line for each cell of ``rows``, and a thin one for each of ``thin``; ``None`` where
     there is no point."""
     series, binned = [], 1
     for source, is_thin in ((thin, True), (rows, False)):
         if source is None:
             continue
-        for cell, part in cell_rows(source):
-            name, style = results.name(*cell[1:3]), results.style(*cell[1:3])
-            drawn = curve_of(part, axes.x, name, style, thin=is_thin)
+        cells = cell_rows(source)
+        names = names_at_ends([cell[1:3] for cell, _ in cells])
+        for cell, part in cells:
+            drawn = curve_of(
+                part,
+                axes.x,
+                results.name(cell.method, cell.init),
+                results.look(cell.method, cell.init),
+                short=names[cell[1:3]],
+                thin=is_thin,
+            )
             if drawn is not None:
                 series.append(drawn[0])
                 binned = max(binned, drawn[1])
-    svg = figures.line_chart(
-        series, label=f"{title}, {axes.where}", x_label=axes.x_label, percent=axes.percent
+    notes = [note] if note else []
+    notes += [f"Means over {binned} iterations."] if binned > 1 else []
+    return charts.chart(
+        Chart(
+            title,
+            axes.where,
+            axes.x_label,
+            tuple(series),
+            percent=axes.percent,
+            note=" ".join(notes),
+        )
     )
-    if not svg:
-        return None
-    note = f"Means over {binned} iterations." if binned > 1 else ""
-    return {"title": title, "svg": Markup(svg), "note": note}
 
 
-def legend_of(results: Results, cells: list[tuple[str, str]]) -> list[dict]:
-    """List the lines of cells (method, initialisation), each once, in the report's order."""
-    pairs = sorted(set(cells), key=lambda cell: (method_rank(cell[0]), init_rank(cell[1])))
-    return [
-        {"svg": Markup(figures.swatch(**results.style(*pair))), "label": results.name(*pair)}
-        for pair in pairs
-    ]
+def accuracies(
+    results: Results,
+    dataset: str,
+    network: str,
+    place: Callable[[Results, Cell], float | None],
+) -> list[Series]:
+    """Draw the test accuracy of the final images over ``place``, a line for each method and
+    initialisation: mean and deviation over all networks. Sets of no known place are left out."""
+    rows = results.summed(dataset, network, LAST)
+    rows = rows[rows["ipc"].notna() & (rows["method"] != WHOLE)]
+    placed: dict[tuple[str, str], list[tuple[float, float, float, int]]] = {}
+    for _, row in rows.iterrows():
+        cell = Cell.of(row)
+        at = place(results, cell)
+        if at:
+            spread = row["std"] if row["count"] > 1 else 0.0
+            point = (float(at), row["mean"], spread, row["count"])
+            placed.setdefault((cell.method, cell.init), []).append(point)
+    names = names_at_ends(placed)
+    series = []
+    for pair in sorted(placed, key=lambda pair: (method_rank(pair[0]), init_rank(pair[1]))):
+        x, mean, spread, count = (np.array(part) for part in zip(*sorted(placed[pair])))
+        band = mean - spread, mean + spread
+        look = results.look(*pair)
+        series.append(Series(results.name(*pair), x, mean, look, *band, count, names[pair]))
+    return series
+
+
+def names_at_ends(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Name methods and initialisations at the ends of lines: the method alone where that says
+    which line it is."""
+    known = set(pairs)
+    methods = [method for method, _ in known]
+    return {
+        (method, init): method_title(method)
+        if methods.count(method) == 1
+        else f"{method_title(method)}, {INIT_WORDS.get(init, init)}"
+        for method, init in known
+    }
 
 
 def heat_cell(value: float | None, low: float, high: float, digits: int = 1) -> dict | None:

@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from distillery.errors import UserError, first_line
+from distillery.report import charts_page
 from distillery.report.comparison import SIGNIFICANT
 from distillery.report.results import Results
 from distillery.report.sections import (
@@ -86,7 +87,8 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         UserError: an artefact or the template is missing or unreadable; the message names the file
             and, of an artefact, the rule that makes it.
     """
-    template, style = _read(TEMPLATE), _read(STYLE) + _read(FIRST_STYLE)
+    template = _read(TEMPLATE)
+    style = "".join(_read(path) for path in (STYLE, FIRST_STYLE, charts_page.STYLE))
     if sums is not None:
         # Sums are of files, so the two are paths here.
         both: list[Any] = [metrics, costs]
@@ -102,6 +104,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     view = {
         "style": Markup(style),
         "script": Markup(_read(SCRIPT)),
+        "board": charts_page.Board(_read(charts_page.TEMPLATE), _read(charts_page.SCRIPT)),
         "title": str(results.config.get("study") or "Dataset distillation: a study"),
         "missing": missing,
         "significant": SIGNIFICANT,

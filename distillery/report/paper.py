@@ -13,19 +13,20 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 from PIL import Image
 
 from distillery.report.cells import Cell
-from distillery.report.charts import visible
+from distillery.report.charts import DASHES, Points, Series, visible
+from distillery.report.drawn import accuracies
 from distillery.report.effort import making_of
 from distillery.report.results import Results
-from distillery.report.sections.continual import ways
+from distillery.report.sections.continual import curve, panels, ways
 from distillery.report.sections.images import hard
 from distillery.report.sections.verdict import bytes_per_class
 from distillery.report.words import class_name, images_per_class
-from distillery.vocabulary import LAST, WHOLE
 
 STYLE = Path(__file__).with_name("templates") / "style.css"  # whose colours are the page's
 FORMATS = ("pdf", "svg", "png")
@@ -49,9 +50,6 @@ NAMELESS = {
     "svg": {"Creator": None, "Date": None},
     "png": {"Software": None},
 }
-# Lines differ by more than their colour, for those who see few.
-MARKERS = "osD^vP*X<>hp"
-DASHES = {"solid": "-", "dashed": "--", "dotted": ":", "dashdot": "-."}
 CLASSES, IMAGES, FRAMES, SIDE = 10, 10, 8, 96
 FRAME_MS, LAST_MS = 250, 1500  # of the moving picture
 
@@ -99,9 +97,12 @@ def _figures(results: Results) -> Iterator[tuple[str, Callable[[], Figure | None
         yield f"images_{name}", lambda item=item: _images(results, item)
     for name, item in _firsts(results.evolutions):
         yield f"evolution_{name}", lambda item=item: _evolution(results, item)
-    for name, way in ways(results).items():
-        yield f"continual_{name}", lambda way=way: _stages(results, way)
-        yield f"forgetting_{name}", lambda way=way: _forgetting(results, way)
+    for name, (dataset, way) in ways(results).items():
+        yield f"continual_{name}", lambda dataset=dataset, way=way: _stages(results, dataset, way)
+        yield (
+            f"forgetting_{name}",
+            lambda dataset=dataset, way=way: _forgetting(results, dataset, way),
+        )
 
 
 # ---- accuracy ------------------------------------------------------------------------------------
@@ -124,21 +125,12 @@ ACROSS: dict[str, tuple[Callable[[Results, Cell], float | None], str]] = {
 def _accuracy(results: Results, dataset: str, network: str, by: str) -> Figure | None:
     """Draw the test accuracy of the final images, mean and deviation over all networks."""
     place, label = ACROSS[by]
-    rows = results.summed(dataset, network, LAST)
-    points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-    for _, row in rows[rows["ipc"].notna() & (rows["method"] != WHOLE)].iterrows():
-        cell = Cell.of(row)
-        at = place(results, cell)
-        if at:
-            point = (float(at), 100 * row["mean"], 100 * row["std"] if row["count"] > 1 else 0.0)
-            points.setdefault((cell.method, cell.init), []).append(point)
-    if not points:
+    series = accuracies(results, dataset, network, place)
+    if not series:
         return None
     figure, axes = _axes(label, f"test accuracy of {network} (%)")
-    for number, (key, found) in enumerate(sorted(points.items())):
-        x, mean, std = (np.array(part) for part in zip(*sorted(found)))
-        style = _style(results, *key, number)
-        axes.errorbar(x, mean, std, label=results.name(*key), capsize=1.5, elinewidth=0.7, **style)
+    for one in series:
+        _draw(axes, one)
     full = results.full(dataset, network)
     if full is not None:
         axes.axhline(100 * full.mean, color=_colours()[0], linewidth=0.8, linestyle=":")
@@ -152,7 +144,7 @@ def _accuracy(results: Results, dataset: str, network: str, by: str) -> Figure |
         )
     axes.set_xscale("log")
     if by == "ipc":
-        axes.set_xticks(sorted({x for found in points.values() for x, _, _ in found}))
+        axes.set_xticks(sorted({x for one in series for x in one.x}))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
     _legend(axes)
@@ -285,28 +277,36 @@ def _moving(results: Results, folder: Path) -> Iterator[Path]:
 # ---- continual learning --------------------------------------------------------------------------
 
 
-def _stages(results: Results, way: list) -> Figure | None:
-    """Draw the average accuracy of each strategy over the stages."""
-    figure, axes = _axes("stage", "average accuracy (%)")
-    for number, (run, rows) in enumerate(way):
-        part = rows[(rows["measure"] == "average_accuracy") & rows["stage"].notna()]
-        if part.empty:
-            continue
-        means = part.groupby("stage")["value"].agg(["mean", "std", "size"])
-        spread = means["std"].where(means["size"] > 1, 0.0).fillna(0.0)
-        look = run.style(results)
-        style = _look(look["colour"], look["dash"], number)
-        name = run.label(results)
-        x = means.index.to_numpy() + 1
-        axes.errorbar(x, 100 * means["mean"], 100 * spread, label=name, capsize=1.5, **style)
-    if not axes.lines:
+def _stages(results: Results, dataset: str, way: list) -> Figure | None:
+    """Draw the average accuracy over the stages: a panel for each strategy."""
+    parts = [
+        lines
+        for panel in panels(way)
+        if (
+            lines := [
+                (run, line)
+                for run, rows in panel
+                if (line := curve(results, dataset, "average_accuracy", run, rows)) is not None
+            ]
+        )
+    ]
+    if not parts:
         return None
-    axes.set_xticks(sorted({round(x) for line in axes.lines for x in line.get_xdata()}))
-    _legend(axes)
+    figure = Figure(figsize=(WIDTH * (1 + 0.75 * (len(parts) - 1)), HEIGHT))
+    drawn: list[Axes] = list(figure.subplots(1, len(parts), sharey=True, squeeze=False)[0])
+    for axes, lines in zip(drawn, parts):
+        last = lines[-1][0]
+        for _, line in lines:
+            _draw(axes, line)
+        axes.set_title(last.title() if last.panel else "", fontsize=8)
+        axes.set_xlabel("stage")
+        axes.set_xticks(sorted({round(x) for _, line in lines for x in line.x}))
+    drawn[0].set_ylabel("average accuracy (%)")
+    _legend(drawn[-1], drawn)
     return figure
 
 
-def _forgetting(results: Results, way: list) -> Figure | None:
+def _forgetting(results: Results, dataset: str, way: list) -> Figure | None:
     """Draw the forgetting of each strategy, mean and deviation."""
     found = [(run, part) for run, rows in way if len(part := rows[rows["measure"] == "forgetting"])]
     if not found:
@@ -315,7 +315,7 @@ def _forgetting(results: Results, way: list) -> Figure | None:
     for run, part in reversed(found):
         values: pd.Series = 100 * part["value"]
         spread = values.std(ddof=0) if len(values) > 1 else None
-        colour = _colours()[run.style(results)["colour"]]
+        colour = _colours()[run.look(results, dataset).colour]
         axes.barh(run.label(results), values.mean(), xerr=spread, color=colour, capsize=1.5)
     axes.tick_params(axis="y", labelsize=6.5)
     return figure
@@ -332,7 +332,7 @@ def _colours() -> dict[int, str]:
     return {int(n): colour for n, colour in re.findall(r"--s(\d+):\s*(#[0-9a-f]{6})", light)}
 
 
-def _axes(x_label: str, y_label: str, height: float = HEIGHT) -> tuple[Figure, Any]:
+def _axes(x_label: str, y_label: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots()
     axes.set_xlabel(x_label)
@@ -340,19 +340,34 @@ def _axes(x_label: str, y_label: str, height: float = HEIGHT) -> tuple[Figure, A
     return figure, axes
 
 
-def _legend(axes: Any) -> None:
-    """Set the legend beside the axes, where it hides no point."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+def _legend(last: Axes, every: Sequence[Axes] = ()) -> None:
+    """Set the legend beside the last axes, where it hides no point: each line of all once."""
+    named = {}
+    for axes in [*every, last]:
+        named |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels())}
+    last.legend(
+        named.values(), named.keys(), loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0
+    )
 
 
-def _style(results: Results, method: str, init: str, number: int) -> dict[str, Any]:
-    style = results.style(method, init)
-    return _look(style["colour"], style["dash"], number)
-
-
-def _look(colour: int, dash: str, number: int) -> dict[str, Any]:
-    return {
-        "color": _colours()[colour],
-        "linestyle": DASHES[dash],
-        "marker": MARKERS[number % len(MARKERS)],
-    }
+def _draw(axes: Axes, one: Series) -> None:
+    """Draw a line of accuracies with its spread, in percent, as it looks on the page."""
+    points, look = Points.of(one, 100.0), one.look
+    colour = _colours()[look.colour]
+    spread = points.high - points.y
+    dash = DASHES[look.dash]
+    filled = {"full": colour, "half": (colour, 0.4), "open": "white"}[look.fill]
+    axes.errorbar(
+        points.x,
+        points.y,
+        spread if spread.any() else None,
+        label=one.label,
+        color=colour,
+        linestyle=(0, dash) if dash else "-",
+        linewidth=0.6 * look.width,
+        marker=look.marker,
+        markerfacecolor=filled,
+        markeredgewidth=0.6,
+        capsize=1.5,
+        elinewidth=0.7,
+    )

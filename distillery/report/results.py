@@ -16,6 +16,7 @@ from distillery.evaluation import scores
 from distillery.images import normalization, whitening
 from distillery.report import charts as figures
 from distillery.report.cells import Cell
+from distillery.report.charts import ALIKE, DASHES, MARKERS, Look
 from distillery.report.comparison import Comparison, by_network
 from distillery.report.words import (
     INIT_TITLES,
@@ -36,7 +37,7 @@ from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
 
 # The colours that methods without one of their own take in turn: those of the page from this on.
 FREE_COLOURS = (8, 9, 10, 11)
-INIT_DASHES = {"": "solid", REAL: "solid", NOISE: "dashed", IMPORTED: "dotted"}
+INIT_FILLS = {"": "full", REAL: "full", NOISE: "open", IMPORTED: "half"}
 NOWHERE = np.empty(0, int)
 Found = TypeVar("Found")
 SET_RULE = "distill or import_synthetic"
@@ -204,6 +205,7 @@ class Results:
         self.datasets = sorted(self._named("dataset"), key=dataset_rank)
         self.methods = sorted(self._named("method"), key=method_rank)
         self.colours = _colours(self.methods)
+        self._markers = _markers(self.methods, self.colours)
         self._parts: dict[tuple, dict[Any, np.ndarray]] = {}
         self._compared: dict[tuple, Comparison] = {}
         self._full: dict[tuple, FullTraining | None] = {}
@@ -268,9 +270,16 @@ class Results:
     def _has_no_start(self, method: str, init: str) -> bool:
         return method == WHOLE or self.is_coreset(method) or not init
 
-    def style(self, method: str, init: str) -> dict:
-        """Return the colour and the dashes of a cell's lines."""
-        return {"colour": self.colours.get(method, 0), "dash": INIT_DASHES.get(init, "dashdot")}
+    def look(self, method: str, init: str) -> Look:
+        """Return how a cell's lines look: colour and markers tell the method, their fill the
+        initialisation."""
+        marker = self._markers.get(method, Look.marker)
+        return Look(self.colours.get(method, 0), marker, INIT_FILLS.get(init, "half"))
+
+    def size_dash(self, dataset: str, ipc: float | None) -> str:
+        """Return the dashes of a line of one set size where several are on a chart."""
+        sizes = self.ipcs(dataset)
+        return list(DASHES)[sizes.index(ipc) % len(DASHES)] if ipc in sizes else "solid"
 
     def networks(self, dataset: str) -> list[str]:
         """List the networks with accuracies on a dataset, in the report's order."""
@@ -443,6 +452,19 @@ def _colours(methods: Sequence[str]) -> dict[str, int]:
     colours = {WHOLE: 0} | {name: colour for name, colour in chosen.items() if colour is not None}
     free = [name for name in methods if name not in colours]
     return colours | {name: FREE_COLOURS[i % len(FREE_COLOURS)] for i, name in enumerate(free)}
+
+
+def _markers(methods: Sequence[str], colours: Mapping[str, int]) -> dict[str, str]:
+    """Give each method a marker: another than those of methods whose colours are like its own."""
+    chosen: dict[str, str] = {}
+    for place, method in enumerate(methods):
+        colour = colours.get(method, 0)
+        alike = {colour}.union(*(pair for pair in ALIKE if colour in pair))
+        taken = {marker for other, marker in chosen.items() if colours.get(other, 0) in alike}
+        turn = place % len(MARKERS)
+        order = [*list(MARKERS)[turn:], *list(MARKERS)[:turn]]
+        chosen[method] = next((marker for marker in order if marker not in taken), order[0])
+    return chosen
 
 
 def _read_data(paths: Sequence[str | Path]) -> Mapping[str, Any]:

@@ -53,6 +53,9 @@ rule report:
                 "page.js",
                 "scorecard.html.jinja",
                 "scorecard.css",
+                "charts.html.jinja",
+                "charts.css",
+                "charts.js",
             )
         ],
     output:

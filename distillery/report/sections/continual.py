@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
-from markupsafe import Markup
 
 from distillery.published import figures as published
-from distillery.report import charts as figures
-from distillery.report.charts import Series
-from distillery.report.drawn import curve_of, heat_cell
+from distillery.report import charts
+from distillery.report.charts import Chart, Look, Series
+from distillery.report.drawn import curve_of, heat_cell, names_at_ends
 from distillery.report.results import Results
 from distillery.report.words import (
     blank,
@@ -45,6 +45,8 @@ MEASURES = {
     "overall_accuracy": "Accuracy on all classes, %",
     "average_accuracy": "Mean accuracy of the groups seen so far, %",
 }
+# Strategies have their panels, and their lines still differ where pictures lie side by side.
+WIDTHS = {FINETUNE: 1.4, JOINT: 1.4, AFTERWARDS: 1.4, GDUMB: 2.8}
 # What is shown of all stages together, beside the accuracy on all classes at the end.
 OVER_STAGES = ("average_incremental_accuracy", "forgetting", "backward_transfer")
 
@@ -78,13 +80,19 @@ class _Run(NamedTuple):
         """Say how the memory came about, where that is to be told."""
         return "made per step" if self.kind == PER_STEP else ""
 
-    def style(self, results: Results) -> dict:
-        """Return the colour and the dashes of its line."""
-        if self.kind == PER_STEP:
-            return results.style(self.method, self.init) | {"dash": "dashdot"}
+    def look(self, results: Results, dataset: str) -> Look:
+        """Return how its line looks: dashes tell the size of the memory, the width the strategy."""
+        width = WIDTHS.get(self.strategy, Look.width)
         if self.method:
-            return results.style(self.method, self.init)
-        return {"colour": 0, "dash": "dotted" if self.strategy == JOINT else "solid"}
+            dash = results.size_dash(dataset, self.ipc)
+            return replace(results.look(self.method, self.init), dash=dash, width=width)
+        return Look(0, "s", "open" if self.strategy == JOINT else "full", "dotted", width)
+
+    @property
+    def panel(self) -> tuple[str, str] | None:
+        """Return the panel of its line: that of its strategy and kind of memory; ``None``, where it
+        has no memory, for all."""
+        return (self.strategy, self.kind) if self.method else None
 
     def title(self) -> str:
         """Name the strategy."""
@@ -102,14 +110,14 @@ def view(results: Results) -> list[dict]:
     return [_block(results, *about, rows) for about, rows in _parts(results)]
 
 
-def ways(results: Results) -> dict[str, list[tuple[_Run, pd.DataFrame]]]:
-    """Return the runs of each dataset, network and number of groups, in the report's order, by a
-    name that a file can have."""
+def ways(results: Results) -> dict[str, tuple[str, list[tuple[_Run, pd.DataFrame]]]]:
+    """Return the dataset and the runs of each dataset, network and number of groups, in the
+    report's order, by a name that a file can have."""
     named = {}
     for (dataset, network), rows in _parts(results):
         steps = rows["steps"].iloc[0]
         groups = "" if blank(steps) else f"_{steps:.0f}groups"
-        named[f"{dataset}_{network}{groups}"] = _runs(rows)
+        named[f"{dataset}_{network}{groups}"] = dataset, _runs(rows)
     return named
 
 
@@ -140,10 +148,10 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
         "orders": orders,
         "equal": len({line["bytes"] for line in lines if line["bytes"]}) <= 1,
         "has_bytes": any(line["bytes"] for line in lines),
-        "charts": [chart for name in MEASURES if (chart := _chart(results, dataset, name, runs))],
-        "legend": [
-            {"svg": Markup(figures.swatch(**run.style(results))), "label": run.label(results)}
-            for run, _ in runs
+        "charts": [
+            {"title": MEASURES[name], "charts": drawn}
+            for name in MEASURES
+            if (drawn := _charts(results, dataset, name, runs))
         ],
         "rows": lines,
         "has_course": any(line["course"] for line in lines),
@@ -161,7 +169,7 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
         "meaning": TITLES.get(run.strategy, ("", ""))[1],
         "memory": memory,
         "made": run.made,
-        "colour": run.style(results)["colour"],
+        "colour": run.look(results, dataset).colour,
         "count": "",
     }
     for measure in MEASURES:
@@ -212,36 +220,67 @@ def _spread(values: pd.Series) -> str:
     return plus_minus(numbers.mean(), numbers.std(), len(numbers)) if len(numbers) else ""
 
 
-def _chart(
+def panels(runs: list[tuple[_Run, pd.DataFrame]]) -> list[list[tuple[_Run, pd.DataFrame]]]:
+    """Part runs by strategy and kind of memory; those without a memory are in each part."""
+    alone = [run for run in runs if run[0].panel is None]
+    parts = dict.fromkeys(run[0].panel for run in runs if run[0].panel is not None)
+    return [[*alone, *(run for run in runs if run[0].panel == part)] for part in parts] or [alone]
+
+
+def _charts(
     results: Results, dataset: str, measure: str, runs: list[tuple[_Run, pd.DataFrame]]
-) -> dict | None:
-    """Draw a measure over the stages, a line for each run, and what learning all classes together
-    reaches as the bound."""
+) -> list[Chart]:
+    """Draw a measure over the stages: a chart for each strategy, a line for each memory, and what
+    learning all classes together reaches as the bound."""
     bounds = [
-        ("joint, all classes", float(_final(rows, measure)["value"].to_numpy().mean()), 0)
+        ("joint, all classes", float(_final(rows, measure)["value"].to_numpy().mean()))
         for run, rows in runs
         if run.strategy == JOINT
         and measure == "overall_accuracy"
         and (rows["measure"] == measure).any()
     ]
-    svg = figures.line_chart(
-        [line for run in runs if (line := _curve(results, measure, *run))],
-        label=f"{MEASURES[measure]}, {results.title(dataset)}",
-        x_label="after stage",
-        percent=True,
-        integer_x=True,
-        bounds=bounds[-1:],
-    )
-    return {"title": MEASURES[measure], "svg": Markup(svg), "note": ""} if svg else None
+    drawn = []
+    memories = [run for run, _ in runs if run.method]
+    names = names_at_ends((run.method, run.init) for run in memories)
+    several = len({run.ipc for run in memories}) > 1
+    for panel in panels(runs):
+        last = panel[-1][0]
+        named = ", ".join(part for part in (last.title(), last.made) if part)
+        about = Chart(
+            named if last.panel else "Without a memory",
+            f"{MEASURES[measure]}, {results.title(dataset)}",
+            "after stage",
+            tuple(
+                replace(line, short=_short(run, names, several))
+                for run, rows in panel
+                if (line := curve(results, dataset, measure, run, rows))
+            ),
+            percent=True,
+            whole_x=True,
+            bounds=tuple(bounds[-1:]),
+        )
+        drawn.append(charts.chart(about))
+    return [chart for chart in drawn if chart is not None]
 
 
-def _curve(results: Results, measure: str, run: _Run, rows: pd.DataFrame) -> Series | None:
+def _short(run: _Run, names: dict[tuple[str, str], str], several: bool) -> str:
+    """Name a run at the end of its line, by the size of its memory where there are several."""
+    if not run.method:
+        return run.title()
+    size = f", {run.ipc:g} IPC" if several and not blank(run.ipc) else ""
+    return names[run.method, run.init] + size
+
+
+def curve(
+    results: Results, dataset: str, measure: str, run: _Run, rows: pd.DataFrame
+) -> Series | None:
+    """Draw a measure of a run over its stages, counted from 1, under the name of its memory."""
     rows = rows[(rows["measure"] == measure) & rows["stage"].notna()]
     drawn = curve_of(
         rows.assign(stage=rows["stage"] + 1),
         "stage",
-        run.label(results),
-        run.style(results),
+        run.memory(results) or run.title(),
+        run.look(results, dataset),
     )
     return None if drawn is None else drawn[0]
 

@@ -2,8 +2,10 @@
 
 import pandas as pd
 
+from distillery.report import charts
 from distillery.report.cells import CELL, cell_rows
-from distillery.report.drawn import Axes, chart_of, heat_cell, legend_of
+from distillery.report.charts import Chart
+from distillery.report.drawn import Axes, accuracies, chart_of, heat_cell
 from distillery.report.results import Results
 from distillery.report.words import (
     class_name,
@@ -15,8 +17,9 @@ from distillery.report.words import (
 )
 from distillery.vocabulary import LAST, SNAPSHOT
 
-# A chart, and the rows whose cells its legend names.
-Drawn = tuple[dict | None, pd.DataFrame]
+# What one page shows at most, of each dataset and of each size: a study may have a thousand.
+MOST_SIZES = 8
+MOST_CHARTS = 24
 
 
 def view(results: Results) -> list[dict]:
@@ -26,44 +29,86 @@ def view(results: Results) -> list[dict]:
         sizes = results.ipcs(dataset)
         losses = results.measured("matching_loss", dataset=dataset)["ipc"]
         groups = []
-        for ipc in sizes or sorted(set(losses.dropna())):
-            drawn = _distillation(results, dataset, ipc) + _snapshots(results, dataset, ipc)
-            groups.append(_group(results, f"Distillation, {images_per_class(ipc)}", drawn))
-        for ipc in [*sizes, None]:
+        groups.append(_group("Accuracy by images per class", _by_size(results, dataset)))
+        sizes = sizes or sorted(set(losses.dropna()))
+        shown = _spaced(sizes)
+        for ipc in shown:
+            drawn = _snapshots(results, dataset, ipc) + _distillation(results, dataset, ipc)
+            groups.append(_group(f"Distillation, {images_per_class(ipc)}", drawn))
+        for ipc in [*shown, None]:
             of_sets = ipc is not None
             title = f"Training on the sets, {images_per_class(ipc)}"
             title = title if of_sets else "Training on the full training set"
-            groups.append(_group(results, title, _training(results, dataset, ipc)))
+            groups.append(_group(title, _training(results, dataset, ipc)))
         groups = [group for group in groups if group["charts"]]
         heats = _class_heat(results, dataset)
         if groups or heats:
-            blocks.append({"dataset": results.title(dataset), "groups": groups, "heats": heats})
+            left_out = len(sizes) - len(shown)
+            blocks.append(
+                {
+                    "dataset": results.title(dataset),
+                    "groups": groups,
+                    "heats": heats,
+                    "left_out": left_out and f"Curves of {left_out} other sizes are left out.",
+                }
+            )
     return blocks
 
 
-def _group(results: Results, title: str, drawn: list[Drawn]) -> dict:
-    drawn = [(chart, rows) for chart, rows in drawn if chart]
-    cells = [cell for _, rows in drawn for cell in zip(rows["method"], rows["init"])]
-    charts = [chart for chart, _ in drawn]
-    return {"title": title, "charts": charts, "legend": legend_of(results, cells)}
+def _spaced(sizes: list[float]) -> list[float]:
+    """Choose the sizes whose curves are shown: the smallest, the largest, and others between."""
+    last = len(sizes) - 1
+    if last < MOST_SIZES:
+        return sizes
+    return [sizes[round(last * place / (MOST_SIZES - 1))] for place in range(MOST_SIZES)]
+
+
+def _group(title: str, drawn: list[Chart | None]) -> dict:
+    """Gather the charts that share a legend."""
+    there = [chart for chart in drawn if chart is not None]
+    more = len(there) - MOST_CHARTS
+    note = f"{MOST_CHARTS} of {len(there):,} charts: the first." if more > 0 else ""
+    return {"title": title, "charts": there[:MOST_CHARTS], "note": note}
+
+
+def _by_size(results: Results, dataset: str) -> list[Chart | None]:
+    """Draw what the final images of each method reach on each network, by their size."""
+    drawn = []
+    for network in results.networks(dataset):
+        series = accuracies(results, dataset, network, lambda _, cell: cell.ipc)
+        if len({x for one in series for x in one.x}) < 2:
+            continue
+        full = results.full(dataset, network)
+        about = Chart(
+            f"{network}: test accuracy, %",
+            results.title(dataset),
+            "images per class",
+            tuple(series),
+            percent=True,
+            whole_x=True,
+            log_x=True,
+            bounds=() if full is None else (("full training set", full.mean),),
+        )
+        drawn.append(charts.chart(about))
+    return drawn
 
 
 def _where(results: Results, dataset: str, ipc: float | None) -> str:
     return f"{results.title(dataset)}, {images_per_class(ipc)}"
 
 
-def _distillation(results: Results, dataset: str, ipc: float) -> list[Drawn]:
+def _distillation(results: Results, dataset: str, ipc: float) -> list[Chart | None]:
     """Draw the matching loss and the step size of each method."""
     axes, drawn = Axes("iteration", "iteration", _where(results, dataset, ipc)), []
     for measure, word in (("matching_loss", "matching loss"), ("step_size", "learned step size")):
         rows = results.measured(measure, dataset=dataset, ipc=ipc)
         for method in sorted(set(rows["method"]), key=method_rank):
             part = rows[(rows["method"] == method) & rows["iteration"].notna()]
-            drawn.append((chart_of(results, f"{method_title(method)}: {word}", axes, part), part))
+            drawn.append(chart_of(results, f"{method_title(method)}: {word}", axes, part))
     return drawn
 
 
-def _snapshots(results: Results, dataset: str, ipc: float) -> list[Drawn]:
+def _snapshots(results: Results, dataset: str, ipc: float) -> list[Chart | None]:
     """Draw the accuracies of the images on their way, for each network."""
     axes, drawn = Axes("iteration", "iteration", _where(results, dataset, ipc), percent=True), []
     rows = results.measured("accuracy", dataset=dataset, ipc=ipc, selection=SNAPSHOT)
@@ -71,12 +116,11 @@ def _snapshots(results: Results, dataset: str, ipc: float) -> list[Drawn]:
         part = rows[(rows["network"] == network) & rows["iteration"].notna()]
         test, other = (part[part["split"] == split] for split in ("test", "validation"))
         title = f"{network}: accuracy of snapshots, %"
-        chart = _over(results, title, axes, (test, other), "validation")
-        drawn.append((chart, part))
+        drawn.append(_over(results, title, axes, (test, other), "validation"))
     return drawn
 
 
-def _training(results: Results, dataset: str, ipc: float | None) -> list[Drawn]:
+def _training(results: Results, dataset: str, ipc: float | None) -> list[Chart | None]:
     """Draw accuracy and loss along the training of each network."""
     drawn = []
     for network in results.networks(dataset):
@@ -87,8 +131,7 @@ def _training(results: Results, dataset: str, ipc: float | None) -> list[Drawn]:
                 "epoch", "epoch of training", _where(results, dataset, ipc), measure == "accuracy"
             )
             title = f"{network}: {word}"
-            chart = _over(results, title, axes, (test, train), "training images")
-            drawn.append((chart, rows))
+            drawn.append(_over(results, title, axes, (test, train), "training images"))
     return drawn
 
 
@@ -98,14 +141,12 @@ def _over(
     axes: Axes,
     rows: tuple[pd.DataFrame, pd.DataFrame],
     other_name: str,
-) -> dict | None:
+) -> Chart | None:
     """Draw test rows over others; the others alone where there are no test rows."""
     test, other = rows
     thin = other if len(test) else None
-    chart = chart_of(results, title, axes, test if len(test) else other, thin)
-    if chart:
-        chart["note"] = _line_notes({"thick: test": test, f"thin: {other_name}": other})
-    return chart
+    note = _line_notes({"thick: test": test, f"thin: {other_name}": other})
+    return chart_of(results, title, axes, test if len(test) else other, thin, note)
 
 
 def _complete(rows: pd.DataFrame) -> pd.DataFrame:

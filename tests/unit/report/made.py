@@ -360,7 +360,7 @@ def text_of(page):
     return re.sub(
         r"\s+",
         " ",
-        re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>", " ", page)),
+        re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<(style|svg|script|noscript).*?</\1>", " ", page)),
     )
 
 

@@ -60,13 +60,18 @@ def test_the_lines_are_the_means_of_the_summary(results):
         (label,) = [name for name in named if name.startswith(label)]
         np.testing.assert_allclose(named[label], [[10, 100 * row["mean"]]])
     assert len(named) == 6
-    assert {line.get_marker() for line in (c.lines[0] for c in axes.containers)} == set("osD^vP")
+    looks = [
+        (line.get_marker(), line.get_color(), str(line.get_markerfacecolor()))
+        for line in (container.lines[0] for container in axes.containers)
+    ]
+    assert len(set(looks)) == 6 and len({marker for marker, *_ in looks}) == 4
 
 
 def test_what_is_not_known_is_no_figure(results):
     assert paper._accuracy(results, "MNIST", "LeNet", "ipc") is None
     assert paper._cost(results, "CIFAR10") is None
-    assert paper._forgetting(results, []) is None and paper._stages(results, []) is None
+    assert paper._forgetting(results, "MNIST", []) is None
+    assert paper._stages(results, "MNIST", []) is None
 
 
 def test_text_is_text_and_the_same_results_give_the_same_bytes(results, drawn, tmp_path):
