@@ -91,7 +91,13 @@ rule figures:
         evolutions=paths(f"{LAYOUT.synthetic}/{EVOLUTION}", OWN_CELLS),
         style=own("report/templates/style.css"),
     output:
-        folder=directory(LAYOUT.figures),
+        folder=report(
+            directory(LAYOUT.figures),
+            patterns=["{figure}.svg"],
+            caption="../report/figures.rst",
+            category="Figures for papers",
+            labels={"figure": "{figure}"},
+        ),
     log:
         LAYOUT.log("figures"),
     benchmark:
