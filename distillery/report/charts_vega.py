@@ -273,11 +273,6 @@ def _scales(chart: Chart) -> list[dict[str, Any]]:
 
 
 def _axes(chart: Chart) -> list[dict[str, Any]]:
-    value = "abs(datum.value)"
-    text = (
-        f"{value} >= 1e6 || ({value} > 0 && {value} < 1e-3)"
-        " ? format(datum.value, '.2~e') : format(datum.value, ',.5~g')"
-    )
     words = {
         "labelFont": FONT,
         "labelFontSize": SIZE,
@@ -290,7 +285,8 @@ def _axes(chart: Chart) -> list[dict[str, Any]]:
         "ticks": False,
         "labelPadding": 6,
         "aria": False,
-        "encode": {"labels": {"update": {"text": {"signal": text}}}},
+        # An expression in its place would take as long as all else of a picture.
+        "format": ",.7~g",
     }
     x: dict[str, Any] = {"scale": "x", "orient": "bottom", "title": chart.x_label}
     x["domainColor"] = "var(--muted)"

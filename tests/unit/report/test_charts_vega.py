@@ -63,6 +63,19 @@ def test_axes_follow_the_data_that_are_shown():
     assert {source["data"] for source in scale(plain, "y")["domain"]["fields"]} == {"shown"}
 
 
+@pytest.mark.parametrize(
+    ("y", "marks"),
+    [
+        ([0.005, 0.02], {"0.005", "0.01", "0.015", "0.02"}),
+        ([90_000, 150_000], {"100,000", "120,000", "140,000"}),
+        ([1e-8, 1e-5], {"1e-8", "1e-7", "0.000001", "0.00001"}),
+    ],
+)
+def test_the_numbers_beside_an_axis_are_short(y, marks):
+    picture = charts_vega.still(charts.chart(Chart("a", "b", "c", (Series("m", [0, 1], y),))))
+    assert marks <= set(re.findall(r">([^<]*)<", picture))
+
+
 def test_a_band_below_zero_ends_within_a_logarithmic_axis():
     one = Series("a", [0, 1], [0.001, 1], low=[-1, 0.9], high=[2, 2])
     spec = charts_vega.spec(charts.chart(Chart("loss", "digits", "epoch", (one,))))
