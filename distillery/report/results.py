@@ -283,8 +283,12 @@ class Results:
 
     def networks(self, dataset: str) -> list[str]:
         """List the networks with accuracies on a dataset, in the report's order."""
-        rows = self._where("summary", {"dataset": dataset})
-        return sorted({name for name in rows["network"] if name}, key=network_rank)
+
+        def names() -> list[str]:
+            rows = self._where("summary", {"dataset": dataset})
+            return sorted({name for name in rows["network"] if name}, key=network_rank)
+
+        return self.once(("networks", dataset), names)
 
     def tables(self, table: Callable[[str, str], dict | None]) -> list[dict]:
         """Return ``table(dataset, network)`` of every dataset and network, by dataset; those that
@@ -310,11 +314,18 @@ class Results:
         their final images train."""
         key = (dataset, network, int(ipc))
         if key not in self._compared:
-            where = {"dataset": dataset, "network": network, "ipc": ipc, "selection": LAST}
-            rows = self._where("finished", where)
-            rows = rows[rows["method"] != WHOLE]
-            self._compared[key] = Comparison(by_network(rows))
+            self._compared[key] = Comparison(self.once("places", self._places).get(key, {}))
         return self._compared[key]
+
+    def _places(self) -> dict[tuple, dict[tuple[str, str], dict[tuple[int, int], float]]]:
+        """Return the accuracies of final images by dataset, network and ipc, and therein as
+        ``comparison.by_network`` has them."""
+        rows = self.finished
+        rows = rows[(rows["selection"] == LAST) & (rows["method"] != WHOLE) & rows["ipc"].notna()]
+        return {
+            (dataset, network, int(part["ipc"].iloc[0])): by_network(part)
+            for (dataset, network, _), part in rows.groupby(["dataset", "network", "ipc"])
+        }
 
     def full(self, dataset: str, network: str) -> FullTraining | None:
         """Say what training a network on the full training set reaches; ``None`` where none was."""

@@ -247,6 +247,7 @@ def _others(results: Results, sources: Sources, dataset: str) -> dict | None:
     table = table[(table["protocol"] == "published") & table["ipc"].isin(ipcs)]
     if table.empty:
         return None
+    ipcs = [ipc for ipc in ipcs if ipc in set(table["ipc"])]
     lines = []
     for (method, note), part in table.groupby(["method", "note"], sort=False):
         if note == "learned on ConvNet":  # cross-architecture tables repeat the ConvNet column

@@ -1,6 +1,8 @@
 """The verdict: does distillation pay, against the best real images and labels of the same size?"""
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +21,14 @@ from distillery.report.labelled import (
     recipes_by,
 )
 from distillery.report.results import Results
-from distillery.report.words import byte_count, images_per_class, listed, plus_minus, signed
+from distillery.report.words import (
+    byte_count,
+    images_per_class,
+    listed,
+    plus_minus,
+    sets_and_networks,
+    signed,
+)
 from distillery.times import duration
 from distillery.vocabulary import HARD, IMPORTED, LAST, TEACHER, WHOLE
 
@@ -162,10 +171,16 @@ def _line(
             "label": results.name(cell.method, cell.init),
             "colour": results.colours.get(cell.method, 0),
             "accuracy": plus_minus(values[key].mean(), values[key].std(), len(values[key]), 1),
+            "count": f"n {_count(test[key])}",
             "bytes": byte_count(bytes_per_class(results, cell, group.labels)),
             "made": "" if making is None else duration(making.together),
         }
     return line
+
+
+def _count(accuracies: Mapping[tuple[int, int], float]) -> str:
+    most = max(Counter(seed for seed, _ in accuracies).values())
+    return sets_and_networks(len({seed for seed, _ in accuracies}), most, len(accuracies))
 
 
 def first_kind(results: Results, cell: Cell, network: str) -> str:

@@ -400,7 +400,7 @@ def section(study, path, name, rows, **changes):
     assert f'href="#{name}"' in page
     page = page[page.index(f'<h2 id="{name}"') :]
     page = page[: page.index("</section>")]
-    return [text_of(row).strip() for row in re.findall(r"(?s)<tr>.*?</tr>", page)], text_of(page)
+    return [text_of(row).strip() for row in re.findall(r"(?s)<tr\b.*?</tr>", page)], text_of(page)
 
 
 LEVEL = {0: [0.50, 0.90], 1: [0.70, 0.60], 2: [0.55, 0.65]}
