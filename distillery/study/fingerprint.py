@@ -110,10 +110,12 @@ def _runs_only(path: Path, root: Path) -> bool:
 
 def _for_type_checkers(node: ast.AST) -> bool:
     """Return whether ``node`` is ``if TYPE_CHECKING:``, whose body never runs."""
-    return isinstance(node, ast.If) and ast.unparse(node.test) in (
-        "TYPE_CHECKING",
-        "typing.TYPE_CHECKING",
-    )
+    if not isinstance(node, ast.If):
+        return False
+    test = node.test
+    if isinstance(test, ast.Attribute) and isinstance(test.value, ast.Name):
+        return (test.value.id, test.attr) == ("typing", "TYPE_CHECKING")
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -192,10 +194,15 @@ def closure(start: Iterable[Path], root: Path = ROOT, trees: tuple[Tree, ...] = 
     return sorted(seen)
 
 
+_STATEMENTS = ("body", "orelse", "finalbody")  # the fields of a node that have them
+
+
 def _counting(parent: ast.AST, field: str, nodes: list[Any]) -> list[Any]:
     """Return what of a list of nodes counts: no docstring, no imports for type checkers, not
     what a method says of its work beforehand, and not the version number, which alone changes no
     result."""
+    if field not in _STATEMENTS:
+        return nodes
     nodes = [node for node in nodes if not (isinstance(node, ast.Assign) and _is_version(node))]
     if isinstance(parent, ast.Module):
         nodes = [node for node in nodes if not _is_foretold(node)]
@@ -263,21 +270,26 @@ def _wordless(call: ast.Call) -> ast.Call:
 def _dump(node: Any) -> str:
     """Return a text of the tree that is the same in every Python version: empty and absent fields
     are left out."""
+    if isinstance(node, ast.Name):  # a third of all: not by its fields
+        return f"Name(id={node.id!r},ctx={type(node.ctx).__name__}())"
+    if not isinstance(node, ast.AST):
+        return repr(node)
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         node = ast.Raise(_wordless(node.exc), node.cause)
     elif isinstance(node, ast.Call) and _is_error(node):
         node = _wordless(node)
-    if isinstance(node, ast.AST):
-        fields: list[str] = []
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, list):
-                value = _counting(node, name, cast(list[Any], value))
-            if value not in (None, [], ()) and name not in ("kind", "type_comment"):
-                fields.append(f"{name}={_dump(value)}")
-        return f"{type(node).__name__}({','.join(fields)})"
-    if isinstance(node, list):
-        return "[" + ",".join(map(_dump, cast(list[Any], node))) + "]"
-    return repr(node)
+    fields: list[str] = []
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        if isinstance(value, list):
+            nodes = _counting(node, name, cast(list[Any], value))
+            text = f"[{','.join(map(_dump, nodes))}]" if nodes else ""
+        else:
+            absent = value is None or name in ("kind", "type_comment")
+            text = "" if absent else _dump(value)
+        if text:
+            fields.append(f"{name}={text}")
+    return f"{type(node).__name__}({','.join(fields)})"
 
 
 @functools.cache
