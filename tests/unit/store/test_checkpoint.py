@@ -148,29 +148,38 @@ CASES = {
 }
 
 
-def stopped_and_taken_up(tmp_path, trajectories, name, after, compute=COMPUTE):
-    """What an undisturbed run of a case writes, and one that was killed after a save and went
-    on."""
+def undisturbed(tmp_path, trajectories, name):
+    """What an undisturbed run of a case writes."""
     module, settings = CASES[name]
-    whole = distil(
-        module, Checkpoint(tmp_path / "none.safetensors", {}), trajectories, compute, **settings
-    )
+    none = Checkpoint(tmp_path / "none.safetensors", {})
+    return written(tmp_path / name, *distil(module, none, trajectories, COMPUTE, **settings))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, trajectories):
+    """What an undisturbed run of each case writes."""
+    folder = tmp_path_factory.mktemp("whole")
+    return {name: undisturbed(folder, trajectories, name) for name in CASES}
+
+
+def stopped_and_taken_up(tmp_path, trajectories, name, after):
+    """What a run of a case writes that was killed after a save and went on."""
+    module, settings = CASES[name]
     path = tmp_path / "state.safetensors"
     with pytest.raises(KilledError):
-        distil(module, Interrupted(path, {"job": 1}, after), trajectories, compute, **settings)
+        distil(module, Interrupted(path, {"job": 1}, after), trajectories, COMPUTE, **settings)
     last = Checkpoint(path, {"job": 1})
-    again = distil(module, last, trajectories, compute, **settings)
+    again = distil(module, last, trajectories, COMPUTE, **settings)
     last.finish()
     assert not path.exists()
-    return written(tmp_path / "whole", *whole), written(tmp_path / "again", *again)
+    return written(tmp_path / "again", *again)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 7])
 @pytest.mark.parametrize("name", CASES)
-def test_a_distillation_resumes_with_the_same_bytes(tmp_path, trajectories, name, after):
-    whole, again = stopped_and_taken_up(tmp_path, trajectories, name, after)
-    assert whole == again
+def test_a_distillation_resumes_with_the_same_bytes(tmp_path, trajectories, whole, name, after):
+    assert stopped_and_taken_up(tmp_path, trajectories, name, after) == whole[name]
 
 
 @pytest.mark.slow
@@ -182,8 +191,8 @@ def test_a_compiled_distillation_resumes_with_the_same_bytes(tmp_path, monkeypat
         "compiled",
         lambda self, function, **_: torch.compile(function, dynamic=False, backend="aot_eager"),
     )
-    whole, again = stopped_and_taken_up(tmp_path, trajectories, "dsa", 1)
-    assert whole == again
+    again = stopped_and_taken_up(tmp_path, trajectories, "dsa", 1)
+    assert again == undisturbed(tmp_path, trajectories, "dsa")
 
 
 @pytest.mark.slow
