@@ -2,8 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.starting import Starter, short_folder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any test imports torch
 
@@ -41,3 +44,29 @@ def _forget_code_from_outside():
     yield
     for name in [name for name in sys.modules if name.startswith("outside_")]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of this run of the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(shared) -> dict[str, str]:
+    """Ours, but that each Python keeps the bytecode of what it imports: without, torch alone costs
+    each of some forty starts 2 s more."""
+    found = dict(os.environ)
+    if found.pop("PYTHONDONTWRITEBYTECODE", None):
+        found["PYTHONPYCACHEPREFIX"] = str(shared / "bytecode")
+    return found
+
+
+@pytest.fixture(scope="session")
+def starter(environment):
+    with short_folder() as folder:
+        starter = Starter(folder, environment)
+        yield starter
+        starter.close()

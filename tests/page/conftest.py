@@ -14,7 +14,7 @@ from tests.page.made import made_study
 from tests.unit.report.made import built
 
 # The finished study is the one that the tests of the workflow read.
-from tests.workflow.conftest import environment, shared, starter, study  # noqa: F401
+from tests.workflow.conftest import study  # noqa: F401
 
 WIDTHS = (320, 390, 768, 1119, 1400, 1920)  # pixels, phones to wide screens
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -1,10 +1,11 @@
 """One small study of the embedded digits, run once through every rule; the tests read what it left,
 each in a copy."""
 
+import compileall
 import contextlib
 import csv
-import json
 import os
+import py_compile
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+
+from tests.starting import Starter
 
 ROOT = Path(__file__).resolve().parents[2]
 # All that a run reads; `results` and `.snakemake` are what it leaves.
@@ -61,56 +64,6 @@ TINY = {
     },
     "imported": [{"name": "released", "dataset": "digits", "file": "released.pt", "ipc": 1}],
 }
-
-
-# Starts of Snakemake that share their imports: Snakemake's own and torch's, which the check of a
-# released set needs, are 4 of the 7 seconds of a start. None of our own modules is imported here: a
-# start reads those of its folder.
-FORKS = """
-import json, os, sys
-import pandas, pydantic, safetensors.torch, snakemake.cli, torch, yaml
-
-for line in sys.stdin:
-    order = json.loads(line)
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os.chdir(order["folder"])
-        for number, path in enumerate((os.devnull, "run.out", "run.err")):
-            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
-        sys.path[0], sys.argv = order["folder"], ["snakemake", *order["arguments"]]
-        snakemake.cli.main()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Starter:
-    """Starts Snakemake in forks of one process.
-
-    Args:
-        environment: of each start.
-    """
-
-    def __init__(self, environment: dict[str, str]):
-        self.environment = environment
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", FORKS],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, folder: Path, arguments: list[str]) -> int:
-        """Run Snakemake to its end; returns its exit status."""
-        order = {"folder": str(folder), "arguments": arguments}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
 
 
 class Workflow:
@@ -221,31 +174,6 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    """A folder that all processes of this run of the tests have in common."""
-    own = tmp_path_factory.getbasetemp()
-    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    return folder
-
-
-@pytest.fixture(scope="session")
-def environment(shared) -> dict[str, str]:
-    """Ours, but that each Python keeps the bytecode of what it imports: without, torch alone costs
-    each of some forty starts 2 s more."""
-    found = dict(os.environ)
-    if found.pop("PYTHONDONTWRITEBYTECODE", None):
-        found["PYTHONPYCACHEPREFIX"] = str(shared / "bytecode")
-    return found
-
-
-@pytest.fixture(scope="session")
-def starter(environment):
-    starter = Starter(environment)
-    yield starter
-    starter.close()
-
-
-@pytest.fixture(scope="session")
 def study(shared, starter) -> Workflow:
     """The finished study, made once by the first process that asks; for several runs of the tests
     on the same code, as .ci/run makes them, in ``DISTILLERY_TESTED_STUDY``. Not to be changed:
@@ -256,6 +184,9 @@ def study(shared, starter) -> Workflow:
     with FileLock(home / "lock"):
         if not finished.exists():
             study = Workflow.laid(study.folder, starter, TINY)
+            # Bytecode that holds for a copy of any time; else each clone compiles the library.
+            by_content = py_compile.PycInvalidationMode.CHECKED_HASH
+            compileall.compile_dir(study / "distillery", quiet=1, invalidation_mode=by_content)
             generator = torch.Generator().manual_seed(0)
             torch.save(
                 {"data": [[torch.randn(10, 1, 8, 8, generator=generator), torch.arange(10)]]},
@@ -274,7 +205,7 @@ def clones(study, starter, tmp_path):
         made = Workflow(tmp_path / name, starter)
         made.folder.mkdir()
         for part in (*PARTS, *LEFT):
-            copy(study / part, made / part)
+            copy(study / part, made / part, bytecode=True)
         return made
 
     return clone
@@ -285,13 +216,9 @@ def clone(clones) -> Workflow:
     return clones("clone")
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, *, bytecode: bool = False) -> None:
     if source.is_dir():
-        shutil.copytree(
-            source,
-            target,
-            copy_function=shutil.copyfile,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        ignored = None if bytecode else shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target, copy_function=shutil.copyfile, ignore=ignored)
     else:
         shutil.copyfile(source, target)

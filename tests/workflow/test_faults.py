@@ -245,7 +245,7 @@ def test_a_full_disk_stops_a_study_which_goes_on_when_there_is_room(clone):
 
 
 def test_a_second_run_on_the_same_results_is_refused_and_the_first_goes_on(clone):
-    clone.change(evaluate={"epochs": 300})
+    clone.change(evaluate={"epochs": 3})
     target = f"{EVALUATED}/metrics.csv"
     with clone.started("--cores", "1", "--", target) as first:
         while not any(

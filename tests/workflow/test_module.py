@@ -3,7 +3,6 @@ elsewhere."""
 
 import re
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -116,12 +115,12 @@ def test_everything_that_a_module_with_a_prefix_makes_is_below_it_to_the_report(
     ("results", "said"),
     [("results/plain", "waiting: 1 jobs\n1 of 3"), ("inner/results", r"all \d+ jobs are done\n")],
 )
-def test_a_module_can_be_looked_at_while_it_is_under_way(outer, environment, results, said):
-    command = [sys.executable, "-m", "distillery", "report", results]
+def test_a_module_can_be_looked_at_while_it_is_under_way(outer, starter, results, said):
+    command = [starter.interpreter, "-m", "distillery", "report", results]
     done = subprocess.run(
         command,
         cwd=outer,
-        env={**environment, "PYTHONPATH": str(outer / "a part")},
+        env={**starter.environment, "PYTHONPATH": str(outer / "a part")},
         capture_output=True,
         text=True,
     )

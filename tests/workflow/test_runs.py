@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 
@@ -77,7 +76,7 @@ def test_a_study_of_released_sets_alone_runs_to_its_report(clone):
 # ---- a study that is not finished ----------------------------------------------------------------
 
 
-def test_one_cell_that_fails_does_not_withhold_the_others(clone):
+def test_one_cell_that_fails_does_not_withhold_the_others(clone, starter):
     bold = {"dataset": "digits", "method": "dc_bold", "init": "noise", "ipc": 1}
     clone.change(
         grid=[*clone.base["grid"], bold],
@@ -100,7 +99,7 @@ def test_one_cell_that_fails_does_not_withhold_the_others(clone):
     assert all(f">{name}" in page for name in ("MTT", "Random")) and Fetches(page).found == []
     # The same by hand, while the study is under way or after.
     (clone / "results/report-so-far.html").unlink()
-    command = [sys.executable, "-m", "distillery", "report", "results"]
+    command = [starter.interpreter, "-m", "distillery", "report", "results"]
     shown = subprocess.run(
         command, cwd=clone.folder, capture_output=True, text=True, check=True
     ).stdout.splitlines()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,7 +41,7 @@ __real_file__ = __file__; __file__ = {script!r}
 
 
 @pytest.fixture
-def checkout(tmp_path):
+def checkout(tmp_path, starter):
     """A copy of the library with one script, and the code of its job when the run was planned."""
     root = tmp_path / "checkout"
     ignored = shutil.ignore_patterns("__pycache__")
@@ -53,7 +52,10 @@ def checkout(tmp_path):
     fingerprint.forget()
     code = fingerprint.fingerprint("make.py", "methods/random.py", root=root)
     method = root / "distillery/methods/random.py"
-    return SimpleNamespace(root=root, script=script, code=code, method=method, folder=tmp_path)
+    python = str(starter.interpreter)
+    return SimpleNamespace(
+        root=root, script=script, code=code, method=method, folder=tmp_path, python=python
+    )
 
 
 def ran(checkout, *ahead, text=SCRIPT, name="random", **environment):
@@ -62,7 +64,7 @@ def ran(checkout, *ahead, text=SCRIPT, name="random", **environment):
     (checkout.folder / "job.py").write_text(preamble + text, encoding="utf-8")
     path = os.pathsep.join(map(str, [*ahead, checkout.root]))
     done = subprocess.run(
-        [sys.executable, "job.py"],
+        [checkout.python, "job.py"],
         cwd=checkout.folder,
         env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,

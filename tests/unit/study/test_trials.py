@@ -42,6 +42,12 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def sharing(monkeypatch, starter):
+    """The processes are forks of one that has imported torch and its compiler."""
+    monkeypatch.setattr(sys, "executable", str(starter.interpreter))
+
+
 def refused(factory, **changes):
     read = study(
         networks={"mine": {"factory": f"nets.py:{factory}"}},
@@ -59,7 +65,7 @@ def test_a_study_without_networks_from_outside_starts_no_process(monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_a_study_asks_of_a_network_is_tried(capfd):
+def test_what_a_study_asks_of_a_network_is_tried(sharing, capfd):
     trials.check(study(networks={"mine": {"factory": "nets.py:make"}}, network="mine"))
     assert capfd.readouterr() == ("", "")
     told = refused("batch_norm", network="mine")
@@ -113,7 +119,7 @@ def test_a_network_is_asked_for_what_the_study_needs(changes, distils, embeds):
 
 
 @pytest.mark.slow
-def test_what_was_found_good_is_not_tried_again(tmp_path, monkeypatch):
+def test_what_was_found_good_is_not_tried_again(sharing, tmp_path, monkeypatch):
     def tried(**changes):
         calls.clear()
         trials.check(
@@ -138,7 +144,7 @@ def test_what_was_found_good_is_not_tried_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_plug_in_that_cannot_be_imported_is_reported_before_any_job(tmp_path):
+def test_a_plug_in_that_cannot_be_imported_is_reported_before_any_job(sharing, tmp_path):
     (tmp_path / "mine/methods").mkdir(parents=True)
     plugin = tmp_path / "mine/methods/broken.py"
     plugin.write_text(METHOD + "\nimport nothing_of_the_kind\n", encoding="utf-8")
