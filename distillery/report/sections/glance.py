@@ -275,6 +275,15 @@ def overview(results: Results) -> list[dict]:
         ),
         ("Device", "", "; ".join(devices)),
     ]
+    counted = {
+        "Datasets": quantity(len(results.datasets), "dataset"),
+        "Methods": quantity(len(methods), "method"),
+        "Synthetic sets": quantity(len(results.sets), "synthetic set"),
+        "Networks": quantity(len(networks), "network"),
+        "Networks trained": quantity(len(runs), "training"),
+    }
     return [
-        {"name": n, "value": v, "note": t} for n, v, t in facts if ((v or v == 0) and v != 0) or t
+        {"name": n, "value": v, "note": t, "counted": counted.get(n, "")}
+        for n, v, t in facts
+        if ((v or v == 0) and v != 0) or t
     ]

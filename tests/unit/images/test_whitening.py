@@ -269,7 +269,8 @@ def test_the_report_shows_whitened_sets_and_their_snapshots_in_pixel_space(
         output=tmp_path / "report.html",
         provenance={},
     )
-    assert {image.tobytes() for images in shown for image in images} >= {
+    tables = [images.reshape(-1, *images.shape[-3:]) for images in shown]
+    assert {image.tobytes() for images in tables for image in images} >= {
         image.numpy().tobytes() for image in toy.images[:4]
     }
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
