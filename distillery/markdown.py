@@ -26,5 +26,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def folded(summary: str, text: str) -> str:
-    """Fold a text under a summary, as pages that render Markdown do; it ends in a newline."""
-    return f"\n<details><summary>{summary}</summary>\n\n{text}\n</details>\n"
+    """Fold a text under a summary, on GitHub and by mkdocs' md_in_html; it ends in a newline."""
+    return f'\n<details markdown="1"><summary>{summary}</summary>\n\n{text}\n</details>\n'

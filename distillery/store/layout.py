@@ -73,10 +73,11 @@ class Layout:
 
     Attributes:
         results: the results folder, as :func:`normalised` gives it.
-        data, whitening: the files of a dataset; prepared: the record of one that is the config's
-        own. shard, synthetic, evaluated, robust, privacy, vanilla, search_full, searched,
-        step_shard, step_set, continual, continual_whitened, remembered: the folders of one job
-        each.
+        data, whitening: the files of a dataset.
+        prepared: the record of a dataset that is the config's own.
+        shard, synthetic, evaluated, robust, privacy, vanilla: the folders of one job each, as are
+            search_full, searched, step_shard, step_set, continual, continual_whitened and
+            remembered.
         checkpoints: a folder; a job's checkpoint is no output.
         study, asked, tried, stale, summary, costs, sums, report, figures, so_far: what is there
             once.

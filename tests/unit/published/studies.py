@@ -311,7 +311,7 @@ def rows_of(text, dataset, continual=False):
         .split("\n## ")[0]
         .partition(f"\n### {dataset}, class-incremental\n")
     )
-    shown, _, folded = (learned if continual else part).partition("<details>")
+    shown, _, folded = (learned if continual else part).partition("<details ")
     heads = (
         (document.CONTINUAL_HEAD, document.CONTINUAL_FOLDED)
         if continual
