@@ -143,9 +143,10 @@ class _Record:
             stack = train(
                 bench, recipe, images, part, start=start, replay=replay, checkpoint=training
             )
-            # The next stage trains this stack further in place.
-            kept = {name: value.detach().clone() for name, value in stack.named().items()}
-            call.finish(part, [self._tests(stack)], kept if bench.ledger.keeps else {})
+            kept: dict[str, Tensor] = {}
+            if bench.ledger.keeps:  # the next stage trains this stack further in place
+                kept = {name: value.detach().clone() for name, value in stack.named().items()}
+            call.finish(part, [self._tests(stack)], kept)
         if stage and self._last is not None:  # a network's stage before this one
             self._last.forget()
         self._last = call

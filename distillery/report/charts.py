@@ -10,10 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
+Item = TypeVar("Item")
 # More lines than these cannot be told apart, whatever their looks.
 MOST_LINES = 24
 # Points that a line keeps: a chart is 400 to 700 pixels wide.
@@ -224,6 +226,13 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     while (first + len(marks)) * step <= high + step * 1e-9:
         marks.append(round((first + len(marks)) * step, 12))
     return marks
+
+
+def spaced(items: Sequence[Item], most: int) -> list[Item]:
+    """Pick ``most`` items at equal distances, the first and the last among them; all where there
+    are no more."""
+    picked = np.linspace(0, len(items) - 1, min(most, len(items)))
+    return list(dict.fromkeys(items[round(i)] for i in picked))
 
 
 def shorten(

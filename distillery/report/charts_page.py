@@ -14,12 +14,15 @@ TEMPLATE, SCRIPT, STYLE = (FOLDER / f"charts.{kind}" for kind in ("html.jinja", 
 
 
 class Board:
-    """The charts of one page, in the order in which its template places them."""
+    """The charts of one page, in the order in which its template places them.
 
-    def __init__(self, template: str, script: str) -> None:
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+    Args:
+        environment: of the page.
+        template: of charts that share a legend.
+        script: what draws them.
+    """
+
+    def __init__(self, environment: jinja2.Environment, template: str, script: str) -> None:
         self._template, self._script = environment.from_string(template), script
         self._specs: list[dict] = []
 

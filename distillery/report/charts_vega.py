@@ -9,13 +9,15 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from functools import cache, lru_cache
+from html import escape
 from typing import Any
 
 import numpy as np
 import vl_convert
 
-from distillery.report.charts import DASHES, MARKERS, Chart, Points, Series
+from distillery.report.charts import DASHES, MARKERS, Chart, Points, Series, spaced
 
 HEIGHT, WIDTH = 230, 330  # of the plot, in pixels; the page sets its own width
 LEFT, TOP, BOTTOM = 46, 12, 44
@@ -58,7 +60,7 @@ def compact(spec: Any) -> str:
 def still(chart: Chart) -> str:
     """Draw a chart as SVG in the page's colours, for a page without script."""
     text = _drawn(compact(spec(chart, still=True)))
-    label = _attribute(f"{chart.title}, {chart.where}")
+    label = escape(f"{chart.title}, {chart.where}")
     return text.replace("<svg ", f'<svg class="still" role="img" aria-label="{label}" ', 1)
 
 
@@ -81,10 +83,6 @@ def _slim_tag(tag: str) -> str:
         r' (?:\w+-)?opacity="1"| transform="translate\(0,0\)"| text-anchor="start"', "", tag
     )
     return re.sub(r"(\.\d)\d+", r"\1", tag)
-
-
-def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
 def spec(chart: Chart, still: bool = False) -> dict[str, Any]:
@@ -168,9 +166,9 @@ def _rows(
     number: int, one: Series, points: Points, floor: float | None, still: bool
 ) -> list[dict[str, Any]]:
     length = len(points.x)
-    chosen = range(length)
+    chosen: Sequence[int] = range(length)
     if still and length > STILL_POINTS:
-        chosen = sorted({round(i) for i in np.linspace(0, length - 1, STILL_POINTS)})
+        chosen = spaced(chosen, STILL_POINTS)
     # Lines that run side by side have their markers at different points.
     every = 1 if len(chosen) <= MARKED else -(-len(chosen) // (3 if still else 6))
     low = points.low if floor is None else np.maximum(points.low, floor)

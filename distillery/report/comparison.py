@@ -65,12 +65,12 @@ class Comparison:
             alike.setdefault(frozenset(values), []).append(place)
         measured = list(self.cells.values())
         for keys, places in alike.items():
-            of_keys = [measured[place] for place in places]
-            block = _ps(of_keys, sorted(keys))
-            if block is not None and len(places) > 1:
-                ps[np.ix_(places, places)] = np.triu(block, 1) + np.tril(
-                    np.full_like(block, np.nan)
-                )
+            if len(places) < 2:
+                continue
+            block = _ps([measured[place] for place in places], sorted(keys))
+            if block is not None:
+                above = np.triu(np.ones_like(block, bool), 1)
+                ps[np.ix_(places, places)] = np.where(above, block, np.nan)
                 units.add("set" if len({seed for seed, _ in keys}) > 1 else "network")
         names = list(self.cells)
         for (some, others), (more, theirs) in itertools.combinations(alike.items(), 2):

@@ -69,7 +69,11 @@ def _cell(row: Mapping[str, Any]) -> Cell:
 
 
 def reached(results: Results) -> dict[Place, Reached]:
-    """Return what is reached, by dataset, network, size and kind of labels."""
+    """Return what is reached, by dataset, network, size and kind of labels; worked out once."""
+    return results.once("reached", lambda: _reached(results))
+
+
+def _reached(results: Results) -> dict[Place, Reached]:
     rows = labelled_rows(results)
     rows = rows[rows["split"].isin(("test", "validation"))]
     rows = rows[rows[["seed", "model"]].notna().all(axis=1)]

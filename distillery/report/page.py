@@ -94,17 +94,13 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         both: list[Any] = [metrics, costs]
         files.check_sums(sums, both, rule="collect")
     results = Results(metrics, costs, sets, evolutions, data, config, provenance)
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({FIRST.name: _read(FIRST)}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment()
     view = {
         "style": Markup(style),
         "script": Markup(_read(SCRIPT)),
-        "board": charts_page.Board(_read(charts_page.TEMPLATE), _read(charts_page.SCRIPT)),
+        "board": charts_page.Board(
+            templates, _read(charts_page.TEMPLATE), _read(charts_page.SCRIPT)
+        ),
         "title": str(results.config.get("study") or "Dataset distillation: a study"),
         "missing": missing,
         "significant": SIGNIFICANT,
@@ -112,12 +108,27 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "empty": results.metrics.empty and not results.sets,
     }
     try:
-        page = environment.from_string(template).render(**view)
+        page = templates.from_string(template).render(**view)
     except jinja2.TemplateError as error:
         raise UserError(
             f"{TEMPLATE}: the report's template is not valid: {first_line(error)}"
         ) from error
     files.write_text(output, page)
+
+
+def environment() -> jinja2.Environment:
+    """Return how the page's templates are read.
+
+    Raises:
+        UserError: a template is missing or unreadable.
+    """
+    return jinja2.Environment(
+        loader=jinja2.DictLoader({FIRST.name: _read(FIRST)}),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _sections(results: Results, neighbours: Sequence[str | Path], folder: Path) -> dict[str, Any]:

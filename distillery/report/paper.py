@@ -19,7 +19,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from PIL import Image
 
 from distillery.report.cells import Cell
-from distillery.report.charts import DASHES, Points, Series, visible
+from distillery.report.charts import DASHES, Points, Series, spaced, visible
 from distillery.report.drawn import accuracies
 from distillery.report.effort import making_of
 from distillery.report.results import Results
@@ -204,7 +204,7 @@ def _images(results: Results, item: tuple[dict, dict]) -> Figure:
 def _evolution(results: Results, item: tuple[dict, dict]) -> Figure:
     """Draw a row of snapshots for each class, by its first image."""
     tensors, header = item
-    chosen = np.unique(np.linspace(0, len(tensors["images"]) - 1, FRAMES).round().astype(int))
+    chosen = spaced(range(len(tensors["images"])), FRAMES)
     frames = _frames(results, item)
     names, count = header.get("classes") or [], frames.shape[1]
     ipc = max(1, int(header.get("ipc") or 1))

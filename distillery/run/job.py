@@ -40,7 +40,7 @@ class Run:
         compute: how to compute.
         asked: what the job was asked, as its record says it.
         inputs: the paths of the files that it reads, by name.
-        tracker: what is told losses and measurements, if the study is tracked.
+        tracker: what takes losses and measurements, if the study is tracked.
     """
 
     def __init__(

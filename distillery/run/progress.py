@@ -37,7 +37,7 @@ class Progress:
         label: what is being done.
         unit: what one of them is called.
         job: what the terminal calls the job.
-        tracker: what is told the losses of a distillation.
+        tracker: what takes the losses of a distillation.
     """
 
     def __init__(

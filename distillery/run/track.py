@@ -1,4 +1,4 @@
-"""What a job tells a tracker: TensorBoard's event files, beside the results, which decide nothing.
+"""What a job gives a tracker: TensorBoard's event files, beside the results, which decide nothing.
 
 The workflow sets ``TRACK`` in the environment of its jobs, so that no job's params, and with them
 what is stale, depend on it.
@@ -45,7 +45,7 @@ def check(track: str) -> None:
 
 
 def tracker(log_path: str) -> Tracker | None:
-    """Return where a job tells its scalars, in a folder of the job's own that is emptied; ``None``
+    """Return what takes a job's scalars, in a folder of the job's own that is emptied; ``None``
     where nothing tracks.
 
     Args:
@@ -65,7 +65,7 @@ def tracker(log_path: str) -> Tracker | None:
 
 
 def measured(to: Tracker, metrics: str | os.PathLike[str]) -> None:
-    """Tell what a job measured: of each measure the mean over the networks trained, by epoch,
+    """Give what a job measured: of each measure the mean over the networks trained, by epoch,
     iteration or stage where it has one; what is of a single class is left out.
 
     Args:
@@ -84,10 +84,10 @@ def measured(to: Tracker, metrics: str | os.PathLike[str]) -> None:
 
 
 def every(total: int) -> int:
-    """Return after how many iterations a loss is told."""
+    """Return after how many iterations a loss is given."""
     return max(1, total // POINTS)
 
 
 def loss(to: Tracker, iteration: int, value: Any) -> None:
-    """Tell the matching loss of an iteration."""
+    """Give the matching loss of an iteration."""
     to.add_scalar("matching loss", float(value), iteration)

@@ -174,7 +174,7 @@ class Training:
 
     def due(self) -> bool:
         """Say whether to save now."""
-        return self._ledger.keeps and self._ledger.due()
+        return self._ledger.due()
 
     def save(self, tensors: dict[str, Tensor], values: dict[str, Any], note: str) -> None:
         """Save the state within this training."""

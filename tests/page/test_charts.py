@@ -27,7 +27,8 @@ def ten_lines():
 def file(tmp_path_factory):
     """A page of two charts that share a legend, and one of another far below."""
     board = charts_page.Board(
-        *(path.read_text(encoding="utf-8") for path in (charts_page.TEMPLATE, charts_page.SCRIPT))
+        page.environment(),
+        *(path.read_text(encoding="utf-8") for path in (charts_page.TEMPLATE, charts_page.SCRIPT)),
     )
     lines = tuple(ten_lines())
     shared = [

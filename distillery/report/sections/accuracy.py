@@ -8,11 +8,12 @@ import numpy as np
 
 from distillery.published import figures as published
 from distillery.report.cells import Cell, records
+from distillery.report.charts import spaced
 from distillery.report.comparable import apart
 from distillery.report.comparison import RANDOM
 from distillery.report.results import FullTraining, Results
 from distillery.report.sections.budgets import astray_notes, budget_table, expert_notes
-from distillery.report.sections.images import SHOWN_CLASSES, spaced
+from distillery.report.sections.images import SHOWN_CLASSES
 from distillery.report.sections.ladder import LADDERS, ladder_of
 from distillery.report.sections.sources import Sources
 from distillery.report.sections.traced import key_of

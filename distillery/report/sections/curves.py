@@ -31,7 +31,7 @@ def view(results: Results) -> list[dict]:
         groups = []
         groups.append(_group("Accuracy by images per class", _by_size(results, dataset)))
         sizes = sizes or sorted(set(losses.dropna()))
-        shown = _spaced(sizes)
+        shown = charts.spaced(sizes, MOST_SIZES)
         for ipc in shown:
             drawn = _snapshots(results, dataset, ipc) + _distillation(results, dataset, ipc)
             groups.append(_group(f"Distillation, {images_per_class(ipc)}", drawn))
@@ -53,14 +53,6 @@ def view(results: Results) -> list[dict]:
                 }
             )
     return blocks
-
-
-def _spaced(sizes: list[float]) -> list[float]:
-    """Choose the sizes whose curves are shown: the smallest, the largest, and others between."""
-    last = len(sizes) - 1
-    if last < MOST_SIZES:
-        return sizes
-    return [sizes[round(last * place / (MOST_SIZES - 1))] for place in range(MOST_SIZES)]
 
 
 def _group(title: str, drawn: list[Chart | None]) -> dict:

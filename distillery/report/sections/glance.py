@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from distillery.report.cells import Cell, cell_rows
+from distillery.report.charts import spaced
 from distillery.report.comparison import RANDOM, pairs_in_words
 from distillery.report.effort import flops_of, making_of, pays_after, pays_text, spent_on
 from distillery.report.results import FullTraining, Results
-from distillery.report.sections.images import class_strips, spaced
+from distillery.report.sections.images import class_strips
 from distillery.report.words import (
     blank,
     counts_in_words,
@@ -46,8 +47,8 @@ def _headline(results: Results, dataset: str) -> dict | None:
     full = results.full(dataset, network)
     sentences, best, ties = [], None, False
     sizes = results.ipcs(dataset)
-    told = spaced(sizes, SIZES)
-    for ipc in told:
+    shown = spaced(sizes, SIZES)
+    for ipc in shown:
         level, count = _best_rows(results, dataset, network, ipc)
         if not count:
             continue
@@ -63,7 +64,7 @@ def _headline(results: Results, dataset: str) -> dict | None:
         "sentences": sentences,
         "full": reached,
         "full_counts": "" if full is None else _full_counts(full),
-        "left_out": len(sizes) - len(told),
+        "left_out": len(sizes) - len(shown),
         "caveats": ([] if full is None else full.caveats)
         + _numberless_notes(results, dataset, network),
         "tiles": tiles,

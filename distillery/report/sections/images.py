@@ -1,12 +1,12 @@
 """The synthetic images, and how they came to be."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import numpy as np
 
 from distillery.report import charts as figures
 from distillery.report.cells import Cell
+from distillery.report.charts import spaced
 from distillery.report.results import Results
 from distillery.report.sections.traced import key_of
 from distillery.report.words import (
@@ -17,7 +17,6 @@ from distillery.report.words import (
     thousands,
 )
 
-Item = TypeVar("Item")
 SHOWN_CLASSES, SHOWN_IMAGES, EVOLUTION_CLASSES, EVOLUTION_FRAMES = 10, 10, 5, 40
 THUMBNAIL_CLASSES = 5
 # What a page holds at most: sizes of a dataset, sets of a size, and bytes of pixels of all.
@@ -219,9 +218,3 @@ def _labels(tensors: Mapping[str, np.ndarray], header: Mapping) -> np.ndarray:
         return hard(labels[-1])
     count, size = max(len(header.get("classes") or []), 1), tensors["images"].shape[1]
     return np.arange(size) * count // size
-
-
-def spaced(items: Sequence[Item], most: int) -> list[Item]:
-    """Pick ``most`` items at equal distances, the first and the last among them."""
-    picked = np.linspace(0, len(items) - 1, min(most, len(items)))
-    return list(dict.fromkeys(items[round(i)] for i in picked))

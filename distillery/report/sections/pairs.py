@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from distillery.report.cells import Cell
+from distillery.report.charts import spaced
 from distillery.report.comparison import RANDOM, Comparison
 from distillery.report.labelled import recipes_by
 from distillery.report.results import Results
-from distillery.report.sections.images import spaced
 from distillery.report.words import (
     images_per_class,
     p_text,

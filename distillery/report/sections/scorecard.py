@@ -224,7 +224,7 @@ def _mark_best(lines: list[dict]) -> None:
 def _opponent(results: Results, cell: Cell, network: str, kind: str) -> Figure:
     """Compare a cell with the best of the other side among those that it may be compared with."""
     assert cell.ipc is not None  # of a set
-    known = results.once("reached", lambda: reached(results))
+    known = reached(results)
     place = known.get(Place(cell.dataset, network, cell.ipc, kind))
     alike = _comparable(results, network).get((cell, kind))
     if place is None or alike is None:
@@ -293,7 +293,7 @@ def _others(results: Results, cell: Cell, network: str) -> Figure:
     found = [(other, of_cell[other]) for other in known if other in of_cell]
     if not found:
         return Figure(note=NOT_MEASURED)
-    texts = [f"{plus_minus(row['mean'], row['std'], row['count'], 1)}" for _, row in found]
+    texts = [plus_minus(row["mean"], row["std"], row["count"], 1) for _, row in found]
     value = 100 * float(np.mean([row["mean"] for _, row in found]))
     rule = "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic"
     if len(found) == 1:
@@ -316,7 +316,7 @@ def _by_cell(results: Results) -> dict[Cell, dict[str, dict[str, Any]]]:
 
 def _hard(results: Results, cell: Cell, network: str, kind: str) -> Figure:
     assert cell.ipc is not None  # of a set
-    known = results.once("reached", lambda: reached(results))
+    known = reached(results)
     place = known.get(Place(cell.dataset, network, cell.ipc, HARD))
     found = {} if place is None else place.test.get((cell.method, cell.init), {})
     if not found:

@@ -61,7 +61,7 @@ class Group(NamedTuple):
 
 def view(results: Results) -> list[dict]:
     """Return one line for each group of cells that may be compared, and what could not be."""
-    known = results.once("reached", lambda: reached(results))
+    known = reached(results)
     blocks = []
     every = groups(results)
     for dataset in results.datasets:
@@ -85,7 +85,7 @@ def groups(results: Results) -> dict[Group, list[Cell]]:
     """Group the cells that may be compared, by dataset in the report's order."""
 
     def found() -> dict[Group, list[Cell]]:
-        known = results.once("reached", lambda: reached(results))
+        known = reached(results)
         recipes = {kind: recipes_by(results, kind) for kind in KINDS}
         grouped: dict[Group, list[Cell]] = {}
         for dataset in results.datasets:
@@ -185,8 +185,8 @@ def _count(accuracies: Mapping[tuple[int, int], float]) -> str:
 
 def first_kind(results: Results, cell: Cell, network: str) -> str:
     """Return the kind of labels that a cell's sets are compared under."""
-    told = results.once("first kinds", lambda: first_kinds(results))
-    return told.get((cell, network)) or own_labels(results, cell)
+    known = results.once("first kinds", lambda: first_kinds(results))
+    return known.get((cell, network)) or own_labels(results, cell)
 
 
 def _interval(judged: verdicts.Verdict) -> str:

@@ -44,7 +44,7 @@ def _text(results: Results) -> str:
         sentences.append(
             f"Each set trained {trained} networks of each architecture ({listed(networks)}) from "
             f"scratch{_epochs(results)}; there {'is' if sets['sets'].max() == 1 else 'are'} "
-            f"{quantity_range(sets['sets'], 'set')} of each kind. Figures are test accuracies of "
+            f"{_quantity_range(sets['sets'], 'set')} of each kind. Figures are test accuracies of "
             "the final images, mean ± standard deviation (population formula) over all networks."
         )
     sentences.append(
@@ -82,10 +82,10 @@ def _range(counts: Any) -> str:
     return f"{few}" if few == many else f"{few} to {many}"
 
 
-def quantity_range(counts: Any, noun: str) -> str:
+def _quantity_range(counts: Any, noun: str) -> str:
     """Count things that there are more and less of: 1 to 3 sets."""
     few, many = int(counts.min()), int(counts.max())
-    return quantity(few, noun) if few == many else f"{few} to {many} {noun}s"
+    return quantity(few, noun) if few == many else f"{_range(counts)} {noun}s"
 
 
 def _epochs(results: Results) -> str:

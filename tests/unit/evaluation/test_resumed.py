@@ -111,7 +111,7 @@ def learned_afterwards(bench):
 
 
 class Interrupted(Checkpoint):
-    """A checkpoint that is due at every step, and whose job ends at the save that it is told."""
+    """A checkpoint that is due at every step, and whose job ends at the save that it is given."""
 
     def __init__(self, path, at):
         super().__init__(path, {"job": 1}, every=0.0)
@@ -124,12 +124,12 @@ class Interrupted(Checkpoint):
             raise InterruptedError
 
 
-def bench_with(ledger, told):
+def bench_with(ledger, reported):
     return Bench(
         network=NETWORK,
         stream=lambda *identity: streams.generator(0, *identity),
         compute=Compute("float32", "off"),
-        progress=told.append,
+        progress=reported.append,
         flip=True,
         ledger=ledger,
     )
@@ -152,11 +152,11 @@ JOBS = [
 
 def run_interrupted(job, path, at):
     """Run a job that is interrupted at each ``at``-th save until it is done. Return what it gave,
-    the epochs that the last run told of, and how often it was interrupted."""
+    the epochs that the last run reported, and how often it was interrupted."""
     for times in range(1000):
-        told = []
+        reported = []
         try:
-            return job(bench_with(Ledger(Interrupted(path, at)), told)), told, times
+            return job(bench_with(Ledger(Interrupted(path, at)), reported)), reported, times
         except InterruptedError:
             pass
     raise AssertionError("the job makes no headway")
@@ -167,9 +167,9 @@ def run_interrupted(job, path, at):
 def test_it_resumes_with_the_same_bits(tmp_path, job, at):
     epochs = []
     whole = job(bench_with(Ledger(), epochs))
-    again, told, times = run_interrupted(job, tmp_path / "state.safetensors", at)
+    again, reported, times = run_interrupted(job, tmp_path / "state.safetensors", at)
     assert json.dumps(again, sort_keys=True) == json.dumps(whole, sort_keys=True)
-    assert sum(told) == sum(epochs), "each epoch is told of once, those from before too"
+    assert sum(reported) == sum(epochs), "each epoch is reported once, those from before too"
     assert times >= 12 // at
 
 

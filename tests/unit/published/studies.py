@@ -287,6 +287,14 @@ def full(study):
     return record(study.folder, COMMAND)
 
 
+def with_less_work(folder):
+    """A study made later than ``full``: its DC again, at half of the iterations."""
+    later = Study(folder / "later")
+    later.set("dc", "real", 10, 0, {**DC, "iterations": 500})
+    later.evaluation("dc", "real", 10, 0, FIRST, minute=50)
+    return later
+
+
 def cell_of(found, dataset, method, ipc, network="ConvNet"):
     (cell,) = [
         c

@@ -18,6 +18,7 @@ from tests.unit.published.studies import (
     full,
     row_of,
     rows_of,
+    with_less_work,
 )
 
 
@@ -135,9 +136,7 @@ def test_published_cells_that_nobody_ran_have_a_row_and_an_empty_cell(study):
 @pytest.mark.slow
 def test_of_several_records_of_a_cell_the_newest_is_first(study, tmp_path):
     old = full(study)
-    later = Study(tmp_path / "later")
-    later.set("dc", "real", 10, 0, {**DC, "iterations": 500})
-    later.evaluation("dc", "real", 10, 0, FIRST, minute=50)
+    later = with_less_work(tmp_path)
     new = record(later.folder, "later")
     for both in ({"a": old, "b": new}, {"b": new, "a": old}):
         rows = [

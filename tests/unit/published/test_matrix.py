@@ -4,7 +4,7 @@ import pytest
 
 from distillery.published import document
 from distillery.published.recording import record
-from tests.unit.published.studies import DC, FIRST, MTT, Study, full
+from tests.unit.published.studies import MTT, full, with_less_work
 
 
 def cells_of(text):
@@ -43,9 +43,7 @@ def test_only_what_took_the_published_work_is_bold(study):
 @pytest.mark.slow
 def test_a_reproduction_stands_before_newer_records_of_less_work(study, tmp_path):
     old = full(study)
-    later = Study(tmp_path / "later")
-    later.set("dc", "real", 10, 0, {**DC, "iterations": 500})
-    later.evaluation("dc", "real", 10, 0, FIRST, minute=50)
+    later = with_less_work(tmp_path)
     later.set("mtt", "real", 10, 0, MTT, dataset="CIFAR10")
     later.evaluation("mtt", "real", 10, 0, [30.0], dataset="CIFAR10", minute=50)
     new = record(later.folder, "later")

@@ -5,15 +5,13 @@ import pytest
 from distillery.errors import UserError
 from distillery.published import readme
 from distillery.published.recording import record
-from tests.unit.published.studies import DC, FIRST, Study, full
+from tests.unit.published.studies import full, with_less_work
 
 AS = "as published"
 
 
 def test_it_has_the_reproductions_first_and_no_real_images(study, tmp_path):
-    later = Study(tmp_path / "later")
-    later.set("dc", "real", 10, 0, {**DC, "iterations": 500})
-    later.evaluation("dc", "real", 10, 0, FIRST, minute=50)
+    later = with_less_work(tmp_path)
     cells = full(study).cells + record(later.folder, "later").cells
     rows = [
         [text.strip() for text in line.split("|")[1:-1]]

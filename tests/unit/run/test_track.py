@@ -1,4 +1,4 @@
-"""What jobs tell TensorBoard, read back from its event files."""
+"""What jobs give TensorBoard, read back from its event files."""
 
 import importlib.util
 
@@ -49,11 +49,11 @@ def test_a_job_leaves_its_losses_and_measurements(log_path, tmp_path):
         bar.close()
         track.measured(to, tmp_path / "metrics.csv")
         to.close()
-    told = scalars(tmp_path / "results/tensorboard/distill/digits/dc/real/ipc1/seed0")
-    assert set(told) == {"matching loss", "accuracy/MLP/test"}
-    assert told["accuracy/MLP/test"] == [(1, 0.7), (2, 0.8)]
-    steps = [step for step, _ in told["matching loss"]]
-    assert steps == list(range(2, 1001, 2)) and told["matching loss"][0] == (2, 0.5)
+    reported = scalars(tmp_path / "results/tensorboard/distill/digits/dc/real/ipc1/seed0")
+    assert set(reported) == {"matching loss", "accuracy/MLP/test"}
+    assert reported["accuracy/MLP/test"] == [(1, 0.7), (2, 0.8)]
+    steps = [step for step, _ in reported["matching loss"]]
+    assert steps == list(range(2, 1001, 2)) and reported["matching loss"][0] == (2, 0.5)
 
 
 def test_nothing_is_written_where_nothing_tracks(log_path, monkeypatch):
