@@ -10,8 +10,8 @@ QUICKSTART := results/quickstart
 # 2.8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup quickstart test test-quick test-long test-kills test-fuzz test-slurm bench
-.PHONY: lint format docs reference readme-assets lock clean
+.PHONY: help setup quickstart test test-quick test-long test-kills test-fuzz test-slurm
+.PHONY: test-gpu bench lint format docs reference readme-assets lock clean
 
 help: ## Show these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -57,6 +57,9 @@ test-fuzz: .venv/.done ## Feed damaged files to every reader, 10 minutes each (M
 
 test-slurm: .venv/.done ## Run a study on a real Slurm (root, Debian; minutes; SLURM=quickstart)
 	bash tests/slurm/run.sh $(SLURM)
+
+test-gpu: .venv/.done ## Run what only a GPU shows (a CUDA device; under three minutes)
+	$(BIN)/python -m pytest -m gpu tests/gpu tests/unit/run/test_meter.py
 
 bench: .venv/.done ## Compare speed and memory with the textbook's (BENCH=--quick: 2 minutes)
 	$(BIN)/python -m benchmarks $(BENCH)
