@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from distillery.datasets._listing import TEST, TRAIN, VALIDATION, Listing, existing, shown, some
 from distillery.errors import UserError, hint
@@ -167,7 +167,7 @@ def _arrays(at: str, path: str) -> dict[str, Array]:
     return arrays
 
 
-def _npy(opened: BinaryIO, path: str, member: str, place: Any) -> Array:
+def _npy(opened: IO[bytes], path: str, member: str, place: Any) -> Array:
     """Read the header of an npy file; ``place`` tells where its numbers begin, or ``None``."""
     begin = opened.read(8)
     if begin[:6] != b"\x93NUMPY":
@@ -195,7 +195,7 @@ def _npz(path: str) -> dict[str, Array]:
                     return None if begins is None else begins + opened.tell()
 
                 name = info.filename[:-4]
-                arrays[name] = _npy(opened, path, info.filename, place)  # pyright: ignore[reportArgumentType] # a file of an archive is read like any
+                arrays[name] = _npy(opened, path, info.filename, place)
     return arrays
 
 
@@ -337,7 +337,7 @@ def _labels(held: Array) -> list[Any]:
 def _bytes(held: Array, count: int) -> bytes:
     if held.member:
         with zipfile.ZipFile(held.path) as archive, archive.open(held.member) as opened:
-            _npy(opened, held.path, held.member, lambda: None)  # pyright: ignore[reportArgumentType] # a file of an archive is read like any
+            _npy(opened, held.path, held.member, lambda: None)
             return opened.read(count)
     with open(held.path, "rb") as opened:
         opened.seek(held.offset or 0)
