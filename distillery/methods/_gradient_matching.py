@@ -1,8 +1,5 @@
 """The loop of gradient matching, which DC and DSA share.
 
-if TYPE_CHECKING:
-    from distillery.estimate.sizes import Sizes
-
 An iteration draws a fresh random network. In each of its outer steps, for every class, the gradient
 of the mean cross-entropy on a batch of real images of the class is compared with that on the
 class's synthetic images (``matching.distance``); the distances are summed over classes and the
