@@ -79,16 +79,22 @@ def select_by_features(task: base.Task, order: Callable[[Tensor, int], Tensor]) 
     index = base.ClassIndex(task.labels, task.classes)
     base.enough(index, task.ipc)
     embeddings = _embeddings(task)
-    chosen = []
-    for members in index.members:
+
+    def choose(members: Tensor) -> Tensor:
         # One class at a time: the features of a whole dataset would not fit a small machine.
         features = (
             _features(task.images, members, embeddings)
             if embeddings
             else task.images[members].flatten(1)
         )
-        chosen.append(members[order(features, task.ipc)])
-    return torch.cat(chosen)
+        return members[order(features, task.ipc)]
+
+    return torch.cat(
+        [
+            task.kept(f"class {c}", functools.partial(choose, members))
+            for c, members in enumerate(index.members)
+        ]
+    )
 
 
 def _embeddings(task: base.Task) -> list[Callable[[Tensor], Tensor]]:
@@ -207,9 +213,13 @@ def forgetting(task: base.Task) -> Tensor:
     """
     teacher, count = Teacher(task), task.settings["teachers"]
     epochs = teacher.epochs
+
+    def are_right(epoch: int) -> Tensor:
+        return teacher.probabilities(task.images, count, epoch).argmax(2) == task.labels
+
     right = torch.stack(
         [
-            teacher.probabilities(task.images, count, epoch).argmax(2) == task.labels
+            task.kept(f"epoch {epoch}", functools.partial(are_right, epoch))
             for epoch in range(1, epochs + 1)
         ]
     )  # (T, E, N)

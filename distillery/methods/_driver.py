@@ -5,6 +5,8 @@ checkpoints are loaded and saved, snapshots and losses noted, and runs that dive
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -54,7 +56,8 @@ def run(
         task: what it makes the set from.
         recorder: is called with the start and after each iteration; for a coreset once, with the
             chosen images as iteration 0.
-        checkpoint: where the state is kept between two steps, and resumed from.
+        checkpoint: where the state is kept between two steps, or what a choice of images has worked
+            out, and resumed from.
 
     Returns:
         The set after the last iteration, or the chosen images.
@@ -64,13 +67,34 @@ def run(
     """
     name, file = method.__name__.rpartition(".")[2], _shown(method)
     if hasattr(method, "select"):
-        chosen = method.select(task)
+        chosen = method.select(replace(task, kept=_Kept(checkpoint, task.device)))
         if isinstance(chosen, Result):
             _refuse_misfit(file, chosen, task)
         result = chosen if isinstance(chosen, Result) else _chosen(file, chosen, task)
         _note(recorder, 0, None, result)
         return result
     return _distilled(name, file, method.build(task), task, recorder, checkpoint)
+
+
+class _Kept:
+    """What a choice of images has worked out, in a checkpoint.
+
+    Args:
+        checkpoint: where it is kept, and resumed from.
+        device: that computes.
+    """
+
+    def __init__(self, checkpoint: Any, device: torch.device) -> None:
+        self._checkpoint, self._device = checkpoint, device
+        saved = checkpoint.load()
+        self._parts: dict[str, Tensor] = {} if saved is None else saved[0]
+
+    def __call__(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        if name not in self._parts:
+            self._parts[name] = make()
+            if self._checkpoint.due():
+                self._checkpoint.save(self._parts, {}, name)
+        return self._parts[name].to(self._device)
 
 
 def _shown(method: ModuleType) -> str:

@@ -108,6 +108,9 @@ class Task:
         held: ``held()`` gives the validation images (M, C, H, W) float32, normalised, and their
             labels (M,) int64, on the device: what a method may decide by. They are in no other way
             learned from. ``None`` where none are held out.
+        kept: ``kept(name, make)`` gives the tensor that ``make()`` gives, or gave before the job
+            was interrupted. Methods that choose images work out under it what takes long; a method
+            that iterates has its state in the checkpoint.
     """
 
     images: Tensor
@@ -122,6 +125,7 @@ class Task:
     flip_allowed: bool = False
     experts: Any = None
     held: Callable[[], tuple[Tensor, Tensor]] | None = None
+    kept: Callable[[str, Callable[[], Tensor]], Tensor] = lambda name, make: make()
 
     @property
     def device(self) -> torch.device:

@@ -15,6 +15,7 @@ report the best of the last epochs on the test images. Their ConvNet, teacher an
 normalisation.
 """
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,6 @@ def select(task: base.Task) -> base.Result:
     if factor == "auto":
         factor = 1 if max(sides) <= _SMALL else 2
     needed, most = task.ipc * factor**2, task.settings["candidates"]
-    stitched = []
     for c, members in enumerate(index.members):
         if needed > min(len(members), most):
             raise UserError(
@@ -113,7 +113,9 @@ def select(task: base.Task) -> base.Result:
                 f"images of class {c}, which has {len(members)}, and candidates is {most}; take a "
                 f"smaller ipc or factor"
             )
-        generator = task.stream("candidates", c)
+
+    def stitched(c: int) -> Tensor:
+        generator, members = task.stream("candidates", c), index.members[c]
         drawn = members[torch.randperm(len(members), generator=generator)[:most].to(task.device)]
         crops = torch.stack(
             [
@@ -126,8 +128,11 @@ def select(task: base.Task) -> base.Result:
         best = losses.argmin(1)  # the first of equals
         order = losses.gather(1, best[:, None]).flatten().argsort(stable=True)[:needed]
         kept = crops.view(len(drawn), -1, *crops.shape[1:])[order, best[order]]
-        stitched.append(stitch(kept, factor))
-    images = torch.cat(stitched)
+        return stitch(kept, factor)
+
+    images = torch.cat(
+        [task.kept(f"class {c}", functools.partial(stitched, c)) for c in range(task.classes)]
+    )
     return base.Result(images, teacher.probabilities(images, task.settings["teachers"]).mean(0))
 
 

@@ -14,6 +14,7 @@ the authors whiten CIFAR-10 (``normalization: zca``), take one expert, and repor
 200th epoch on the test images.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -107,12 +108,16 @@ def _best(
             "out; raise data.validation, or name the epoch"
         )
     held, truth = task.held()
-    accuracies = []
-    for epoch in epochs:
+
+    def accuracy(epoch: int) -> Tensor:
         params, apply = _trained(task, images, labels(epoch))
         with torch.no_grad():
             answers = [apply(params, part).argmax(1) for part in held.split(_coreset.BATCH)]
-        accuracies.append(float((torch.cat(answers) == truth).double().mean()))
+        return (torch.cat(answers) == truth).double().mean()
+
+    accuracies = [
+        float(task.kept(f"epoch {epoch}", functools.partial(accuracy, epoch))) for epoch in epochs
+    ]
     return epochs[accuracies.index(max(accuracies))]
 
 

@@ -1,6 +1,8 @@
 """The loop that runs every method: what it keeps, notes and refuses."""
 
 import copy
+import importlib
+from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from distillery.errors import UserError
 from distillery.methods import _driver, base
 from distillery.sets.evolution import Evolution
 from distillery.store.checkpoint import Checkpoint
+from tests.unit.methods.conftest import task_of
 
 CLASSES, IPC = 2, 2
 IMAGES = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 1, 2, 2).contiguous()
@@ -234,6 +237,47 @@ def test_a_choice_that_is_no_coreset_is_refused(numbers, message):
         UserError, match=rf"methods/some.py: select\(task\) {message}.*2 different images of each"
     ):
         select(numbers)
+
+
+class Ended(Checkpoint):
+    """Ends the job at every save."""
+
+    def __init__(self, path):
+        super().__init__(path, {}, every=0.0)
+
+    def save(self, *arguments):
+        super().save(*arguments)
+        raise KilledError
+
+
+# What each works out piece by piece: its settings, and the pieces.
+PIECES = {
+    "herding": ({"features": "expert", "networks": 2}, 3),
+    "k_center": ({"features": "pixels"}, 3),
+    "forgetting": ({"teachers": 2}, 3),
+    "ccs": ({"teachers": 2, "score": "forgetting"}, 3),
+    "soft_random": ({"teachers": 1, "tries": 2, "trial_epochs": 2}, 2),
+    "rded": ({"teachers": 2, "candidates": 8, "crops": 3}, 3),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_an_interrupted_choice_resumes_with_the_same_images(name, tmp_path, experts):
+    method = importlib.import_module(f"distillery.methods.{name}")
+    settings, pieces = PIECES[name]
+    asked = task_of(method, ipc=2, experts=experts, **settings)
+    asked = replace(asked, held=lambda: (asked.images[:12], asked.labels[:12]))
+    whole = _driver.run(method, asked, Evolution(0, 1))
+    resumed, times = None, 0
+    while resumed is None:
+        try:
+            checkpoint = Ended(tmp_path / "state.safetensors")
+            resumed = _driver.run(method, asked, Evolution(0, 1), checkpoint)
+        except KilledError:
+            times += 1
+    assert times == pieces, "no piece is worked out twice"
+    assert torch.equal(resumed.images, whole.images)
+    assert torch.equal(resumed.labels, whole.labels)
 
 
 # ---- the contract
