@@ -1,11 +1,14 @@
 """Compare what a recorded cell took with the budgets of the published figures beside it."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from distillery.published import figures
 from distillery.published.records import NETWORK, Cell, Place
-from distillery.vocabulary import LAST, WHOLE
+from distillery.vocabulary import AFTERWARDS, LAST, WHOLE
 
 PUBLISHED, COURSE = figures.PROTOCOLS
 SAME = "published budget"
@@ -59,6 +62,51 @@ def beside(place: Place) -> dict[str, Any]:
     return rows
 
 
+def places(rows: pd.DataFrame) -> list[Place]:
+    """List the places that published rows stand at, each once, in the document's order.
+
+    A row whose start is not stated stands beside those whose start is.
+
+    Args:
+        rows: of ``figures.table``.
+    """
+    keys = {
+        (
+            row["dataset"],
+            row["network"],
+            row["strategy"],
+            row["method"],
+            None if math.isnan(row["ipc"]) else int(row["ipc"]),
+            row["init"],
+        )
+        for row in rows.to_dict("records")
+    }
+    keys = {
+        key
+        for key in keys
+        if key[-1] or not any(other[-1] and other[:-1] == key[:-1] for other in keys)
+    }
+    listed = [
+        Place(dataset=d, network=n, strategy=s or None, method=m, ipc=i, init=start)
+        for d, n, s, m, i, start in keys
+    ]
+    return sorted(listed, key=lambda place: place.order)
+
+
+def covers(ours: Place, place: Place) -> bool:
+    """Return whether a cell of ours stands beside what was published at a place."""
+    same = ("dataset", "method", "ipc", "network", "strategy")
+    return all(getattr(ours, name) == getattr(place, name) for name in same) and (
+        place.init in ("", ours.init)
+    )
+
+
+def equals(cell: Cell, protocol: str) -> bool:
+    """Return whether a cell took the iterations, loops, experts and evaluation epochs of a
+    protocol."""
+    return _compared(spent(cell), _budget(cell, protocol)) == "equal"
+
+
 def mark(cell: Cell, beside: Mapping[str, Any]) -> str:
     """Say how a cell's budget stands to those of the figures beside it.
 
@@ -103,6 +151,19 @@ def words(cell: Cell, beside: Mapping[str, Any]) -> str:
         for name in _fewer(ours, theirs)
     ]
     return ", ".join(part for part in parts if part)
+
+
+def continual_words(cell: Cell) -> str:
+    """Say what class-incremental learning took."""
+    settings, groups = cell.evaluation, f"{cell.groups} group{'s' * (cell.groups != 1)}"
+    if cell.strategy == AFTERWARDS:
+        return (
+            f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, "
+            f"{settings.get('afterwards_batch')} images a step"
+        )
+    limit = settings.get("images_per_class")
+    least = f", {limit} images per class" if limit else ""
+    return f"{groups}, {settings.get('epochs')} epochs each{least}"
 
 
 def shortage(cell: Cell) -> str:

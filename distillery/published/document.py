@@ -4,14 +4,13 @@
 ``figures.csv`` alone, so no figure in it is typed, and its cells that nobody has run stay empty.
 """
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from distillery import markdown
-from distillery.published import budgets, figures, matrix
+from distillery.published import budgets, default, figures, matrix
 from distillery.published.budgets import PUBLISHED, SAME
 from distillery.published.records import (
     DATASETS,
@@ -24,9 +23,10 @@ from distillery.published.records import (
     Place,
     Record,
     as_text,
+    link,
     rank,
 )
-from distillery.vocabulary import AFTERWARDS, BEST_TEST, BEST_VALIDATION, HELD_OUT, WHOLE
+from distillery.vocabulary import BEST_TEST, BEST_VALIDATION, HELD_OUT, WHOLE
 
 DOCUMENT = "reproduction.md"
 
@@ -108,7 +108,12 @@ def render(records: Mapping[str, Record]) -> str:
         Entry(name, record, cell) for name, record in records.items() for cell in record.cells
     ]
     datasets = {entry.cell.dataset for entry in entries} | set(DATASETS)
-    parts = [INTRODUCTION, matrix.render([entry.cell for entry in entries]), READING]
+    parts = [
+        INTRODUCTION,
+        matrix.render([entry.cell for entry in entries]),
+        default.render([(entry.name, entry.cell) for entry in entries]),
+        READING,
+    ]
     for dataset in sorted(datasets, key=lambda name: rank(DATASETS, name)):
         ours = [entry for entry in entries if entry.cell.dataset == dataset]
         parts.append(_accuracies(dataset, [entry for entry in ours if not entry.cell.strategy]))
@@ -173,40 +178,16 @@ def _published_places(dataset: str, continual: bool = False) -> list[Place]:
         if continual
         else (table["strategy"] == "") & table["method"].isin(METHODS)
     )
-    table = table[(table["dataset"] == dataset) & (table["network"] == NETWORK) & wanted]
-    places = {
-        (row["strategy"], row["method"], row["init"], None if math.isnan(ipc) else int(ipc))
-        for row in table.to_dict("records")
-        for ipc in [row["ipc"]]
-    }
-    # A figure whose start is not stated stands beside those whose start is.
-    places = {
-        (s, m, i, n)
-        for s, m, i, n in places
-        if i or not any(other[2] and (s, m, n) == (*other[:2], other[3]) for other in places)
-    }
-    return sorted(
-        (
-            Place(dataset=dataset, method=m, init=i, ipc=n, network=NETWORK, strategy=s or None)
-            for s, m, i, n in places
-        ),
-        key=lambda place: place.order,
-    )
+    of_it = (table["dataset"] == dataset) & (table["network"] == NETWORK)
+    return budgets.places(table[of_it & wanted])
 
 
 def _not_run(dataset: str, entries: Sequence[Entry], continual: bool = False) -> list[Place]:
     """List the published places of a dataset that none of ours covers."""
-
-    def covers(ours: Place, place: Place) -> bool:
-        same = ("method", "ipc", "network", "strategy")
-        return all(getattr(ours, name) == getattr(place, name) for name in same) and (
-            place.init in ("", ours.init)
-        )
-
     return [
         place
         for place in _published_places(dataset, continual)
-        if not any(covers(entry.cell, place) for entry in entries)
+        if not any(budgets.covers(entry.cell, place) for entry in entries)
     ]
 
 
@@ -248,37 +229,17 @@ def _row(entry: Entry) -> dict[str, str]:
 
 def _continual_row(entry: Entry) -> dict[str, str]:
     cell = entry.cell
-    settings, groups = cell.evaluation, f"{cell.groups} group{'s' * (cell.groups != 1)}"
-    if cell.strategy == AFTERWARDS:
-        work = (
-            f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, "
-            f"{settings.get('afterwards_batch')} images a step"
-        )
-    else:
-        limit = settings.get("images_per_class")
-        work = f"{groups}, {settings.get('epochs')} epochs each" + (
-            f", {limit} images per class" if limit else ""
-        )
     return _measured(entry, budgets.beside(cell)) | {
         "forgetting": cell.figure("forgetting").text(),
-        "what was spent": work,
+        "what was spent": budgets.continual_words(cell),
     }
 
 
 def _empty_row(place: Place) -> dict[str, str]:
-    return {"set": name(place), "published": _published_text(place, budgets.beside(place))}
-
-
-def name(place: Place) -> str:
-    """Name the set that a row is of, or the strategy and its memory set."""
-    method = place.method if place.base == place.method else f"{place.method} ({place.base})"
-    parts = [
-        place.strategy,
-        f"{method} from {place.init}" if place.init else method,
-        None if place.ipc is None else f"{place.ipc} per class",
-        place.network,
-    ]
-    return markdown.cell(", ".join(part for part in parts if part))
+    return {
+        "set": markdown.cell(place.name),
+        "published": _published_text(place, budgets.beside(place)),
+    }
 
 
 def _published_text(place: Place, beside: Mapping[str, Any]) -> str:
@@ -302,14 +263,14 @@ def _measured(entry: Entry, beside: Mapping[str, Any]) -> dict[str, str]:
             differences.append(words if protocol == PUBLISHED else f"{words} ({protocol})")
     contexts = _contexts(cell.jobs)
     return {
-        "set": name(cell),
+        "set": markdown.cell(cell.name),
         "published": _published_text(cell, beside),
         "ours": ours.text(),
         "ours − published": "<br>".join(differences),
         "time": time(cell),
         "hardware": markdown.cell(hardware(cell)),
         "commit": markdown.cell(_commits(contexts)),
-        "record": _link(entry.name),
+        "record": link(entry.name),
         "command": markdown.code(entry.record.command),
     }
 
@@ -332,7 +293,7 @@ def _run(name: str, record: Record) -> list[str]:
         versions,
         str(record.left_out or ""),
     )
-    return [_link(name), markdown.code(record.command), *map(markdown.cell, texts)]
+    return [link(name), markdown.code(record.command), *map(markdown.cell, texts)]
 
 
 # ---- texts of cells ------------------------------------------------------------------------------
@@ -394,7 +355,3 @@ def _commits(contexts: Iterable[Mapping[str, Any]]) -> str:
         for context in contexts
         if context.get("commit")
     )
-
-
-def _link(name: str) -> str:
-    return f"[{name}]({RECORDS}/{name}.json)"

@@ -44,7 +44,7 @@ def _row(cell: Cell) -> list[str]:
     same = matrix.is_same(cell)
     ours = cell.figure().text(1)
     return [
-        f"{cell.dataset}, {document.name(cell).removesuffix(f', {NETWORK}')}",
+        f"{cell.dataset}, {markdown.cell(cell.name).removesuffix(f', {NETWORK}')}",
         f"**{ours}**" if same else ours,
         str(beside[PUBLISHED]["printed"]),
         "as published" if same else budgets.mark(cell, beside).removesuffix(" budget"),

@@ -31,6 +31,11 @@ STRATEGIES = (FINETUNE, REPLAY, GDUMB, AFTERWARDS, JOINT)
 NETWORK = "ConvNet"
 
 
+def link(name: str) -> str:
+    """Link a record from the document."""
+    return f"[{name}]({RECORDS}/{name}.json)"
+
+
 @dataclass(kw_only=True)
 class Place:
     """Where a figure stands in the tables.
@@ -55,6 +60,18 @@ class Place:
     def base(self) -> str:
         """Return the method; for a variant, the one that it is a variant of."""
         return self.of or self.method
+
+    @property
+    def name(self) -> str:
+        """Return the name of the set, or of the strategy and its memory set."""
+        method = self.method if self.base == self.method else f"{self.method} ({self.base})"
+        parts = [
+            self.strategy,
+            f"{method} from {self.init}" if self.init else method,
+            None if self.ipc is None else f"{self.ipc} per class",
+            self.network,
+        ]
+        return ", ".join(part for part in parts if part)
 
     @property
     def order(self) -> tuple:
