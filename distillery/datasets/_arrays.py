@@ -16,6 +16,8 @@ from typing import IO, Any
 from distillery.datasets._listing import TEST, TRAIN, VALIDATION, Listing, existing, shown, some
 from distillery.errors import UserError, hint
 
+# The module beside this one that reads the images, once they are listed.
+READER = "_stacked"
 # What the arrays of each part are called, ours first.
 NAMES = {
     "images": ("images", "train_images", "x_train", "X_train", "X", "x", "data"),

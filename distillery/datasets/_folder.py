@@ -20,6 +20,8 @@ from distillery.datasets._listing import (
 )
 from distillery.errors import UserError
 
+# The module beside this one that reads the images, once they are listed.
+READER = "_files"
 # What systems leave in folders unasked; names that begin with a dot likewise.
 _HIDDEN = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))
 

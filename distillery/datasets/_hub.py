@@ -1,12 +1,10 @@
 """Images and labels as dataset hubs keep them: Parquet files, whose schema says which column holds
 images and what classes are called. Needs pyarrow, and no network."""
 
-import functools
 import json
 import os
 import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from distillery.errors import UserError, hint
 
 # What columns are called where neither the schema nor the config says.
 IMAGES, LABELS = ("image", "img", "picture"), ("label", "labels", "class", "fine_label")
-# Groups of rows that are kept at once: threads read neighbouring rows.
-KEPT = 16
+# The module beside this one that reads the images, once they are listed.
+READER = "_rows"
 
 
 def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> Listing:
@@ -38,7 +36,7 @@ def scan(where: str, places: Mapping[str, str], settings: Mapping[str, Any]) -> 
     names: list[str] | None = None
     image = label = ""
     for number, file in enumerate(files):
-        opened = _opened(where, os.path.join(root, file))
+        opened = open_file(where, os.path.join(root, file))
         features = _features(opened)
         found = _columns(where, file, opened, features, settings)
         if number and found != (image, label):
@@ -108,7 +106,12 @@ def _downloaded(where: str, name: str) -> str:
     return str(folder / "snapshots" / revision)
 
 
-def _opened(where: str, path: str) -> Any:
+def open_file(where: str, path: str) -> Any:
+    """Open a Parquet file.
+
+    Raises:
+        UserError: pyarrow is missing, or the file is damaged.
+    """
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -178,40 +181,3 @@ def _classes(where: str, values: list[Any], names: list[str] | None) -> tuple[li
         )
     number = {value: index for index, value in enumerate(different)}
     return [str(names[value]) for value in different], [number[value] for value in values]
-
-
-def reader(where: str, found: Listing) -> Callable[[int], bytes | str]:
-    """Return what reads the picture of a number in the listing: the bytes of its file, or the path
-    of one."""
-    opened = {file: _opened(where, os.path.join(found.root, file)) for file in found.watched}
-    ends = {file: _ends(each) for file, each in opened.items()}
-    lock = threading.Lock()
-    column = found.about["image"]
-
-    @functools.lru_cache(maxsize=KEPT)
-    def group(file: str, number: int) -> list[Any]:
-        return opened[file].read_row_group(number, columns=[column]).column(column).to_pylist()
-
-    def read(row: int) -> bytes | str:
-        file, _, text = found.files[row].rpartition(":")
-        place = int(text)
-        number = next(index for index, end in enumerate(ends[file]) if place < end)
-        with lock:
-            picture = group(file, number)[place - (ends[file][number - 1] if number else 0)]
-        if isinstance(picture, dict):
-            content = picture.get("bytes")
-            if content is None and picture.get("path"):
-                return os.path.join(found.root, os.path.dirname(file), picture["path"])
-            picture = content
-        return picture if isinstance(picture, bytes) else b""
-
-    return read
-
-
-def _ends(opened: Any) -> list[int]:
-    """Return the number of the row after each group of rows."""
-    ends, total = [], 0
-    for number in range(opened.num_row_groups):
-        total += opened.metadata.row_group(number).num_rows
-        ends.append(total)
-    return ends

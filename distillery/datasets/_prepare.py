@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distillery.datasets import _hub, _parts, _stacked
-from distillery.datasets._decode import UnreadableError, decode
+from distillery.datasets import _parts
+from distillery.datasets._decode import UnreadableError
 from distillery.datasets._listing import NAMED, TEST, TRAIN, VALIDATION, Listing, count, shown, some
 from distillery.errors import UserError
 from distillery.images.dataset import TENSORS, Arrays, check, labels_type
@@ -76,7 +75,7 @@ def prepare(
             ``on_error`` is ``skip``), or a class is left without training images.
     """
     where = f"datasets.{name}"
-    kind = importlib.import_module(f"distillery.datasets._{settings['kind']}")
+    kind: Any = importlib.import_module(f"distillery.datasets._{settings['kind']}")
     found: Listing = kind.scan(where, places, settings)
     if found.digest() != listing:
         raise UserError(
@@ -96,7 +95,8 @@ def prepare(
     parts = {
         part: _empty(each, channels, size, len(planned.classes)) for part, each in rows.items()
     }
-    read = _reader(where, found, settings, size, channels)
+    reads: Any = importlib.import_module(f"distillery.datasets.{kind.READER}")
+    read: Reader = reads.reader(where, found, settings, size, channels)
     done = progress(sum(map(len, rows.values())))
     with warnings.catch_warnings():
         # Pillow warns of images that are larger than most; what is too large is refused by us.
@@ -109,24 +109,6 @@ def prepare(
     for note in notes:
         log(f"{name}: {note}")
     return _arrays(name, settings, planned.classes, parts, held_out, notes)
-
-
-def _reader(
-    where: str, found: Listing, settings: Mapping[str, Any], size: tuple[int, int], channels: int
-) -> Reader:
-    if found.arrays:
-        return _stacked.reader(where, found, settings, size, channels)
-
-    def in_table(row: int) -> np.ndarray:
-        return decode(picture(row), settings, size, channels)
-
-    def of_file(row: int) -> np.ndarray:
-        return decode(os.path.join(found.root, found.watched[row]), settings, size, channels)
-
-    if settings["kind"] == "hub":
-        picture = _hub.reader(where, found)
-        return in_table
-    return of_file
 
 
 def _empty(

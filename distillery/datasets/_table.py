@@ -19,6 +19,8 @@ from distillery.datasets._listing import (
 )
 from distillery.errors import UserError, hint
 
+# The module beside this one that reads the images, once they are listed.
+READER = "_files"
 # What columns are called where the config does not say.
 FILES = ("file", "filename", "file_name", "image", "image_path", "path", "filepath", "image_id")
 LABELS = ("label", "class", "category", "target", "diagnosis")

@@ -106,7 +106,7 @@ class Jobs:
         if rule == "download":
             plug_ins.append(self.study.datasets[wildcards["dataset"]].code)
         elif rule == "prepare":
-            plug_ins.append(self.study.own[wildcards["dataset"]].module)
+            plug_ins += self.study.own[wildcards["dataset"]].modules
         elif rule in ("distill", "step_distill"):
             method = self.study.methods[wildcards["method"]]
             plug_ins.append(method.code)

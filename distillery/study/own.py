@@ -35,9 +35,10 @@ class OwnDataset:
     record: Dataset
 
     @property
-    def module(self) -> str:
-        """Return the file of its kind, relative to the library."""
-        return f"datasets/_{self.settings['kind']}.py"
+    def modules(self) -> tuple[str, str]:
+        """Return the files that list its images and that read them, relative to the library."""
+        kind = self.settings["kind"]
+        return f"datasets/_{kind}.py", f"datasets/{_kind(kind).READER}.py"
 
     @property
     def notes(self) -> list[str]:
@@ -79,10 +80,13 @@ def _check_name(where: str, name: str, taken: Iterable[str]) -> None:
             )
 
 
+def _kind(name: str) -> Any:
+    return importlib.import_module(f"distillery.datasets._{name}")
+
+
 def _read(where: str, name: str, block: Mapping[str, Any]) -> OwnDataset:
     settings, places = settings_of(block), places_of(block)
-    kind = importlib.import_module(f"distillery.datasets._{settings['kind']}")
-    listing: Listing = kind.scan(where, places, settings)
+    listing: Listing = _kind(settings["kind"]).scan(where, places, settings)
     plan = _parts.plan(where, listing, settings)
     facts = {**listing.about, **settings}
     channels = facts["channels"]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from distillery.places import ROOT
 from distillery.report.asked import compared
 from distillery.store.layout import Layout
-from distillery.study import reading
+from distillery.study import fingerprint, reading
 from distillery.study.jobs import Jobs
 from distillery.study.own_images import KINDS
 from tests.unit.datasets import drawn
@@ -66,8 +67,18 @@ def test_its_jobs_are_those_of_any_but_that_it_is_prepared(pets):
     rules = {dict(job.wildcards)["dataset"]: job.rule for job in jobs_of(grid=both).all[:2]}
     assert rules == {"pets": "prepare", "digits": "download"}
     stamp = jobs.asked("prepare", {"dataset": "pets"})["code"]
-    assert stamp.endswith(" datasets/_folder")
+    assert stamp.endswith(" datasets/_folder datasets/_files")
     assert jobs.inputs("prepare", {"dataset": "pets"}) == {}
+
+
+def test_an_edit_of_what_reads_another_kind_leaves_prepared_images_as_they_are(pets):
+    stamp = jobs_of().asked("prepare", {"dataset": "pets"})["code"]
+    script = ROOT / "workflow/scripts/prepare.py"
+    start = fingerprint.started(fingerprint.plugins(stamp), script, ROOT)
+    files = fingerprint.closure(start.files)
+    read = {path.stem for path in files if path.parent.name == "datasets"}
+    assert {"_prepare", "_folder", "_files", "_decode"} <= read
+    assert not read & {"_table", "_arrays", "_stacked", "_hub", "_rows"}
 
 
 def test_the_study_asks_another_thing_where_an_image_is_another(pets):
