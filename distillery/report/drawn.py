@@ -10,7 +10,7 @@ from distillery.report import charts
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.charts import Chart, Look, Series
 from distillery.report.results import Results
-from distillery.report.words import blank, init_rank, method_rank, method_title, percent
+from distillery.report.words import blank, init_rank, method_rank, percent
 from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
 
 # Initialisations where there is little room.
@@ -64,7 +64,7 @@ def chart_of(
         if source is None:
             continue
         cells = cell_rows(source)
-        names = names_at_ends([cell[1:3] for cell, _ in cells])
+        names = names_at_ends(results, [cell[1:3] for cell, _ in cells])
         for cell, part in cells:
             drawn = curve_of(
                 part,
@@ -109,7 +109,7 @@ def accuracies(
             spread = row["std"] if row["count"] > 1 else 0.0
             point = (float(at), row["mean"], spread, row["count"])
             placed.setdefault((cell.method, cell.init), []).append(point)
-    names = names_at_ends(placed)
+    names = names_at_ends(results, placed)
     series = []
     for pair in sorted(placed, key=lambda pair: (method_rank(pair[0]), init_rank(pair[1]))):
         x, mean, spread, count = (np.array(part) for part in zip(*sorted(placed[pair])))
@@ -119,15 +119,15 @@ def accuracies(
     return series
 
 
-def names_at_ends(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def names_at_ends(results: Results, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Name methods and initialisations at the ends of lines: the method alone where that says
     which line it is."""
     known = set(pairs)
     methods = [method for method, _ in known]
     return {
-        (method, init): method_title(method)
+        (method, init): results.method_title(method)
         if methods.count(method) == 1
-        else f"{method_title(method)}, {INIT_WORDS.get(init, init)}"
+        else f"{results.method_title(method)}, {INIT_WORDS.get(init, init)}"
         for method, init in known
     }
 

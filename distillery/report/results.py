@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from distillery import plugins
+from distillery import plugged, plugins
 from distillery.errors import UserError, first_line
 from distillery.evaluation import scores
 from distillery.images import normalization, whitening
@@ -21,7 +21,6 @@ from distillery.report.comparison import Comparison, by_network
 from distillery.report.words import (
     INIT_TITLES,
     dataset_rank,
-    dataset_title,
     images_per_class,
     is_coreset,
     method_rank,
@@ -33,6 +32,7 @@ from distillery.report.words import (
 )
 from distillery.store import artefact
 from distillery.store.measurements import average, finished, read_metrics
+from distillery.study import reading
 from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
 
 # The colours that methods without one of their own take in turn: those of the page from this on.
@@ -202,6 +202,11 @@ class Results:
             for cell, header in self.headers.items()
             if (header.get("plugin") or {}).get("kind") == plugins.CORESET
         }
+        self._titles = {
+            cell.method: str(header["plugin"]["title"])
+            for cell, header in self.headers.items()
+            if header.get("plugin") and not header.get("of")
+        }
         self.datasets = sorted(self._named("dataset"), key=dataset_rank)
         self.methods = sorted(self._named("method"), key=method_rank)
         self.colours = _colours(self.methods)
@@ -249,6 +254,10 @@ class Results:
         """Return whether a method, or what it is a variant of, chooses real images."""
         return method in self._coresets or is_coreset(self.variants.get(method, method))
 
+    def method_title(self, name: str) -> str:
+        """Name a method: as its file does, from wherever it is."""
+        return self._titles.get(name) or method_title(name)
+
     def start(self, method: str, init: str) -> str:
         """Say what the images of a cell start from."""
         if init != IMPORTED and self.is_coreset(method):
@@ -258,14 +267,14 @@ class Results:
     def name(self, method: str, init: str) -> str:
         """Name a cell in a table: ``DC, real images``."""
         if self._has_no_start(method, init):
-            return method_title(method) + (", imported" if init == IMPORTED else "")
-        return f"{method_title(method)}, {self.start(method, init)}"
+            return self.method_title(method) + (", imported" if init == IMPORTED else "")
+        return f"{self.method_title(method)}, {self.start(method, init)}"
 
     def short_name(self, method: str, init: str) -> str:
         """Name a cell in a sentence: ``DC from real images``."""
         if init == IMPORTED or self._has_no_start(method, init):
             return self.name(method, init)
-        return f"{method_title(method)} from {self.start(method, init)}"
+        return f"{self.method_title(method)} from {self.start(method, init)}"
 
     def _has_no_start(self, method: str, init: str) -> bool:
         return method == WHOLE or self.is_coreset(method) or not init
@@ -384,9 +393,13 @@ class Results:
         return []
 
     def title(self, dataset: str) -> str:
-        """Name a dataset: as the config does where it is its own."""
+        """Name a dataset: as the config does where it is its own, or as its file does."""
         own = (self.config.get("datasets") or {}).get(dataset) or {}
-        return own.get("title") or dataset_title(dataset)
+        known = self.once("datasets", self._datasets).get(dataset)
+        return own.get("title") or (dataset if known is None else known.title)
+
+    def _datasets(self) -> dict[str, plugins.Dataset]:
+        return plugged.gather(reading.folders(self.config)).datasets
 
     def classes(self, dataset: str) -> list[str]:
         """List the names of a dataset's classes; their numbers where nothing says the names."""

@@ -57,12 +57,6 @@ def is_coreset(method: str) -> bool:
     return known is not None and known.is_coreset
 
 
-def dataset_title(name: str) -> str:
-    """Name a dataset; one that is no plug-in keeps its own name."""
-    known = plugins.datasets().get(name)
-    return name if known is None else known.title
-
-
 def rank(order: Sequence[str], name: str) -> tuple[int, str]:
     """Sort by this: as in ``order``, then the others by name."""
     return (order.index(name), "") if name in order else (len(order), name)

@@ -99,7 +99,7 @@ def test_a_study_of_a_folder_of_one_s_own_runs_and_goes_on_from_its_sets(own):
     measured = {(row["method"], row["network"]) for row in rows_of(own, "results/own")}
     assert {("dm", "mine"), ("shrinking", "mine"), ("random", "mine")} <= measured
     page = (own / "results/own/report.html").read_text(encoding="utf-8")
-    assert "shrinking" in page
+    assert "Shrinking, real images" in page
     # An edit of what a plug-in imports makes its jobs stale, and no other.
     shared = own / "my_methods/_means.py"
     shared.write_text(shared.read_text(encoding="utf-8") + "\n\nMORE = 1\n", encoding="utf-8")

@@ -146,7 +146,7 @@ def _line(
     return {
         "cell": key_of(cell),
         "rule": "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic",
-        "method": method_title(cell.method),
+        "method": results.method_title(cell.method),
         "start": "" if cell.ipc is None else results.start(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "best": bool(best is not None and final is not None and final["mean"] == best),

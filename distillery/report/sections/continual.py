@@ -241,7 +241,7 @@ def _charts(
     ]
     drawn = []
     memories = [run for run, _ in runs if run.method]
-    names = names_at_ends((run.method, run.init) for run in memories)
+    names = names_at_ends(results, ((run.method, run.init) for run in memories))
     several = len({run.ipc for run in memories}) > 1
     for panel in panels(runs):
         last = panel[-1][0]

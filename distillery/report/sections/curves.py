@@ -11,7 +11,6 @@ from distillery.report.words import (
     class_name,
     images_per_class,
     method_rank,
-    method_title,
     network_rank,
     quantity,
 )
@@ -96,7 +95,8 @@ def _distillation(results: Results, dataset: str, ipc: float) -> list[Chart | No
         rows = results.measured(measure, dataset=dataset, ipc=ipc)
         for method in sorted(set(rows["method"]), key=method_rank):
             part = rows[(rows["method"] == method) & rows["iteration"].notna()]
-            drawn.append(chart_of(results, f"{method_title(method)}: {word}", axes, part))
+            title = f"{results.method_title(method)}: {word}"
+            drawn.append(chart_of(results, title, axes, part))
     return drawn
 
 

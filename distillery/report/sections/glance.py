@@ -19,7 +19,6 @@ from distillery.report.words import (
     fewer,
     images_per_class,
     listed,
-    method_title,
     network_rank,
     plus_minus,
     quantity,
@@ -239,7 +238,7 @@ def _paid_fact(results: Results, best: Cell, network: str) -> str:
 def overview(results: Results) -> list[dict]:
     """Count what was measured, and on what."""
     networks = sorted({name for name in results.summary["network"] if name}, key=network_rank)
-    methods = [method_title(name) for name in results.methods if name != WHOLE]
+    methods = [results.method_title(name) for name in results.methods if name != WHOLE]
     runs = results.measured("accuracy", selection=LAST, split="test")
     runs = runs[runs[["epoch", "stage", "class"]].isna().all(axis=1)]
     seconds = [float(cost["seconds"]) for cost in results.costs if not blank(cost.get("seconds"))]

@@ -7,7 +7,7 @@ from typing import Any
 from distillery import __version__, plugins
 from distillery.report.comparison import SIGNIFICANT
 from distillery.report.results import Results
-from distillery.report.words import listed, method_title, quantity
+from distillery.report.words import listed, quantity
 from distillery.vocabulary import IMPORTED, LAST, WHOLE
 
 
@@ -61,7 +61,7 @@ def _named(results: Results, methods: list[str]) -> str:
     names = []
     for method in methods:
         about = _citation(results, method)
-        names.append(method_title(method) + (f" ({_short(about)})" if about else ""))
+        names.append(results.method_title(method) + (f" ({_short(about)})" if about else ""))
     return listed(names)
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from distillery.report.sections import provenance
-from distillery.report.words import dataset_title
 
 HEADER = {"dataset": "digits", "method": "dm", "init": "mine", "ipc": 2, "seed": 0}
 
@@ -12,7 +11,7 @@ HEADER = {"dataset": "digits", "method": "dm", "init": "mine", "ipc": 2, "seed":
 class Names:
     """What the section asks of the results to name a set."""
 
-    title = staticmethod(dataset_title)
+    title = staticmethod(str.title)
 
     @staticmethod
     def name(method: str, init: str) -> str:
