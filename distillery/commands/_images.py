@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distillery.commands import _settings
 from distillery.errors import UserError, hint
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ IMAGES = (
     "a folder of pictures, a table of files and labels (.csv), arrays (.npz, .safetensors), "
     "Parquet of a dataset hub, or a built-in dataset"
 )
+# An example of a key of a dataset's block.
+LABEL = "label=diagnosis"
 # Where built-in datasets come from, in this order, as a study's `data.sources`.
 SOURCES = ("local", "torchvision", "registry")
 LOCAL = "data"
@@ -51,6 +54,14 @@ def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
             f"{CHANNELS}, and of arrays their own)",
         )
     parser.add_argument(
+        "--data",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help=f"what else a config would say of them under `datasets`, such as {LABEL}; may be "
+        "given several times",
+    )
+    parser.add_argument(
         "--test",
         type=float,
         metavar="SHARE",
@@ -69,6 +80,16 @@ def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
         default="fail",
         help="what becomes of pictures that cannot be read (default: fail)",
     )
+
+
+def again(given: argparse.Namespace) -> list[str]:
+    """Return the words by which another command reads the same images."""
+    usual = (("test", None), ("fit", "crop"), ("on_error", "fail"))
+    chosen = [
+        (name, getattr(given, name)) for name, default in usual if getattr(given, name) != default
+    ]
+    options = [("data", pair) for pair in given.data] + chosen
+    return [word for name, value in options for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def size(text: str) -> int | list[int]:
@@ -100,6 +121,9 @@ def block(given: argparse.Namespace, path: str, size: Any, channels: int | None)
         path: of the folder or the file, or the name of what was downloaded from a hub.
         size: of the images; ``None``: the default.
         channels: likewise.
+
+    Raises:
+        UserError: ``--data`` says what the command itself does, or is no ``KEY=VALUE``.
     """
     kind, shape = "folder", (size or SIZE, channels or CHANNELS)
     if path.lower().endswith(ARRAYS) or list(Path(path).glob("*.npy")):
@@ -117,7 +141,17 @@ def block(given: argparse.Namespace, path: str, size: Any, channels: int | None)
         "on_error": given.on_error,
         "test": given.test,
     }
-    return {key: value for key, value in read.items() if value is not None}
+    more = _settings.read(given.data, "--data", "KEY=VALUE", LABEL)
+    for key in more.keys() & read.keys():
+        raise UserError(
+            f"--data: {key}: "
+            + (
+                "is what the command is given"
+                if key in ("kind", "path")
+                else f"is said by --{key.replace('_', '-')}"
+            )
+        )
+    return {key: value for key, value in read.items() if value is not None} | more
 
 
 def _is_of_a_hub(path: str) -> bool:
@@ -154,6 +188,8 @@ def read(
     if os.path.exists(named) or _is_of_a_hub(named):
         return _own(named, block(given, named, size, channels))
     if named in plugins.datasets():
+        if given.data:
+            raise UserError(f"--data: {named} is built in; only images of your own are described")
         from distillery.datasets._fetch import fetch
 
         with tempfile.TemporaryDirectory() as workspace:

@@ -20,8 +20,19 @@ def declare_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="of the processor")
 
 
-def read(pairs: Sequence[str]) -> dict[str, Any]:
+def read(
+    pairs: Sequence[str],
+    option: str = "--set",
+    shape: str = "NAME=VALUE",
+    example: str = "epochs=300",
+) -> dict[str, Any]:
     """Read settings; a value is as YAML has it.
+
+    Args:
+        pairs: as they were given.
+        option: that they were given by.
+        shape: of each, as its help has it.
+        example: of one that is right.
 
     Raises:
         UserError: one is no ``NAME=VALUE``, or stands twice.
@@ -33,13 +44,13 @@ def read(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         name = name.strip()
         if not equals or not name.isidentifier():
-            raise UserError(f"--set: must be NAME=VALUE, such as epochs=300, not {pair!r}")
+            raise UserError(f"{option}: must be {shape}, such as {example}, not {pair!r}")
         if name in settings:
-            raise UserError(f"--set: {name} stands twice")
+            raise UserError(f"{option}: {name} stands twice")
         try:
             settings[name] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise UserError(f"--set: {name}: cannot be read: {value!r}") from None
+            raise UserError(f"{option}: {name}: cannot be read: {value!r}") from None
     return settings
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -115,5 +116,6 @@ def run(given: argparse.Namespace) -> None:
         f"{output}: {facts.title(synthetic)}, from {len(arrays.train_images)} images in "
         f"{time.monotonic() - began:.0f} s"
     )
+    words = ["evaluate", str(output), "--on", given.images, *_images.again(given)]
     tested = f"the other {len(arrays.test_images)}"
-    print(f"What it is worth on {tested}: distillery evaluate {output} --on {given.images}")
+    print(f"What it is worth on {tested}: distillery {shlex.join(words)}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from distillery import places
 from distillery.commands import _images
+from distillery.datasets._listing import PLACES
 from distillery.errors import UserError
 
 EXAMPLES = """\
@@ -100,14 +101,13 @@ def _most(name: str, block: dict[str, Any]) -> int:
 
 def _datasets(block: dict[str, Any], name: str, folder: Path) -> str:
     """Return the part of the config that says what the images are."""
-    path = block["path"]
-    if os.path.exists(path) and not os.path.isabs(path):  # else of the home, or a hub's name
-        path = os.path.relpath(path, folder)
-    written = {**block, "path": json.dumps(path, ensure_ascii=False)}
     defaults = {"fit": "crop", "on_error": "fail"}
-    lines = [
-        f"    {key}: {value}{_MEANS.get(key, '')}"
-        for key, value in written.items()
-        if defaults.get(key) != value
-    ]
+    lines = []
+    for key, value in block.items():
+        # Else of the home, or a hub's name.
+        if key in PLACES and os.path.exists(value) and not os.path.isabs(value):
+            value = os.path.relpath(value, folder)
+        if defaults.get(key) != value:
+            text = value if key == "kind" else json.dumps(value, ensure_ascii=False)
+            lines.append(f"    {key}: {text}{_MEANS.get(key, '')}")
     return _template("datasets.yaml", name=name, block="\n".join(lines))

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -81,6 +82,27 @@ def test_a_table_names_pictures_and_their_labels(made, tmp_path):
     assert chosen.header["classes"] == sorted(CLASSES) and chosen.header["dataset"] == "table"
 
 
+def test_what_a_table_calls_its_columns_is_said_as_a_config_does(made, tmp_path, capsys):
+    """As medical sets come: names without their endings, and diagnoses in short."""
+    lines = ["image_id,view,dx"]
+    lines += [f"{name}/{number},front,{name}" for name in CLASSES[:2] for number in range(10)]
+    table, chosen = tmp_path / "cases.csv", str(tmp_path / "set.safetensors")
+    table.write_text("\n".join(lines), encoding="utf-8")
+    first, second = CLASSES[:2]
+    said = [f"images={made / 'my pictures'}", "file=image_id", "ending=.png", "label=dx"]
+    data = [word for pair in said for word in ("--data", pair)]
+    data += ["--data", f"classes={{{second}: mel, {first}: nv}}"]
+    words = ["--method", "random", "--ipc", "1", "-o", chosen, *QUICK]
+    assert shell.main(["distil", str(table), *data, "--test", "0.3", *words]) == 0
+    assert distillery.load(chosen).header["classes"] == ["mel", "nv"]
+    # The command that it ends with reads the same images.
+    again = shlex.split(capsys.readouterr().out.partition(" 6: distillery ")[2])
+    assert again == ["evaluate", chosen, "--on", str(table), *data, "--test", "0.3"]
+    quick = ["--networks", "MLP", "--models", "1", "--set", "epochs=1", "--threads", "1"]
+    assert shell.main([*again, *quick]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("; 6 test images")
+
+
 def test_parquet_of_a_hub_is_distilled_and_tested_on(made, tmp_path, capsys, monkeypatch):
     pytest.importorskip("pyarrow")
     given, chosen = tmp_path / "data/upload", str(tmp_path / "chosen.safetensors")
@@ -136,6 +158,17 @@ def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, 
         (["{pictures}", "-o", "a.safetensors", "--set", "a=1", "--set", "a=2"], "a stands twice"),
         (["{pictures}", "-o", "a.safetensors", "--set", "a=["], "--set: a: cannot be read"),
         (["{pictures}", "-o", "a.safetensors", "--set", "a=1"], "distil: dm: unknown setting 'a'"),
+        (["{pictures}", "-o", "a.safetensors", "--data", "lable=x"], "unknown key 'lable'"),
+        (["{pictures}", "-o", "a.safetensors", "--data", "size=8"], "size: is said by --size"),
+        (
+            ["{pictures}", "-o", "a.safetensors", "--data", "kind=table"],
+            "is what the command is",
+        ),
+        (
+            ["{pictures}", "-o", "a.safetensors", "--data", "seed"],
+            "--data: must be KEY=VALUE",
+        ),
+        (["digits", "-o", "a.safetensors", "--data", "seed=1"], "--data: digits is built in; only"),
         (["{pictures}", "-o", "a.safetensors", "--method", "dmm"], "distil: unknown method 'dmm'"),
         (["{pictures}", "-o", "a.safetensors", "--ipc", "9"], "ipc 9 is above the smallest class"),
         (["{pictures}", "-o", "a.safetensors", "--size", "4"], "size"),

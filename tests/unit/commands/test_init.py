@@ -8,7 +8,7 @@ import yaml
 from distillery import __main__ as shell
 from distillery import places
 from distillery.study import load
-from tests.unit.commands.drawn import draw
+from tests.unit.commands.drawn import CLASSES, draw
 
 
 def study_in(folder, monkeypatch):
@@ -66,6 +66,20 @@ def test_a_study_of_pictures_finds_them_from_its_folder(tmp_path, monkeypatch, c
     assert own.settings["test"] == 0.25
     # Ten of each class are not there.
     assert {cell.ipc for cell in study.cells} == {1}
+
+
+def test_a_study_of_a_table_has_what_was_said_of_it(tmp_path, monkeypatch):
+    draw(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{name}/{number},{name}" for name in CLASSES[:2] for number in range(10)]
+    (tmp_path / "cases.csv").write_text("\n".join(["id,dx", *rows]), encoding="utf-8")
+    first, second = CLASSES[:2]
+    data = ["images=pictures", "file=id", "ending=.png", "label=dx"]
+    data += [f"classes={{{second}: 'no', {first}: 'é: 1'}}"]
+    words = [word for pair in data for word in ("--data", pair)]
+    assert shell.main(["init", "study", "--images", "cases.csv", *words]) == 0
+    own = study_in(tmp_path / "study", monkeypatch).own["cases"]
+    assert own.record.classes == ("no", "é: 1") and len(own.listing.files) == 20
 
 
 @pytest.mark.parametrize(
