@@ -16,6 +16,15 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## Show these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
+# The command `distillery` of this checkout, from wherever it is called.
+define COMMAND
+'#!/bin/sh' \
+'here=$$(cd "$$(dirname "$$0")" && pwd)' \
+'PYTHONPATH="$${here%/.venv/bin}$${PYTHONPATH:+:$$PYTHONPATH}"' \
+'export PYTHONPATH' \
+'exec "$$here/python" -P -m distillery "$$@"'
+endef
+
 # The environment is updated when the lock changes. `python -m uv` and `python -m snakemake`
 # rather than their scripts: a script's first line holds the path of its interpreter and breaks in a
 # folder with a space in its name.
@@ -26,9 +35,11 @@ help: ## Show these commands
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
 	    --require-hashes -r requirements.lock
+	printf '%s\n' $(COMMAND) > $(BIN)/distillery
+	chmod +x $(BIN)/distillery
 	touch .venv/.done
 
-setup: .venv/.done ## Make .venv with the locked packages
+setup: .venv/.done ## Make .venv with the locked packages and the command `distillery`
 
 # Two small jobs side by side rather than one after the other: without a GPU `gpu` only counts
 # computing jobs.
