@@ -35,6 +35,20 @@ def test_a_row_is_a_network_and_the_set_s_own_is_the_default(chosen):
     assert table.accuracy[0] != table.accuracy[1]
 
 
+@pytest.mark.long
+def test_a_thousand_classes_are_distilled_and_tested_on():
+    """More than a byte counts; an image each to learn from and to test on."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (1000, 8, 8, 2), dtype=np.uint8)
+    small = {"network": {"ConvNet": {"width": 4, "depth": 1}}, "threads": 1, "progress": False}
+    made = distillery.distil(images, np.arange(1000), init="noise", ipc=1, iterations=1, **small)
+    assert made.images.shape == (1000, 2, 8, 8) and made.hard_labels.tolist() == list(range(1000))
+    table = distillery.evaluate(
+        made, images, np.arange(1000), models=1, by_class=True, **{**QUICK, "epochs": 1}
+    )
+    assert len(table) == 1000 and set(table.class_accuracy) <= {0.0, 1.0}
+
+
 @pytest.mark.slow
 def test_networks_have_options_and_classes_a_row_each(chosen):
     networks = {"MLP": {"width": 8}, "ConvNet": {"width": 4, "depth": 1}}
