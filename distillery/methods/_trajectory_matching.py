@@ -23,7 +23,7 @@ from distillery import augmentations, networks
 from distillery.compute.device import nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import base
-from distillery.methods._unroll import Unroll
+from distillery.methods._unroll import Unroll, passes
 
 if TYPE_CHECKING:
     from distillery.estimate.sizes import Sizes
@@ -238,7 +238,7 @@ class TrajectoryMatching(base.Distillation[State]):
         if self._batch == count:
             return None
         order = task.stream("iteration", t, "order")
-        return _batches(count, self._batch, task.settings["syn_steps"], order, task.device)
+        return passes(count, self._batch, task.settings["syn_steps"], order, task.device)
 
     def _draws(self, t: int, batches: list[Tensor] | None) -> list[Any] | None:
         """Draw what the augmentation of each step draws; ``None`` where there is none."""
@@ -269,17 +269,6 @@ def positive_step(step_size: Tensor, change: Tensor) -> Tensor:
     """Return α exp(−clamp(change / α, −1, 1)): α − change to first order, and positive for any
     change; a factor e at most."""
     return step_size * torch.exp(-torch.clamp(change / step_size, -1, 1))
-
-
-def _batches(
-    count: int, batch: int, steps: int, order: torch.Generator, device: torch.device
-) -> list[Tensor]:
-    """Return one index tensor per step: pass after pass over the shuffled set, each split into
-    parts of ``batch`` (the last may be smaller)."""
-    batches: list[Tensor] = []
-    while len(batches) < steps:
-        batches += torch.randperm(count, generator=order).to(device).split(batch)
-    return batches[:steps]
 
 
 def expected_work(sizes: "Sizes") -> list[tuple]:

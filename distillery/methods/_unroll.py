@@ -48,6 +48,41 @@ class Unrolled:
     end: Tensor
 
 
+def pieces(apply: Apply, like: Mapping[str, Tensor]) -> tuple[Callable, Callable, Callable]:
+    """Return what the adjoint of a training is made of, as pure functions of flat parameters.
+
+    Args:
+        apply: ``apply(params, images) -> logits``.
+        like: name to tensor; gives the order and shapes of the flat parameter vectors.
+
+    Returns:
+        ``loss(theta (P,), images, labels)``, the mean cross-entropy; its gradient in theta, (P,);
+        and ``projected(theta, images, labels, adjoint (P,))``, the gradient times the adjoint.
+    """
+    shapes = {name: torch.empty(value.shape, device="meta") for name, value in like.items()}
+
+    def loss(theta: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(apply(unflatten(theta, shapes), images), labels)
+
+    gradient = torch.func.grad(loss)
+
+    def projected(theta: Tensor, images: Tensor, labels: Tensor, adjoint: Tensor) -> Tensor:
+        return torch.dot(gradient(theta, images, labels), adjoint)
+
+    return loss, gradient, projected
+
+
+def passes(
+    count: int, batch: int, steps: int, order: torch.Generator, device: torch.device
+) -> list[Tensor]:
+    """Return one index tensor per step: pass after pass over the shuffled set, each split into
+    parts of ``batch`` (the last may be smaller)."""
+    batches: list[Tensor] = []
+    while len(batches) < steps:
+        batches += torch.randperm(count, generator=order).to(device).split(batch)
+    return batches[:steps]
+
+
 class Unroll:
     """An unrolled run of one architecture; built once, called for every pair of expert parameters.
 
@@ -71,18 +106,10 @@ class Unroll:
         expected_seconds: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
-        shapes = {name: torch.empty(value.shape, device="meta") for name, value in like.items()}
-
-        def loss(theta: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-            return functional.cross_entropy(apply(unflatten(theta, shapes), images), labels)
-
-        gradient = torch.func.grad(loss)
+        _, gradient, projected = pieces(apply, like)
 
         def step(theta: Tensor, images: Tensor, labels: Tensor, step_size: Tensor) -> Tensor:
             return theta - step_size * gradient(theta, images, labels)
-
-        def projected(theta: Tensor, images: Tensor, labels: Tensor, adjoint: Tensor) -> Tensor:
-            return torch.dot(gradient(theta, images, labels), adjoint)
 
         compute = compute or Compute("float32", "off")
         options = {"device": device, "expected_seconds": expected_seconds}

@@ -23,7 +23,7 @@ FORMAT = 1
 
 # The orders in which the document has its tables, and a table its rows.
 METHODS = (
-    *("dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding", "k_center"),
+    *("dc", "dsa", "dm", "mtt", "tesla", "rat_bptt", "ncfm", "random", "herding", "k_center"),
     *("el2n", "forgetting", "ccs", "soft_random", "rded", WHOLE),
 )
 DATASETS = ("MNIST", "FashionMNIST", "SVHN", "CIFAR10", "CIFAR100")

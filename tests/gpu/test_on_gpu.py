@@ -38,6 +38,7 @@ CHANGES = {
     "dm": {"augment": "dsa"},
     "mtt": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2},
     "tesla": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2, "lr_labels": 1.0},
+    "rat_bptt": {"unroll": 4, "window": 2, "batch_real": 8},
     "ncfm": {},
 }
 

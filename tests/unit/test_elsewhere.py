@@ -21,11 +21,12 @@ from tests.unit.methods.conftest import Experts, blobs, task_of
 
 pytestmark = pytest.mark.slow
 
-DISTILLED = ["dc", "dsa", "dm", "mtt", "tesla", "ncfm"]
+DISTILLED = ["dc", "dsa", "dm", "mtt", "tesla", "rat_bptt", "ncfm"]
 CHOSEN = ["random", "herding", "k_center", "el2n", "forgetting", "ccs", "soft_random", "rded"]
 CHANGES = {
     "mtt": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2},
     "tesla": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2, "lr_labels": 1.0},
+    "rat_bptt": {"unroll": 4, "window": 2, "batch_real": 8},
     "soft_random": {"teacher_epoch": 1},
 }
 

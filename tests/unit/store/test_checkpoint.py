@@ -11,7 +11,7 @@ import torch
 from distillery import streams
 from distillery.compute.device import Compute
 from distillery.images.labelled import Images
-from distillery.methods import _driver, base, dc, dm, dsa, mtt, ncfm, tesla
+from distillery.methods import _driver, base, dc, dm, dsa, mtt, ncfm, rat_bptt, tesla
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
 from distillery.sets.evolution import Evolution
@@ -131,6 +131,17 @@ CASES = {
             "max_start_epoch": 3,
             "lr_images": 1.0,
             "lr_labels": 0.5,
+        },
+    ),
+    "rat_bptt": (
+        rat_bptt,
+        {
+            "iterations": 8,
+            "unroll": 4,
+            "window": 2,
+            "batch_real": 8,
+            "batch_syn": 4,
+            "augment": "dsa",
         },
     ),
     "mtt": (

@@ -395,7 +395,7 @@ COMPUTING = METHODS | {
         ("methods/_trajectory_matching.py", {"mtt", "tesla"}),
         ("methods/mtt.py", {"mtt"}),
         ("methods/_gradient_distance.py", {"dc", "dsa"}),
-        ("methods/_unroll.py", {"mtt", "tesla"}),
+        ("methods/_unroll.py", {"mtt", "tesla", "rat_bptt"}),
         ("methods/base.py", METHODS),
         ("methods/_driver.py", METHODS),
         ("store/tree.py", METHODS),
