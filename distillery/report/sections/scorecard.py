@@ -405,15 +405,18 @@ def answers(verdicts: list[dict], card: dict | None) -> dict:
             if row["main"]:
                 judged.setdefault((block["dataset"], row["size"]), []).append(row)
     found: list[dict] = []
-    for place in dict.fromkeys((line["dataset"], line["size"]) for line in lines):
-        here = [line for line in lines if (line["dataset"], line["size"]) == place]
+    places: dict[tuple[str, str], list[dict]] = {}
+    for line in lines:
+        places.setdefault((line["dataset"], line["size"]), []).append(line)
+    for place in places:
+        where = {"dataset": place[0], "size": place[1]}
         for row in judged.get(place, []):
-            found.append({"dataset": place[0], "size": place[1], "verdict": row, "best": None})
-        ours = [line for line in here if line["distilled"]]
+            found.append(where | {"network": row["network"], "verdict": row, "best": None})
+        ours = [line for line in places[place] if line["distilled"]]
         if place not in judged and ours:
             best = max(ours, key=lambda line: line["mean"])
             about = {"best": best, "among": len(ours), "verdict": None}
-            found.append({"dataset": place[0], "size": place[1]} | about)
+            found.append(where | {"network": best["figures"]["accuracy"].network} | about)
     return {"lines": found[:ANSWERED], "more": max(0, len(found) - ANSWERED)}
 
 
