@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,21 @@ class Making:
     def alone(self) -> float | None:
         """Return the cost of distilling and of all experts, as a set made alone takes."""
         return None if self.experts is None else self.distilling + self.experts
+
+
+def first_setting(tree: Any, *names: str) -> Any:
+    """Find the first of ``names`` anywhere in nested dictionaries, outermost first."""
+    level = [tree]
+    while level:
+        deeper = []
+        for node in level:
+            if isinstance(node, dict):
+                for name in names:
+                    if node.get(name) is not None and not isinstance(node[name], dict):
+                        return node[name]
+                deeper.extend(node.values())
+        level = deeper
+    return None
 
 
 def flops_of(results: Results, cell: Cell, network: str) -> float | None:

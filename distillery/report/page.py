@@ -93,7 +93,12 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         # Sums are of files, so the two are paths here.
         both: list[Any] = [metrics, costs]
         files.check_sums(sums, both, rule="collect")
-    results = Results(metrics, costs, sets, evolutions, data, config, provenance)
+    # Held by nothing more when the page is written: of a large study that is most of the memory.
+    sections = _sections(
+        Results(metrics, costs, sets, evolutions, data, config, provenance),
+        neighbours,
+        Path(output).parent,
+    )
     templates = environment()
     view = {
         "style": Markup(style),
@@ -101,11 +106,10 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "board": charts_page.Board(
             templates, _read(charts_page.TEMPLATE), _read(charts_page.SCRIPT)
         ),
-        "title": str(results.config.get("study") or "Dataset distillation: a study"),
+        "title": str((config or {}).get("study") or "Dataset distillation: a study"),
         "missing": missing,
         "significant": SIGNIFICANT,
-        **_sections(results, neighbours, Path(output).parent),
-        "empty": results.metrics.empty and not results.sets,
+        **sections,
     }
     try:
         page = templates.from_string(template).render(**view)
@@ -157,6 +161,7 @@ def _sections(results: Results, neighbours: Sequence[str | Path], folder: Path) 
         "provenance": origins.view(results),
         "written": written.view(results),
         "traced": Markup(traced.view(results)),
+        "empty": results.metrics.empty and not results.sets,
     }
 
 

@@ -22,7 +22,7 @@ from distillery.report.cells import Cell
 from distillery.report.charts import DASHES, Points, Series, spaced, visible
 from distillery.report.drawn import accuracies
 from distillery.report.effort import making_of
-from distillery.report.results import Results
+from distillery.report.results import Item, Results
 from distillery.report.sections.continual import curve, panels, ways
 from distillery.report.sections.images import hard
 from distillery.report.sections.verdict import bytes_per_class
@@ -177,7 +177,7 @@ def _cost(results: Results, dataset: str) -> Figure | None:
 # ---- images --------------------------------------------------------------------------------------
 
 
-def _firsts(items: Sequence[tuple[dict, dict]]) -> Iterator[tuple[str, tuple[dict, dict]]]:
+def _firsts(items: Sequence[Item]) -> Iterator[tuple[str, Item]]:
     """Name the first seed of each cell, as a file can be called."""
     seen = set()
     for item in items:
@@ -187,7 +187,7 @@ def _firsts(items: Sequence[tuple[dict, dict]]) -> Iterator[tuple[str, tuple[dic
             yield f"{cell.dataset}_{cell.method}_{cell.init}_ipc{cell.ipc}", item
 
 
-def _images(results: Results, item: tuple[dict, dict]) -> Figure:
+def _images(results: Results, item: Item) -> Figure:
     """Draw a row of images for each class."""
     tensors, header = item
     labels = hard(tensors["labels"])
@@ -201,7 +201,7 @@ def _images(results: Results, item: tuple[dict, dict]) -> Figure:
     return _grid([(name, results.pixels(images, header)[0]) for name, images in rows])
 
 
-def _evolution(results: Results, item: tuple[dict, dict]) -> Figure:
+def _evolution(results: Results, item: Item) -> Figure:
     """Draw a row of snapshots for each class, by its first image."""
     tensors, header = item
     chosen = spaced(range(len(tensors["images"])), FRAMES)
@@ -215,7 +215,7 @@ def _evolution(results: Results, item: tuple[dict, dict]) -> Figure:
     return _grid(rows, [str(int(tensors["iterations"][at])) for at in chosen])
 
 
-def _frames(results: Results, item: tuple[dict, dict]) -> np.ndarray:
+def _frames(results: Results, item: Item) -> np.ndarray:
     """Return the snapshots (S, N, C, H, W) of a set as pixels in [0, 1]."""
     images = item[0]["images"]
     pixels = results.pixels(images.reshape(-1, *images.shape[2:]), item[1])[0]

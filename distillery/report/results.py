@@ -15,7 +15,7 @@ from distillery.errors import UserError, first_line
 from distillery.evaluation import scores
 from distillery.images import normalization, whitening
 from distillery.report import charts as figures
-from distillery.report.cells import Cell
+from distillery.report.cells import CELL, Cell
 from distillery.report.charts import ALIKE, DASHES, MARKERS, Look
 from distillery.report.comparison import Comparison, by_network
 from distillery.report.words import (
@@ -41,6 +41,8 @@ INIT_FILLS = {"": "full", REAL: "full", NOISE: "open", IMPORTED: "half"}
 NOWHERE = np.empty(0, int)
 Found = TypeVar("Found")
 SET_RULE = "distill or import_synthetic"
+# The arrays of a file, and its header.
+Item = tuple[Mapping[str, np.ndarray], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _read_tensors(
     needed: Sequence[str],
     whitenings: dict,
     files: dict[tuple[Cell, Any], Path],
-) -> list[tuple[dict, dict]]:
+) -> list[Item]:
     """Read arrays and headers, in the report's order. Whitenings go into ``whitenings`` by their
     digest: sets of a dataset share one. Paths go into ``files`` by cell and seed."""
     read = []
@@ -110,29 +112,11 @@ def _read_tensors(
         carried = whitening.carried(tensors, header)
         if carried is not None:
             whitenings.setdefault(header["normalization"]["whitening"], carried)
-        arrays = {
-            name: tensor.numpy()
-            for name, tensor in tensors.items()
-            if not name.startswith(whitening.CARRIED)
-        }
+        own = [name for name in tensors if not name.startswith(whitening.CARRIED)]
+        arrays = artefact.Arrays(path, own, rule=SET_RULE)
         read.append((arrays, header))
         files[Cell.of(header), header.get("seed")] = Path(path)
     return sorted(read, key=lambda item: (Cell.of(item[1]).order, item[1].get("seed") or 0))
-
-
-def first_setting(tree: Any, *names: str) -> Any:
-    """Find the first of ``names`` anywhere in nested dictionaries, outermost first."""
-    level = [tree]
-    while level:
-        deeper = []
-        for node in level:
-            if isinstance(node, dict):
-                for name in names:
-                    if node.get(name) is not None and not isinstance(node[name], dict):
-                        return node[name]
-                deeper.extend(node.values())
-        level = deeper
-    return None
 
 
 class Results:
@@ -168,7 +152,8 @@ class Results:
         # images: they say nothing.
         known = self.metrics["value"].notna()
         self.numberless = finished(self.metrics[~known])
-        self.metrics = self.metrics[known].reset_index(drop=True)
+        if not known.all():
+            self.metrics = self.metrics[known].reset_index(drop=True)
         self.curves = _curves(self.metrics)
         self.finished = finished(self.metrics)
         self.summary = average(self.finished)
@@ -181,7 +166,7 @@ class Results:
         self.config = config or {}
         self.provenance = provenance or {}
         # Looked up for every cell: a scan each time takes the square of a study's size.
-        self._sets: dict[Cell, list[tuple[dict, dict]]] = {}
+        self._sets: dict[Cell, list[Item]] = {}
         for item in self.sets:
             self._sets.setdefault(Cell.of(item[1]), []).append(item)
         self._jobs: dict[tuple, list[dict]] = {}
@@ -227,7 +212,7 @@ class Results:
             self._known[key] = find()
         return self._known[key]
 
-    def sets_of(self, cell: Cell) -> list[tuple[dict, dict]]:
+    def sets_of(self, cell: Cell) -> list[Item]:
         """List arrays and header of each set of a cell; none where there is no file."""
         return self._sets.get(cell, [])
 
@@ -467,8 +452,11 @@ def _curves(metrics: pd.DataFrame) -> pd.DataFrame:
     for the full training set."""
     keep = metrics["epoch"].notna() & metrics["stage"].isna() & metrics["class"].isna()
     # Experts have curves too, but are no result.
-    rows = metrics[keep & (metrics["method"] != "") & (metrics["strategy"] == "")]
-    return rows.assign(size=rows["ipc"].fillna(-1.0))
+    keep &= (metrics["method"] != "") & (metrics["strategy"] == "")
+    # Most of what was measured: no column more than is read.
+    rows = metrics.loc[keep, [*CELL, *("network", "measure", "split", "seed", "model", "epoch")]]
+    values = metrics.loc[keep, "value"]
+    return rows.assign(value=values, size=rows["ipc"].fillna(-1.0))
 
 
 def _colours(methods: Sequence[str]) -> dict[str, int]:

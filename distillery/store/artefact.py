@@ -9,10 +9,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -107,6 +108,41 @@ def load(
     if check and digest(tensors) != fields.get("sha256"):
         raise _damaged(path, rule, "its fields does not match the digest in its header")
     return tensors, fields
+
+
+class Arrays(Mapping[str, np.ndarray]):
+    """Tensors of an artefact as arrays, each read when it is asked for.
+
+    What nobody holds takes no memory: the sets of a large study and their snapshots are gigabytes.
+
+    Args:
+        path: the file; :func:`load` has checked it.
+        names: of the tensors.
+        rule: as for :func:`load`.
+
+    Raises:
+        UserError: the file has gone when an array is asked for.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], names: Iterable[str], *, rule: str | None
+    ) -> None:
+        self._path, self._names, self._rule = path, tuple(names), rule
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            with safe_open(str(self._path), framework="pt") as file:
+                return file.get_tensor(name).numpy()
+        except (OSError, SafetensorError) as error:
+            raise _damaged(self._path, self._rule, error) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _text(header: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Readers of the metrics rows that jobs leave: as a frame, and summarised by cell."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ NUMBERS = (
     *("epoch", "iteration", "value"),
 )
 
+CHUNK = 50_000  # rows that are read at a time
+
 
 def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> pd.DataFrame:
     """Read tidy metrics as one frame: text columns with "" for nothing, number columns as float
@@ -29,33 +32,49 @@ def read_metrics(metrics: pd.DataFrame | str | Path | Sequence[str | Path]) -> p
     Raises:
         UserError: a file is missing or is no such table, or a number is none.
     """
+    parts: Iterable[pd.DataFrame]
     if isinstance(metrics, pd.DataFrame):
-        frame, where = metrics.copy(), "metrics"
+        parts, where = [metrics.copy()], "metrics"
     else:
         paths = [metrics] if isinstance(metrics, str | Path) else list(metrics)
         where = ", ".join(str(path) for path in paths[:2]) + (", …" if len(paths) > 2 else "")
-        parts = [_read_csv(path) for path in paths]
-        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    missing = [name for name in COLUMNS if name not in frame]
+        parts = (part for path in paths for part in _read_csv(path))
+    tidy, known, row = list[pd.DataFrame](), set[str](), 0
+    for part in parts:
+        known |= set(part)
+        part.index = pd.RangeIndex(row, row + len(part))
+        row += len(part)
+        tidy.append(_tidied(part, where))
+    missing = [name for name in COLUMNS if name not in known] if tidy else []
     if missing:
         raise UserError(
             f"{where}: the metrics have no column {', '.join(missing)}; the tidy columns are "
             f"{', '.join(COLUMNS)}"
         )
+    return pd.concat(tidy) if tidy else _tidied(pd.DataFrame(columns=list(COLUMNS)), where)
+
+
+def _tidied(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Give columns their types, and add those that are not there."""
     for name in COLUMNS:
+        column = frame.get(name, pd.Series(None, index=frame.index, dtype=object))
         if name in NUMBERS:
-            frame[name] = _numbers(frame[name], where)
+            frame[name] = _numbers(column, where)
         else:
             # Each value once: a column of half a million rows has few.
-            codes, values = pd.factorize(frame[name])
-            texts = np.array([*map(str, values), ""], dtype=object)
+            codes, values = pd.factorize(column)
+            texts = np.array([*(sys.intern(str(value)) for value in values), ""], dtype=object)
             frame[name] = pd.Series(texts[codes], index=frame.index, dtype=object)
-    return frame.reset_index(drop=True)
+    return frame
 
 
-def _read_csv(path: str | Path) -> pd.DataFrame:
+def _read_csv(path: str | Path) -> Iterator[pd.DataFrame]:
+    """Read a table part by part: as text it takes several times the memory."""
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
+        with pd.read_csv(
+            path, dtype=str, keep_default_na=False, comment="#", chunksize=CHUNK
+        ) as reader:
+            yield from reader
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: the metrics cannot be read ({first_line(error)}); delete the file: the rule "

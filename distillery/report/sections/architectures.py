@@ -1,9 +1,10 @@
 """Accuracy on other networks than a set was made with."""
 
-import pandas as pd
+from collections.abc import Mapping
+from typing import Any
 
 from distillery.published import figures as published
-from distillery.report.cells import Cell, cell_rows
+from distillery.report.cells import Cell, records
 from distillery.report.comparable import apart
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
@@ -22,33 +23,34 @@ def view(results: Results) -> list[dict]:
         rows = results.summary
         rows = rows[(rows["dataset"] == dataset) & (rows["selection"] == LAST)]
         bounds = rows["mean"].min(), rows["mean"].max()
+        cells: dict[Cell, dict[str, dict[str, Any]]] = {}
+        for row in records(rows):
+            cells.setdefault(Cell.of(row), {})[row["network"]] = row
         lines = [
             {
                 "cell": key_of(cell),
                 "rule": "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic",
                 "label": results.name(cell.method, cell.init),
                 "size": "all" if cell.ipc is None else f"{cell.ipc}",
-                "cells": [_heat(results, cell, network, part, bounds) for network in networks],
+                "cells": [
+                    _heat(results, cell, cells[cell][network], bounds)
+                    if network in cells[cell]
+                    else None
+                    for network in networks
+                ],
             }
-            for cell, part in cell_rows(rows)
+            for cell in sorted(cells, key=lambda cell: cell.order)
         ]
         blocks.append({"dataset": results.title(dataset), "networks": networks, "rows": lines})
     return blocks
 
 
 def _heat(
-    results: Results,
-    cell: Cell,
-    network: str,
-    rows: pd.DataFrame,
-    bounds: tuple[float, float],
+    results: Results, cell: Cell, row: Mapping[str, Any], bounds: tuple[float, float]
 ) -> dict | None:
     """Return the accuracy of a network on a set, with the published figure where it was measured
     under the same recipe."""
-    rows = rows[rows["network"] == network]
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
+    network = str(row["network"])
     theirs = published.lookup(
         cell.dataset,
         cell.method,

@@ -6,7 +6,8 @@ from typing import Any
 
 from distillery.published import figures as published
 from distillery.report.cells import cell_rows
-from distillery.report.results import Results, first_setting
+from distillery.report.effort import first_setting
+from distillery.report.results import Results
 from distillery.report.words import blank, images_per_class, method_rank, method_title
 from distillery.vocabulary import IMPORTED
 
@@ -154,8 +155,10 @@ def astray_notes(results: Results, dataset: str) -> list[str]:
     tenth: its students end farther from the target than they began, and the set can be worse than
     its start."""
     learned = {cell for cell, _ in cell_rows(results.measured("step_size", dataset=dataset))}
+    losses = results.measured("matching_loss", dataset=dataset)
+    losses = losses[losses["method"].isin({cell.method for cell in learned})]
     notes = []
-    for cell, rows in cell_rows(results.measured("matching_loss", dataset=dataset)):
+    for cell, rows in cell_rows(losses):
         late = float(rows[rows["iteration"] > 0.9 * rows["iteration"].max()]["value"].mean())
         if cell in learned and late > 1:
             notes.append(

@@ -10,7 +10,7 @@ import pandas as pd
 from distillery.published import figures as published
 from distillery.report import charts
 from distillery.report.charts import Chart, Look, Series
-from distillery.report.drawn import curve_of, heat_cell, names_at_ends
+from distillery.report.drawn import heat_cell, means_by_cell, names_at_ends
 from distillery.report.results import Results
 from distillery.report.words import (
     blank,
@@ -276,13 +276,11 @@ def curve(
 ) -> Series | None:
     """Draw a measure of a run over its stages, counted from 1, under the name of its memory."""
     rows = rows[(rows["measure"] == measure) & rows["stage"].notna()]
-    drawn = curve_of(
-        rows.assign(stage=rows["stage"] + 1),
-        "stage",
-        run.memory(results) or run.title(),
-        run.look(results, dataset),
-    )
-    return None if drawn is None else drawn[0]
+    if rows.empty:
+        return None
+    ((_, means),) = means_by_cell(rows.assign(stage=rows["stage"] + 1), "stage")
+    name = run.memory(results) or run.title()
+    return means.line(name, run.look(results, dataset))[0]
 
 
 def _matrix(results: Results, run: _Run, rows: pd.DataFrame) -> dict | None:

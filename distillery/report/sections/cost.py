@@ -1,21 +1,23 @@
 """What jobs, sets and trainings took."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from distillery.report.cells import Cell, cell_rows
+from distillery.report.cells import CELL, Cell, records
 from distillery.report.effort import (
     Making,
     Spent,
+    first_setting,
     making_by,
     makings,
     pays_after,
     pays_text,
     spent_on,
 )
-from distillery.report.results import Results, first_setting
+from distillery.report.results import Results
 from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     blank,
@@ -28,6 +30,8 @@ from distillery.report.words import (
 )
 from distillery.times import duration
 from distillery.vocabulary import WHOLE
+
+WORK_MEASURES = ("training_flops", "macs_per_image", "parameters", "images_seen")
 
 
 def view(results: Results) -> dict:
@@ -172,45 +176,61 @@ def _training(results: Results) -> list[dict]:
     that train equally long are one line."""
     lines = []
     for dataset in results.datasets:
-        rows = results.metrics
-        rows = rows[(rows["dataset"] == dataset) & (rows["strategy"] == "")]
-        for network in sorted({name for name in rows["network"] if name}, key=network_rank):
-            part = rows[rows["network"] == network]
-            if part["measure"].isin(["training_flops", "macs_per_image"]).any():
-                lines += _training_lines(results, dataset, network, part)
+        rows = {
+            name: results.measured(name, dataset=dataset, strategy="") for name in WORK_MEASURES
+        }
+        told = pd.concat([rows["training_flops"], rows["macs_per_image"]])["network"]
+        for network in sorted({name for name in told if name}, key=network_rank):
+            parts = {name: part[part["network"] == network] for name, part in rows.items()}
+            lines += _training_lines(results, dataset, network, parts)
     return lines
 
 
-def _mean(rows: pd.DataFrame, measure: str) -> float | None:
-    values = rows[rows["measure"] == measure]["value"]
-    return float(values.mean()) if len(values) else None
+def _mean(rows: pd.DataFrame) -> float | None:
+    return float(rows["value"].mean()) if len(rows) else None
 
 
-def _training_lines(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> list[dict]:
-    full = rows[rows["method"] == WHOLE]
-    base, theirs = _mean(full, "training_flops"), spent_on(results, dataset, network, None)
+def _means(rows: pd.DataFrame) -> dict[Cell, float]:
+    """Average a measure of each set's cell, in the report's order."""
+    found: dict[Cell, list[float]] = {}
+    for row in records(rows[[*CELL, "value"]]):
+        found.setdefault(Cell.of(row), []).append(row["value"])
+    return {
+        cell: float(np.mean(found[cell])) for cell in sorted(found, key=lambda cell: cell.order)
+    }
+
+
+def _training_lines(
+    results: Results, dataset: str, network: str, rows: Mapping[str, pd.DataFrame]
+) -> list[dict]:
+    """Return the lines of a network. ``rows``: of each of ``WORK_MEASURES``."""
+    full, sets = (
+        {name: part[(part["method"] == WHOLE) == whole] for name, part in rows.items()}
+        for whole in (True, False)
+    )
+    base, theirs = _mean(full["training_flops"]), spent_on(results, dataset, network, None)
     about = {
         "dataset": results.title(dataset),
         "network": network,
-        "macs": si_number(_mean(rows, "macs_per_image"), ""),
-        "parameters": si_number(_mean(rows, "parameters"), ""),
+        "macs": si_number(_mean(rows["macs_per_image"]), ""),
+        "parameters": si_number(_mean(rows["parameters"]), ""),
     }
     kinds: dict[tuple, list[Cell]] = {}
-    for cell, part in cell_rows(rows[rows["method"] != WHOLE]):
-        flops = _mean(part, "training_flops")
-        if flops is not None:
-            kinds.setdefault((cell.ipc, flops, _mean(part, "images_seen")), []).append(cell)
+    seen_by = _means(sets["images_seen"])
+    for cell, flops in _means(sets["training_flops"]).items():
+        kinds.setdefault((cell.ipc, flops, seen_by.get(cell)), []).append(cell)
     most = max((len(cells) for cells in kinds.values()), default=0)
+    of_size = Counter(ipc for ipc, *_ in kinds)
     lines = []
     for (ipc, flops, seen), cells in kinds.items():
-        alone = most > 1 and sum(kind[0] == ipc for kind in kinds) == 1
+        alone = most > 1 and of_size[ipc] == 1
         names = "; ".join(results.name(cell.method, cell.init) for cell in cells)
         what = images_per_class(ipc) + ("" if alone else f": {names}")
         ratio = one_to(base / flops) if base and flops else ""
         ours = spent_on(results, dataset, network, cells)
         lines.append(about | _work(what, flops, seen, ratio) | _spent(ours, theirs))
     if base is not None:
-        work = _work("the full training set", base, _mean(full, "images_seen"), "1 : 1")
+        work = _work("the full training set", base, _mean(full["images_seen"]), "1 : 1")
         lines.append(about | work | _spent(theirs, None))
     return lines
 

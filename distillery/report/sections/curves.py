@@ -1,5 +1,9 @@
 """Curves of distillation and of training, and accuracies of each class."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import pandas as pd
 
 from distillery.report import charts
@@ -15,6 +19,9 @@ from distillery.report.words import (
     quantity,
 )
 from distillery.vocabulary import LAST, SNAPSHOT
+
+# Draws a chart when it is called; ``None`` where it has no point.
+Drawing = Callable[[], Chart | None]
 
 # What one page shows at most, of each dataset and of each size: a study may have a thousand.
 MOST_SIZES = 8
@@ -54,77 +61,102 @@ def view(results: Results) -> list[dict]:
     return blocks
 
 
-def _group(title: str, drawn: list[Chart | None]) -> dict:
-    """Gather the charts that share a legend."""
-    there = [chart for chart in drawn if chart is not None]
-    more = len(there) - MOST_CHARTS
-    note = f"{MOST_CHARTS} of {len(there):,} charts: the first." if more > 0 else ""
-    return {"title": title, "charts": there[:MOST_CHARTS], "note": note}
+def _group(title: str, drawings: list[Drawing]) -> dict:
+    """Draw the charts that share a legend, no more than are shown: of a thousand methods each has
+    one."""
+    drawn: list[Chart] = []
+    left = len(drawings)
+    for drawing in drawings:
+        if len(drawn) == MOST_CHARTS:
+            break
+        chart = drawing()
+        left -= 1
+        drawn += [] if chart is None else [chart]
+    note = f"{MOST_CHARTS} of {MOST_CHARTS + left:,} charts: the first." if left else ""
+    return {"title": title, "charts": drawn, "note": note}
 
 
-def _by_size(results: Results, dataset: str) -> list[Chart | None]:
+def _by_size(results: Results, dataset: str) -> list[Drawing]:
     """Draw what the final images of each method reach on each network, by their size."""
-    drawn = []
-    for network in results.networks(dataset):
-        series = accuracies(results, dataset, network, lambda _, cell: cell.ipc)
-        if len({x for one in series for x in one.x}) < 2:
-            continue
-        full = results.full(dataset, network)
-        about = Chart(
-            f"{network}: test accuracy, %",
-            results.title(dataset),
-            "images per class",
-            tuple(series),
-            percent=True,
-            whole_x=True,
-            log_x=True,
-            bounds=() if full is None else (("full training set", full.mean),),
-        )
-        drawn.append(charts.chart(about))
-    return drawn
+    return [partial(_of_sizes, results, dataset, network) for network in results.networks(dataset)]
+
+
+def _of_sizes(results: Results, dataset: str, network: str) -> Chart | None:
+    series = accuracies(results, dataset, network, lambda _, cell: cell.ipc)
+    if len({x for one in series for x in one.x}) < 2:
+        return None
+    full = results.full(dataset, network)
+    about = Chart(
+        f"{network}: test accuracy, %",
+        results.title(dataset),
+        "images per class",
+        tuple(series),
+        percent=True,
+        whole_x=True,
+        log_x=True,
+        bounds=() if full is None else (("full training set", full.mean),),
+    )
+    return charts.chart(about)
 
 
 def _where(results: Results, dataset: str, ipc: float | None) -> str:
     return f"{results.title(dataset)}, {images_per_class(ipc)}"
 
 
-def _distillation(results: Results, dataset: str, ipc: float) -> list[Chart | None]:
+def _distillation(results: Results, dataset: str, ipc: float) -> list[Drawing]:
     """Draw the matching loss and the step size of each method."""
-    axes, drawn = Axes("iteration", "iteration", _where(results, dataset, ipc)), []
+    drawings = []
     for measure, word in (("matching_loss", "matching loss"), ("step_size", "learned step size")):
         rows = results.measured(measure, dataset=dataset, ipc=ipc)
-        for method in sorted(set(rows["method"]), key=method_rank):
-            part = rows[(rows["method"] == method) & rows["iteration"].notna()]
+        there = set(rows["method"][rows["iteration"].notna()])
+        for method in sorted(there, key=method_rank):
+            where = {"dataset": dataset, "ipc": ipc, "method": method}
             title = f"{results.method_title(method)}: {word}"
-            drawn.append(chart_of(results, title, axes, part))
-    return drawn
+            drawings.append(partial(_along, results, title, measure, where))
+    return drawings
 
 
-def _snapshots(results: Results, dataset: str, ipc: float) -> list[Chart | None]:
+def _along(results: Results, title: str, measure: str, where: dict[str, Any]) -> Chart | None:
+    axes = Axes("iteration", "iteration", _where(results, where["dataset"], where["ipc"]))
+    return chart_of(results, title, axes, results.measured(measure, **where))
+
+
+def _snapshots(results: Results, dataset: str, ipc: float) -> list[Drawing]:
     """Draw the accuracies of the images on their way, for each network."""
-    axes, drawn = Axes("iteration", "iteration", _where(results, dataset, ipc), percent=True), []
     rows = results.measured("accuracy", dataset=dataset, ipc=ipc, selection=SNAPSHOT)
-    for network in sorted(set(rows["network"]), key=network_rank):
-        part = rows[(rows["network"] == network) & rows["iteration"].notna()]
-        test, other = (part[part["split"] == split] for split in ("test", "validation"))
-        title = f"{network}: accuracy of snapshots, %"
-        drawn.append(_over(results, title, axes, (test, other), "validation"))
-    return drawn
+    networks = sorted(set(rows["network"][rows["iteration"].notna()]), key=network_rank)
+    where = {"dataset": dataset, "ipc": ipc, "selection": SNAPSHOT}
+    return [partial(_on_the_way, results, {**where, "network": name}) for name in networks]
 
 
-def _training(results: Results, dataset: str, ipc: float | None) -> list[Chart | None]:
+def _on_the_way(results: Results, where: dict[str, Any]) -> Chart | None:
+    place = _where(results, where["dataset"], where["ipc"])
+    axes = Axes("iteration", "iteration", place, percent=True)
+    rows = results.measured("accuracy", **where)
+    rows = rows[rows["iteration"].notna()]
+    test, other = (rows[rows["split"] == split] for split in ("test", "validation"))
+    title = f"{where['network']}: accuracy of snapshots, %"
+    return _over(results, title, axes, (test, other), "validation")
+
+
+def _training(results: Results, dataset: str, ipc: float | None) -> list[Drawing]:
     """Draw accuracy and loss along the training of each network."""
-    drawn = []
-    for network in results.networks(dataset):
-        for measure, word in (("accuracy", "accuracy, %"), ("loss", "loss")):
-            rows = results.curve(measure, dataset, network, ipc)
-            test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))
-            axes = Axes(
-                "epoch", "epoch of training", _where(results, dataset, ipc), measure == "accuracy"
-            )
-            title = f"{network}: {word}"
-            drawn.append(_over(results, title, axes, (test, train), "training images"))
-    return drawn
+    return [
+        partial(_trained, results, dataset, network, ipc, measure)
+        for network in results.networks(dataset)
+        for measure in ("accuracy", "loss")
+        if len(results.curve(measure, dataset, network, ipc))
+    ]
+
+
+def _trained(
+    results: Results, dataset: str, network: str, ipc: float | None, measure: str
+) -> Chart | None:
+    rows, percent = results.curve(measure, dataset, network, ipc), measure == "accuracy"
+    test, train = (_complete(rows[rows["split"] == split]) for split in ("test", "train"))
+    axes = Axes("epoch", "epoch of training", _where(results, dataset, ipc), percent)
+    title = f"{network}: {measure}{', %' if percent else ''}"
+    return _over(results, title, axes, (test, train), "training images")
 
 
 def _over(

@@ -7,7 +7,7 @@ import numpy as np
 from distillery.report import charts as figures
 from distillery.report.cells import Cell
 from distillery.report.charts import spaced
-from distillery.report.results import Results
+from distillery.report.results import Item, Results
 from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     blank,
@@ -50,7 +50,7 @@ def view(results: Results) -> list[dict]:
     return blocks
 
 
-def _chosen(results: Results) -> tuple[list[tuple[dict, dict]], dict[str, int]]:
+def _chosen(results: Results) -> tuple[list[Item], dict[str, int]]:
     """Return the first set of each cell, of so many sizes and so many of a size, and how many cells
     of each dataset are left out."""
     places: dict[str, dict[int | None, list[Cell]]] = {}
@@ -64,7 +64,7 @@ def _chosen(results: Results) -> tuple[list[tuple[dict, dict]], dict[str, int]]:
     return chosen, left_out
 
 
-def _images_each(items: Sequence[tuple[dict, dict]]) -> int:
+def _images_each(items: Sequence[Item]) -> int:
     """Return how many images of each class are shown, so that all are within ``PIXELS``."""
     one = sum(
         min(SHOWN_CLASSES, len(np.unique(hard(tensors["labels"]))))
@@ -74,7 +74,7 @@ def _images_each(items: Sequence[tuple[dict, dict]]) -> int:
     return min(SHOWN_IMAGES, max(1, PIXELS // max(1, one)))
 
 
-def class_strips(results: Results, item: tuple[dict, dict], most: int = SHOWN_IMAGES) -> list[dict]:
+def class_strips(results: Results, item: Item, most: int = SHOWN_IMAGES) -> list[dict]:
     """Show at most so many images of each class of a set side by side, under its name."""
     tensors, header = item
     labels, names = hard(tensors["labels"]), header.get("classes") or []
@@ -109,7 +109,7 @@ def hard(labels: np.ndarray) -> np.ndarray:
     return labels.argmax(axis=1) if labels.ndim == 2 else labels
 
 
-def _card(results: Results, item: tuple[dict, dict], each: int) -> dict:
+def _card(results: Results, item: Item, each: int) -> dict:
     tensors, header = item
     cell, rows = Cell.of(header), class_strips(results, item, each)
     most = max(row["count"] for row in rows)

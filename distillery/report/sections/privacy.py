@@ -9,12 +9,14 @@ import pandas as pd
 
 from distillery.report import charts as figures
 from distillery.report.cells import Cell, cell_rows
-from distillery.report.results import Results
+from distillery.report.charts import spaced
+from distillery.report.results import Item, Results
 from distillery.report.sections.traced import key_of
 from distillery.report.words import class_name, images_per_class, quantity
 from distillery.store import artefact
 
 SHOWN = 8  # pairs of a set, the nearest first
+CARDS = 24  # sets of a dataset whose pairs are shown
 RULE = "evaluate_privacy"
 ATTACKS = ("members", "nearest")
 
@@ -22,33 +24,35 @@ ATTACKS = ("members", "nearest")
 def view(results: Results, neighbours: Sequence[str | Path]) -> list[dict]:
     """Return the table of each dataset, and the images of each cell's first set beside their
     nearest training images."""
-    found: dict[Cell, list[tuple[dict, dict]]] = {}
+    found: dict[Cell, list[Item]] = {}
     for path in neighbours:
         tensors, header = artefact.load(path, rule=RULE)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays = artefact.Arrays(path, tensors, rule=RULE)
         found.setdefault(Cell.of(header), []).append((arrays, header))
     rows = results.metrics[results.metrics["rule"] == RULE]
     blocks = []
     for dataset in results.datasets:
-        lines, cards = [], []
+        lines, shown = [], []
         for cell, part in cell_rows(rows[rows["dataset"] == dataset]):
             known = sorted(found.get(cell, []), key=lambda each: each[1]["seed"])
             if known:
                 lines.append(_line(results, cell, part, known))
-                cards.append(_card(results, cell, *known[0]))
+                shown.append((cell, *known[0]))
         if lines:
+            cards = [_card(results, *shown[at]) for at in spaced(range(len(shown)), CARDS)]
             blocks.append(
                 {
                     "dataset": results.title(dataset),
                     "rows": lines,
                     "cards": [card for card in cards if card],
+                    "left_out": len(shown) - len(cards),
                     "tested": quantity(len(_reference(found, dataset)), "test image"),
                 }
             )
     return blocks
 
 
-def _reference(found: Mapping[Cell, list[tuple[dict, dict]]], dataset: str) -> np.ndarray:
+def _reference(found: Mapping[Cell, list[Item]], dataset: str) -> np.ndarray:
     """Return the distances of the test images of a dataset, the same for each of its sets."""
     return next(
         known[0][0]["reference"] for cell, known in found.items() if cell.dataset == dataset
@@ -93,14 +97,8 @@ def _area(rows: pd.DataFrame) -> str:
 def _card(results: Results, cell: Cell, arrays: Mapping[str, Any], header: Mapping) -> dict | None:
     """Show the images of a set that lie nearest to a training image, with that beneath; ``None``
     where the images are not there."""
-    made = next(
-        (
-            item
-            for item in results.sets
-            if Cell.of(item[1]) == cell and item[1].get("seed") == header["seed"]
-        ),
-        None,
-    )
+    sets = results.sets_of(cell)
+    made = next((item for item in sets if item[1].get("seed") == header["seed"]), None)
     if made is None or cell.dataset not in results.data:
         return None
     data, (tensors, about) = results.data[cell.dataset], made

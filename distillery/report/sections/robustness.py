@@ -8,7 +8,8 @@ import pandas as pd
 from distillery.evaluation import scores
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparison import Comparison
-from distillery.report.results import FullTraining, Results, first_setting
+from distillery.report.effort import first_setting
+from distillery.report.results import FullTraining, Results
 from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     images_per_class,

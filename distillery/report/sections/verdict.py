@@ -20,7 +20,7 @@ from distillery.report.labelled import (
     reached,
     recipes_by,
 )
-from distillery.report.results import Results
+from distillery.report.results import Item, Results
 from distillery.report.words import (
     byte_count,
     images_per_class,
@@ -109,7 +109,7 @@ def _cells(results: Results, dataset: str, network: str) -> list[Cell]:
     return sorted((Cell.of(row) for _, row in rows.iterrows()), key=lambda cell: cell.order)
 
 
-def _first(results: Results, cell: Cell) -> tuple[dict, dict]:
+def _first(results: Results, cell: Cell) -> Item:
     """Return the arrays and the header of the first set of a cell; empty where there is no file."""
     return next(iter(results.sets_of(cell)), ({}, {}))
 

@@ -4,12 +4,16 @@ import json
 import re
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from distillery.errors import UserError
+from distillery.report import charts
 from distillery.report import page as report
 from distillery.report import results as study_results
+from distillery.store.metrics import COLUMNS
 from tests.unit.report.made import (
     CONFIG,
     SETS,
@@ -19,6 +23,7 @@ from tests.unit.report.made import (
     outline,
     rows_of,
     section,
+    set_rows,
     text_of,
 )
 
@@ -180,3 +185,48 @@ def test_broken_inputs_are_named(part, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"page\.html\.jinja: the report's template is not valid"):
         built(part, tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
+
+
+def _made_of(number, kind):
+    """Results of so many methods, sizes or seeds, with charts of each."""
+    draw, rows = np.random.default_rng(0), []
+    for i in range(number):
+        ipc, seed = (i + 1 if kind == "sizes" else 10), (i if kind == "seeds" else 0)
+        method = f"dc_{i}" if kind == "methods" else "dc"
+        rows += [
+            {**row, "method": method}
+            for row in set_rows(draw, "MNIST", "dc", "real", ipc, seed)
+            if row.get("epoch") in (None, 0, 300) and row.get("iteration") in (None, 1, 90)
+        ]
+    metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    return study_results.Results(metrics, [], [], [], [], CONFIG, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "number"), [("methods", 26), ("sizes", 5), ("seeds", 5)])
+def test_twice_as_many_sets_are_twice_the_work(monkeypatch, tmp_path, kind, number):
+    """No section looks through all rows for each set, nor draws a chart that nobody is shown."""
+    looked, drawn = [], []
+    select, draw = pd.DataFrame._getitem_bool_array, charts.chart
+
+    def selected(frame, *arguments, **named):
+        looked.append(len(frame))
+        return select(frame, *arguments, **named)
+
+    def chart(about):
+        drawn.append(about.title)
+        return draw(about)
+
+    work = []
+    for times in (1, 2):
+        results = _made_of(times * number, kind)
+        with monkeypatch.context() as patched:
+            patched.setattr(pd.DataFrame, "_getitem_bool_array", selected)
+            patched.setattr(charts, "chart", chart)
+            shown = report._sections(results, (), tmp_path)
+        groups = [group for block in shown["curves"] for group in block["groups"]]
+        assert len(drawn) == sum(len(group["charts"]) for group in groups)
+        work.append(sum(looked))
+        looked.clear()
+        drawn.clear()
+    assert work[0] > 0 and work[1] <= 2.2 * work[0]
