@@ -10,6 +10,7 @@ batch.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from distillery import networks
 from distillery.compute.device import nominal_seconds
-from distillery.methods import base
+from distillery.methods import _representative, base
 
 if TYPE_CHECKING:
     from distillery.estimate.sizes import Sizes
@@ -44,7 +45,8 @@ class DistributionMatching(base.Distillation[State]):
     """Distribution matching at work on a task.
 
     ``task.stream("iteration", t, purpose)`` draws for a purpose in iteration t; the settings
-    ``iterations``, ``batch_real`` and ``augment`` are read here. The loss is the sum over classes.
+    ``iterations``, ``batch_real``, ``augment`` and those of ``_representative`` are read here. The
+    loss is the sum over classes.
     A method of this family says by which network and statistic: it implements what is abstract.
 
     Args:
@@ -80,6 +82,12 @@ class DistributionMatching(base.Distillation[State]):
             losses = self.loss(features, statistics, x, given)
             return losses.sum(), features
 
+        self._real = _representative.RealBatches(
+            task,
+            self._index,
+            embed,
+            lambda t: self.network(t, partial(task.stream, "iteration", t)),
+        )
         self._summarise = compute.compiled(summary, device=device, expected_seconds=seconds)
         work = 3 * one_image * classes * task.ipc * settings["iterations"]
         self._image_gradient = compute.compiled(
@@ -136,7 +144,7 @@ class DistributionMatching(base.Distillation[State]):
             return task.stream("iteration", t, purpose)
 
         params, given = self.network(t, drawn), self.given(state.learned, t, drawn)
-        chosen, weights = self._index.draw(task.settings["batch_real"], drawn("real"))
+        chosen, weights = self._real.draw(t, drawn("real"))
         siamese = base.Siamese(
             task.settings["augment"], task.classes, drawn("augment"), images, task.flip_allowed
         )
@@ -166,4 +174,5 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     return [
         ("forward", iterations * sizes.classes, batch, True),
         ("gradient", iterations, sizes.classes * sizes.ipc),
+        *_representative.expected_work(sizes),
     ]

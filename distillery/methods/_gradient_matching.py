@@ -28,7 +28,7 @@ from torch import Tensor
 from distillery import augmentations, networks
 from distillery.compute.device import nominal_seconds
 from distillery.methods import _gradient_distance as matching
-from distillery.methods import base
+from distillery.methods import _representative, base
 
 if TYPE_CHECKING:
     from distillery.estimate.sizes import Sizes
@@ -82,6 +82,7 @@ SETTINGS = {
         "description": "Epochs of network training between two image steps; auto follows the "
         "published table.",
     },
+    **_representative.SETTINGS,
 }
 
 # Images per class: (outer, inner). The published settings; 100 is the author's advice.
@@ -191,6 +192,9 @@ class GradientMatching(base.Distillation[State]):
             device=device,
             expected_seconds=seconds,
         )
+        self._real = _representative.RealBatches(
+            task, self._index, networks.functional_embed(self._module), self._network
+        )
         self._together = _together(classes, ipc, device)
         self._targets = task.targets
 
@@ -204,7 +208,7 @@ class GradientMatching(base.Distillation[State]):
         settings = self._task.settings
         if not state.step:
             state = self._begun(state, t)
-        derivative, total = self._compared(state)
+        derivative, total = self._compared(state, t)
         velocity = settings["momentum"] * state.velocity + derivative
         images = state.images - settings["lr_images"] * velocity
         step = state.step + 1
@@ -217,20 +221,22 @@ class GradientMatching(base.Distillation[State]):
         return base.Result(state.images.reshape(self._task.initial.shape), self._targets)
 
     def _begun(self, state: State, t: int) -> State:
-        stream = self._task.stream
-        streams = {purpose: stream("iteration", t, purpose) for purpose in _PURPOSES}
-        network = base.fresh_parameters(self._module, stream("iteration", t, "network"))
-        return state._replace(network=network, streams=streams)
+        streams = {purpose: self._task.stream("iteration", t, purpose) for purpose in _PURPOSES}
+        return state._replace(network=self._network(t), streams=streams)
+
+    def _network(self, t: int) -> dict[str, Tensor]:
+        """Draw the network of an iteration."""
+        return base.fresh_parameters(self._module, self._task.stream("iteration", t, "network"))
 
     def _ended(self, images: Tensor, velocity: Tensor) -> State:
         return State(images, velocity, 0, {}, torch.zeros((), device=self._task.device), {})
 
-    def _compared(self, state: State) -> tuple[Tensor, Tensor]:
+    def _compared(self, state: State, t: int) -> tuple[Tensor, Tensor]:
         """Return the derivative of the distances in the synthetic images, (K, I, C, H, W), and the
         sum of the iteration's distances so far."""
         task, classes, streams = self._task, self._task.classes, state.streams
         images, labels, params = task.images, task.labels, state.network
-        chosen, weights = self._index.draw(task.settings["batch_real"], streams["real"])
+        chosen, weights = self._real.draw(t, streams["real"])
         siamese = base.Siamese(
             self._strategy, classes, streams["augment"], images, task.flip_allowed
         )
@@ -307,4 +313,5 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
         ("gradient", steps * classes, min(settings["batch_real"], sizes.largest), True),
         ("matching", steps * calls, count / calls),
         ("gradient", between * -(-count // batch), batch, True),
+        *_representative.expected_work(sizes),
     ]

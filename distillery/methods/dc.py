@@ -11,7 +11,7 @@ the images of class c, the images S descend
 The loop is ``_gradient_matching``'s.
 """
 
-from distillery.methods import _gradient_matching, base
+from distillery.methods import _gradient_matching, _representative, base
 
 TITLE = "DC"
 KIND = "distilled"
@@ -25,6 +25,7 @@ CITATION = {
 ORDER = 10
 COLOUR = 1
 AUGMENT = "none"
+NEEDS_EMBEDDING = _representative.NEEDS_EMBEDDING
 SETTINGS = _gradient_matching.SETTINGS
 # Published: 300 epochs; 1000 where images are augmented, which they are on MNIST alone.
 PROTOCOL = base.PROTOCOL

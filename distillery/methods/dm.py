@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.methods import _distribution_matching, base
+from distillery.methods import _distribution_matching, _representative, base
 from distillery.methods._distribution_matching import Parameters, Stream
 
 TITLE = "DM"
@@ -58,6 +58,7 @@ SETTINGS = {
         "description": "Real images per class and step.",
     },
     "augment": {"type": "string", "default": "dsa", "description": "Siamese augmentation."},
+    **_representative.SETTINGS,
 }
 PROTOCOL = base.AUGMENTED
 

@@ -11,7 +11,7 @@ rotation with one strength for all images (``augmentations.dsa``); the network t
 steps on images augmented one by one.
 """
 
-from distillery.methods import _gradient_matching, base
+from distillery.methods import _gradient_matching, _representative, base
 
 TITLE = "DSA"
 KIND = "distilled"
@@ -25,6 +25,7 @@ CITATION = {
 ORDER = 20
 COLOUR = 3
 AUGMENT = "dsa"
+NEEDS_EMBEDDING = _representative.NEEDS_EMBEDDING
 SETTINGS = _gradient_matching.SETTINGS
 PROTOCOL = base.AUGMENTED
 

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from distillery import networks
-from distillery.methods import _distribution_matching, base
+from distillery.methods import _distribution_matching, _representative, base
 from distillery.methods._distribution_matching import Parameters, Stream
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ SETTINGS = {
         "description": "Learning rate of the sampling network (Adam).",
     },
     "augment": {"type": "string", "default": "dsa", "description": "Siamese augmentation."},
+    **_representative.SETTINGS,
 }
 PROTOCOL = {
     **base.AUGMENTED,

@@ -121,6 +121,10 @@ CASES = {
     "dc": (dc, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
     "dsa": (dsa, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
     "dm": (dm, {"iterations": 8, "batch_real": 8}),
+    "dm, representative": (
+        dm,
+        {"iterations": 8, "batch_real": 8, "real_images": "representative", "renew_every": 3},
+    ),
     "ncfm": (ncfm, {"iterations": 8, "batch_real": 8, "frequencies": 32, "sampling": "learned"}),
     "tesla": (
         tesla,
