@@ -113,7 +113,7 @@ def mark(cell: Cell, beside: Mapping[str, Any]) -> str:
     ``published budget`` or ``course project's budget`` (the same iterations, loops, experts and
     evaluation epochs, with a word on fewer networks or another start), ``smaller budget``, ``larger
     budget``, ``other network``, ``budget of the source unknown``, or "" where there is nothing to
-    compare with.
+    compare with. A smaller or larger budget by another network than the published says so.
 
     Args:
         cell: a cell of a record.
@@ -126,7 +126,7 @@ def mark(cell: Cell, beside: Mapping[str, Any]) -> str:
     verdicts = {name: _compared(ours, budget) for name, budget in budgets.items()}
     for name, words in ((PUBLISHED, SAME), (COURSE, "course project's budget")):
         if verdicts.get(name) == "equal":
-            if not _same_network(cell):
+            if not same_network(cell):
                 return "other network"
             other = name in beside and beside[name]["init"] not in ("", cell.init)
             return (
@@ -136,8 +136,23 @@ def mark(cell: Cell, beside: Mapping[str, Any]) -> str:
             )
     for verdict in ("smaller", "larger"):
         if verdict in verdicts.values():
-            return f"{verdict} budget"
+            return f"{verdict} budget" + ", other network" * (not same_network(cell))
     return "budget of the source unknown" if beside else ""
+
+
+def is_same(cell: Cell) -> bool:
+    """Return whether a cell took the work of its published figure: whether it is a reproduction."""
+    return mark(cell, beside(cell)).startswith(SAME)
+
+
+def nearness(cell: Cell, protocol: str = PUBLISHED) -> tuple[bool, bool, int, int, int, float]:
+    """Return what sorts the cells of one place by how near their work is to a protocol's, the
+    nearest last: equal work, then the published tables' network, most iterations, epochs and
+    trained networks, and the newest."""
+    same = is_same(cell) if protocol == PUBLISHED else equals(cell, protocol)
+    iterations, epochs = cell.settings.get("iterations", 0), cell.evaluation.get("epochs", 0)
+    networks = sum(len(one.accuracies.get(LAST, ())) for one in cell.sets)
+    return same, same_network(cell), iterations, epochs, networks, cell.newest
 
 
 def words(cell: Cell, beside: Mapping[str, Any]) -> str:
@@ -150,7 +165,18 @@ def words(cell: Cell, beside: Mapping[str, Any]) -> str:
         f"{ours[name]} of {whose.format(theirs[name])} {COUNTS[name]}"
         for name in _fewer(ours, theirs)
     ]
-    return ", ".join(part for part in parts if part)
+    return ", ".join(part for part in (*parts, network_words(cell)) if part)
+
+
+def network_words(cell: Cell) -> str:
+    """Say by what a cell's ConvNet is another than the published tables'; "" where by nothing."""
+    options = (cell.distilled_with or {}).get("options") or {}
+    apart = [
+        f"{name} {options[name]}"
+        for name, published in PUBLISHED_NETWORK.items()
+        if options.get(name, published) != published
+    ]
+    return "" if same_network(cell) else f"ConvNet of {' and '.join(apart)}" if apart else ""
 
 
 def continual_words(cell: Cell) -> str:
@@ -205,7 +231,7 @@ def _fewer(ours: Mapping, theirs: Mapping) -> list[str]:
     return [name for name in COUNTS if name in theirs and ours.get(name, 0) < theirs[name]]
 
 
-def _same_network(cell: Cell) -> bool:
+def same_network(cell: Cell) -> bool:
     """Return whether a ConvNet that a set was distilled with is the published tables' (a study's
     ConvNets are all the same)."""
     network = cell.distilled_with or {}

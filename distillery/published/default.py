@@ -14,8 +14,8 @@ HEADING = """\
 `config/config.yaml` asks again for what a course project measured in 2022: DC and MTT on MNIST and
 CIFAR-10, ten images per class from real images and from noise, judged by ConvNet and ResNet-18,
 full training, and two groups of classes one after the other. Beside each of its figures stands ours
-(sets × networks), at the course project's budget where there is such a record, else the newest, and
-what that took.
+(sets × networks), at the course project's budget where there is such a record, else the nearest to
+it, and what that took.
 """
 HEAD = ("cell", "course project", "ours", "what ours took", "record")
 NOT_RUN = "not run"
@@ -50,7 +50,7 @@ def _row(place: Place, cells: Sequence[tuple[str, Cell]]) -> list[str]:
     ]
     if not ours:
         return [*texts, NOT_RUN, "", ""]
-    record, cell = max(ours, key=lambda one: (budgets.equals(one[1], COURSE), one[1].newest))
+    record, cell = max(ours, key=lambda one: budgets.nearness(one[1], COURSE))
     same = budgets.equals(cell, COURSE)
     took = budgets.mark(cell, {COURSE: theirs}) if same else _spent(cell)
     return [*texts, cell.figure().text(), markdown.cell(took), link(record)]
@@ -66,6 +66,7 @@ def _spent(cell: Cell) -> str:
     ]
     if cell.strategy:
         parts = [budgets.continual_words(cell)]
+    parts.append(budgets.network_words(cell))
     if cell.method != cell.base:
         parts.append(f"as {cell.method}")
-    return ", ".join(parts)
+    return ", ".join(part for part in parts if part)

@@ -16,7 +16,8 @@ Test accuracy in percent on {NETWORK}, ours / published, of what was run, with s
 and sets × networks. **Bold: a reproduction**, by the work of the published figure. ↓: by less work;
 ↑: by more; ·: the work behind the published figure is not known, or is not compared. Of several
 records of a cell, variants of the method among them, this is the one at the published budget, else
-the newest.
+one of the published tables' network with most iterations, epochs and networks. †: by another
+ConvNet than that of the published tables, whose width is 128.
 """
 OTHER = "·"
 _MARKS = {"smaller budget": "↓", "larger budget": "↑"}
@@ -29,7 +30,7 @@ def render(cells: Sequence[Cell]) -> str:
         return ""
     columns = sorted({_column(cell) for cell in cells}, key=_column_order)
     rows: dict[tuple[str, str], dict[tuple, Cell]] = {}
-    for cell in sorted(cells, key=lambda cell: (is_same(cell), cell.newest)):
+    for cell in sorted(cells, key=budgets.nearness):
         rows.setdefault((cell.base, cell.init), {})[_column(cell)] = cell
     keys = sorted(rows, key=lambda key: (rank(METHODS, key[0]), rank((*INITS, ""), key[1])))
     # A table a dataset: one wide table would have to be scrolled.
@@ -55,11 +56,6 @@ def _column_order(column: tuple[str, int | None]) -> tuple[Any, ...]:
     return (rank(DATASETS, dataset), ipc is None, ipc or 0)
 
 
-def is_same(cell: Cell) -> bool:
-    """Return whether a cell took the work of its published figure: whether it is a reproduction."""
-    return budgets.mark(cell, budgets.beside(cell)).startswith(SAME)
-
-
 def _name(method: str, init: str) -> str:
     return "full training set" if method == WHOLE else f"{method}, {init}" if init else method
 
@@ -76,5 +72,6 @@ def _text(cell: Cell | None) -> str:
     if verdict.startswith(SAME):
         ours = f"**{ours}**"
     else:
-        ours = f"{ours} {_MARKS.get(verdict, OTHER)}"
+        other = "" if budgets.same_network(cell) else "†"
+        ours = f"{ours} {_MARKS.get(verdict.partition(',')[0], OTHER)}{other}"
     return f"{ours} / {theirs}"

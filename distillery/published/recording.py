@@ -114,7 +114,7 @@ def _cell(
         strategy=cost.get("strategy") if groups else None,
         groups=groups or None,
         settings=header.get("settings") or {},
-        distilled_with=header.get("network"),
+        distilled_with=header.get("network") or (cost.get("asked") or {}).get("network"),
         normalization=(header.get("normalization") or {}).get("kind"),
         experts=_experts(header, shards),
         # Of what was selected the accuracies tell.

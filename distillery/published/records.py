@@ -133,7 +133,8 @@ class Cell(Place):
 
     Attributes:
         settings: of the method.
-        distilled_with: the network, as a set's header describes it.
+        distilled_with: the network, as a set's header describes it; of a training without a set,
+            the one that was trained.
         normalization: its kind.
         experts: ``number``, ``epochs``, ``recipe``, ``settings``, and ``seconds`` where all shards
             are there; ``None``: the method learned from none.

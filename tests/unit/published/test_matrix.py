@@ -45,11 +45,19 @@ def test_a_reproduction_stands_before_newer_records_of_less_work(study, tmp_path
     old = full(study)
     later = with_less_work(tmp_path)
     later.set("mtt", "real", 10, 0, MTT, dataset="CIFAR10")
-    later.evaluation("mtt", "real", 10, 0, [30.0], dataset="CIFAR10", minute=50)
+    later.evaluation("mtt", "real", 10, 0, [30.0, 31.0], dataset="CIFAR10", minute=50)
     new = record(later.folder, "later")
     cells = cells_of(document.render({"a": new, "b": old}))
     assert cells["MNIST", "dc, real", "10 per class"].startswith("**91.5 ± 0.8 (2 × 20)**")
-    assert cells["CIFAR10", "mtt, real", "10 per class"].startswith("30.0 (1 × 1) ↓")
+    assert cells["CIFAR10", "mtt, real", "10 per class"].startswith("30.5 ± 0.5 (1 × 2) ↓ ")
+    narrow = with_less_work(tmp_path / "narrow")
+    settings = {**MTT, "iterations": 4000}
+    narrow.set("mtt", "real", 10, 0, settings, dataset="CIFAR10", width=32, minute=52)
+    narrow.evaluation("mtt", "real", 10, 0, [33.0, 34.0], dataset="CIFAR10", minute=55)
+    other = record(narrow.folder, "narrow")
+    place = "CIFAR10", "mtt, real", "10 per class"
+    assert cells_of(document.render({"a": other, "b": new}))[place].startswith("30.5")
+    assert cells_of(document.render({"a": other}))[place].startswith("33.5 ± 0.5 (1 × 2) ↓† ")
 
 
 def test_without_records_there_is_none():
