@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distillery.errors import UserError
 from distillery.evaluation import imbalance
+from distillery.evaluation.confusion import Confusion
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
 from distillery.store import checkpoint as checkpoints
@@ -36,6 +37,7 @@ def measure(
     splits: Mapping[str, Images],
     models: int,
     curve: int = 0,
+    confusion: Confusion | None = None,
 ) -> Metrics:
     """Train ``models`` networks on a set and test them: ``accuracy``, ``loss`` and
     ``class_accuracy`` on the test images after the last epoch (selection ``last``), and learning
@@ -53,6 +55,7 @@ def measure(
         curve: at about how many epochs to record the learning curves (0: none): of training for
             every network, of test for the first alone, because on small sets testing costs more
             than training.
+        confusion: counts which classes the test images are taken for, after the last epoch.
 
     A class without test images has no ``class_accuracy``.
 
@@ -66,11 +69,13 @@ def measure(
         )
     measured, call = Metrics(), bench.ledger.call()
     measured.rows += call.rows
+    pairs = {} if confusion is None else confusion.resumed(call.tensors)
     bench.progress(call.done * recipe.trained_epochs)
     size = stack_size(bench.network, models, images.device, min(recipe.batch, len(images)))
     bench = replace(bench, calls=-(-models // size))
     keep = imbalance.uneven(tested.labels, bench.network.classes)
     on_the_way = curve_epochs(recipe.trained_epochs, curve) if curve else set()
+    more = {"keep": keep, "answers": confusion is not None}
     # The first network is tested along its way, the others at their end.
     passes = models + len(on_the_way)
 
@@ -84,7 +89,7 @@ def measure(
                 for e, model in enumerate(part):
                     _note(rows, summary, e, model=model, split="train", epoch=epoch)
             if epoch == recipe.trained_epochs:
-                last.update(test(stack, tested, bench.compute, passes=passes, keep=keep))
+                last.update(test(stack, tested, bench.compute, passes=passes, **more))
             if epoch in on_the_way and 0 in part:
                 first = last or test(stack.first(), tested, bench.compute, passes=passes)
                 _note(rows, first, 0, model=0, split="test", epoch=epoch)
@@ -95,13 +100,13 @@ def measure(
         validated = test(stack, held, bench.compute, passes=models) if held else {}
         for e, model in enumerate(part):
             _note_last(rows, last, e, model)
-            if validated:
-                value = float(validated["accuracy"][e])
-                rows.add("accuracy", value, model=model, selection=LAST, split="validation")
+            _note_validated(rows, validated, e, model)
             if keep:
                 _note_uneven(rows, last, e, model, tested.labels)
         measured.extend(rows)
-        call.finish(part, rows.rows)
+        if confusion is not None:
+            pairs[str(part.start)] = confusion.count(tested.labels, last["answers"])
+        call.finish(part, rows.rows, pairs)
 
     in_stacks(range(call.done, models), call.size or size, run)
     return measured
@@ -137,6 +142,13 @@ def _note_last(metrics: Metrics, last: dict[str, Tensor], e: int, model: int) ->
     for c, value in enumerate(last["class_accuracy"][e]):
         if not torch.isnan(value):  # else the class has no test image: there is nothing to record
             metrics.add("class_accuracy", float(value), **columns, class_=c)
+
+
+def _note_validated(metrics: Metrics, validated: dict[str, Tensor], e: int, model: int) -> None:
+    """Note what network ``e`` of a stack reaches on the images held out, if there are some."""
+    if validated:
+        value = float(validated["accuracy"][e])
+        metrics.add("accuracy", value, model=model, selection=LAST, split="validation")
 
 
 def _note_uneven(

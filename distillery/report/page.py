@@ -17,6 +17,7 @@ from distillery.report.results import Results
 from distillery.report.sections import (
     accuracy,
     architectures,
+    confusion,
     continual,
     cost,
     curves,
@@ -52,6 +53,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     sets: Sequence[str | Path],
     evolutions: Sequence[str | Path],
     neighbours: Sequence[str | Path] = (),
+    confusions: Sequence[str | Path] = (),
     data: Sequence[str | Path],
     config: dict,
     output: str | os.PathLike[str],
@@ -68,6 +70,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         evolutions: their snapshots (``images`` (S, N, C, H, W), ``iterations`` (S,) and the same
             header).
         neighbours: the nearest training images of sets (safetensors of rule evaluate_privacy).
+        confusions: which classes are taken for which (safetensors of rule evaluate_synthetic).
         data: dataset files; may be empty.
         config: the resolved study config, shown as YAML. ``config["study"]`` names the study, if
             there.
@@ -97,6 +100,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     sections = _sections(
         Results(metrics, costs, sets, evolutions, data, config, provenance),
         neighbours,
+        confusions,
         Path(output).parent,
     )
     templates = environment()
@@ -109,6 +113,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
         "title": str((config or {}).get("study") or "Dataset distillation: a study"),
         "missing": missing,
         "significant": SIGNIFICANT,
+        "most_classes": confusion.CLASSES,
         **sections,
     }
     try:
@@ -135,7 +140,12 @@ def environment() -> jinja2.Environment:
     )
 
 
-def _sections(results: Results, neighbours: Sequence[str | Path], folder: Path) -> dict[str, Any]:
+def _sections(
+    results: Results,
+    neighbours: Sequence[str | Path],
+    confusions: Sequence[str | Path],
+    folder: Path,
+) -> dict[str, Any]:
     """Return what each section of the page shows; ``folder``: that the page lies in."""
     card, verdicts = scorecard.view(results, folder), verdict.view(results)
     return {
@@ -154,6 +164,7 @@ def _sections(results: Results, neighbours: Sequence[str | Path], folder: Path) 
         "images": images.view(results),
         "evolution": images.evolution(results),
         "curves": curves.view(results),
+        "confusion": confusion.view(results, confusions),
         "cross": architectures.view(results),
         "search": search.view(results),
         "continual": continual.view(results),

@@ -19,7 +19,16 @@ from distillery.report import asked as records
 from distillery.report import page as report
 from distillery.report.words import quantity
 from distillery.store import metrics, outcome
-from distillery.store.layout import COST, EVOLUTION, NEIGHBOURS, SET, Layout, filled, normalised
+from distillery.store.layout import (
+    CONFUSION,
+    COST,
+    EVOLUTION,
+    NEIGHBOURS,
+    SET,
+    Layout,
+    filled,
+    normalised,
+)
 from distillery.study.jobs import Job, Jobs, digest
 from distillery.times import duration
 
@@ -234,6 +243,11 @@ def build(
                 f"{Path(job.record).parent}/{NEIGHBOURS}"
                 for job in jobs.all
                 if job in done and job.rule == "evaluate_privacy"
+            ],
+            confusions=[
+                f"{Path(job.record).parent}/{CONFUSION}"
+                for job in jobs.all
+                if job in done and job.rule == "evaluate_synthetic"
             ],
             data=[
                 filled(jobs.layout.data, dict(job.wildcards))

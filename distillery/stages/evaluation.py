@@ -10,6 +10,7 @@ import torch
 from distillery import streams
 from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
+from distillery.evaluation.confusion import Confusion
 from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
@@ -104,8 +105,12 @@ class Trainings:
             return bench, Images(images.images, images.hard)
         return replace(bench, teacher=self._taught if kind == TEACHER else None), images
 
-    def main(self, bench: Bench) -> Metrics:
+    def main(self, bench: Bench, confusion: Confusion | None = None) -> Metrics:
         """Train and test networks on the set, under the first kind of labels.
+
+        Args:
+            bench: what they are trained with.
+            confusion: where to count which classes they take the test images for.
 
         Raises:
             UserError: there is no test image.
@@ -115,7 +120,13 @@ class Trainings:
         measured = Metrics(labels=self.kinds[0])
         measured.extend(
             evaluate.measure(
-                bench, self.recipe, images, self._splits, settings["models"], settings["curve"]
+                bench,
+                self.recipe,
+                images,
+                self._splits,
+                settings["models"],
+                settings["curve"],
+                confusion,
             )
         )
         return measured

@@ -11,10 +11,11 @@ SPLIT = "{dataset}/steps{steps}/order{order}"
 MEMORY = f"{SPLIT}/{{strategy}}/{{memory}}/{{method}}/{{init}}/ipc{{ipc}}/seed{{seed}}"
 PART = f"{SPLIT}/step{{step}}/{{method}}/{{init}}/ipc{{ipc}}/seed{{seed}}"
 PART_SHARD = f"{SPLIT}/step{{step}}/{{recipe}}/shard{{shard}}"
-SET, EVOLUTION, NEIGHBOURS, METRICS, COST = (
+SET, EVOLUTION, NEIGHBOURS, CONFUSION, METRICS, COST = (
     "synthetic.safetensors",
     "evolution.safetensors",
     "neighbours.safetensors",
+    "confusion.safetensors",
     "metrics.csv",
     "cost.json",
 )

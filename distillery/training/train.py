@@ -320,7 +320,13 @@ class _Training:
 
 @torch.no_grad()
 def test(
-    stack: Stack, images: Images, compute: Compute, *, passes: int = 1, keep: bool = False
+    stack: Stack,
+    images: Images,
+    compute: Compute,
+    *,
+    passes: int = 1,
+    keep: bool = False,
+    answers: bool = False,
 ) -> dict[str, Tensor]:
     """Measure the loss and accuracy of every network of a stack on hard-labelled images.
 
@@ -330,10 +336,12 @@ def test(
         compute: how to compute.
         passes: how many such passes the job makes, which decides whether compiling is worth it.
         keep: whether to return the logits, too.
+        answers: whether to return the class that each network takes each image for, too.
 
     Returns:
         ``loss`` (E,), ``accuracy`` (E,) and ``class_accuracy`` (E, K), float64 on the CPU; NaN for
-        a class without images. If kept, ``logits`` (E, N, K) float32 on the CPU.
+        a class without images. If kept, ``logits`` (E, N, K) float32 on the CPU. If asked for,
+        ``answers`` (E, N) int32 on the CPU.
     """
     device, architecture, total = images.device, stack.architecture, len(images)
     was_training = architecture.module.training
@@ -347,6 +355,7 @@ def test(
     loss = torch.zeros(stack.count, **exact)
     hits = torch.zeros(stack.count, architecture.classes, **exact)
     kept: list[Tensor] = []
+    answered: list[Tensor] = []
     for begin in range(0, total, TEST_BATCH):
         batch = images[begin : begin + TEST_BATCH]
         x, y, real = batch.images, batch.labels, len(batch)
@@ -357,15 +366,20 @@ def test(
         loss += torch.stack(
             [functional.cross_entropy(row, y, reduction="sum") for row in logits]
         ).double()
-        hits.index_add_(1, y, (logits.argmax(dim=2) == y).double())
+        chosen = logits.argmax(dim=2)
+        hits.index_add_(1, y, (chosen == y).double())
         if keep:
             kept.append(logits.float())
+        if answers:
+            answered.append(chosen.int())
     counts = torch.zeros(architecture.classes, **exact)
     counts.index_add_(0, images.labels, torch.ones(total, **exact))
     loss, hits, counts = loss.cpu(), hits.cpu(), counts.cpu()
     architecture.module.train(was_training)
-    return {
+    found = {
         "loss": loss / total,
         "accuracy": hits.sum(1) / total,
         "class_accuracy": hits / counts,
-    } | ({"logits": torch.cat(kept, 1).cpu()} if keep else {})
+    }
+    found |= {"logits": torch.cat(kept, 1).cpu()} if keep else {}
+    return found | ({"answers": torch.cat(answered, 1).cpu()} if answers else {})

@@ -160,16 +160,17 @@ def test_a_training_waits_for_the_device_once_an_epoch(data, optimiser, mix):
     assert len(data.device.waits) == recipe.trained_epochs, data.device.waits
 
 
-def test_a_test_waits_for_the_device_at_its_end_alone(data):
+@pytest.mark.parametrize("answers", [False, True], ids=["summed", "answers"])
+def test_a_test_waits_for_the_device_at_its_end_alone(data, answers):
     bench = jobs.bench_with(Ledger(), [])
     stack = train(bench, jobs.RECIPE, data(16, 1), range(2))
     waits = []
     for count in (12, 1500):  # three batches
         tested = data(count, 2)
         data.device.waits.clear()
-        measure(stack, tested, bench.compute)
+        measure(stack, tested, bench.compute, answers=answers)
         waits.append(list(data.device.waits))
-    assert len(waits[0]) == len(waits[1]) == 3, waits
+    assert len(waits[0]) == len(waits[1]) == 3 + answers, waits
 
 
 def test_experts_are_trained_on_the_device(data):

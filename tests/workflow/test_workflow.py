@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
+from distillery.store import artefact, measurements
+
 SUMMED = {"results/summary.csv", "results/costs.json", "results/SHA256SUMS", "results/report.html"}
 REPORT = {"results/report.html"}
 DC = "results/synthetic/digits/dc/noise/ipc1/seed0"
@@ -95,6 +97,23 @@ class Fetches(HTMLParser):
                 and not value.startswith(("#", "data:"))
             ):
                 self.found.append(f"<{tag} {name}={value[:80]}>")
+
+
+def test_what_networks_answered_is_counted_as_their_accuracies_are(study):
+    rows = measurements.read_metrics(study / "results/summary.csv")
+    rows = rows[rows["rule"] == "evaluate_synthetic"]
+    finished = measurements.finished(rows)
+    paths = sorted((study / "results/evaluate").rglob("confusion.safetensors"))
+    assert paths
+    for path in paths:
+        tensors, header = artefact.load(path, rule=None)
+        true, answer, number = tensors["pairs"].T
+        here = finished[finished["selection"] == "last"]
+        for name in ("dataset", "method", "init", "ipc", "seed", "network"):
+            here = here[here[name] == header[name]]
+        share = float(number[true == answer].sum() / number.sum())
+        assert len(here) == header["models"]
+        assert share == pytest.approx(here["value"].mean(), abs=1e-6)
 
 
 def test_the_report_is_one_page_that_fetches_nothing(study):

@@ -12,6 +12,7 @@ from distillery.study import trials, written
 from distillery.study.jobs import Jobs
 from distillery.store.layout import (
     CELL,
+    CONFUSION,
     COST,
     EVOLUTION,
     METRICS,

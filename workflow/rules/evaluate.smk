@@ -8,6 +8,7 @@ rule evaluate_synthetic:
         evolution=reads("evaluate_synthetic", "evolution"),
         experts=reads("evaluate_synthetic", "experts"),
     output:
+        confusion=f"{LAYOUT.evaluated}/{CONFUSION}",
         metrics=f"{LAYOUT.evaluated}/{METRICS}",
         cost=f"{LAYOUT.evaluated}/{COST}",
     log:

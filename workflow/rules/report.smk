@@ -41,6 +41,11 @@ rule report:
         neighbours=paths(
             f"{LAYOUT.privacy}/{NEIGHBOURS}", filter(STUDY.privacy, STUDY.cells)
         ),
+        confusions=[
+            f"{os.path.dirname(job.record)}/{CONFUSION}"
+            for job in JOBS.all
+            if job.rule == "evaluate_synthetic"
+        ],
         data=[
             filled(LAYOUT.data, {"dataset": dataset})
             for dataset in STUDY.dataset_names

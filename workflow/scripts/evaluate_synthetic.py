@@ -5,6 +5,7 @@ from typing import Any
 
 from distillery import networks
 from distillery.evaluation import evaluate
+from distillery.evaluation.confusion import Confusion
 from distillery.images import dataset as data
 from distillery.images.labelled import Images
 from distillery.recipe import Recipe
@@ -12,6 +13,7 @@ from distillery.run import job
 from distillery.sets.evolution import load_evolution
 from distillery.sets.synthetic import SyntheticSet
 from distillery.stages import evaluation
+from distillery.store import artefact
 from distillery.store.metrics import Metrics
 from distillery.training import teachers
 
@@ -37,7 +39,8 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
         ledger=run.ledger(asked.checkpoint),
     )
     metrics = Metrics(rule=asked.kind, **asked.identity)
-    metrics.extend(trainings.main(bench))
+    confusion = Confusion()
+    metrics.extend(trainings.main(bench, confusion))
     networks.record_training(metrics, bench.network, len(synthetic), recipe.trained_epochs)
     run.stop_clock()  # selection, other labels and parts are no part of what a set costs its user
     if len(kinds) > 1:
@@ -69,6 +72,8 @@ def evaluate_synthetic(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> N
             evaluate.select(bench, snapshots, held, tested, selection["models"], selection["test"])
         )
     metrics.save(outputs.metrics)
+    about = {**asked.identity, "models": settings["models"], "classes": list(dataset.classes)}
+    artefact.save(outputs.confusion, {"pairs": confusion.pairs}, about)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def report(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> None:
         sets=inputs.sets,
         evolutions=inputs.evolutions,
         neighbours=inputs.neighbours,
+        confusions=inputs.confusions,
         data=inputs.data,
         config=asked.config,
         output=outputs.report,

@@ -334,9 +334,9 @@
       button.addEventListener("click", () => explain(row, button.innerText.trim(), "", ""));
     }
     document.addEventListener("click", (event) => {
-      const cell = event.target.closest?.("tr[data-cell] td");
+      const cell = event.target.closest?.("[data-cell] td");
       if (!cell || event.target.closest("a, button, img") || !/\d/.test(cell.innerText)) return;
-      const row = cell.parentElement;
+      const row = cell.closest("[data-cell]");
       const rule = cell.dataset.rule ?? row.dataset.rule;
       if (cell.matches("[data-key=size]")) return;
       const figure = (cell.querySelector("b") ?? cell).innerText.split("\n")[0];

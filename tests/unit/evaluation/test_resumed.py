@@ -9,6 +9,7 @@ import torch
 from distillery import streams
 from distillery.compute.device import Compute
 from distillery.evaluation import continual, evaluate, privacy, robust, search
+from distillery.evaluation.confusion import Confusion
 from distillery.images.labelled import Images
 from distillery.networks import NetworkSpec
 from distillery.recipe import Recipe
@@ -36,8 +37,9 @@ def data(count, seed):
 
 
 def measured(bench):
-    splits = {"test": data(12, 2), "validation": data(8, 3)}
-    return evaluate.measure(bench, RECIPE, data(16, 1), splits, 3, curve=2).rows
+    splits, counts = {"test": data(12, 2), "validation": data(8, 3)}, Confusion()
+    rows = evaluate.measure(bench, RECIPE, data(16, 1), splits, 3, 2, counts).rows
+    return [rows, counts.pairs.tolist()]
 
 
 def measured_uneven(bench):

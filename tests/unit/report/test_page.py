@@ -223,7 +223,7 @@ def test_twice_as_many_sets_are_twice_the_work(monkeypatch, tmp_path, kind, numb
         with monkeypatch.context() as patched:
             patched.setattr(pd.DataFrame, "_getitem_bool_array", selected)
             patched.setattr(charts, "chart", chart)
-            shown = report._sections(results, (), tmp_path)
+            shown = report._sections(results, (), (), tmp_path)
         groups = [group for block in shown["curves"] for group in block["groups"]]
         assert len(drawn) == sum(len(group["charts"]) for group in groups)
         work.append(sum(looked))
