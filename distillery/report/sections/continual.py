@@ -9,9 +9,11 @@ import pandas as pd
 
 from distillery.published import figures as published
 from distillery.report import charts
+from distillery.report.cells import Cell
 from distillery.report.charts import Chart, Look, Series
 from distillery.report.drawn import heat_cell, means_by_cell, names_at_ends
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     blank,
     byte_count,
@@ -164,7 +166,10 @@ def _block(results: Results, dataset: str, network: str, rows: pd.DataFrame) -> 
 def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.DataFrame) -> dict:
     """Return what the networks of a run reach in the end."""
     memory = run.memory(results)
+    ipc, steps = (None if blank(x) else int(x) for x in (run.ipc, rows["steps"].iloc[0]))
     line = {
+        "cell": key_of(Cell(dataset, run.method, run.init, ipc)),
+        "asked": {"strategy": run.strategy, "memory": run.kind, "steps": steps or ""},
         "strategy": run.title(),
         "meaning": TITLES.get(run.strategy, ("", ""))[1],
         "memory": memory,
@@ -184,7 +189,7 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
     course = published.lookup(
         dataset,
         run.method,
-        ipc=None if blank(run.ipc) else int(run.ipc),
+        ipc=ipc,
         protocol=published.PROTOCOLS[1],
         network=network,
         strategy=run.strategy,

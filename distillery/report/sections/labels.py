@@ -6,6 +6,7 @@ import pandas as pd
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.labelled import BY_LABELS, KINDS, labelled_rows, recipes_by
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import plus_minus, sets_and_networks
 from distillery.vocabulary import TEACHER
 
@@ -40,6 +41,7 @@ def _line(results: Results, cell: Cell, rows: pd.DataFrame, kinds: list[str]) ->
     sets = int(rows["seed"].nunique(dropna=False))
     most = int(rows.groupby("seed", dropna=False)["model"].nunique().max())
     return {
+        "cell": key_of(cell),
         "label": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "size": cell.ipc,

@@ -10,6 +10,7 @@ from distillery.report.cells import Cell, cell_rows
 from distillery.report.comparison import by_network, pairs_in_words
 from distillery.report.labelled import KINDS, Place, Reached, reached
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import plus_minus, signed
 
 
@@ -46,6 +47,7 @@ def _line(
     there = known.get(Place(cell.dataset, network, first, labels))
     theirs = {} if there is None else there.test.get(key, {})
     line = {
+        "cell": key_of(cell),
         "label": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "size": cell.ipc,

@@ -8,6 +8,7 @@ from distillery.report.charts import spaced
 from distillery.report.comparison import RANDOM, Comparison
 from distillery.report.labelled import recipes_by
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import (
     images_per_class,
     p_text,
@@ -60,7 +61,10 @@ def _group(
     pairs = _chosen_pairs(results, comparison.cells)
     for first, second in pairs[:PAIRS]:
         differ = bool(recipes[first] and recipes[second] and recipes[first] != recipes[second])
-        lines.append(_line(results, comparison, (first, second), differ))
+        line = _line(results, comparison, (first, second), differ)
+        sides = {"cell": first, "against": second}
+        keys = {name: key_of(Cell(dataset, *cell, int(ipc))) for name, cell in sides.items()}
+        lines.append(line and line | keys)
     tested = f", p by Holm for {quantity(comparison.tested, 'pair')}" if comparison.tested else ""
     return {
         "title": images_per_class(ipc).capitalize() + tested,

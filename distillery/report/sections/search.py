@@ -6,6 +6,7 @@ import pandas as pd
 
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.results import Results
+from distillery.report.sections.traced import key_of
 from distillery.report.words import blank, images_per_class, percent, quantity
 from distillery.times import duration
 from distillery.vocabulary import WHOLE
@@ -60,6 +61,7 @@ def _line(
     correlation = _fact(results, cell, "search_spearman")
     return {
         "order": -2.0 if correlation is None else correlation,
+        "cell": key_of(cell),
         "set": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "size": images_per_class(cell.ipc),

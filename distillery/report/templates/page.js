@@ -257,16 +257,21 @@
   const traced = () => (read ??= JSON.parse(document.getElementById("jobs").textContent));
 
   function jobsOf(row, rule, network) {
-    const [dataset, method, init, ipc] = row.dataset.cell.split("|");
-    const about = { dataset, method, init, ipc };
-    const whole = rule === "train_vanilla";
+    const cells = [row.dataset.cell, row.dataset.against].filter(Boolean).map((key) => {
+      const [dataset, method, init, ipc] = key.split("|");
+      return { dataset, method, init, ipc };
+    });
+    const { dataset } = cells[0];
+    const whole = rule === "train_vanilla" || rule === "search_full";
+    const asked = ["strategy", "memory", "steps"].filter((name) => row.dataset[name]);
     return traced().jobs.filter((job) => {
       if (rule && job.rule !== rule) return false;
       if (network && job.job.network && job.job.network !== network) return false;
       if (job.job.dataset !== dataset) return false;
       if (job.rule === "train_experts") return false;
       if (whole) return true;
-      return Object.entries(about).every(([name, value]) => (job.job[name] ?? "") === value);
+      return asked.every((name) => job.job[name] === row.dataset[name]) && cells.some((about) =>
+        Object.entries(about).every(([name, value]) => (job.job[name] ?? "") === value));
     });
   }
 
@@ -337,7 +342,7 @@
       const cell = event.target.closest?.("[data-cell] td");
       if (!cell || event.target.closest("a, button, img") || !/\d/.test(cell.innerText)) return;
       const row = cell.closest("[data-cell]");
-      const rule = cell.dataset.rule ?? row.dataset.rule;
+      const rule = cell.dataset.rule ?? row.dataset.rule ?? "";
       if (cell.matches("[data-key=size]")) return;
       const figure = (cell.querySelector("b") ?? cell).innerText.split("\n")[0];
       explain(row, figure, rule, cell.dataset.network ?? row.dataset.network ?? "");
