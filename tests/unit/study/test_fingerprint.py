@@ -469,6 +469,7 @@ COMPUTING = METHODS | {
                 "dc",
                 "mtt",
                 "tesla",
+                "rat_bptt",
                 "train_experts",
                 "evaluate_synthetic",
                 "evaluate_robust",
