@@ -4,11 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.starting import Starter, short_folder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before any test imports torch
+# A first example imports and reads files: on a busy machine it misses the 200 ms that all may take.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_report_header(config):
