@@ -24,7 +24,7 @@ def test_a_figure_leads_to_its_job(browser, study):
         "return [...document.querySelectorAll('dialog a')].map("
         "(a) => decodeURIComponent(new URL(a.href).pathname))"
     )
-    assert len(paths) == 2 and all((study / path).is_file() for path in paths)
+    assert len(paths) == 3 and all((study / path).is_file() for path in paths)
     command = browser.one("dialog code").text
     target = command.split("'")[1]
     assert command.startswith("snakemake ") and (study / target).is_file()

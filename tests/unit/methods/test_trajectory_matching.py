@@ -10,6 +10,7 @@ from distillery import networks
 from distillery.errors import UserError
 from distillery.methods import (
     _trajectory_matching,
+    _unroll,
     base,
     mtt,
     tesla,
@@ -208,9 +209,7 @@ def test_mtt_refuses_experts_that_do_not_fit(experts):
 
 
 def test_mini_batches_pass_over_the_set():
-    batches = _trajectory_matching._batches(
-        10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu")
-    )
+    batches = _unroll.passes(10, 4, 6, torch.Generator().manual_seed(0), torch.device("cpu"))
     assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
     assert (
         sorted(torch.cat(batches[:3]).tolist())
