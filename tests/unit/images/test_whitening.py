@@ -498,7 +498,10 @@ def test_a_whitened_set_is_tested_on_test_images_that_are_whitened_alike(
         run,
         asked("evaluate_synthetic", cell=dict(CELL), settings=settings, validation=0.1),
         Names(data=path, synthetic=outputs.synthetic, evolution=outputs.evolution, experts=[]),
-        Names(metrics=str(tmp_path / "metrics.csv")),
+        Names(
+            metrics=str(tmp_path / "metrics.csv"),
+            confusion=str(tmp_path / "confusion.safetensors"),
+        ),
     )
     dataset, fitted = data.load(path), whitening.load(tmp_path / "whitening.safetensors")
     held = data.split(dataset, 0.1, 0).validation_index
