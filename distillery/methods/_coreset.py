@@ -1,7 +1,7 @@
 """What coresets choose images by: features, and what trained networks think of them."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,7 +56,6 @@ KEEP = {
     },
 }
 
-BATCH = 256
 
 Parameters = Mapping[str, Tensor]
 
@@ -83,7 +82,7 @@ def select_by_features(task: base.Task, order: Callable[[Tensor, int], Tensor]) 
     def choose(members: Tensor) -> Tensor:
         # One class at a time: the features of a whole dataset would not fit a small machine.
         features = (
-            _features(task.images, members, embeddings)
+            base.features(task.images, members, embeddings)
             if embeddings
             else task.images[members].flatten(1)
         )
@@ -112,19 +111,6 @@ def _embeddings(task: base.Task) -> list[Callable[[Tensor], Tensor]]:
             for n in range(settings["networks"])
         ]
     return [functools.partial(embed, params) for params in known]
-
-
-@torch.no_grad()
-def _features(
-    images: Tensor, members: Tensor, embeddings: Sequence[Callable[[Tensor], Tensor]]
-) -> Tensor:
-    """Return the features (n, D) of the images numbered ``members``, the embeddings side by
-    side."""
-    parts = [
-        torch.cat([embed(images[part]) for embed in embeddings], dim=1)
-        for part in members.split(BATCH)
-    ]
-    return torch.cat(parts)
 
 
 # ---- what trained networks think -----------------------------------------------------------------
@@ -177,7 +163,9 @@ class Teacher:
         known = trained(self._task, count, self._like, epoch)
         return torch.stack(
             [
-                torch.cat([self._apply(params, part).softmax(1) for part in images.split(BATCH)])
+                torch.cat(
+                    [self._apply(params, part).softmax(1) for part in images.split(base.BATCH)]
+                )
                 for params in known
             ]
         )
@@ -262,12 +250,20 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     """Return the passes of the network that choosing by features takes."""
     if sizes.settings["features"] == "pixels":
         return []
-    return [("forward", sizes.settings["networks"] * sizes.images / BATCH, BATCH, False, True)]
+    return [
+        ("forward", sizes.settings["networks"] * sizes.images / base.BATCH, base.BATCH, False, True)
+    ]
 
 
 def expected_work_of_teachers(sizes: "Sizes", images: float, epochs: int = 1) -> list[tuple]:
     """Return the passes that teachers' answers take: on so many images, after so many epochs."""
     teachers = min(sizes.settings["teachers"], sizes.experts)
     return [
-        ("forward", epochs * teachers * max(1, images / BATCH), min(images, BATCH), False, True)
+        (
+            "forward",
+            epochs * teachers * max(1, images / base.BATCH),
+            min(images, base.BATCH),
+            False,
+            True,
+        )
     ]

@@ -11,6 +11,7 @@ resumes clusters again to the same images.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,12 +34,11 @@ SETTINGS: dict[str, Any] = {
         "type": "integer",
         "minimum": 1,
         "default": 10,
-        "description": "Iterations after which representative images are chosen anew.",
+        "description": "Iterations after which representative images are chosen again.",
     },
 }
 NEEDS_EMBEDDING = {"real_images": ["representative"]}
 
-_BATCH = 256
 _ROUNDS = 20  # of k-means; a choice is good long before it is converged
 
 
@@ -79,28 +79,17 @@ class RealBatches:
             self._begun, self._chosen = begin, self._representatives(begin)
         return self._chosen
 
-    @torch.no_grad()
     def _representatives(self, t: int) -> tuple[Tensor, Tensor]:
-        params, members = self._network(t), self._index.members
+        embed, members = partial(self._embed, self._network(t)), self._index.members
         seed = self._task.stream("iteration", t, "clusters")
         seeds = torch.randint(2**31 - 1, (len(members),), generator=seed).tolist()
         chosen = []
         for numbers, state in zip(members, seeds, strict=True):
             if len(numbers) > self._number:
-                features = torch.cat(
-                    [self._embed(params, self._task.images[part]) for part in numbers.split(_BATCH)]
-                )
+                features = base.features(self._task.images, numbers, [embed])
                 numbers = numbers[nearest_to_centres(features, self._number, state)]
-            chosen.append(numbers)
-        width = max(map(len, chosen))
-        index = torch.stack([torch.cat([n, n[:1].expand(width - len(n))]) for n in chosen])
-        weights = torch.stack(
-            [
-                torch.cat([torch.full((len(n),), 1 / len(n)), torch.zeros(width - len(n))])
-                for n in chosen
-            ]
-        )
-        return index, weights.to(index.device)
+            chosen.append(numbers.cpu())
+        return self._index.laid_out(chosen)
 
 
 def nearest_to_centres(features: Tensor, number: int, seed: int) -> Tensor:
@@ -110,8 +99,8 @@ def nearest_to_centres(features: Tensor, number: int, seed: int) -> Tensor:
     from sklearn.cluster import KMeans  # a second to import, which only this choice pays
 
     points = features.float().cpu().numpy()
-    means = KMeans(number, n_init=1, max_iter=_ROUNDS, random_state=seed)  # pyright: ignore[reportArgumentType]  # taken for a text
-    found = means.fit(points)
+    once: Any = 1  # where a number may stand, the checker knows of "auto" alone
+    found = KMeans(number, n_init=once, max_iter=_ROUNDS, random_state=seed).fit(points)
     centres, clusters = found.cluster_centers_, numpy.asarray(found.labels_)
     distances = ((points - centres[clusters]) ** 2).sum(1)
     order = numpy.lexsort((distances, clusters))
@@ -124,4 +113,4 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     if sizes.settings["real_images"] == "random":
         return []
     choices = -(-sizes.settings["iterations"] // sizes.settings["renew_every"])
-    return [("forward", choices * sizes.images / _BATCH, _BATCH, False, True)]
+    return [("forward", choices * sizes.images / base.BATCH, base.BATCH, False, True)]

@@ -14,16 +14,16 @@ drawn in each iteration, as published.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from distillery import augmentations, networks
+from distillery import networks
 from distillery.compute.device import nominal_seconds
 from distillery.errors import UserError
-from distillery.methods import base
-from distillery.methods._unroll import Unroll, passes
+from distillery.methods import _unroll, base
+from distillery.methods._unroll import Unroll
 
 if TYPE_CHECKING:
     from distillery.estimate.sizes import Sizes
@@ -161,13 +161,10 @@ class TrajectoryMatching(base.Distillation[State]):
         one_image, steps = networks.count(module, task.initial[0])[0], settings["syn_steps"]
         # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
         work = 12 * one_image * self._batch * steps * settings["iterations"]
-        augmented = settings["augment"] != "none"
         self._unroll = Unroll(
             self._apply,
             self._like,
-            transform=(lambda x, draw: augmentations.apply(draw[0], x, draw[1]))
-            if augmented
-            else None,
+            transform=_unroll.augmented,
             compute=task.compute,
             expected_seconds=nominal_seconds(work, device),
             device=device,
@@ -186,7 +183,11 @@ class TrajectoryMatching(base.Distillation[State]):
     def step(self, state: State, t: int) -> tuple[State, Tensor]:
         settings = self._task.settings
         start, goal = self._pair(t)
-        batches = self._batches(t)
+        count, steps, stream = len(state.images), settings["syn_steps"], self._task.stream
+        batches = _unroll.passes(
+            count, self._batch, steps, stream("iteration", t, "order"), self._task.device
+        )
+        counts = [count] * steps if batches is None else list(map(len, batches))
         soft = _probabilities(state.logits)
         run = self._unroll(
             start,
@@ -194,9 +195,9 @@ class TrajectoryMatching(base.Distillation[State]):
             state.images,
             self._task.targets if soft is None else soft,
             state.step_size,
-            steps=settings["syn_steps"],
+            steps=steps,
             batches=batches,
-            draws=self._draws(t, batches),
+            draws=_unroll.draws(self._task, counts, stream("iteration", t, "augment")),
         )
         velocity = settings["momentum"] * state.velocity + run.images
         images = state.images - settings["lr_images"] * velocity
@@ -231,34 +232,6 @@ class TrajectoryMatching(base.Distillation[State]):
         expert = int(torch.randint(experts.number, (), generator=choice))
         start = int(torch.randint(settings["max_start_epoch"], (), generator=choice))
         return experts.pair(expert, start, start + settings["expert_epochs"])
-
-    def _batches(self, t: int) -> list[Tensor] | None:
-        """Return the numbers of the images of each step; ``None`` where a step takes all."""
-        task, count = self._task, len(self._task.initial)
-        if self._batch == count:
-            return None
-        order = task.stream("iteration", t, "order")
-        return passes(count, self._batch, task.settings["syn_steps"], order, task.device)
-
-    def _draws(self, t: int, batches: list[Tensor] | None) -> list[Any] | None:
-        """Draw what the augmentation of each step draws; ``None`` where there is none."""
-        task = self._task
-        strategy, steps = task.settings["augment"], task.settings["syn_steps"]
-        channels, height, width = task.initial.shape[1:]
-        if strategy == "none":
-            return None
-        generator = task.stream("iteration", t, "augment")
-        return [
-            augmentations.draw(
-                strategy,
-                len(task.initial) if batches is None else len(batches[i]),
-                generator,
-                shape=(channels, height, width),
-                device=task.device,
-                flip_allowed=task.flip_allowed,
-            )
-            for i in range(steps)
-        ]
 
 
 def _probabilities(logits: Tensor | None) -> Tensor | None:

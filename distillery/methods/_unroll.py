@@ -17,14 +17,18 @@ Nothing is dropped: it is the gradient that unrolling gives, up to rounding.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from distillery import augmentations
 from distillery.compute.device import Compute
 from distillery.networks import unflatten
+
+if TYPE_CHECKING:
+    from distillery.methods.base import Task
 
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
@@ -74,13 +78,73 @@ def pieces(apply: Apply, like: Mapping[str, Tensor]) -> tuple[Callable, Callable
 
 def passes(
     count: int, batch: int, steps: int, order: torch.Generator, device: torch.device
-) -> list[Tensor]:
+) -> list[Tensor] | None:
     """Return one index tensor per step: pass after pass over the shuffled set, each split into
-    parts of ``batch`` (the last may be smaller)."""
+    parts of ``batch`` (the last may be smaller); ``None`` where a step takes all."""
+    if batch == count:
+        return None
     batches: list[Tensor] = []
     while len(batches) < steps:
         batches += torch.randperm(count, generator=order).to(device).split(batch)
     return batches[:steps]
+
+
+def draws(
+    task: "Task", counts: Sequence[int], generator: torch.Generator
+) -> list[tuple[Any, Any]] | None:
+    """Draw for ``augmented`` what the augmentation of each step draws, ``counts[i]`` images in step
+    i; ``None`` where the task asks for none."""
+    strategy = task.settings["augment"]
+    if strategy == "none":
+        return None
+    channels, height, width = task.initial.shape[1:]
+    return [
+        augmentations.draw(
+            strategy,
+            count,
+            generator,
+            shape=(channels, height, width),
+            device=task.device,
+            flip_allowed=task.flip_allowed,
+        )
+        for count in counts
+    ]
+
+
+def augmented(images: Tensor, draw: tuple[Any, Any]) -> Tensor:
+    """Augment images as it was drawn; differentiable in them."""
+    operation, drawn = draw
+    return augmentations.apply(operation, images, drawn)
+
+
+def seen(
+    i: int,
+    images: Tensor,
+    labels: Tensor,
+    batches: Sequence[Tensor] | None,
+    draws: Sequence[Any] | None,
+    transform: Callable[[Tensor, Any], Tensor] | None = augmented,
+) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor] | None]:
+    """Return the images and labels of step ``i``, and what carries a derivative back through its
+    augmentation, where there is one.
+
+    Args:
+        i: the step, from 0.
+        images: of the set.
+        labels: theirs.
+        batches: as ``passes`` gives them.
+        draws: one per step; ``None``: no augmentation.
+        transform: the augmentation, given what was drawn.
+    """
+    x, y = (images, labels) if batches is None else (images[batches[i]], labels[batches[i]])
+    if draws is None or transform is None:
+        return x, y, None
+    drawn = draws[i]
+    # Outside the compiled functions: an augmentation has as many shapes as it has operations.
+    x, pull = torch.func.vjp(  # pyright: ignore[reportAssignmentType]  # no has_aux: two
+        lambda v: transform(v, drawn), x
+    )
+    return x, y, lambda derivative: pull(derivative)[0]
 
 
 class Unroll:
@@ -155,20 +219,7 @@ class Unroll:
         soft = labels.is_floating_point()
 
         def inputs(i: int) -> tuple[Tensor, Tensor, Callable | None]:
-            """Return the images and labels of a step, and what carries a derivative back through
-            its augmentation."""
-            x, y = (images, labels) if batches is None else (images[batches[i]], labels[batches[i]])
-            transform = self._transform
-            if transform is None:
-                return x, y, None
-            assert draws is not None  # there with a transform
-            drawn = draws[i]
-            # Outside the compiled functions: an augmentation has as many shapes as it has
-            # operations.
-            x, pull = torch.func.vjp(  # pyright: ignore[reportAssignmentType]  # no has_aux: two
-                lambda v: transform(v, drawn), x
-            )
-            return x, y, lambda derivative: pull(derivative)[0]
+            return seen(i, images, labels, batches, draws, self._transform)
 
         thetas = [start]
         for i in range(steps):

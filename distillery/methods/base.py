@@ -48,7 +48,7 @@ chosen. Where labels are a teacher's, or images are cut out of real ones, it ret
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -63,6 +63,8 @@ from distillery.networks import Network, NetworkSpec
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and
 # theirs where images are augmented. The decay is their code's, which trains one epoch more than it
 # says.
+BATCH = 256  # images that a network answers at a time, where nothing is learned from them
+
 PROTOCOL = {
     "models": 20,
     "epochs": 300,
@@ -243,14 +245,23 @@ class ClassIndex:
             class. Weights are 1/(images drawn); places beyond a class's images repeat its first one
             with weight 0, so a weighted sum over B is the mean over the images drawn.
         """
-        width = min(number, max(self.counts))
-        index = torch.empty(len(self.counts), width, dtype=torch.int64)
-        weights = torch.zeros(len(self.counts), width)
-        for c, (members, count) in enumerate(zip(self._host, self.counts, strict=True)):
-            chosen = members[torch.randperm(count, generator=generator)[:width]]
-            index[c] = chosen[0]
-            index[c, : len(chosen)] = chosen
-            weights[c, : len(chosen)] = 1 / len(chosen)
+        return self.laid_out(
+            [
+                members[torch.randperm(count, generator=generator)[:number]]
+                for members, count in zip(self._host, self.counts, strict=True)
+            ]
+        )
+
+    def laid_out(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Lay out the images that are chosen of each class, numbers on the CPU, as :meth:`draw`
+        returns them."""
+        width = max(map(len, chosen))
+        index = torch.empty(len(chosen), width, dtype=torch.int64)
+        weights = torch.zeros(len(chosen), width)
+        for c, numbers in enumerate(chosen):
+            index[c] = numbers[0]
+            index[c, : len(numbers)] = numbers
+            weights[c, : len(numbers)] = 1 / len(numbers)
         return index.to(self._device), weights.to(self._device)
 
 
@@ -378,6 +389,19 @@ def fitting(name: str, experts: Any, like: Mapping[str, Tensor], spec: NetworkSp
             f"{name}: the experts have {of_experts} parameters and {spec.name} has {length}; they "
             "must be of the same network and dataset"
         )
+
+
+@torch.no_grad()
+def features(
+    images: Tensor, members: Tensor, embeddings: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """Return the features (n, D) of the images numbered ``members``, the embeddings side by
+    side."""
+    parts = [
+        torch.cat([embed(images[part]) for embed in embeddings], dim=1)
+        for part in members.split(BATCH)
+    ]
+    return torch.cat(parts)
 
 
 def network(spec: NetworkSpec, device: torch.device) -> Network:

@@ -31,12 +31,12 @@ where theirs mirrors and rotates.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from distillery import augmentations, networks
+from distillery import networks
 from distillery.compute.device import nominal_seconds
 from distillery.errors import UserError
 from distillery.methods import _unroll, base
@@ -317,48 +317,23 @@ class RandomTruncated(base.Distillation[State]):
 
     def _seen(self, images: Tensor, steps: int, drawn: dict[str, torch.Generator]) -> Callable:
         """Return what a step sees, for ``Window``: draws once for each step, forwards and back."""
-        task, strategy = self._task, self._task.settings["augment"]
-        targets, count = task.targets, len(images)
-        batches: list[Tensor] | None = None
-        if self._batch < count:
-            batches = _unroll.passes(count, self._batch, steps, drawn["order"], task.device)
-        draws = [
-            None
-            if strategy == "none"
-            else self._drawn(count if batches is None else len(batches[i]), drawn["augment"])
-            for i in range(steps)
-        ]
+        task, count = self._task, len(images)
+        batches = _unroll.passes(count, self._batch, steps, drawn["order"], task.device)
+        counts = [count] * steps if batches is None else list(map(len, batches))
+        draws = _unroll.draws(task, counts, drawn["augment"])
 
         def seen(i: int) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-            if batches is None:
-                x, y, spread = images, targets, lambda part: part
-            else:
-                rows = batches[i]
-                x, y = images[rows], targets[rows]
-                spread = partial(torch.zeros_like(images).index_add, 0, rows)
-            draw = draws[i]
-            if draw is None:
-                return x, y, spread
-            # Outside the compiled functions: an augmentation has as many shapes as operations.
-            x, pull = torch.func.vjp(  # pyright: ignore[reportAssignmentType]  # no has_aux: two
-                lambda v: augmentations.apply(draw[0], v, draw[1]), x
-            )
-            return x, y, lambda part: spread(pull(part)[0])
+            x, y, pull = _unroll.seen(i, images, task.targets, batches, draws)
+
+            def back(part: Tensor) -> Tensor:
+                part = part if pull is None else pull(part)
+                if batches is None:
+                    return part
+                return torch.zeros_like(images).index_add(0, batches[i], part)
+
+            return x, y, back
 
         return seen
-
-    def _drawn(self, count: int, generator: torch.Generator) -> tuple[Any, Any]:
-        """Draw what the augmentation of ``count`` images draws."""
-        task = self._task
-        channels, height, width = task.initial.shape[1:]
-        return augmentations.draw(
-            task.settings["augment"],
-            count,
-            generator,
-            shape=(channels, height, width),
-            device=task.device,
-            flip_allowed=task.flip_allowed,
-        )
 
     def _real(self, drawn: dict[str, torch.Generator]) -> tuple[Tensor, Tensor]:
         """Draw the real images of the end cost, and augment them."""
@@ -366,9 +341,9 @@ class RandomTruncated(base.Distillation[State]):
         number = min(task.settings["batch_real"], len(task.images))
         rows = torch.randperm(len(task.images), generator=drawn["real"])[:number].to(task.device)
         images = task.images[rows]
-        if task.settings["augment"] != "none":
-            operation, draw = self._drawn(number, drawn["augment"])
-            images = augmentations.apply(operation, images, draw)
+        draws = _unroll.draws(task, [number], drawn["augment"])
+        if draws is not None:
+            images = _unroll.augmented(images, draws[0])
         return images, task.labels[rows]
 
 

@@ -112,7 +112,7 @@ def _best(
     def accuracy(epoch: int) -> Tensor:
         params, apply = _trained(task, images, labels(epoch))
         with torch.no_grad():
-            answers = [apply(params, part).argmax(1) for part in held.split(_coreset.BATCH)]
+            answers = [apply(params, part).argmax(1) for part in held.split(base.BATCH)]
         return (torch.cat(answers) == truth).double().mean()
 
     accuracies = [
@@ -136,7 +136,7 @@ def _trained(
         if epoch == epochs // 2 and epoch:
             optimiser.param_groups[0]["lr"] = _LR / 10
         order = torch.randperm(len(images), generator=batches).to(task.device)
-        for rows in order.split(_coreset.BATCH):
+        for rows in order.split(base.BATCH):
             optimiser.zero_grad()
             functional.cross_entropy(apply(params, images[rows]), labels[rows]).backward()
             optimiser.step()
@@ -149,9 +149,9 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     if settings["teacher_epoch"] != "auto":
         return _coreset.expected_work_of_teachers(sizes, count)
     trials = min(settings["tries"], sizes.expert_epochs)
-    batch = min(_coreset.BATCH, count)
+    batch = min(base.BATCH, count)
     return [
         *_coreset.expected_work_of_teachers(sizes, count, trials),
         ("gradient", trials * settings["trial_epochs"] * -(-count // batch), batch, False, True),
-        ("forward", trials * sizes.held / _coreset.BATCH, _coreset.BATCH, False, True),
+        ("forward", trials * sizes.held / base.BATCH, base.BATCH, False, True),
     ]

@@ -17,28 +17,12 @@ from distillery.training.train import test as measure
 from distillery.training.train import train
 from tests.unit.elsewhere import DEVICE, Elsewhere
 from tests.unit.evaluation import test_resumed as jobs
-from tests.unit.methods.conftest import Experts, blobs, task_of
+from tests.unit.methods.conftest import SMALL, Experts, Moved, blobs, task_of
 
 pytestmark = pytest.mark.slow
 
 DISTILLED = ["dc", "dsa", "dm", "mtt", "tesla", "rat_bptt", "ncfm"]
 CHOSEN = ["random", "herding", "k_center", "el2n", "forgetting", "ccs", "soft_random", "rded"]
-CHANGES = {
-    "mtt": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2},
-    "tesla": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2, "lr_labels": 1.0},
-    "rat_bptt": {"unroll": 4, "window": 2, "batch_real": 8},
-    "soft_random": {"teacher_epoch": 1},
-}
-
-
-class Moved:
-    """Experts whose parameters lie on the device."""
-
-    def __init__(self, experts):
-        self._experts, self.number, self.epochs = experts, experts.number, experts.epochs
-
-    def pair(self, *which):
-        return tuple(vector.to(DEVICE) for vector in self._experts.pair(*which))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +31,7 @@ def experts():
 
 
 def task_on(device, method, experts):
-    changes = dict(CHANGES.get(method.__name__.rpartition(".")[2], {}))
+    changes = dict(SMALL.get(method.__name__.rpartition(".")[2], {}))
     if "augment" in getattr(method, "SETTINGS", {}):
         changes["augment"] = "dsa"
     task = task_of(method, ipc=2, **changes)
@@ -57,7 +41,7 @@ def task_on(device, method, experts):
         images=device.put(images),
         labels=device.put(labels),
         initial=device.put(task.initial),
-        experts=Moved(experts) if getattr(method, "NEEDS_EXPERTS", False) else None,
+        experts=Moved(experts, DEVICE) if getattr(method, "NEEDS_EXPERTS", False) else None,
     )
 
 

@@ -93,6 +93,26 @@ class Experts:
         return self._rows[expert][start], self._rows[expert][stop]
 
 
+class Moved:
+    """Experts whose parameters lie on a device."""
+
+    def __init__(self, experts, device):
+        self._experts, self._device = experts, device
+        self.number, self.epochs = experts.number, experts.epochs
+
+    def pair(self, *which):
+        return tuple(vector.to(self._device) for vector in self._experts.pair(*which))
+
+
+# Settings of methods whose own would be long on these images.
+SMALL = {
+    "mtt": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2},
+    "tesla": {"max_start_epoch": 2, "expert_epochs": 1, "syn_steps": 2, "lr_labels": 1.0},
+    "rat_bptt": {"unroll": 4, "window": 2, "batch_real": 8},
+    "soft_random": {"teacher_epoch": 1},
+}
+
+
 @pytest.fixture(scope="session")
 def experts():
     return Experts()

@@ -239,17 +239,6 @@ def test_a_choice_that_is_no_coreset_is_refused(numbers, message):
         select(numbers)
 
 
-class Ended(Checkpoint):
-    """Ends the job at every save."""
-
-    def __init__(self, path):
-        super().__init__(path, {}, every=0.0)
-
-    def save(self, *arguments):
-        super().save(*arguments)
-        raise KilledError
-
-
 # What each works out piece by piece: its settings, and the pieces.
 PIECES = {
     "herding": ({"features": "expert", "networks": 2}, 3),
@@ -271,7 +260,7 @@ def test_an_interrupted_choice_resumes_with_the_same_images(name, tmp_path, expe
     resumed, times = None, 0
     while resumed is None:
         try:
-            checkpoint = Ended(tmp_path / "state.safetensors")
+            checkpoint = Killed(tmp_path / "state.safetensors", 1)
             resumed = _driver.run(method, asked, Evolution(0, 1), checkpoint)
         except KilledError:
             times += 1

@@ -1,4 +1,4 @@
-"""Real images that represent their class: which are chosen, when anew, and by which methods."""
+"""Real images that represent their class: which are chosen, for how long, and by which methods."""
 
 import pytest
 import torch
