@@ -1,6 +1,6 @@
 """Which classes networks take for which: counts over the images that they were tested on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -23,11 +23,10 @@ class Confusion:
         counts = torch.zeros(len(kinds), dtype=torch.int64).index_add_(0, place, both[:, 2])
         self._pairs = torch.cat([kinds, counts[:, None]], dim=1)
 
-    def resumed(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add what was counted before an interruption; returns it."""
-        for pairs in kept.values():
+    def resumed(self, kept: Iterable[Tensor]) -> None:
+        """Add what was counted before an interruption, by calls of :meth:`count`."""
+        for pairs in kept:
             self.add(pairs)
-        return dict(kept)
 
     def count(self, labels: Tensor, answers: Tensor) -> Tensor:
         """Add what networks answered, and return it.

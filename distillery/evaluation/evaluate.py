@@ -69,7 +69,8 @@ def measure(
         )
     measured, call = Metrics(), bench.ledger.call()
     measured.rows += call.rows
-    pairs = {} if confusion is None else confusion.resumed(call.tensors)
+    if confusion is not None:
+        confusion.resumed(call.tensors.values())
     bench.progress(call.done * recipe.trained_epochs)
     size = stack_size(bench.network, models, images.device, min(recipe.batch, len(images)))
     bench = replace(bench, calls=-(-models // size))
@@ -104,9 +105,8 @@ def measure(
             if keep:
                 _note_uneven(rows, last, e, model, tested.labels)
         measured.extend(rows)
-        if confusion is not None:
-            pairs[str(part.start)] = confusion.count(tested.labels, last["answers"])
-        call.finish(part, rows.rows, pairs)
+        counted = confusion and {str(part.start): confusion.count(tested.labels, last["answers"])}
+        call.finish(part, rows.rows, counted)
 
     in_stacks(range(call.done, models), call.size or size, run)
     return measured

@@ -381,5 +381,8 @@ def test(
         "accuracy": hits.sum(1) / total,
         "class_accuracy": hits / counts,
     }
-    found |= {"logits": torch.cat(kept, 1).cpu()} if keep else {}
-    return found | ({"answers": torch.cat(answered, 1).cpu()} if answers else {})
+    if keep:
+        found["logits"] = torch.cat(kept, 1).cpu()
+    if answers:
+        found["answers"] = torch.cat(answered, 1).cpu()
+    return found

@@ -16,7 +16,7 @@ def test_the_answers_of_all_networks_are_counted_by_class():
     counts.count(labels, torch.tensor([[1, 1, 1]], dtype=torch.int32))
     assert counts.pairs.tolist() == [[0, 0, 2], [0, 1, 4], [2, 0, 1], [2, 1, 1], [2, 2, 1]]
     again = Confusion()
-    again.resumed({"0": first, "2": first})
+    again.resumed([first, first])
     assert again.pairs.tolist() == [[a, b, 2 * n] for a, b, n in first.tolist()]
 
 
