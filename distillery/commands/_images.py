@@ -26,6 +26,8 @@ IMAGES = (
 )
 # An example of a key of a dataset's block.
 LABEL = "label=diagnosis"
+# What a config says where an option does not.
+DEFAULTS = {"fit": "crop", "on_error": "fail"}
 # Where built-in datasets come from, in this order, as a study's `data.sources`.
 SOURCES = ("local", "torchvision", "registry")
 LOCAL = "data"
@@ -71,23 +73,21 @@ def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
     parser.add_argument(
         "--fit",
         choices=["crop", "pad", "stretch"],
-        default="crop",
+        default=DEFAULTS["fit"],
         help="how a picture of another shape becomes one of the size (default: crop)",
     )
     parser.add_argument(
         "--on-error",
         choices=["fail", "skip"],
-        default="fail",
+        default=DEFAULTS["on_error"],
         help="what becomes of pictures that cannot be read (default: fail)",
     )
 
 
 def again(given: argparse.Namespace) -> list[str]:
     """Return the words by which another command reads the same images."""
-    usual = (("test", None), ("fit", "crop"), ("on_error", "fail"))
-    chosen = [
-        (name, getattr(given, name)) for name, default in usual if getattr(given, name) != default
-    ]
+    usual = {"test": None, **DEFAULTS}
+    chosen = [(name, getattr(given, name)) for name in usual if getattr(given, name) != usual[name]]
     options = [("data", pair) for pair in given.data] + chosen
     return [word for name, value in options for word in (f"--{name.replace('_', '-')}", str(value))]
 

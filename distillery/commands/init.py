@@ -101,13 +101,12 @@ def _most(name: str, block: dict[str, Any]) -> int:
 
 def _datasets(block: dict[str, Any], name: str, folder: Path) -> str:
     """Return the part of the config that says what the images are."""
-    defaults = {"fit": "crop", "on_error": "fail"}
     lines = []
     for key, value in block.items():
         # Else of the home, or a hub's name.
         if key in PLACES and os.path.exists(value) and not os.path.isabs(value):
             value = os.path.relpath(value, folder)
-        if defaults.get(key) != value:
+        if _images.DEFAULTS.get(key) != value:
             text = value if key == "kind" else json.dumps(value, ensure_ascii=False)
             lines.append(f"    {key}: {text}{_MEANS.get(key, '')}")
     return _template("datasets.yaml", name=name, block="\n".join(lines))

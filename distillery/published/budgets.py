@@ -170,13 +170,9 @@ def words(cell: Cell, beside: Mapping[str, Any]) -> str:
 
 def network_words(cell: Cell) -> str:
     """Say by what a cell's ConvNet is another than the published tables'; "" where by nothing."""
-    options = (cell.distilled_with or {}).get("options") or {}
-    apart = [
-        f"{name} {options[name]}"
-        for name, published in PUBLISHED_NETWORK.items()
-        if options.get(name, published) != published
-    ]
-    return "" if same_network(cell) else f"ConvNet of {' and '.join(apart)}" if apart else ""
+    apart = _options_apart(cell)
+    named = (cell.distilled_with or {}).get("name", NETWORK) == NETWORK
+    return f"ConvNet of {' and '.join(apart)}" if named and apart else ""
 
 
 def continual_words(cell: Cell) -> str:
@@ -235,10 +231,18 @@ def same_network(cell: Cell) -> bool:
     """Return whether a ConvNet that a set was distilled with is the published tables' (a study's
     ConvNets are all the same)."""
     network = cell.distilled_with or {}
-    options = network.get("options") or {}
-    return network.get("name", NETWORK) == NETWORK and all(
-        options.get(name, value) == value for name, value in PUBLISHED_NETWORK.items()
-    )
+    return network.get("name", NETWORK) == NETWORK and not _options_apart(cell)
+
+
+def _options_apart(cell: Cell) -> list[str]:
+    """List the options, with their values, in which a cell's network is not the published
+    tables'."""
+    options = (cell.distilled_with or {}).get("options") or {}
+    return [
+        f"{name} {options[name]}"
+        for name, published in PUBLISHED_NETWORK.items()
+        if options.get(name, published) != published
+    ]
 
 
 def _amount(name: str, amount: Any, full: Any, whose: str, cell: Cell) -> str:

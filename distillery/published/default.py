@@ -58,14 +58,15 @@ def _row(place: Place, cells: Sequence[tuple[str, Cell]]) -> list[str]:
 
 def _spent(cell: Cell) -> str:
     """Say what a cell took, in its own amounts."""
-    spent = budgets.spent(cell)
-    parts = [
-        f"{spent[name]} {word}"
-        for name, word in budgets.WORK.items()
-        if name in spent and spent[name] != "auto"
-    ]
     if cell.strategy:
         parts = [budgets.continual_words(cell)]
+    else:
+        spent = budgets.spent(cell)
+        parts = [
+            f"{spent[name]} {word}"
+            for name, word in budgets.WORK.items()
+            if name in spent and spent[name] != "auto"
+        ]
     parts.append(budgets.network_words(cell))
     if cell.method != cell.base:
         parts.append(f"as {cell.method}")
