@@ -179,8 +179,8 @@ def _training(results: Results) -> list[dict]:
         rows = {
             name: results.measured(name, dataset=dataset, strategy="") for name in WORK_MEASURES
         }
-        told = pd.concat([rows["training_flops"], rows["macs_per_image"]])["network"]
-        for network in sorted({name for name in told if name}, key=network_rank):
+        counted = pd.concat([rows["training_flops"], rows["macs_per_image"]])["network"]
+        for network in sorted({name for name in counted if name}, key=network_rank):
             parts = {name: part[part["network"] == network] for name, part in rows.items()}
             lines += _training_lines(results, dataset, network, parts)
     return lines

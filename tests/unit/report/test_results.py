@@ -35,8 +35,8 @@ def test_plug_ins_from_outside_have_the_names_that_they_give_themselves(tmp_path
     sets = []
     for method, of in (("shrinking", None), ("shrinking_fast", "shrinking")):
         sets.append(tmp_path / f"{method}.safetensors")
-        told = {**header, "method": method, **({"of": of} if of else {})}
-        SyntheticSet(torch.zeros(2, 1, 8, 8), torch.arange(2), None, told).save(sets[-1])
+        about = {**header, "method": method, **({"of": of} if of else {})}
+        SyntheticSet(torch.zeros(2, 1, 8, 8), torch.arange(2), None, about).save(sets[-1])
     config = {"plugins": [str(tmp_path / "mine")], "datasets": {"pets": {"title": "My pets"}}}
     results = Results(pd.DataFrame(columns=list(COLUMNS)), [], sets, [], [], config, {})
     assert results.name("shrinking", "real") == "Shrinking, real images"

@@ -11,7 +11,7 @@ from tests.unit.report.sections.test_scorecard import results_of
 
 
 def counted(path, answers, classes, **about):
-    """Counts of an evaluation: two images a class, and what one network took them for."""
+    """Counts of an evaluation: two images per class, and what one network took them for."""
     counts = Confusion()
     counts.count(torch.arange(classes).repeat(2), torch.tensor([answers]))
     header = {"dataset": "MNIST", "method": "dc", "init": "real", "ipc": 1, "seed": 0}
