@@ -78,6 +78,8 @@ class Method(_Plugin):
         needs_network: whether it runs a network.
         needs_embedding: whether it asks the network for embeddings; or the values of settings with
             which it does.
+        factored: whether it learns stored images that hold several (``Task.decoded``), so that its
+            sets may have a ``factor``.
         settings: name to JSON-schema property, with ``default`` and ``description``. One called
             ``augment`` names an augmentation: any, unless the method says which. A method that
             distils has ``iterations``.
@@ -98,6 +100,7 @@ class Method(_Plugin):
     needs_validation: bool | Mapping[str, list[Any]] = declarations.condition()
     needs_network: bool = declarations.flag(True)
     needs_embedding: bool | Mapping[str, list[Any]] = declarations.condition()
+    factored: bool = declarations.flag(False)
     settings: Mapping[str, Mapping[str, Any]] = declarations.block(default={})
     protocol: Mapping[str, Any] = declarations.block()
     augment: str | None = declarations.text(None)
@@ -378,6 +381,11 @@ def _method(file: str, module: str) -> Method:
     declarations.refuse_unbound(file, (_MADE_BY[method.kind],))
     if not method.is_coreset and "iterations" not in method.settings:
         raise UserError(f"{shown(file)}: SETTINGS.iterations: is missing")
+    if method.factored and (method.is_coreset or "factor" in method.settings):
+        raise UserError(
+            f"{shown(file)}: FACTORED: is for a method that distils, and gives it the setting "
+            "`factor`, which SETTINGS must not have"
+        )
     method = with_augmentations(method, augmentations())
     settings = declarations.checked_settings(file, "SETTINGS", method.settings)
     for field in ("needs_experts", "needs_validation", "needs_embedding"):

@@ -36,6 +36,7 @@ class Sizes:
     Attributes:
         settings: a value for each key of the method's ``SETTINGS``.
         classes, ipc: of the set.
+        factor: how many images one of the set's holds on a side.
         images: real images that it learns from; largest: of them those of a class.
         held: validation images.
         experts, expert_epochs: what it may learn from; 0 without experts.
@@ -49,3 +50,9 @@ class Sizes:
     held: int
     experts: int = 0
     expert_epochs: int = 0
+    factor: int = 1
+
+    @property
+    def seen_ipc(self) -> int:
+        """Return the images per class that training sees."""
+        return self.ipc * self.factor**2

@@ -135,6 +135,11 @@ class Works:
         classes = self._counts(cell["dataset"])[3]
         return 4.0 * classes * cell["ipc"] * self._pixels(cell["dataset"])
 
+    def _seen(self, cell: Mapping[str, Any]) -> int:
+        """Return how many images of a set are trained on."""
+        each = self._study.seen_ipc(Cell(*(cell[name] for name in AXES)))
+        return self._counts(cell["dataset"])[3] * each
+
     def _of_step(self, asked: Any) -> tuple[int, int, int]:
         """Count the images of a step that are learned from and held out, and its classes."""
         train, held, _, classes = self._counts(asked.job["dataset"])
@@ -179,6 +184,7 @@ class Works:
             held=held,
             experts=experts.get("number", 0),
             expert_epochs=experts.get("epochs", 0),
+            factor=study.factor(cell),
         )
         said = getattr(outside.module(asked.source), "expected_work", None)
         parts = None if said is None else [Part(*each) for each in said(sizes)]
@@ -193,14 +199,14 @@ class Works:
 
     def _evaluate_synthetic(self, asked: Any) -> Work:
         cell, settings = asked.cell, asked.settings
-        _, held, test, classes = self._counts(cell["dataset"])
-        recipe, count = Recipe.of(settings), classes * cell["ipc"]
+        _, held, test, _ = self._counts(cell["dataset"])
+        recipe, count = Recipe.of(settings), self._seen(cell)
         models, points = settings["models"], min(settings["curve"], settings["epochs"])
         parts = [_trained(recipe, count, models)]
         parts += [_tested(test, models + points), _tested(held, models)]
         for kind, size in (
             *((kind, count) for kind in settings["labels"][1:]),
-            *((settings["labels"][0], classes * first) for first in settings["first"]),
+            *((settings["labels"][0], count * first // cell["ipc"]) for first in settings["first"]),
         ):
             parts += [_trained(recipe, size, models), _tested(test + held, models)]
             if kind == TEACHER:
@@ -218,13 +224,13 @@ class Works:
 
     def _evaluate_robust(self, asked: Any) -> Work:
         cell, settings = asked.cell, asked.settings
-        train, _, test, classes = self._counts(cell["dataset"])
+        train, _, test, _ = self._counts(cell["dataset"])
         recipe, models = Recipe.of(settings), settings["robust"]["models"]
         # Whether its labels are soft is known when it is there.
         different = len(
             set(robust.trainings(recipe, settings["robust"]["augment"], soft=False).values())
         )
-        parts = [_trained(recipe, classes * cell["ipc"], different * models)]
+        parts = [_trained(recipe, self._seen(cell), different * models)]
         parts.append(_tested(test, different * models))
         share = 4 * test / (train + test)
         return Work(
@@ -233,8 +239,8 @@ class Works:
 
     def _evaluate_privacy(self, asked: Any) -> Work:
         cell, settings = asked.cell, asked.settings
-        train, held, test, classes = self._counts(cell["dataset"])
-        count, models = classes * cell["ipc"], settings["models"]
+        train, held, test, _ = self._counts(cell["dataset"])
+        count, models = self._seen(cell), settings["models"]
         tested = min(settings["tested"], train - held) + min(settings["tested"], test)
         # Distances from the set and from test images to all training images, at 1e10 operations a
         # second.
@@ -264,9 +270,9 @@ class Works:
         return self._searching(asked, count, {test: settings["models"]})
 
     def _search(self, asked: Any) -> Work:
-        _, held, test, classes = self._counts(asked.cell["dataset"])
+        _, held, test, _ = self._counts(asked.cell["dataset"])
         models = asked.settings["models"]
-        return self._searching(asked, classes * asked.cell["ipc"], {test: models, held: models})
+        return self._searching(asked, self._seen(asked.cell), {test: models, held: models})
 
     def _searching(self, asked: Any, count: int, tested: Mapping[int, int]) -> Work:
         """Return the work of a grid's networks on ``count`` images, and on those that they are
@@ -286,7 +292,7 @@ class Works:
         if asked.strategy in (AFTERWARDS, GDUMB):
             # The whole memory once, or after each group what there is of it.
             stages, share = (groups, (groups + 1) / 2) if asked.strategy == GDUMB else (1, 1)
-            count = math.ceil(share * classes * cell_of(asked.job).ipc)
+            count = math.ceil(share * self._seen(cell_of(asked.job).__dict__))
             own = {name: settings[f"{asked.strategy}_{name}"] for name in ("epochs", "batch")}
             recipe = Recipe.of({**settings, **own, "decay": "none"})
             parts = [_trained(recipe, count, models), _tested(test, models * stages)]

@@ -89,7 +89,7 @@ class DistributionMatching(base.Distillation[State]):
             lambda t: self.network(t, partial(task.stream, "iteration", t)),
         )
         self._summarise = compute.compiled(summary, device=device, expected_seconds=seconds)
-        work = 3 * one_image * classes * task.ipc * settings["iterations"]
+        work = 3 * one_image * classes * task.seen_ipc * settings["iterations"]
         self._image_gradient = compute.compiled(
             torch.func.grad_and_value(objective, has_aux=True),
             device=device,
@@ -111,7 +111,8 @@ class DistributionMatching(base.Distillation[State]):
         self, features: Tensor, statistics: Tensor, images: Tensor, given: Mapping[str, Any]
     ) -> Tensor:
         """Return the loss of each class, (K,), in the synthetic features (K, I, D) of the images
-        (K, I, C, H, W), given the statistics (K, …) of the real ones. The sum is minimised."""
+        (K, I, C, H, W), decoded, given the statistics (K, …) of the real ones. The sum is
+        minimised."""
 
     def start(self) -> dict[str, Any]:
         """Return what the method has learned beside the images at the start: nothing."""
@@ -155,10 +156,11 @@ class DistributionMatching(base.Distillation[State]):
                     for c in range(task.classes)
                 ]
             )
-        seen, pull = siamese.synthetic(state.images)
+        decoded, back = task.decoded(state.images)
+        seen, pull = siamese.synthetic(decoded)
         gradient, (loss, features) = self._image_gradient(seen, params, statistics, given)
         moved, moments = self._descent(
-            {"images": state.images}, {"images": pull(gradient)}, state.moments
+            {"images": state.images}, {"images": back(pull(gradient))}, state.moments
         )
         learned = self.learn(state.learned, features.detach(), statistics, given)
         return State(moved["images"], moments, learned), loss
@@ -173,6 +175,6 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     iterations, batch = settings["iterations"], min(settings["batch_real"], sizes.largest)
     return [
         ("forward", iterations * sizes.classes, batch, True),
-        ("gradient", iterations, sizes.classes * sizes.ipc),
+        ("gradient", iterations, sizes.classes * sizes.seen_ipc),
         *_representative.expected_work(sizes),
     ]

@@ -160,13 +160,13 @@ class GradientMatching(base.Distillation[State]):
 
     def __init__(self, task: base.Task, *, strategy: str) -> None:
         self._task, self._strategy, settings = task, strategy, task.settings
-        compute, device, classes, ipc = task.compute, task.device, task.classes, task.ipc
+        compute, device, classes, ipc = task.compute, task.device, task.classes, task.seen_ipc
         self._index = base.ClassIndex(task.labels, classes)
         self._module = base.network(task.network, device)
         apply, _ = networks.functional(self._module)
         self._outer, self._inner = (
             settings[name] if settings[name] != "auto" else value
-            for name, value in zip(("outer", "inner"), loops(ipc), strict=True)
+            for name, value in zip(("outer", "inner"), loops(task.ipc), strict=True)
         )
         one_image = networks.count(self._module, task.images[0])[0]
         # A gradient costs three forwards.
@@ -196,7 +196,7 @@ class GradientMatching(base.Distillation[State]):
             task, self._index, networks.functional_embed(self._module), self._network
         )
         self._together = _together(classes, ipc, device)
-        self._targets = task.targets
+        self._targets = task.seen_targets
 
     def init(self) -> State:
         task = self._task
@@ -218,7 +218,7 @@ class GradientMatching(base.Distillation[State]):
         return State(images, velocity, step, network, total, state.streams), None
 
     def result(self, state: State) -> base.Result:
-        return base.Result(state.images.reshape(self._task.initial.shape), self._targets)
+        return base.Result(state.images.reshape(self._task.initial.shape), self._task.targets)
 
     def _begun(self, state: State, t: int) -> State:
         streams = {purpose: self._task.stream("iteration", t, purpose) for purpose in _PURPOSES}
@@ -251,8 +251,9 @@ class GradientMatching(base.Distillation[State]):
             for name in params
             if params[name].ndim > 1
         }
-        seen, pull = siamese.synthetic(state.images)
-        by_class = self._targets.view(classes, task.ipc)
+        decoded, back = task.decoded(state.images)
+        seen, pull = siamese.synthetic(decoded)
+        by_class = self._targets.view(classes, task.seen_ipc)
         derivatives, total = [], state.total
         for begin in range(0, classes, self._together):
             part = slice(begin, begin + self._together)
@@ -264,7 +265,7 @@ class GradientMatching(base.Distillation[State]):
             )
             derivatives.append(derivative)
             total = total + distances.sum()
-        return pull(torch.cat(derivatives)), total
+        return back(pull(torch.cat(derivatives))), total
 
     def _trained(
         self, params: dict[str, Tensor], synthetic: Tensor, streams: dict[str, torch.Generator]
@@ -272,7 +273,7 @@ class GradientMatching(base.Distillation[State]):
         """Return new parameters, after the epochs that lie between two image steps: plain gradient
         descent over the synthetic set in shuffled mini-batches."""
         task, rate = self._task, self._task.settings["lr_network"]
-        batch, images = task.settings["batch_train"], synthetic.view(task.initial.shape)
+        batch, images = task.settings["batch_train"], task.decode(synthetic).flatten(0, 1)
         for _ in range(self._inner):
             shuffled = torch.randperm(len(images), generator=streams["order"]).to(images.device)
             for chosen in shuffled.split(batch):
@@ -299,10 +300,10 @@ def _together(classes: int, ipc: int, device: torch.device) -> int:
 
 def expected_work(sizes: "Sizes") -> list[tuple]:
     """Return the passes of the network that a set takes."""
-    settings, ipc, classes = sizes.settings, sizes.ipc, sizes.classes
+    settings, ipc, classes = sizes.settings, sizes.seen_ipc, sizes.classes
     outer, inner = (
         settings[name] if settings[name] != "auto" else value
-        for name, value in zip(("outer", "inner"), loops(ipc), strict=True)
+        for name, value in zip(("outer", "inner"), loops(sizes.ipc), strict=True)
     )
     steps, count = outer * settings["iterations"], classes * ipc
     between = (outer - 1) * settings["iterations"] * inner

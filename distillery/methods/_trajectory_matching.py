@@ -157,7 +157,8 @@ class TrajectoryMatching(base.Distillation[State]):
             f"{settings['step_size'] / 2:g}, lr_step_size {settings['lr_step_size'] / 10:g} or "
             "fewer syn_steps"
         )
-        self._batch = min(settings["batch_syn"] or len(task.initial), len(task.initial))
+        count = task.classes * task.seen_ipc
+        self._batch = min(settings["batch_syn"] or count, count)
         one_image, steps = networks.count(module, task.initial[0])[0], settings["syn_steps"]
         # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
         work = 12 * one_image * self._batch * steps * settings["iterations"]
@@ -183,23 +184,24 @@ class TrajectoryMatching(base.Distillation[State]):
     def step(self, state: State, t: int) -> tuple[State, Tensor]:
         settings = self._task.settings
         start, goal = self._pair(t)
-        count, steps, stream = len(state.images), settings["syn_steps"], self._task.stream
+        seen, back = self._task.decoded(state.images)
+        count, steps, stream = len(seen), settings["syn_steps"], self._task.stream
         batches = _unroll.passes(
             count, self._batch, steps, stream("iteration", t, "order"), self._task.device
         )
         counts = [count] * steps if batches is None else list(map(len, batches))
-        soft = _probabilities(state.logits)
+        soft, held = _probabilities(state.logits), self._task.factor**2
         run = self._unroll(
             start,
             goal,
-            state.images,
-            self._task.targets if soft is None else soft,
+            seen,
+            self._task.seen_targets if soft is None else soft.repeat_interleave(held, 0),
             state.step_size,
             steps=steps,
             batches=batches,
             draws=_unroll.draws(self._task, counts, stream("iteration", t, "augment")),
         )
-        velocity = settings["momentum"] * state.velocity + run.images
+        velocity = settings["momentum"] * state.velocity + back(run.images)
         images = state.images - settings["lr_images"] * velocity
         step_velocity = settings["momentum"] * state.step_velocity + run.step_size
         step_size = positive_step(state.step_size, settings["lr_step_size"] * step_velocity)
@@ -207,7 +209,8 @@ class TrajectoryMatching(base.Distillation[State]):
         if soft is not None and settings["lr_labels"]:
             # Through the softmax, which keeps the labels probabilities.
             assert run.labels is not None  # there with soft labels
-            derivative = soft * (run.labels - (soft * run.labels).sum(1, keepdim=True))
+            labels = run.labels.view(-1, held, soft.shape[1]).sum(1)
+            derivative = soft * (labels - (soft * labels).sum(1, keepdim=True))
             label_velocity = settings["momentum"] * label_velocity + derivative
             logits = logits - settings["lr_labels"] * label_velocity
         state = State(images, velocity, step_size, step_velocity, logits, label_velocity)
@@ -246,7 +249,7 @@ def positive_step(step_size: Tensor, change: Tensor) -> Tensor:
 
 def expected_work(sizes: "Sizes") -> list[tuple]:
     """Return the passes of the network that a set takes."""
-    settings, count = sizes.settings, sizes.classes * sizes.ipc
+    settings, count = sizes.settings, sizes.classes * sizes.seen_ipc
     steps = settings["iterations"] * settings["syn_steps"]
     batch = min(settings["batch_syn"] or count, count)
     return [("gradient", steps, batch), ("adjoint", steps, batch)]

@@ -113,6 +113,8 @@ class Task:
         kept: ``kept(name, make)`` gives the tensor that ``make()`` gives, or gave before the job
             was interrupted. Methods that choose images work out under it what takes long; a method
             that iterates has its state in the checkpoint.
+        factor: how many images each of ``initial`` holds on a side, as each of the set will: above
+            1 only for a method that says ``FACTORED``; decode: ``decode(images)`` gives them.
     """
 
     images: Tensor
@@ -128,6 +130,8 @@ class Task:
     experts: Any = None
     held: Callable[[], tuple[Tensor, Tensor]] | None = None
     kept: Callable[[str, Callable[[], Tensor]], Tensor] = lambda name, make: make()
+    factor: int = 1
+    decode: Callable[[Tensor], Tensor] = lambda images: images
 
     @property
     def device(self) -> torch.device:
@@ -138,6 +142,26 @@ class Task:
     def targets(self) -> Tensor:
         """Return the hard labels (K·I,) int64 of the set, on the device."""
         return synthetic_labels(self.classes, self.ipc, self.device)
+
+    @property
+    def seen_ipc(self) -> int:
+        """Return the images per class that training sees: I·f²."""
+        return self.ipc * self.factor**2
+
+    @property
+    def seen_targets(self) -> Tensor:
+        """Return the hard labels (K·I·f²,) int64 of the images that training sees, on the
+        device."""
+        return synthetic_labels(self.classes, self.seen_ipc, self.device)
+
+    def decoded(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return the images (…, N·f², C, H, W) that training sees of the set's (…, N, C, H, W), and
+        what carries a derivative in them back to the set's."""
+        if self.factor == 1:
+            return images, lambda derivative: derivative
+        # Two values without `has_aux`.
+        seen, pull = torch.func.vjp(self.decode, images)  # pyright: ignore[reportAssignmentType]
+        return seen, lambda derivative: pull(derivative)[0]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ CITATION = {
     "arxiv": "2006.05929",
 }
 ORDER = 10
+FACTORED = True
 COLOUR = 1
 AUGMENT = "none"
 NEEDS_EMBEDDING = _representative.NEEDS_EMBEDDING

@@ -29,6 +29,7 @@ CITATION = {
     "arxiv": "2110.04181",
 }
 ORDER = 30
+FACTORED = True
 COLOUR = 4
 NEEDS_EMBEDDING = True
 SETTINGS = {

@@ -23,6 +23,7 @@ CITATION = {
     "arxiv": "2102.08259",
 }
 ORDER = 20
+FACTORED = True
 COLOUR = 3
 AUGMENT = "dsa"
 NEEDS_EMBEDDING = _representative.NEEDS_EMBEDDING

@@ -23,6 +23,7 @@ CITATION = {
     "arxiv": "2203.11932",
 }
 ORDER = 40
+FACTORED = True
 COLOUR = 2
 NEEDS_EXPERTS = True
 SETTINGS = _trajectory_matching.SETTINGS

@@ -17,8 +17,8 @@ Gaussian and the scales sigma made from noise by a small network that maximises 
 min-max game of the paper).
 
 DEVIATES: one image step per iteration for all classes instead of one per class; images are not
-clipped to the range of pixels; a set holds as many images as it says (the authors store four in
-one, ``factor`` 2). The loop is ``_distribution_matching``'s.
+clipped to the range of pixels; a stored image is one itself (the authors' hold four, as the setting
+``factor: 2`` does). The loop is ``_distribution_matching``'s.
 
 The protocol is that of the authors' code (``condenser/evaluate.py`` and ``config/ipc10`` of its
 first version): AdamW at torch's weight decay, the rate halved after each fifth of 2000 epochs, DSA
@@ -52,6 +52,7 @@ CITATION = {
     "arxiv": "2502.20653",
 }
 ORDER = 60
+FACTORED = True
 COLOUR = 6
 NEEDS_EXPERTS = True
 NEEDS_EMBEDDING = True
@@ -186,8 +187,8 @@ class CharacteristicFunctions(_distribution_matching.DistributionMatching):
         total = SCALE * self._distances(features, statistics, given["frequencies"])
         if weight:
             logits = self._apply(given["trained"], images.flatten(0, 1))
-            losses = functional.cross_entropy(logits, task.targets, reduction="none")
-            total = total + weight * losses.view(task.classes, task.ipc).mean(1)
+            losses = functional.cross_entropy(logits, task.seen_targets, reduction="none")
+            total = total + weight * losses.view(task.classes, task.seen_ipc).mean(1)
         return total
 
     def learn(
@@ -312,5 +313,5 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     """Return the passes of the network that a set takes."""
     settings, passes = sizes.settings, _distribution_matching.expected_work(sizes)
     if settings["calibration"]:
-        passes.append(("gradient", settings["iterations"], sizes.classes * sizes.ipc))
+        passes.append(("gradient", settings["iterations"], sizes.classes * sizes.seen_ipc))
     return passes

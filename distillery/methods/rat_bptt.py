@@ -54,6 +54,7 @@ CITATION = {
     "arxiv": "2311.07025",
 }
 ORDER = 55
+FACTORED = True
 SETTINGS = {
     "iterations": {
         "type": "integer",
@@ -266,7 +267,7 @@ class RandomTruncated(base.Distillation[State]):
         self._module = base.network(task.network, device)
         apply, _ = networks.functional(self._module)
         like = base.fresh_parameters(self._module, task.stream("count"))
-        count = len(task.initial)
+        count = task.classes * task.seen_ipc
         self._batch = min(settings["batch_syn"] or count, count)
         one_image = networks.count(self._module, task.initial[0])[0]
         # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
@@ -294,13 +295,15 @@ class RandomTruncated(base.Distillation[State]):
         window = settings["window"]
         latest = settings["unroll"] - window
         before = int(torch.randint(latest + 1, (), generator=drawn["window"]))
+        decoded, back = task.decoded(state.images)
         loss, derivative = self._window(
             networks.flatten(base.fresh_parameters(self._module, drawn["network"])),
-            self._seen(state.images, before + window, drawn),
+            self._seen(decoded, before + window, drawn),
             before,
             window,
             *self._real(drawn),
         )
+        derivative = back(derivative)
         size = derivative.norm()
         norm = torch.where(
             state.norm == 0, size, state.norm + (1 - _NORM_DECAY) * (size - state.norm)
@@ -323,7 +326,7 @@ class RandomTruncated(base.Distillation[State]):
         draws = _unroll.draws(task, counts, drawn["augment"])
 
         def seen(i: int) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-            x, y, pull = _unroll.seen(i, images, task.targets, batches, draws)
+            x, y, pull = _unroll.seen(i, images, task.seen_targets, batches, draws)
 
             def back(part: Tensor) -> Tensor:
                 part = part if pull is None else pull(part)
@@ -352,7 +355,7 @@ build = RandomTruncated
 
 def expected_work(sizes: "Sizes") -> list[tuple]:
     """Return the passes of the network that a set takes."""
-    settings, count = sizes.settings, sizes.classes * sizes.ipc
+    settings, count = sizes.settings, sizes.classes * sizes.seen_ipc
     iterations, window = settings["iterations"], settings["window"]
     batch = min(settings["batch_syn"] or count, count)
     trained = (settings["unroll"] + window) / 2  # on average, where windows end

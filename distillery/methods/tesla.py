@@ -35,6 +35,7 @@ CITATION = {
     "arxiv": "2211.10586",
 }
 ORDER = 50
+FACTORED = True
 NEEDS_EXPERTS = True
 SETTINGS = {
     **_trajectory_matching.SETTINGS,
@@ -97,7 +98,8 @@ def teach(
             [torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)]
         )
 
-    given, targets = logits(task.initial), task.targets
+    given, targets = logits(task.decode(task.initial)), task.targets
+    given = given.view(len(targets), -1, given.shape[1]).mean(1)  # of the images that one holds
     wrong = given.argmax(1) != targets
     if wrong.any():
         index, weights = base.ClassIndex(task.labels, task.classes).draw(

@@ -64,7 +64,8 @@ def _differences(
             pair = ours[key], theirs[key]
             if key == "batch" and cell.ipc is not None:
                 # No step has more images than the set; of an unknown number nothing is said.
-                most = cell.ipc * len(results.classes(cell.dataset))
+                held = results.headers.get(cell, {}).get("factor", 1) ** 2
+                most = cell.ipc * held * len(results.classes(cell.dataset))
                 pair = min(pair[0], most), min(pair[1], most)
             if key != "momentum" or ours.get("optimiser", "sgd") == "sgd":
                 pairs.append((key.replace("_", " "), *pair))

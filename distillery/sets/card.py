@@ -12,6 +12,7 @@ from distillery.recipe import Recipe
 from distillery.sets.accuracies import accuracies
 from distillery.sets.facts import (
     class_names,
+    held,
     how_made,
     label_kind,
     method_of,
@@ -166,7 +167,9 @@ def _what(synthetic: SyntheticSet, coreset: bool) -> str:
         for index, name in enumerate(header["classes"])
     )
     return (
-        f"{text}\n\n- images: {shape(synthetic.images)} float32, {space(header)}\n- labels: "
+        f"{text}\n\n- images: {shape(synthetic.images)} float32, "
+        f"{f'decoded {held(synthetic)}, ' if synthetic.factor != 1 else ''}{space(header)}"
+        "\n- labels: "
         f"{label_kind(synthetic)}\n- classes: {' '.join(classes.split())}\n"
         f"- learned step size: {'none' if synthetic.step_size is None else synthetic.step_size}"
     )
@@ -281,7 +284,8 @@ def _load_set(synthetic: SyntheticSet) -> str:
         "`datasets.load_dataset` gives the pictures of this folder, in 8 bits, with their labels"
         f"{' and probabilities' if synthetic.labels.ndim == 2 else ''}. "
         f'Without Distillery, `safetensors.torch.load_file("{SET}")` gives the tensors '
-        f"{', '.join(f'`{name}`' for name in synthetic.tensors())}."
+        f"{', '.join(f'`{name}`' for name in synthetic.tensors())}"
+        f"{', of which the images are stored ones, to be decoded' * (synthetic.factor != 1)}."
     )
 
 

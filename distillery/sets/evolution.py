@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from distillery.errors import UserError
+from distillery.images import formation
 from distillery.store import artefact
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def load_evolution(
     path: str | os.PathLike[str], labels: torch.Tensor, device: torch.device | str
 ) -> list[tuple[int, torch.Tensor, torch.Tensor, float | None]]:
     """Read the snapshots that :meth:`Evolution.save` wrote, as (iteration, images, labels, step
-    size) on ``device``.
+    size) on ``device``, decoded where a stored image holds several.
 
     Args:
         path: the file.
@@ -148,7 +149,8 @@ def load_evolution(
     Raises:
         UserError: the file is missing or damaged.
     """
-    tensors, _ = artefact.load(path, rule="distill")
+    tensors, header = artefact.load(path, rule="distill")
+    factor = header.get("factor", 1)
     steps = tensors.get("step_sizes")
     count = (
         len(tensors["iterations"])
@@ -164,13 +166,12 @@ def load_evolution(
             f"{path}: holds no snapshots of a distillation; delete it and run snakemake again: the "
             "rule distill re-creates it"
         )
+    learned = tensors.get("labels")
     return [
         (
             int(iteration),
-            tensors["images"][i].to(device),
-            tensors.get("labels", labels.expand(len(tensors["iterations"]), *labels.shape))[i].to(
-                device
-            ),
+            formation.decode(tensors["images"][i], factor).to(device),
+            (labels if learned is None else learned[i].repeat_interleave(factor**2, 0)).to(device),
             None if steps is None else float(steps[i]),
         )
         for i, iteration in enumerate(tensors["iterations"])

@@ -63,6 +63,7 @@ def describe(synthetic: SyntheticSet) -> list[tuple[str, str]]:
             "images",
             f"{shape(synthetic.images)} float32, {low:.3g} to {high:.3g}; {space(header)}",
         ),
+        *([("decoded", held(synthetic))] if synthetic.factor != 1 else []),
         ("labels", f"{label_kind(synthetic)}; {each} image{'' if each == 1 else 's'} per class"),
         ("classes", ", ".join(map(str, header["classes"]))),
         ("step size", "none" if synthetic.step_size is None else f"{synthetic.step_size:.6g}"),
@@ -113,6 +114,16 @@ def counted(number: int, what: str) -> str:
 def _ipc(synthetic: SyntheticSet) -> str:
     ipc = synthetic.header.get("ipc")
     return f"{len(synthetic)} images" if ipc is None else f"{counted(ipc, 'image')} per class"
+
+
+def held(synthetic: SyntheticSet) -> str:
+    """Say what the stored images hold; nothing where each is one."""
+    factor = synthetic.factor
+    if synthetic.stored is None:
+        return ""
+    return (
+        f"from {counted(len(synthetic.stored), 'stored image')} that hold {factor} x {factor} each"
+    )
 
 
 def title(synthetic: SyntheticSet) -> str:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from distillery import __version__
 from distillery.errors import UserError
-from distillery.images import normalization
+from distillery.images import formation, normalization
 from distillery.images.dataset import Dataset as RealDataset
 from distillery.images.whitening import Whitening, carried
 from distillery.recipe import Recipe
@@ -25,7 +25,7 @@ class SyntheticSet(Dataset):
 
     Attributes:
         images: (N, C, H, W) float32, in normalised space (see ``header["normalization"]``), not
-            clipped.
+            clipped: those that training sees.
         labels: (N,) int64 classes, or (N, K) float32 class probabilities.
         step_size: the learning rate that belongs to the set, where the method learns one.
         header: ``dataset``, ``normalization`` (``kind``, and ``mean`` and ``std`` or what
@@ -36,9 +36,11 @@ class SyntheticSet(Dataset):
             learned from, as ``trajectories.about`` says; ``None``: nothing), and ``plugin`` of a
             set whose method came from outside the library: its ``file``, ``kind`` and ``title``,
             and ``start`` of one that started from a set: its ``name``, the digest of the ``images``
-            and what it is a set ``of``, where that is known.
+            and what it is a set ``of``, where that is known, and ``factor`` of one whose stored
+            images hold several each, on a side (:mod:`distillery.images.formation`).
         whitening: of a set in whitened space, whose file carries it: the test images must go the
             same way, and pictures back.
+        stored: of a set with a ``factor`` f, its images (N / f², C, H, W) as the file has them.
     """
 
     images: torch.Tensor
@@ -46,6 +48,7 @@ class SyntheticSet(Dataset):
     step_size: float | None = None
     header: dict[str, Any] = field(default_factory=dict)
     whitening: Whitening | None = None
+    stored: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         check(self.images, self.labels, classes=len(self.header["classes"]), where="synthetic set")
@@ -57,12 +60,23 @@ class SyntheticSet(Dataset):
                 f"synthetic set: its header says {stated} and the whitening "
                 f"{'is not there' if self.whitening is None else 'is another one'}"
             )
+        held = 1 if self.stored is None else len(self.images) / len(self.stored)
+        if held != self.factor**2:
+            raise UserError(
+                f"synthetic set: its header says factor {self.factor}, and a stored image holds "
+                f"{held:g}; SyntheticSet.decoded makes a set of stored images"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int | slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.images[index], self.labels[index]
+
+    @property
+    def factor(self) -> int:
+        """Return how many images a stored one holds on a side; 1: it is one itself."""
+        return self.header.get("factor", 1)
 
     @property
     def hard_labels(self) -> torch.Tensor:
@@ -144,8 +158,11 @@ class SyntheticSet(Dataset):
             ) from error
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Collect the tensors that :meth:`save` writes beside the header."""
+        """Collect the tensors that :meth:`save` writes beside the header: of a set with a
+        ``factor`` the stored images, and a label for each of these."""
         tensors = {"images": self.images, "labels": self.labels}
+        if self.stored is not None:
+            tensors = {"images": self.stored, "labels": self.labels[:: self.factor**2]}
         if self.whitening is not None:
             tensors |= self.whitening.carried
         if self.step_size is not None:
@@ -155,6 +172,32 @@ class SyntheticSet(Dataset):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the set as safetensors, atomically; the same set gives the same bytes."""
         artefact.save(path, self.tensors(), self.header)
+
+    @classmethod
+    def decoded(
+        cls,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        step_size: float | None,
+        header: dict[str, Any],
+        whitening: Whitening | None = None,
+    ) -> "SyntheticSet":
+        """Make a set of images as they are stored; the arguments are else those of the class.
+
+        Raises:
+            UserError: the header has a ``factor`` that is none of these images.
+        """
+        factor = header.get("factor", 1)
+        if factor == 1:
+            return cls(images, labels, step_size, header, whitening)
+        sides = images.shape[2:]
+        if type(factor) is not int or factor < 1 or any(side % factor for side in sides):
+            raise UserError(
+                f"synthetic set: its header says factor {factor!r}, which does not divide images "
+                f"of shape {tuple(images.shape)}"
+            )
+        seen, each = formation.decode(images, factor), labels.repeat_interleave(factor**2, 0)
+        return cls(seen, each, step_size, header, whitening, images)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, rule: str | None = "distill") -> "SyntheticSet":
@@ -175,7 +218,7 @@ class SyntheticSet(Dataset):
                 "header with `classes`"
             )
         step = tensors.get("step_size")
-        return cls(
+        return cls.decoded(
             tensors["images"],
             tensors["labels"],
             None if step is None else float(step),

@@ -6,10 +6,14 @@ from os import PathLike
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from distillery import outside, streams
 from distillery.compute.device import Compute
 from distillery.errors import named
 from distillery.images import dataset as data
+from distillery.images import formation
 from distillery.methods import _driver
 from distillery.methods.base import Task, initial_images
 from distillery.networks import NetworkSpec
@@ -18,6 +22,7 @@ from distillery.sets.synthetic import SyntheticSet, header
 from distillery.store import artefact
 from distillery.store import checkpoint as checkpoints
 from distillery.training import trajectories
+from distillery.vocabulary import REAL
 
 if TYPE_CHECKING:
     from distillery.sets.starts import Start
@@ -58,6 +63,8 @@ def distill(
     # All but the method: what is compared starts from the same images.
     names = [value for name, value in cell.items() if name != "method"]
     drawn = streams.generator(seed, "initial", *names)
+    method = outside.module(asked.source)
+    factor = _factor(asked, method)
     start: Start | None = None
     if asked.start is not None:
         where = f"the start {cell['init']}"
@@ -68,7 +75,7 @@ def distill(
         labels=labels,
         initial=start.images.to(images.device)
         if start
-        else initial_images(cell["init"], images, labels, classes, cell["ipc"], drawn),
+        else _initial(cell, images, labels, classes, factor, drawn),
         classes=classes,
         ipc=cell["ipc"],
         network=NetworkSpec(**asked.network),
@@ -80,17 +87,41 @@ def distill(
         if len(held)
         else None,
         experts=trajectories.Experts(list(experts), dataset.images.device) if experts else None,
+        factor=factor,
+        decode=functools.partial(formation.decode, factor=factor),
     )
     variant_of = _variant_of(asked)
     with named(variant_of and f"{cell['method']} (a variant of {asked.module})"):
-        method = outside.module(asked.source)
         result = _driver.run(method, task, evolution, checkpoint)
     about = _header(asked, dataset, method, start, experts)
     step_size = None if result.step_size is None else float(result.step_size)
-    synthetic = SyntheticSet(
+    if factor != 1:
+        about["factor"] = factor
+    synthetic = SyntheticSet.decoded(
         result.images.cpu(), result.labels.cpu(), step_size, about, dataset.whitening
     )
     return synthetic, evolution
+
+
+def _factor(asked: "Distill", method: ModuleType) -> int:
+    """Return how many images a stored one holds on a side. A coreset may have a setting of that
+    name, whose images are learned from as they are stored."""
+    return asked.settings.get("factor", 1) if getattr(method, "FACTORED", False) else 1
+
+
+def _initial(
+    cell: dict[str, Any],
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    factor: int,
+    drawn: torch.Generator,
+) -> Tensor:
+    """Return the stored images that a set starts from: of real ones each holds as many as it will
+    be decoded into."""
+    each = cell["ipc"] * (factor**2 if cell["init"] == REAL else 1)
+    initial = initial_images(cell["init"], images, labels, classes, each, drawn)
+    return formation.encode(initial, factor) if cell["init"] == REAL else initial
 
 
 def _header(

@@ -97,6 +97,7 @@ class Trainings:
         self._asked, self._splits, self._taught = asked, splits, taught
         self.images = Images(synthetic.images, synthetic.labels).to(splits["test"].device)
         self.recipe = Recipe.of(asked.settings, synthetic.step_size)
+        self._held = synthetic.factor**2
         self.kinds = kinds(asked.settings["labels"], synthetic.labels)
 
     def labelled(self, kind: str, bench: Bench, images: Images) -> tuple[Bench, Images]:
@@ -141,15 +142,15 @@ class Trainings:
         return measured
 
     def first(self, count: int, bench: Bench) -> Metrics:
-        """Do so on the first ``count`` images of each class, under the first kind:
-        ``accuracy_of_first``."""
+        """Do so on the first ``count`` images of each class, as they are stored, under the first
+        kind: ``accuracy_of_first``."""
         measured, kind = Metrics(), self.kinds[0]
         hard = self.images.hard.tolist()
         seen: dict[int, int] = {}
         rows = []
         for row, label in enumerate(hard):
             seen[label] = seen.get(label, 0) + 1
-            if seen[label] <= count:
+            if seen[label] <= count * self._held:
                 rows.append(row)
         part = self.images[torch.tensor(rows, device=self.images.device)]
         here, images = self.labelled(kind, bench, part)

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 from distillery import limits
 from distillery.errors import UserError
 from distillery.store import paths
-from distillery.study import continual, search, starts
+from distillery.study import continual, reading, search, starts
 from distillery.study.cells import Cell
 from distillery.study.messages import known
 from distillery.study.overrides import listed
 from distillery.study.study import Study
-from distillery.vocabulary import PER_STEP, REAL, REMEMBERING, TEACHER, WHOLE
+from distillery.vocabulary import INITS, PER_STEP, REAL, REMEMBERING, TEACHER, WHOLE
 
 # More than Snakemake can be asked for in reasonable time.
 MOST_SHARDS = 1000
@@ -144,12 +144,31 @@ def _check_whitening(study: Study, cell: Cell) -> None:
         )
 
 
+def _check_factor(study: Study, cell: Cell) -> None:
+    factor, sides = study.factor(cell), limits.sides(study.datasets[cell.dataset].size)
+    where = f"config: methods.{cell.method}: factor {factor}"
+    if any(side % factor for side in sides):
+        high, wide = sides
+        fitting = [f for f in range(1, reading.MOST_PARTS + 1) if not (high % f or wide % f)]
+        raise UserError(
+            f"{where} does not divide the {high} x {wide} pixels of {cell.dataset}; "
+            f"{', '.join(map(str, fitting))} would"
+        )
+    if factor != 1 and cell.init not in INITS:
+        raise UserError(
+            f"{where} goes with init real or noise: the set {cell.init} is none whose images hold "
+            "several; take factor 1 for it by an override"
+        )
+
+
 def _check_cell(study: Study, cell: Cell) -> None:
     _check_whitening(study, cell)
+    _check_factor(study, cell)
     robust = _has_robust(study, cell)
     smallest, held_out = study.to_draw(cell.dataset)
     # Only these need real images to start from; methods draw as many as there are.
-    if cell.ipc > smallest - held_out and (cell.init == REAL or robust):
+    needed, factor = study.seen_ipc(cell), study.factor(cell)
+    if needed > smallest - held_out and (cell.init == REAL or robust):
         without = "" if study.methods[cell.method].is_coreset else "; init noise needs none of them"
         drawn = (
             without
@@ -158,9 +177,10 @@ def _check_cell(study: Study, cell: Cell) -> None:
             "to 0 there"
         )
         raise UserError(
-            f"config: grid: ipc {cell.ipc} is above the smallest class of {cell.dataset}: "
+            f"config: grid: ipc {cell.ipc} {'' if factor == 1 else f'with factor {factor} '}is "
+            f"above the smallest class of {cell.dataset}: "
             f"{smallest} training images, {held_out} of them held out for validation; at most "
-            f"{smallest - held_out} is possible{drawn}"
+            f"{(smallest - held_out) // factor**2} is possible{drawn}"
         )
     method = study.methods[cell.method]
     if not study.validates(cell.dataset) and method.validates(study.method_settings(cell)):
@@ -354,8 +374,9 @@ def _check_parts(study: Study, cell: Cell, alone: bool) -> None:
         )
     limit = study.continual(cell.dataset)["images_per_class"]
     held_out = int(study.config["data"]["validation"] * limit)
-    if limit and cell.init == REAL and cell.ipc > limit - held_out:
+    needed = study.seen_ipc(cell)
+    if limit and cell.init == REAL and needed > limit - held_out:
         raise UserError(
-            f"{where} takes {cell.ipc} images per class, and continual.images_per_class {limit} "
+            f"{where} takes {needed} images per class, and continual.images_per_class {limit} "
             f"leaves about {limit - held_out}, the held-out ones counted off; raise it"
         )

@@ -24,6 +24,9 @@ from distillery.vocabulary import IMPORTED, INITS, WHOLE
 # Settings that every method has, beside those that it declares: what the job does around it, not
 # what the method does.
 COMMON = {"normalization": {"type": "string", "enum": ["channel", "zca"], "default": "channel"}}
+# Beside them, of methods that learn images of which each holds several (IDC).
+MOST_PARTS = 8  # on a side
+FACTOR = {"factor": {"type": "integer", "minimum": 1, "maximum": MOST_PARTS, "default": 1}}
 # What the jobs of a section can differ in.
 _DIFFER_IN = {
     "experts": ("dataset",),
@@ -35,6 +38,11 @@ _DIFFER_IN = {
 _FIXED = (
     *("networks", "overrides", "datasets", "strategies", "memory", "memories", "number", "shard"),
 )
+
+
+def common(method: Method) -> dict[str, dict[str, Any]]:
+    """Return the settings that a method has beside those that it declares."""
+    return {**COMMON, **(FACTOR if method.factored else {})}
 
 
 def folders(config: Mapping[str, Any]) -> list[str]:
@@ -239,7 +247,7 @@ def of_methods(
             if place != where:
                 kept = {"when": _when(place, part.pop("when"), AXES, names)}
             recipe = part.pop("experts", None) if methods[name].needs_experts else None
-            properties = {**methods[name].settings, **COMMON}
+            properties = {**methods[name].settings, **common(methods[name])}
             parts.append({**kept, **_settings(place, "setting", part, properties)})
             if recipe is not None:
                 known(place, "expert recipe", recipe, recipes)

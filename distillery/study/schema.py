@@ -353,9 +353,10 @@ class Config(Section):
     )
     methods: dict[str, Any] = Field(
         default={},
-        description="Settings of each method, its `normalization` (channel or zca) and the recipe "
-        "of `experts` that it learns from, with `overrides` for some cells. A block of another "
-        "name is a variant `of` a method.",
+        description="Settings of each method, its `normalization` (channel or zca), of one that "
+        "learns images its `factor` (1: each image is itself; 2: each holds 2 x 2, which training "
+        "sees scaled up), and the recipe of `experts` that it learns from, with `overrides` for "
+        "some cells. A block of another name is a variant `of` a method.",
     )
     experts: dict[str, Experts] = Field(
         default={"default": Experts()}, description="Recipes of expert training, by name."

@@ -187,15 +187,16 @@ class Study:
 
     def method_settings(self, cell: Cell) -> dict[str, Any]:
         """Return every setting of ``cell``'s method: defaults, then the config's block, then the
-        overrides that match the cell."""
-        properties = self.methods[cell.method].settings
+        overrides that match the cell; and ``factor`` where a stored image holds several."""
+        method = self.methods[cell.method]
+        properties = method.settings
         settings = {name: schema["default"] for name, schema in properties.items()}
         settings.update(self._method_block(cell))
         return {
             name: value
             for name, value in settings.items()
-            if name != "experts" and name not in reading.COMMON
-        }
+            if name != "experts" and name not in reading.common(method)
+        } | ({"factor": self.factor(cell)} if self.factor(cell) != 1 else {})
 
     def learns(self, cell: Cell) -> bool:
         """Return whether ``cell``'s set is made from experts."""
@@ -208,6 +209,16 @@ class Study:
             return "zca" if self.imported[cell.method].get("normalization") == "zca" else "channel"
         default = reading.COMMON["normalization"]["default"]
         return self._method_block(cell).get("normalization", default)
+
+    def factor(self, cell: Cell) -> int:
+        """Return how many images one of ``cell``'s stored images holds on a side."""
+        if self.is_imported(cell.method) or not self.methods[cell.method].factored:
+            return 1
+        return self._method_block(cell).get("factor", reading.FACTOR["factor"]["default"])
+
+    def seen_ipc(self, cell: Cell) -> int:
+        """Return how many images per class are trained on."""
+        return cell.ipc * self.factor(cell) ** 2
 
     def protocol(self, cell: Cell) -> dict[str, Any]:
         """Return how networks are trained on the sets of ``cell``'s method where it was published:

@@ -41,8 +41,10 @@ def continual_memory(run: job.Run, asked: Any, inputs: Any, outputs: Any) -> Non
     recipe = continual.recipe_of(asked.strategy, asked.settings)
     metrics = Metrics(rule=asked.kind, **asked.identity)
     carried = sets[0].whitening.carried if sets[0].whitening is not None else {}
-    tensors = [memory.images, memory.labels, *carried.values()]
-    metrics.add("memory_bytes", sum(tensor.nbytes for tensor in tensors))
+    # As they are stored, each with its class.
+    stored = [part.tensors()["images"] for part in sets]
+    size = sum(tensor.nbytes for tensor in [*stored, *carried.values()])
+    metrics.add("memory_bytes", size + memory.labels.itemsize * sum(map(len, stored)))
     if asked.strategy == AFTERWARDS:
         finetuned = continual.Learned.unpacked(
             *artefact.load(*inputs.finetuned, rule="continual_alone or continual_whitened")

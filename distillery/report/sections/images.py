@@ -139,6 +139,11 @@ def _card_notes(
         notes.append(f"{each} of {most} images per class")
     if not blank(header.get("seed")):
         notes.append(f"seed {header['seed']}")
+    if held := header.get("factor"):
+        notes.append(
+            f"shown as stored: each image holds {held} x {held}, which training sees scaled up, "
+            f"{held**2 * most} per class"
+        )
     if tensors["labels"].ndim == 2:
         notes.append("grouped by the likeliest class of soft labels")
     if (header.get("normalization") or {}).get("kind") == "zca" and exact:

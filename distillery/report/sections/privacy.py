@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from distillery.images import formation
 from distillery.report import charts as figures
 from distillery.report.cells import Cell, cell_rows
 from distillery.report.charts import spaced
@@ -105,7 +107,8 @@ def _card(results: Results, cell: Cell, arrays: Mapping[str, Any], header: Mappi
     # Near-copies first, then by how much nearer the nearest is than the next.
     order = np.lexsort((arrays["ratios"], ~arrays["copies"].astype(bool)))[:SHOWN]
     real = arrays["rows"][order]
-    shown = results.pixels(tensors["images"][order], about)[0]
+    seen = formation.decode(torch.from_numpy(tensors["images"]), about.get("factor", 1)).numpy()
+    shown = results.pixels(seen[order], about)[0]
     beside = np.asarray(data.images[real.tolist()], np.float32) / 255
     names = [class_name(data.classes, int(data.labels[row])) for row in real.tolist()]
     return {

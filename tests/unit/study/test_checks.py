@@ -40,7 +40,48 @@ def test_robust_scores_of_a_released_set_need_as_many_real_images_and_a_network_
     assert "augment none" in refusal(**few, evaluate__robust__augment="none")
 
 
+def test_a_factor_is_of_the_cells_that_it_is_given_for_and_no_others_change():
+    pair = {"grid": [{**BLOCK, "method": ["dc", "two"]}], "methods__two": {"of": "dc", "factor": 2}}
+    found, plain = study(**pair), study()
+    dc, two = found.cells
+    assert [found.factor(cell) for cell in (dc, two)] == [1, 2]
+    assert [found.seen_ipc(cell) for cell in (dc, two)] == [1, 4]
+    assert found.method_settings(dc) == plain.method_settings(plain.cells[0])
+    assert found.method_settings(two) == {**found.method_settings(dc), "factor": 2}
+    one = study(methods__dc={"factor": 1})
+    assert one.method_settings(one.cells[0]) == plain.method_settings(plain.cells[0])
+    stitched = study(grid=[{**BLOCK, "method": "rded"}], methods__rded={"factor": 2})
+    (cell,) = stitched.cells
+    assert stitched.factor(cell) == 1 and stitched.method_settings(cell)["factor"] == 2
+
+
 REFUSED = {
+    # Sides of images that hold several.
+    "factor 0": ({"methods__dc": {"factor": 0}}, "methods.dc.factor: must be 1 or more, not 0"),
+    "factor two": (
+        {"methods__dc": {"factor": "two"}},
+        "methods.dc.factor: must be a whole number, not 'two'",
+    ),
+    "factor 3": (
+        {"methods__dc": {"factor": 3}},
+        "methods.dc: factor 3 does not divide the 8 x 8 pixels of digits; 1, 2, 4, 8 would",
+    ),
+    "factor of a coreset": (
+        {"methods__herding": {"factor": 2}},
+        "methods.herding: unknown setting 'factor'",
+    ),
+    "factor of a set": (
+        {
+            "grid": [{**BLOCK, "init": "mine"}],
+            "starts__mine": {"file": str(ROOT / "README.md")},
+            "methods__dc": {"factor": 2},
+        },
+        "methods.dc: factor 2 goes with init real or noise: the set mine is none whose images",
+    ),
+    "factor and few images": (
+        {"grid": [{**BLOCK, "ipc": 40}], "methods__dc": {"factor": 2}},
+        "grid: ipc 40 with factor 2 is above the smallest class of digits: ",
+    ),
     # Names.
     "dataset": (
         {"grid": [{**BLOCK, "dataset": "MNST"}]},
