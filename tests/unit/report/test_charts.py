@@ -1,11 +1,14 @@
 """Charts and image strips."""
 
+import base64
+import io
 import itertools
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from distillery import plugins
 from distillery.report import charts as figures
@@ -16,20 +19,36 @@ from distillery.store.metrics import COLUMNS
 from tests.unit.report.made import STATISTICS
 
 
-def test_strip_keeps_pixels_and_parts_images():
-    import base64
-    import io
+def noise(channels, count=3, height=4, width=5):
+    draw = np.random.default_rng(0)
+    return draw.integers(0, 256, (count, channels, height, width)).astype(np.float32) / 255
 
-    from PIL import Image
 
-    images = np.random.default_rng(0).random((3, 3, 4, 5)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("images", "mode"),
+    [
+        (noise(3), "RGB"),
+        (noise(1), "L"),
+        (noise(1, 2, 64, 64), "LA"),  # every grey occurs
+        (noise(3, 1), "RGB"),
+        (noise(3) * 0, "RGB"),
+    ],
+    ids=["colour", "grey", "all greys", "one", "black"],
+)
+def test_strip_keeps_pixels_and_parts_images(images, mode):
+    """A reader of the file sees each pixel as it was, and nothing between images."""
     strip = figures.strip(images)
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(strip["src"].split(",")[1]))))
-    assert sheet.shape == (4, 17, 4) and (strip["width"], strip["height"]) == (17, 4)
-    np.testing.assert_array_equal(
-        sheet[:, 6:11, :3], np.round(images[1] * 255).astype(np.uint8).transpose(1, 2, 0)
-    )
-    assert (sheet[:, 5, 3] == 0).all() and (sheet[:, :5, 3] == 255).all()
+    picture = Image.open(io.BytesIO(base64.b64decode(strip["src"].split(",")[1])))
+    assert picture.mode == mode and picture.size == (strip["width"], strip["height"])
+    count, _, height, width = images.shape
+    assert picture.size == (count * (width + 1) - 1, height)
+    sheet = np.asarray(picture.convert("RGBA"))
+    for at, image in enumerate(images):
+        here = sheet[:, at * (width + 1) :][:, :width]
+        wanted = np.broadcast_to(np.round(image * 255), (3, height, width)).transpose(1, 2, 0)
+        np.testing.assert_array_equal(here[..., :3], wanted)
+        assert (here[..., 3] == 255).all()
+    assert (sheet[:, width :: width + 1, 3] == 0).all()
 
 
 def test_pixels_undo_the_normalisation():
