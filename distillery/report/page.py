@@ -38,12 +38,12 @@ from distillery.report.sections import (
 from distillery.report.sections import provenance as origins
 from distillery.store import files
 
-# Rule `report` has them all as its inputs: an edit of any makes the report stale.
+# Rule `report` has all of their folder as its inputs: an edit of any makes the report stale.
 TEMPLATE = Path(__file__).with_name("templates") / "page.html.jinja"
 STYLE = TEMPLATE.with_name("style.css")
 FIRST = TEMPLATE.with_name("scorecard.html.jinja")
 FIRST_STYLE = TEMPLATE.with_name("scorecard.css")
-SCRIPT = TEMPLATE.with_name("page.js")
+SHARED, SCRIPT = (TEMPLATE.with_name(f"{name}.js") for name in ("common", "page"))
 
 
 def build(  # noqa: PLR0913  # the inputs of the rule, by their names
@@ -106,7 +106,7 @@ def build(  # noqa: PLR0913  # the inputs of the rule, by their names
     templates = environment()
     view = {
         "style": Markup(style),
-        "script": Markup(_read(SCRIPT)),
+        "script": Markup(_read(SHARED) + _read(SCRIPT)),
         "board": charts_page.Board(
             templates, _read(charts_page.TEMPLATE), _read(charts_page.SCRIPT)
         ),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.page.linked import linked
 from tests.page.made import made_study
 from tests.unit.report.made import built
 
@@ -40,6 +41,7 @@ class Browser:
         self.dark(dark)
         self.resize(width, height)
         self.driver.get("about:blank")
+        self.command("Performance.enable", timeDomain="threadTicks")
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(path.as_uri())
@@ -114,8 +116,13 @@ class Browser:
             time.sleep(0.05)
         raise AssertionError(f"no download ends in {ending}")
 
-    def axe(self) -> list[str]:
-        """List what axe-core finds wrong in the page as it is shown."""
+    def worked(self) -> float:
+        """Return the processor seconds that the page's main thread took since it was opened."""
+        found = self.command("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in found if one["name"] == "TaskDuration")
+
+    def axe(self, *selectors: str) -> list[str]:
+        """List what axe-core finds wrong in the page as it is shown, or in parts of it."""
         if not self._axe:
             spec = importlib.util.find_spec("axe_playwright_python")
             assert spec is not None and spec.origin is not None
@@ -124,7 +131,10 @@ class Browser:
         self.driver.set_script_timeout(120)
         found = self.driver.execute_async_script(
             "const done = arguments[arguments.length - 1];"
-            "axe.run(document, {resultTypes: ['violations']}).then(done, done)"
+            "const [parts] = arguments;"
+            "axe.run(parts.length ? {include: parts} : document, {resultTypes: ['violations']})"
+            ".then(done, done)",
+            selectors,
         )
         return [
             f"{violation['id']}: {node['target']}: {node['failureSummary']}"
@@ -177,6 +187,12 @@ def made_page(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     built(made_study(folder), folder / "report.html")
     return folder / "report.html"
+
+
+@pytest.fixture(scope="session")
+def linked_page(tmp_path_factory) -> Path:
+    """A page with few figures in each of its later sections."""
+    return linked(tmp_path_factory.mktemp("linked"))
 
 
 @pytest.fixture(params=["made", "finished"])

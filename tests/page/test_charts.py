@@ -43,7 +43,8 @@ def file(tmp_path_factory):
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Charts</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{style}</style></head><body><main><h1>Charts</h1>{first}"
-        f"<div style='height:4000px'></div>{last}</main>{board.script()}</body></html>",
+        f"<div style='height:4000px'></div>{last}</main><script>{page.SHARED.read_text()}</script>"
+        f"{board.script()}</body></html>",
         encoding="utf-8",
     )
     return path
@@ -178,7 +179,7 @@ def test_a_chart_is_saved_as_svg_png_and_csv(shown):
     assert "#ffffff" in svg and re.search(r'stroke="#0b6bb8"', svg)
     with Image.open(saved(shown, "png")) as picture:
         assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 20)) > 20
-    with saved(shown, "csv").open(encoding="utf-8") as stream:
+    with saved(shown, "csv").open(encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 200 and list(rows[0]) == [
         *("line", "kind", "epoch", "mean", "low", "high", "measurements")

@@ -18,6 +18,13 @@ def test_nothing_fails_and_nothing_is_fetched(browser, any_page):
     assert browser.requests() == [any_page.as_uri()]
 
 
+def test_a_large_study_opens_at_once(browser, made_page):
+    """In 0.5 s of work, idle: most of it is to read 10 MB, a third of which are folded images."""
+    browser.open(made_page)
+    assert browser.worked() < 2
+    assert made_page.stat().st_size < 11e6
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_is_never_wider_than_its_window(browser, any_page, width):
     browser.open(any_page, width=width)
@@ -36,12 +43,27 @@ def test_numbers_are_visible_on_a_phone(browser, any_page):
     assert shares == []
 
 
+def unfold(browser):
+    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_core_finds_nothing(browser, any_page, dark):
     browser.open(any_page, dark=dark)
     if "made" not in str(any_page):  # thousands of cells, which are of the same kinds
-        browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        unfold(browser)
     assert browser.axe() == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_core_finds_nothing_in_what_the_finished_study_lacks(browser, linked_page, dark):
+    browser.open(linked_page, dark=dark)
+    unfold(browser)
+    browser.js("document.querySelector('#nested ~ * td').click()")
+    assert browser.axe("dialog") == []
+    browser.js("document.querySelector('dialog').close()")
+    parts = ("labels", "nested", "search", "confusion")
+    assert browser.axe(*(f"section[aria-labelledby={name}]" for name in parts)) == []
 
 
 def test_a_table_is_saved_as_csv(browser, any_page):

@@ -2,6 +2,10 @@
 
 import json
 
+from selenium.webdriver.common.action_chains import ActionChains
+
+ENTER, LEFT, UP, RIGHT, DOWN = "\ue007", "\ue012", "\ue013", "\ue014", "\ue015"
+
 
 def test_a_figure_leads_to_its_job(browser, study):
     page = study / "results/report.html"
@@ -53,3 +57,81 @@ def test_the_references_are_of_the_methods_that_were_used(browser, any_page):
     text = browser.one("[aria-label=BibTeX]").text
     assert "Dataset Distillation by Matching Training Trajectories" in text
     assert text.count("@") == text.count("\n}") and "Coverage-centric" not in text
+
+
+DC1, DC10, RANDOM = "MNIST, real, 1, dc", "MNIST, real, 10, dc", "MNIST, real, 1, random"
+
+
+def evaluations(*cells):
+    """The evaluations of both sets of each cell."""
+    return {f"evaluate_synthetic: {cell}, ConvNet, {seed}" for cell in cells for seed in (0, 1)}
+
+
+# Of sections: how a row begins, how its column is headed, and the jobs behind the figure there.
+FIGURES = {
+    "pairs": [("DC", "points", evaluations(DC1, RANDOM))],
+    "labels": [("Random", "hard labels", evaluations(RANDOM))],
+    "nested": [
+        ("DC", "accuracy of the first", evaluations(DC10)),
+        ("DC", "made at that size", evaluations(DC1)),
+        ("DC", "difference", evaluations(DC1, DC10)),
+    ],
+    "confusion": [("c1", "c0", evaluations(DC1))],
+    "search": [
+        ("DC", "Spearman", {f"search: {DC1}, {seed}" for seed in (0, 1)}),
+        ("DC", "which reaches", {"search_full: MNIST"}),
+    ],
+    "continual": [
+        ("Fine-tuning", "all classes", {"continual_alone: MNIST, 0, 2, finetune"}),
+        ("Replay", "all classes", {"continual_memory: MNIST, real, 1, given, dc, 0, 0, 2, replay"}),
+    ],
+}
+
+
+def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
+    browser.open(linked_page)
+    for section, figures in FIGURES.items():
+        for row, column, jobs in figures:
+            browser.js(
+                "const [section, row, column] = arguments;"
+                "const table = document.querySelector("
+                "`section[aria-labelledby=${section}] table`);"
+                "for (let at = table; at; at = at.parentElement) at.open = true;"
+                "const heads = [...table.tHead.rows[0].cells];"
+                "const head = heads.find((one) => one.innerText.startsWith(column));"
+                "const line = [...table.querySelectorAll('tbody tr:has(td)')].find("
+                "(one) => one.cells[0].innerText.startsWith(row));"
+                "line.cells[head.cellIndex].click()",
+                section,
+                row,
+                column,
+            )
+            shown = {one.text for one in browser.all("dialog summary")}
+            assert shown == jobs, (section, row, column)
+            browser.js("document.querySelector('dialog').close()")
+    assert browser.errors() == []
+
+
+def test_a_confusion_is_told_under_the_pointer_and_by_the_keyboard(browser, linked_page):
+    browser.open(linked_page)
+    table = browser.one("table.confusion")
+    browser.js("for (let at = arguments[0]; at; at = at.parentElement) at.open = true", table)
+    cells = table.find_elements("css selector", "td")
+    assert [one.text for one in cells] == ["2", "0", "0", "0", "1", "1", "1", "0", "1"]
+
+    def told():
+        return browser.one("#confusion ~ * output").text
+
+    browser.js("arguments[0].scrollIntoView({block: 'center'})", table)
+    ActionChains(browser.driver).move_to_element(cells[6]).perform()
+    assert told() == "c2 taken for c0: 1 of 2 images, 50.0 %"
+    # By Tab to the first, by arrows to the others, and no further than the table.
+    assert [one.get_attribute("tabindex") for one in cells] == ["0"] + [None] * 8
+    browser.js("arguments[0].focus()", cells[0])
+    assert told() == "c0 taken for c0: 2 of 2 images, 100.0 %, which is right"
+    for key, at in ((LEFT, 0), (UP, 0), (RIGHT, 1), (RIGHT, 2), (DOWN, 5)):
+        browser.js("return document.activeElement").send_keys(key)
+        assert browser.js("return document.activeElement === arguments[0]", cells[at])
+    assert told() == "c1 taken for c2: 1 of 2 images, 50.0 %"
+    cells[5].send_keys(ENTER)
+    assert {one.text for one in browser.all("dialog summary")} == evaluations(DC1)

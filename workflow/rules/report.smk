@@ -51,17 +51,9 @@ rule report:
             for dataset in STUDY.dataset_names
         ],
         templates=[
-            own(f"report/templates/{name}")
-            for name in (
-                "page.html.jinja",
-                "style.css",
-                "page.js",
-                "scorecard.html.jinja",
-                "scorecard.css",
-                "charts.html.jinja",
-                "charts.css",
-                "charts.js",
-            )
+            own(path.relative_to(LIBRARY))
+            for path in sorted((LIBRARY / "report/templates").iterdir())
+            if path.suffix in (".jinja", ".css", ".js")
         ],
     output:
         report=report(

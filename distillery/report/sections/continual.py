@@ -169,6 +169,7 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
     ipc, steps = (None if blank(x) else int(x) for x in (run.ipc, rows["steps"].iloc[0]))
     line = {
         "cell": key_of(Cell(dataset, run.method, run.init, ipc)),
+        "rule": "continual_memory" if memory else "continual_alone",
         "asked": {"strategy": run.strategy, "memory": run.kind, "steps": steps or ""},
         "strategy": run.title(),
         "meaning": TITLES.get(run.strategy, ("", ""))[1],

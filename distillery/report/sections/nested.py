@@ -48,6 +48,7 @@ def _line(
     theirs = {} if there is None else there.test.get(key, {})
     line = {
         "cell": key_of(cell),
+        "other": key_of(cell._replace(ipc=first)),
         "label": results.name(cell.method, cell.init),
         "colour": results.colours.get(cell.method, 0),
         "size": cell.ipc,

@@ -218,14 +218,6 @@
 
   // ---- saving -----------------------------------------------------------------------------------
 
-  function save(name, type, content) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], {type}));
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
-
   // A file knows no colours of the page by name.
   async function picture({plot, chart, view}) {
     const page = getComputedStyle(plot);
@@ -250,14 +242,13 @@
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [3 * width, 3 * height];
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    canvas.toBlob((blob) => save(`${name}.png`, "image/png", blob));
+    canvas.toBlob((blob) => common.save(`${name}.png`, "image/png", blob));
   }
 
-  function csv({chart, names}) {
-    const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    const rows = chart.spec.data[1].values.map(({s, x, y, lo, hi, n}) =>
-      [quoted(names[s].name), names[s].thin ? "thin" : "thick", x, y, lo, hi, n].join(","));
-    return `line,kind,${quoted(chart.x)},mean,low,high,measurements\n${rows.join("\n")}\n`;
+  function rows({chart, names}) {
+    const points = chart.spec.data[1].values.map(({s, x, y, lo, hi, n}) =>
+      [names[s].name, names[s].thin ? "thin" : "thick", x, y, lo, hi, n]);
+    return [["line", "kind", chart.x, "mean", "low", "high", "measurements"], ...points];
   }
 
   function tools(one) {
@@ -273,10 +264,10 @@
       button("+", "Zoom in on the middle", () => zoom(one, half("x"), half("y"))),
       button("Reset", "Show all again", () => zoom(one, null, null)),
       button("SVG", "Save this chart as SVG", async () =>
-        save(`${chart.name}.svg`, "image/svg+xml", (await picture(one)).text)),
+        common.save(`${chart.name}.svg`, "image/svg+xml", (await picture(one)).text)),
       button("PNG", "Save this chart as PNG", () => savePng(one)),
       button("CSV", "Save the numbers of this chart as CSV", () =>
-        save(`${chart.name}.csv`, "text/csv", csv(one))),
+        common.saveCsv(chart.name, rows(one))),
     );
     return bar;
   }

@@ -36,18 +36,7 @@
     }));
   }
 
-  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const csv = (table) => grid(table).map((row) => row.map(quoted).join(",")).join("\n") + "\n";
   const tsv = (table) => grid(table).map((row) => row.join("\t")).join("\n") + "\n";
-
-  function save(name, text) {
-    const address = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
-    const link = make("a", { href: address, download: name });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(address), 1000);
-  }
 
   async function copy(text) {
     try {
@@ -71,7 +60,7 @@
       const label = box.getAttribute("aria-label") ?? table.caption?.innerText ?? "table";
       const button = make("button", { type: "button", className: "take", textContent: "CSV" });
       button.setAttribute("aria-label", `Save as CSV: ${label}`);
-      button.addEventListener("click", () => save(`${fileName(label)}.csv`, csv(table)));
+      button.addEventListener("click", () => common.saveCsv(fileName(label), grid(table)));
       box.after(button);
     }
   }
@@ -164,7 +153,7 @@
       setTimeout(() => { copied.textContent = "copy as TSV"; }, 1500);
     });
     const saved = make("button", { type: "button", textContent: "save as CSV" });
-    saved.addEventListener("click", () => save("scorecard.csv", csv(table)));
+    saved.addEventListener("click", () => common.saveCsv("scorecard", grid(table)));
     bar.append(copied, saved, count);
     table.closest(".scroll").before(bar);
   }
@@ -251,34 +240,81 @@
     }
   }
 
+  // --- Confusions -------------------------------------------------------------------------------
+
+  // What a count is of stands below the table, for the pointer and for the arrow keys.
+  function confusions() {
+    for (const table of all("table.confusion")) {
+      const line = make("output", { className: "caption said" });
+      table.closest(".scroll").after(line);
+      const rows = [...table.tBodies[0].rows];
+      const answers = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+      const count = (cell) => Number(cell.textContent);
+      const say = (event) => {
+        const cell = event.target.closest("td");
+        if (!cell) return;
+        const row = cell.parentElement;
+        const tested = [...row.cells].slice(1).reduce((sum, one) => sum + count(one), 0);
+        const [name, answer] = [row.cells[0].textContent, answers[cell.cellIndex]];
+        line.textContent = `${name} taken for ${answer}: ${count(cell)} of ${tested} images, ` +
+          `${(100 * count(cell) / tested).toFixed(1)} %${name === answer ? ", which is right" : ""}`;
+      };
+      table.addEventListener("pointerover", say);
+      table.addEventListener("focusin", say);
+      // One cell is reached by Tab, the others from there.
+      let at = rows[0].cells[1];
+      at.tabIndex = 0;
+      const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+      table.addEventListener("keydown", (event) => {
+        const cell = event.target.closest("td");
+        if (!cell) return;
+        if (event.key === "Enter") {
+          event.preventDefault(); // else the key closes what it opens
+          cell.click();
+        }
+        const [down, right] = steps[event.key] ?? [0, 0];
+        const next = rows[rows.indexOf(cell.parentElement) + down]?.cells[cell.cellIndex + right];
+        if (next === cell || next?.tagName !== "TD") return;
+        event.preventDefault();
+        at.tabIndex = -1;
+        at = next;
+        at.tabIndex = 0;
+        at.focus();
+      });
+    }
+  }
+
   // --- Where a figure comes from ----------------------------------------------------------------
 
   let read;
   const traced = () => (read ??= JSON.parse(document.getElementById("jobs").textContent));
 
-  function jobsOf(row, rule, network) {
-    const cells = [row.dataset.cell, row.dataset.against].filter(Boolean).map((key) => {
+  // What the nearest element around a figure says of it.
+  const said = (place, name) => place.closest(`[data-${name}]`)?.dataset[name] ?? "";
+
+  function jobsOf(place, rule, network) {
+    const cells = [said(place, "cell"), said(place, "against")].filter(Boolean).map((key) => {
       const [dataset, method, init, ipc] = key.split("|");
       return { dataset, method, init, ipc };
     });
     const { dataset } = cells[0];
     const whole = rule === "train_vanilla" || rule === "search_full";
-    const asked = ["strategy", "memory", "steps"].filter((name) => row.dataset[name]);
+    const asked = ["strategy", "memory", "steps"].filter((name) => said(place, name));
     return traced().jobs.filter((job) => {
       if (rule && job.rule !== rule) return false;
       if (network && job.job.network && job.job.network !== network) return false;
       if (job.job.dataset !== dataset) return false;
       if (job.rule === "train_experts") return false;
       if (whole) return true;
-      return asked.every((name) => job.job[name] === row.dataset[name]) && cells.some((about) =>
+      return asked.every((name) => job.job[name] === said(place, name)) && cells.some((about) =>
         Object.entries(about).every(([name, value]) => (job.job[name] ?? "") === value));
     });
   }
 
-  function expertsOf(row) {
-    const dataset = row.dataset.cell.split("|")[0];
+  function expertsOf(place) {
+    const dataset = said(place, "cell").split("|")[0];
     return traced().jobs.filter((job) => job.rule === "train_experts" &&
-      job.job.dataset === dataset && job.job.recipe === row.dataset.recipe);
+      job.job.dataset === dataset && job.job.recipe === said(place, "recipe"));
   }
 
   const filled = (pattern, values) => pattern.replace(/{(\w+)}/g, (_, name) => values[name] ?? "");
@@ -318,9 +354,9 @@
     return list;
   }
 
-  function explain(row, figure, rule, network) {
-    const jobs = jobsOf(row, rule, network);
-    if (rule === "distill" && row.dataset.recipe) jobs.push(...expertsOf(row));
+  function explain(place, figure, rule, network) {
+    const jobs = jobsOf(place, rule, network);
+    if (rule === "distill" && said(place, "recipe")) jobs.push(...expertsOf(place));
     const most = 40;
     const folds = jobs.slice(0, most).map((job, at) => make("details", { open: at === 0 },
       make("summary", { textContent: `${job.rule}: ${Object.values(job.job).join(", ")}` }), described(job)));
@@ -341,11 +377,9 @@
     document.addEventListener("click", (event) => {
       const cell = event.target.closest?.("[data-cell] td");
       if (!cell || event.target.closest("a, button, img") || !/\d/.test(cell.innerText)) return;
-      const row = cell.closest("[data-cell]");
-      const rule = cell.dataset.rule ?? row.dataset.rule ?? "";
       if (cell.matches("[data-key=size]")) return;
       const figure = (cell.querySelector("b") ?? cell).innerText.split("\n")[0];
-      explain(row, figure, rule, cell.dataset.network ?? row.dataset.network ?? "");
+      explain(cell, figure, said(cell, "rule"), said(cell, "network"));
     });
   }
 
@@ -406,6 +440,7 @@
   document.documentElement.classList.add("js");
   scorecard();
   traceable();
+  confusions();
   zoomable();
   sliders();
   offerCsv();
