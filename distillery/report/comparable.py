@@ -59,13 +59,13 @@ def _differences(
     results: Results, cell: Cell, ours: dict[str, Any], theirs: dict[str, Any]
 ) -> list[str]:
     pairs: list[tuple[str, Any, Any]] = []
+    factor = results.headers.get(cell, {}).get("factor", 1)
     for key in RECIPE:
         if key in ours and key in theirs:
             pair = ours[key], theirs[key]
             if key == "batch" and cell.ipc is not None:
                 # No step has more images than the set; of an unknown number nothing is said.
-                held = results.headers.get(cell, {}).get("factor", 1) ** 2
-                most = cell.ipc * held * len(results.classes(cell.dataset))
+                most = cell.ipc * factor**2 * len(results.classes(cell.dataset))
                 pair = min(pair[0], most), min(pair[1], most)
             if key != "momentum" or ours.get("optimiser", "sgd") == "sgd":
                 pairs.append((key.replace("_", " "), *pair))
@@ -75,7 +75,9 @@ def _differences(
         if kind == other == TEACHER:
             here, there = (each[TEACHER].get("temperature", 1) for each in (ours, theirs))
             pairs.append(("temperature", here, there))
-    return [f"{name} {there} (here {here})" for name, here, there in pairs if here != there]
+    apart = [f"{name} {there} (here {here})" for name, here, there in pairs if here != there]
+    # What a paper's images held stands in no protocol.
+    return apart if factor == 1 else [*apart, f"images that here hold {factor} x {factor} each"]
 
 
 def _kind(results: Results, cell: Cell, labels: list[str] | str) -> str:

@@ -178,6 +178,12 @@ WRONG = {
     ),
     "no function": ("methods/mine.py", "def build", "def make", "build: is missing"),
     "no choice": ("methods/first.py", "def select", "def build", "select: is missing"),
+    "factored coreset": (
+        "methods/first.py",
+        'KIND = "coreset"',
+        'KIND = "coreset"\nFACTORED = True',
+        "FACTORED: is for a method that distils",
+    ),
     "no iterations": (
         "methods/mine.py",
         '"iterations"',

@@ -1,8 +1,12 @@
 """Whether a published figure may stand against one of ours."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from distillery import plugins
+from distillery.report import comparable
+from distillery.report.cells import Cell
 from distillery.study.overrides import resolve
 from distillery.study.presets import recipe
 from tests.unit.report.made import rows_of, section
@@ -42,6 +46,27 @@ def test_a_figure_stands_beside_sets_that_networks_were_trained_on_by_its_recipe
 ):
     row, _ = shown(study, tmp_path, method, published(method, models=2, curve=0))
     assert "not comparable" not in row
+
+
+@pytest.mark.parametrize(
+    ("header", "batch", "said"),
+    [
+        ({}, 16, ""),
+        ({"factor": 2}, 16, "batch 40 (here 16), images that here hold 2 x 2 each"),
+        ({"factor": 2}, 64, "images that here hold 2 x 2 each"),
+    ],
+)
+def test_a_figure_says_where_our_images_hold_several(header, batch, said):
+    cell = Cell("CIFAR10", "dc", "real", 1)
+    costs = [{"network": "ConvNet", "settings": published("dc", batch=batch)}]
+    results = SimpleNamespace(
+        headers={cell: header},
+        jobs_of=lambda *_: costs,
+        sets_of=lambda _: [],
+        classes=lambda _: list("0123456789"),
+    )
+    expected = said and f"measured with {said}"
+    assert comparable.apart(results, cell, "ConvNet", "published") == expected
 
 
 @pytest.mark.parametrize(

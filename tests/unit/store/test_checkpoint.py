@@ -4,12 +4,14 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from distillery import streams
 from distillery.compute.device import Compute
+from distillery.images import formation
 from distillery.images.labelled import Images
 from distillery.methods import _driver, base, dc, dm, dsa, mtt, ncfm, rat_bptt, tesla
 from distillery.networks import NetworkSpec
@@ -81,6 +83,7 @@ def trajectories():
 
 
 def distil(module, checkpoint, trajectories, compute, **changes):
+    factor = changes.pop("factor", 1)
     settings = {name: value["default"] for name, value in module.SETTINGS.items()} | changes
     images, labels = data()
     evolution = Evolution(settings["iterations"], 3)
@@ -96,6 +99,8 @@ def distil(module, checkpoint, trajectories, compute, **changes):
         compute=compute,
         flip_allowed=True,
         experts=trajectories,
+        factor=factor,
+        decode=partial(formation.decode, factor=factor),
     )
     result = _driver.run(module, task, evolution, checkpoint)
     return result, evolution
@@ -121,6 +126,10 @@ CASES = {
     "dc": (dc, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
     "dsa": (dsa, {"iterations": 4, "outer": 3, "inner": 2, "batch_real": 8, "batch_train": 4}),
     "dm": (dm, {"iterations": 8, "batch_real": 8}),
+    "dsa, four in one": (
+        dsa,
+        {"iterations": 4, "outer": 3, "inner": 1, "batch_real": 8, "batch_train": 4, "factor": 2},
+    ),
     "dm, representative": (
         dm,
         {"iterations": 8, "batch_real": 8, "real_images": "representative", "renew_every": 3},
