@@ -8,7 +8,7 @@ import pandas as pd
 
 from distillery.published import figures
 from distillery.published.records import NETWORK, Cell, Place
-from distillery.vocabulary import AFTERWARDS, LAST, WHOLE
+from distillery.vocabulary import AFTERWARDS, GDUMB, LAST, WHOLE
 
 PUBLISHED, COURSE = figures.PROTOCOLS
 SAME = "published budget"
@@ -45,8 +45,11 @@ def spent(cell: Cell) -> dict[str, int | str]:
 
 
 def beside(place: Place) -> dict[str, Any]:
-    """Look up the published row that stands beside a place, by protocol."""
+    """Look up the published row that stands beside a place, by protocol: of continual learning of
+    as many groups, for a memory that was given and the dataset's own order of the classes."""
     rows = {}
+    if place.memory or _reordered(place):
+        return rows
     for protocol in figures.PROTOCOLS:
         published = figures.lookup(
             place.dataset,
@@ -57,9 +60,16 @@ def beside(place: Place) -> dict[str, Any]:
             strategy=place.strategy or "",
             protocol=protocol,
         )
+        if place.strategy:
+            published = published[published["groups"] == place.groups]
         if len(published):
             rows[protocol] = published.iloc[0]
     return rows
+
+
+def _reordered(place: Place) -> bool:
+    """Return whether classes were learned in another order than the dataset's own."""
+    return isinstance(place, Cell) and any(one.order for one in place.sets)
 
 
 def places(rows: pd.DataFrame) -> list[Place]:
@@ -75,6 +85,7 @@ def places(rows: pd.DataFrame) -> list[Place]:
             row["dataset"],
             row["network"],
             row["strategy"],
+            None if math.isnan(row["groups"]) else int(row["groups"]),
             row["method"],
             None if math.isnan(row["ipc"]) else int(row["ipc"]),
             row["init"],
@@ -87,15 +98,17 @@ def places(rows: pd.DataFrame) -> list[Place]:
         if key[-1] or not any(other[-1] and other[:-1] == key[:-1] for other in keys)
     }
     listed = [
-        Place(dataset=d, network=n, strategy=s or None, method=m, ipc=i, init=start)
-        for d, n, s, m, i, start in keys
+        Place(dataset=d, network=n, strategy=s or None, groups=g, method=m, ipc=i, init=start)
+        for d, n, s, g, m, i, start in keys
     ]
     return sorted(listed, key=lambda place: place.order)
 
 
 def covers(ours: Place, place: Place) -> bool:
     """Return whether a cell of ours stands beside what was published at a place."""
-    same = ("dataset", "method", "ipc", "network", "strategy")
+    if _reordered(ours):
+        return False
+    same = ("dataset", "method", "ipc", "network", "strategy", "groups", "memory")
     return all(getattr(ours, name) == getattr(place, name) for name in same) and (
         place.init in ("", ours.init)
     )
@@ -178,6 +191,12 @@ def network_words(cell: Cell) -> str:
 def continual_words(cell: Cell) -> str:
     """Say what class-incremental learning took."""
     settings, groups = cell.evaluation, f"{cell.groups} group{'s' * (cell.groups != 1)}"
+    groups += f" in {cell.orders} orders" if cell.orders > 1 else ""
+    if cell.strategy == GDUMB:
+        return (
+            f"{settings.get('gdumb_epochs')} epochs from scratch on the memory set in each of "
+            f"{groups}, {settings.get('gdumb_batch')} images a step"
+        )
     if cell.strategy == AFTERWARDS:
         return (
             f"{settings.get('afterwards_epochs')} epochs on the memory set after {groups}, "

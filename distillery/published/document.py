@@ -36,7 +36,7 @@ _SELECTED = ("best on validation", "its score in validation", "best on test")
 _ORIGIN = ("hardware", "commit", "record", "command")
 HEAD = (*_FIGURES, "budget", "time")
 FOLDED = ("set", "what was spent", *_SELECTED, *_ORIGIN)
-CONTINUAL_HEAD = (*_FIGURES, "forgetting", "time")
+CONTINUAL_HEAD = (*_FIGURES, "over the steps", "forgetting", "time")
 CONTINUAL_FOLDED = ("set", "what was spent", *_ORIGIN)
 _EVIDENCE = "; ".join(f"{letter}: {words}" for letter, words in figures.EVIDENCE.items())
 INTRODUCTION = f"""\
@@ -85,8 +85,10 @@ How to read it:
 CONTINUAL = """\
 Accuracy on all classes at the end, of networks that saw the classes one group after another, and
 what they forgot (Chaudhry et al. 2018, arXiv 1801.10112), in percent. `finetune` keeps nothing,
-`replay` mixes the memory set into every step, `afterwards` trains a finetuned network on it at the
-end, `joint` keeps all images."""
+`replay` mixes the memory set into every step, `gdumb` trains on it from scratch, `afterwards`
+trains a finetuned network on it at the end, `joint` keeps all images. `over the steps`: the average
+incremental accuracy. A memory set `made per step` was made from that step's images alone. In
+parentheses: sets, or orders of the classes, × networks."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,7 @@ def _row(entry: Entry) -> dict[str, str]:
 def _continual_row(entry: Entry) -> dict[str, str]:
     cell = entry.cell
     return _measured(entry, budgets.beside(cell)) | {
+        "over the steps": cell.figure("incremental").text(),
         "forgetting": cell.figure("forgetting").text(),
         "what was spent": budgets.continual_words(cell),
     }

@@ -22,6 +22,7 @@ COLUMNS = (
     "ipc",
     "network",
     "strategy",
+    "groups",
     "protocol",
     "value",
     "std",
@@ -58,7 +59,7 @@ def _table(path: str) -> pd.DataFrame:
     frame["printed"] = frame["value"].where(
         frame["std"] == "", frame["value"] + " ± " + frame["std"]
     )
-    for name in ("ipc", "value", "std"):
+    for name in ("ipc", "groups", "value", "std"):
         frame[name] = pd.to_numeric(frame[name].where(frame[name] != ""), errors="coerce").astype(
             float
         )
@@ -70,7 +71,8 @@ def table(path: str | Path = FILE) -> pd.DataFrame:
     its other tables).
 
     Columns: ``dataset``, ``method``, ``init`` (empty: the source does not say), ``ipc`` (float,
-    NaN: the full training set), ``network``, ``strategy`` (continual learning only), ``protocol``
+    NaN: the full training set), ``network``, ``strategy`` and ``groups`` (continual learning only:
+    of classes, in the dataset's own order; float, NaN elsewhere), ``protocol``
     (``published`` or ``course project``), ``value`` and ``std`` (percent; NaN where none is given),
     ``source``, ``evidence`` (one letter, see ``EVIDENCE``), ``note``, ``not_comparable`` (why no
     figure of a study may be set against it, empty where one may), ``printed`` (``"44.9 ± 0.5"``,

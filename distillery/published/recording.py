@@ -50,12 +50,16 @@ def record(results: str | Path, command: str) -> Record:
             f"{results}: is no folder; give the results folder of a study, such as "
             "results/quickstart"
         )
-    sets, shards = _sets(results), _shard_seconds(results)
+    sets, steps, shards = _sets(results), _step_sets(results), _shard_seconds(results)
     cells: dict[str, Cell] = {}
     left_out = 0
     for cost, accuracies, groups in _measurements(results):
-        synthetic = sets.get(_key(cost)) if cost.get("ipc") else _NO_SET
-        if synthetic is None or not _measured_on(cost, synthetic):
+        if cost.get("memory") == PER_STEP:
+            synthetic = _made_per_step(cost, steps)
+        else:
+            synthetic = sets.get(_key(cost)) if cost.get("ipc") else _NO_SET
+            synthetic = synthetic if synthetic and _measured_on(cost, synthetic) else None
+        if synthetic is None:
             left_out += 1
             continue
         cell = _cell(cost, synthetic.header, groups, shards)
@@ -64,6 +68,7 @@ def record(results: str | Path, command: str) -> Record:
             set=_job(synthetic.cost, synthetic.header.get("version")) if synthetic.cost else None,
             evaluation=_job(cost),
             accuracies=accuracies,
+            order=cost.get("order") or None,
         )
         cells.setdefault(cell.recipe, cell).sets.append(one)
     if not cells:
@@ -85,15 +90,32 @@ def _sets(results: Path) -> dict[tuple, _Set]:
     return sets
 
 
+def _step_sets(results: Path) -> dict[str, _Set]:
+    """Read the headers and costs of the sets that were made per step, by digest."""
+    sets = {}
+    for path in layout.standing(results, "step_sets", layout.SET):
+        header = artefact.header(path, rule="step_distill")
+        sets[header["sha256"]] = _Set(header, read_cost(path.with_name(layout.COST), unsealed=True))
+    return sets
+
+
+def _made_per_step(cost: Mapping[str, Any], steps: Mapping[str, _Set]) -> _Set | None:
+    """Join the sets of all steps that a training remembered: the header of the first, the time of
+    all; ``None`` where one is not there."""
+    digests = (cost.get("inputs") or {}).get("memory") or []
+    if not digests or not steps.keys() >= set(digests):
+        return None
+    parts = [steps[digest] for digest in digests]
+    seconds = sum(part.cost.get("seconds") or 0 for part in parts)
+    return _Set(parts[0].header, {**parts[0].cost, "seconds": seconds})
+
+
 def _measurements(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, list[float]], int]]:
     """Read the measurements in a results folder: the cost record of each, its accuracies, and of
     continual learning the number of groups, else 0."""
     for stage, rule in STAGES:
         for path in layout.standing(results, stage, layout.COST):
             cost = read_cost(path, unsealed=True)
-            # Published figures are of memories that were given, and of the datasets' own orders.
-            if cost.get("memory") == PER_STEP or cost.get("order"):
-                continue
             accuracies, groups = _accuracies(path.with_name(layout.METRICS), stage == "continual")
             if cost.get("rule") == rule and accuracies:
                 yield cost, accuracies, groups
@@ -113,6 +135,7 @@ def _cell(
         of=header.get("of") or None,
         strategy=cost.get("strategy") if groups else None,
         groups=groups or None,
+        memory=PER_STEP if cost.get("memory") == PER_STEP else None,
         settings=header.get("settings") or {},
         distilled_with=header.get("network") or (cost.get("asked") or {}).get("network"),
         normalization=(header.get("normalization") or {}).get("kind"),
@@ -150,6 +173,8 @@ def _accuracies(path: Path, continual: bool) -> tuple[dict[str, list[float]], in
             name: end[end["measure"] == measure]["value"]
             for name, measure in ((LAST, "overall_accuracy"), ("forgetting", "forgetting"))
         }
+        # Over the steps: it stands with none of them.
+        parts["incremental"] = rows[rows["measure"] == "average_incremental_accuracy"]["value"]
     else:
         rows = finished(rows)
         parts = {name: rows[rows["selection"] == name]["value"] for name in SELECTIONS}

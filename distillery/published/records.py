@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from distillery.errors import UserError
-from distillery.vocabulary import AFTERWARDS, FINETUNE, GDUMB, INITS, JOINT, LAST, REPLAY, WHOLE
+from distillery.vocabulary import (
+    AFTERWARDS,
+    FINETUNE,
+    GDUMB,
+    INITS,
+    JOINT,
+    LAST,
+    PER_STEP,
+    REPLAY,
+    WHOLE,
+)
 
 RECORDS = "reproduction"  # the folder of the records, beside the document
 FORMAT = 1
@@ -46,6 +56,9 @@ class Place:
         ipc: images per class; ``None``: the full training set.
         of: for a variant, its method.
         strategy: of continual learning.
+        groups: of classes, of continual learning.
+        memory: ``per_step`` where the memory set was made in each step from that step's images
+            alone; ``None``: it was given, or there is none.
     """
 
     dataset: str
@@ -55,6 +68,8 @@ class Place:
     network: str | None
     of: str | None = None
     strategy: str | None = None
+    groups: int | None = None
+    memory: str | None = None
 
     @property
     def base(self) -> str:
@@ -69,7 +84,9 @@ class Place:
             self.strategy,
             f"{method} from {self.init}" if self.init else method,
             None if self.ipc is None else f"{self.ipc} per class",
+            "made per step" if self.memory == PER_STEP else None,
             self.network,
+            None if self.groups is None else f"{self.groups} groups",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -83,6 +100,8 @@ class Place:
             rank((*INITS, ""), self.init),
             math.inf if self.ipc is None else self.ipc,
             rank((NETWORK,), self.network or ""),
+            self.groups or 0,
+            self.memory or "",
         )
 
 
@@ -113,13 +132,16 @@ class Measured:
         set: the job that made it; ``None`` where none of ours did.
         accuracies: by selection one accuracy per network, in percent, rounded to two digits: on the
             test images, under ``held_out`` on the held-out images. Of continual learning ``last``
-            is on all classes in the end; beside it stands ``forgetting``.
+            is on all classes in the end; beside it stand ``forgetting`` and ``incremental``, the
+            average over the steps.
+        order: of the classes, of continual learning; ``None``: the dataset's own.
     """
 
     seed: int | None
     set: Job | None
     evaluation: Job
     accuracies: dict[str, list[float]]
+    order: int | None = None
 
     @property
     def jobs(self) -> list[Job]:
@@ -139,8 +161,7 @@ class Cell(Place):
         experts: ``number``, ``epochs``, ``recipe``, ``settings``, and ``seconds`` where all shards
             are there; ``None``: the method learned from none.
         evaluation: its settings.
-        groups: of classes, of continual learning.
-        sets: one per seed.
+        sets: one per seed; of continual learning one per seed and order of the classes.
     """
 
     settings: dict[str, Any]
@@ -148,7 +169,6 @@ class Cell(Place):
     normalization: str | None
     experts: dict[str, Any] | None
     evaluation: dict[str, Any]
-    groups: int | None = None
     sets: list[Measured] = field(default_factory=list)
 
     @property
@@ -160,6 +180,11 @@ class Cell(Place):
     def jobs(self) -> list[Job]:
         """Return the jobs of all sets."""
         return [job for one in self.sets for job in one.jobs]
+
+    @property
+    def orders(self) -> int:
+        """Return in how many orders the classes were learned; 0: not one after another."""
+        return len({one.order for one in self.sets}) if self.strategy else 0
 
     @property
     def newest(self) -> float:
@@ -219,7 +244,7 @@ class Record:
     def __post_init__(self) -> None:
         self.cells.sort(key=lambda cell: (cell.order, cell.recipe))
         for cell in self.cells:
-            cell.sets.sort(key=lambda one: -1 if one.seed is None else one.seed)
+            cell.sets.sort(key=lambda one: (-1 if one.seed is None else one.seed, one.order or 0))
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON types; contexts, which many jobs share, stand in a list, and
@@ -292,7 +317,7 @@ class Record:
 
 
 # What stands in a record only where there is something to say.
-_OPTIONAL = {"of", "strategy", "groups"}
+_OPTIONAL = {"of", "strategy", "groups", "memory", "order"}
 
 
 def _fields(part: Cell | Measured | Job) -> dict[str, Any]:
@@ -317,8 +342,8 @@ def joined(record: Record, earlier: Record) -> Record:
     cells: dict[str, Cell] = {}
     for cell in (*record.cells, *earlier.cells):
         kept = cells.setdefault(cell.recipe, dataclasses.replace(cell, sets=[])).sets
-        seeds = {one.seed for one in kept}
-        kept += [one for one in cell.sets if one.seed not in seeds]
+        known = {(one.seed, one.order) for one in kept}
+        kept += [one for one in cell.sets if (one.seed, one.order) not in known]
     return Record(record.command, list(cells.values()), record.left_out)
 
 

@@ -195,8 +195,9 @@ def _line(results: Results, dataset: str, network: str, run: _Run, rows: pd.Data
         network=network,
         strategy=run.strategy,
     )
-    # Halves of the classes in the dataset's own order, as the course project learned them.
-    alike = set(rows["steps"].dropna()) <= {2} and set(rows["order"].dropna()) <= {0}
+    # As many groups of the classes, in the dataset's own order, as the course project learned.
+    course = course[course["groups"].isin(rows["steps"].dropna().unique())]
+    alike = rows["steps"].nunique() <= 1 and set(rows["order"].dropna()) <= {0}
     shown = len(course) and alike and run.kind != PER_STEP
     line["course"] = course.iloc[0]["printed"] if shown else ""
     return line

@@ -10,6 +10,7 @@ from distillery.published import document, records
 from distillery.published.recording import record
 from distillery.published.records import Cell, Job, Measured
 from distillery.sets.synthetic import SyntheticSet
+from distillery.store import artefact
 from distillery.store.files import write_text
 from distillery.store.metrics import Metrics
 
@@ -56,10 +57,13 @@ class Study:
         width=128,
         of=None,
         experts=None,
+        part=None,
         **cost,
     ):
+        """Write a set, of a part of a step sequence where one is named, and return its digest."""
         cell = {"dataset": dataset, "method": method, "init": init, "ipc": ipc, "seed": seed}
-        folder = self.folder / f"synthetic/{dataset}/{method}/{init}/ipc{ipc}/seed{seed}"
+        place = f"step_sets/{dataset}/{part}" if part else f"synthetic/{dataset}"
+        folder = self.folder / place / f"{method}/{init}/ipc{ipc}/seed{seed}"
         options = {
             "activation": "relu",
             "depth": 3,
@@ -85,10 +89,13 @@ class Study:
             "version": "0.1.0",
             "code": "made",
         }
-        SyntheticSet(torch.zeros(2, 1, 4, 4), torch.tensor([0, 1]), None, header).save(
+        # A set of each step is another.
+        images = torch.full((2, 1, 4, 4), seconds if part else 0.0)
+        SyntheticSet(images, torch.tensor([0, 1]), None, header).save(
             folder / "synthetic.safetensors"
         )
         save_cost(folder, "distill", minute, seconds, settings, **cell, **cost)
+        return artefact.header(folder / "synthetic.safetensors", rule="distill")["sha256"]
 
     def evaluation(
         self,
@@ -176,6 +183,9 @@ class Study:
         ipc=None,
         seed=None,
         minute=40,
+        order=0,
+        per_step=(),
+        groups=2,
         **settings,
     ):
         """As `continual._Record` notes it: after each stage the accuracy on both groups and on all
@@ -185,13 +195,15 @@ class Study:
             for name, value in (("method", method), ("init", init), ("ipc", ipc), ("seed", seed))
             if value is not None
         }
-        folder = self.folder / "continual/MNIST" / "/".join(map(str, (strategy, *memory.values())))
+        kind = {"memory": "per_step" if per_step else "given"} if memory else {}
+        parts = (f"steps{groups}", f"order{order}", strategy, *kind.values(), *memory.values())
+        folder = self.folder / "continual/MNIST" / "/".join(map(str, parts))
         metrics = Metrics(
             rule="continual", dataset="MNIST", **memory, network="ConvNet", strategy=strategy
         )
         for stage, overall in enumerate(stages):
             for model in range(2):
-                for group in range(2):
+                for group in range(groups):
                     metrics.add(
                         "accuracy", 0.5, model=model, stage=stage, group=group, split="test"
                     )
@@ -205,6 +217,7 @@ class Study:
                 )
         for model in range(2):
             metrics.add("forgetting", 0.99, model=model, stage=len(stages) - 1, split="test")
+            metrics.add("average_incremental_accuracy", 0.6, model=model, split="test")
         metrics.save(folder / "metrics.csv")
         save_cost(
             folder,
@@ -214,8 +227,11 @@ class Study:
             settings,
             dataset="MNIST",
             **memory,
+            **kind,
             network="ConvNet",
             strategy=strategy,
+            order=order,
+            **({"inputs": {"memory": list(per_step)}} if per_step else {}),
         )
 
     def experts(self, shard, numbers, *, recipe="default", epochs=3, minute=5, dataset="MNIST"):
@@ -307,7 +323,8 @@ def cell_of(found, dataset, method, ipc, network="ConvNet"):
 _SET = re.compile(
     r"(?:(?P<strategy>finetune|replay|gdumb|afterwards|joint)(?:, |$))?"
     r"(?:(?P<method>(?!ConvNet)\w+(?: \(\w+\))?)(?: from (?P<start>\w+))?(?:, |$))?"
-    r"(?:(?P<ipc>\d+) per class, )?(?P<network>\w+)?"
+    r"(?:(?P<ipc>\d+) per class, )?(?P<per_step>made per step, )?(?P<network>\w+)?"
+    r"(?:, (?P<groups>\d+) groups)?"
 )
 
 

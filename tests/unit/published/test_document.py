@@ -225,6 +225,57 @@ def test_continual_learning_has_a_table_of_its_own_with_the_end_of_each_strategy
         == "20 epochs on the memory set after 2 groups, 10 images a step"
         and afterwards["time"] == "100 s a set, 60 s training"
     )
+    assert afterwards["over the steps"] == "60.00 ± 0.00 (1 × 2)"
+
+
+@pytest.mark.slow
+def test_continual_learning_stands_beside_what_was_learned_alike(study):
+    """The published figures are of halves of the classes in the dataset's own order."""
+    full(study)
+    for order, end in enumerate((19.0, 20.0, 21.0)):
+        study.continual("finetune", [99.0, end], order=order, groups=5)
+        steps = [
+            study.set("dc", "real", 10, 0, DC, seconds=7.0 + step, part=f"order{order}/step{step}")
+            for step in range(5)
+        ]
+        for per_step in ((), steps):
+            study.continual(
+                "gdumb",
+                [99.0, end + 50 + 2 * len(per_step)],
+                **{"method": "dc", "init": "real", "ipc": 10, "seed": 0},
+                **{"order": order, "groups": 5, "per_step": per_step},
+                **{"gdumb_epochs": 100, "gdumb_batch": 20},
+            )
+    study.continual("finetune", [49.0, 47.0], order=1)
+    # One of its steps' sets is no longer there.
+    study.continual(
+        "gdumb",
+        [99.0, 70.0],
+        **{"method": "dc", "init": "real", "ipc": 10, "seed": 1, "per_step": [*steps[:4], "gone"]},
+    )
+    found = record(study.folder, COMMAND)
+    assert found.left_out == 1
+    rows = rows_of(document.render({"mine": found}), "MNIST", continual=True)
+    shown = [
+        (row["strategy"], row["groups"], bool(row["per_step"]), row["ours"], bool(row["published"]))
+        for row in rows
+    ]
+    assert shown == [
+        ("finetune", "2", False, "47.50 ± 0.50 (1 × 2)", False),
+        ("finetune", "2", False, "", True),
+        ("finetune", "5", False, "20.50 ± 0.96 (3 × 2)", False),
+        ("gdumb", "5", False, "70.50 ± 0.96 (3 × 2)", False),
+        ("gdumb", "5", True, "80.50 ± 0.96 (3 × 2)", False),
+        ("afterwards", "2", False, "", True),
+    ]
+    assert (rows[3]["time"], rows[4]["time"]) == (
+        "100 s a set, 60 s training",
+        "45 s a set, 60 s training",
+    )
+    assert rows[3]["what was spent"] == (
+        "100 epochs from scratch on the memory set in each of 5 groups in 3 orders, "
+        "20 images a step"
+    )
 
 
 @pytest.mark.slow
