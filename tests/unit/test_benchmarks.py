@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import present, textbook
+from benchmarks import convolutions, present, textbook
 from benchmarks.cases import CLASSES, Case, flops, grid, material, stream
 from distillery import networks
+from distillery.compute import winograd
 from distillery.compute.device import Compute
 from distillery.evaluation import evaluate
 from distillery.images.labelled import Images
@@ -338,3 +339,14 @@ def test_a_peer_is_driven_through_its_own_functions(tmp_path, kind, steps, inner
     for side in ("textbook", "peer"):
         assert results[side]["disagreement"]["relative"] < 1e-3, results
         assert results[side]["seconds"] > 0
+
+
+def test_convolutions_are_timed_or_said_not_to_be_ours(monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(convolutions.time, "process_time", lambda: next(clock) / 1000)
+    narrow, wide = convolutions.rows([(10, 3, 8), (10, 32, 16)], 0.0)
+    assert narrow.startswith("| 10 | 3, 8 x 8 | not computed by ours |")
+    if winograd.library() is None:
+        pytest.skip("the kernels cannot be compiled for this processor")
+    # Each call took one tick of that clock.
+    assert wide == "| 10 | 32, 16 x 16 | 1.00 | 1.00 | 1.00x | 1.00 | 1.00 | 1.00x |"
