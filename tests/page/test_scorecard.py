@@ -41,6 +41,16 @@ def test_sorted_by_a_header_with_the_keyboard(browser, any_page, key):
     assert column(browser, key) == before
 
 
+def test_the_best_of_a_size_is_in_the_colour_that_is_explained(browser, any_page):
+    browser.open(any_page)
+    inks = browser.js(
+        "return ['tr.best', 'tr:not(.best)'].map((row) => [...new Set([...document"
+        ".querySelectorAll(`table.scorecard ${row} td[data-key=accuracy] b`)]"
+        ".map((one) => getComputedStyle(one).color))])"
+    )
+    assert inks == [["rgb(11, 92, 173)"], ["rgb(28, 33, 39)"]]
+
+
 def test_filtered_by_what_sets_differ_in(browser, made_page):
     from selenium.webdriver.support.select import Select
 

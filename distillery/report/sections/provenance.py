@@ -26,11 +26,12 @@ def view(results: Results) -> dict:
             str(cost.get("seed")),
         ),
     )
+    shown = [(key, value) for key, value in _flat(_plain(facts)) if value != ""]
     data = sorted(results.data.items(), key=lambda item: dataset_rank(item[0]))
     return {
-        "facts": [(key, value) for key, value in _flat(_plain(facts)) if value != ""],
+        "facts": shown,
         "packages": results.provenance.get("packages", []),
-        "versions": _versions(results.costs),
+        "versions": [one for one in _versions(results.costs) if one not in shown],
         "config": config or "",
         "jobs": [_job(results, cost) for cost in jobs],
         "sets": [_set(results, tensors, header) for tensors, header in results.sets],

@@ -394,7 +394,7 @@ def _made(making: Making) -> Figure:
 
 def answers(verdicts: list[dict], card: dict | None) -> dict:
     """Say of each dataset and size what is known, in a line: the verdict; where there is none, the
-    best distilled set.
+    best distilled set; beside it what its network reaches on the full training set.
 
     Args:
         verdicts: as :func:`verdict.view` gives them.
@@ -410,6 +410,11 @@ def answers(verdicts: list[dict], card: dict | None) -> dict:
     places: dict[tuple[str, str], list[dict]] = {}
     for line in lines:
         places.setdefault((line["dataset"], line["size"]), []).append(line)
+    full = {
+        (line["dataset"], line["figures"]["accuracy"].network): percent(line["mean"], 1)
+        for line in lines
+        if line["whole"]
+    }
     for place in places:
         where = {"dataset": place[0], "size": place[1]}
         for row in judged.get(place, []):
@@ -419,7 +424,14 @@ def answers(verdicts: list[dict], card: dict | None) -> dict:
             best = max(ours, key=lambda line: line["mean"])
             about = {"best": best, "among": len(ours), "verdict": None}
             found.append(where | {"network": best["figures"]["accuracy"].network} | about)
-    return {"lines": found[:ANSWERED], "more": max(0, len(found) - ANSWERED)}
+    for line in found:
+        line["full"] = full.get((line["dataset"], line["network"]), "")
+    networks = {line["network"] for line in found}
+    return {
+        "network": networks.pop() if len(networks) == 1 else "",
+        "lines": found[:ANSWERED],
+        "more": max(0, len(found) - ANSWERED),
+    }
 
 
 def _files(results: Results, folder: Path, cell: Cell) -> list[dict]:

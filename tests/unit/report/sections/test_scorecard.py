@@ -93,12 +93,13 @@ def test_every_accuracy_has_its_count_and_every_blank_a_reason(tmp_path):
 
 def test_a_size_without_a_verdict_is_answered_by_its_best_distilled_set(tmp_path):
     for validation, answered in ((True, True), (False, False)):
-        results = results_of(measured(LEVELS, validation=validation), jobs(LEVELS))
+        rows = measured(LEVELS, validation=validation) + rows_of("whole", "", {None: [0.95]})
+        results = results_of(rows, jobs(LEVELS))
         card = scorecard.view(results, tmp_path)
         found = scorecard.answers(verdict.view(results), card)
         (line,) = found["lines"]
         assert bool(line["verdict"]) == answered and bool(line["best"]) != answered
-        assert line["network"] == "ConvNet"
+        assert line["network"] == found["network"] == "ConvNet" and line["full"] == "95.0"
         if not answered:
             assert line["best"]["cell"] == Cell("MNIST", "dc", "real", 1) and line["among"] == 2
 
