@@ -1,5 +1,7 @@
 """One thread a process: threads that wait for a busy core are many times slower than one."""
 
+import functools
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -48,6 +50,15 @@ def _forget_code_from_outside():
     yield
     for name in [name for name in sys.modules if name.startswith("outside_")]:
         del sys.modules[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _packages_are_listed_once():
+    """Which packages are installed: each study asks, and to look takes a hundredth of a second."""
+    with pytest.MonkeyPatch.context() as patched:
+        listed = functools.cache(importlib.metadata.entry_points)
+        patched.setattr(importlib.metadata, "entry_points", listed)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def by_network(synthetic, kind, count, seed):
         synthetic,
         *drawn(kind, count, seed),
         networks=SMALL,
-        models=3,
+        models=2,
         epochs=40,
         augment="none",
         progress=False,
@@ -115,7 +115,7 @@ def verdict_on(kind):
             common = {"ipc": 1, "network": SMALL, "seed": seed, "progress": False}
             synthetic = (
                 distillery.distil(
-                    *real, method, iterations=80, batch_real=100, lr_images=1.0, **common
+                    *real, method, iterations=40, batch_real=100, lr_images=1.0, **common
                 )
                 if method == "dm"
                 else distillery.baseline(*real, method, **common)

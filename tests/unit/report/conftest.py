@@ -1,5 +1,6 @@
 """The dummy study and its page, made once for all test files."""
 
+import jinja2
 import pytest
 import torch
 
@@ -13,6 +14,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "page" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once():
+    """Each template is compiled once, not for each page: that is a quarter of a small one."""
+    compiled, compile_anew = {}, jinja2.Environment.compile
+
+    def compile_once(self, source, *about, **named):
+        asked = source, about, *sorted(named.items())
+        if asked not in compiled:
+            compiled[asked] = compile_anew(self, source, *about, **named)
+        return compiled[asked]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(jinja2.Environment, "compile", compile_once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import math
 import re
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -18,9 +17,9 @@ from tests.unit.sets.toys import ROOT, made
 
 
 @pytest.mark.slow
-def test_the_command_line_in_a_process_of_its_own(tmp_path):
+def test_the_command_line_in_a_process_of_its_own(tmp_path, starter):
     made().save(tmp_path / "set.safetensors")
-    run = [sys.executable, "-m", "distillery"]
+    run = [starter.interpreter, "-m", "distillery"]
     done = subprocess.run(
         [*run, "export", str(tmp_path / "set.safetensors"), str(tmp_path / "out"), "--as", "hub"],
         cwd=ROOT,

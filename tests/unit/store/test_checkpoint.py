@@ -206,7 +206,7 @@ def test_a_distillation_resumes_with_the_same_bytes(tmp_path, trajectories, whol
     assert stopped_and_taken_up(tmp_path, trajectories, name, after) == whole[name]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_compiled_distillation_resumes_with_the_same_bytes(tmp_path, monkeypatch, trajectories):
     """Traced as the compiler does, and run as it was traced: what a job of hours does, without its
     compilation."""

@@ -82,8 +82,9 @@ def levels(root, node=None, place="config"):
 def test_what_may_have_been_meant_is_a_key_of_the_same_level():
     everywhere = {key for _, properties in levels(reference.json_schema()) for key in properties}
     tried = 0
-    for place, known in levels(reference.json_schema()):
-        for key in sorted(everywhere - known.keys()):
+    # A different quarter of the keys for each block: each key is tried in several.
+    for number, (place, known) in enumerate(levels(reference.json_schema())):
+        for key in sorted(everywhere - known.keys())[number % 4 :: 4]:
             told = refusal(**{key if place == "config" else f"{place}.{key}".replace(".", "__"): 1})
             meant = re.search(r"did you mean '(\w+)'", told)
             assert f"unknown key '{key}'" in told and (meant is None or meant.group(1) in known), (
