@@ -27,20 +27,21 @@ class Starter:
     def __init__(self, folder: Path, environment: dict[str, str], python: str = sys.executable):
         self.environment = environment
         self._address = str(folder / "socket")
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self._address)
-        self._listener.listen(64)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self._address)
+        listener.listen(64)
         self.interpreter = folder / "python"
         text = forks.INTERPRETER.format(python=python, address=self._address)
         self.interpreter.write_text(text, encoding="utf-8")
         self.interpreter.chmod(0o755)
-        number = self._listener.fileno()
+        number = listener.fileno()
         self._process = subprocess.Popen(
             [python, forks.__file__, str(number), str(self.interpreter)],
             env=environment,
             stdin=subprocess.PIPE,
             pass_fds=[number],
         )
+        listener.close()  # else whoever asks, once the process has died, waits for ever
 
     def run(self, folder: Path, arguments: list[str]) -> int:
         """Run Snakemake to its end; returns its exit status."""
@@ -63,7 +64,6 @@ class Starter:
     def close(self) -> None:
         self._process.stdin.close()
         self._process.wait()
-        self._listener.close()
 
 
 @contextlib.contextmanager

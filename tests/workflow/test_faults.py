@@ -255,9 +255,7 @@ def test_a_second_run_on_the_same_results_is_refused_and_the_first_goes_on(clone
             time.sleep(0.05)
         first.send_signal(signal.SIGSTOP)  # however slow the second is, it meets the first
         try:
-            second = subprocess.run(
-                [*first.args[:-2], "--", target], cwd=clone.folder, capture_output=True, text=True
-            )
+            second = clone.snakemake("--cores", "1", "--", target, succeeds=False)
         finally:
             first.send_signal(signal.SIGCONT)
         assert second.returncode != 0 and "lock" in second.stderr.lower()
