@@ -11,7 +11,7 @@ QUICKSTART := results/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup quickstart test test-quick test-long test-kills test-fuzz test-slurm
-.PHONY: test-gpu bench lint format docs reference readme-assets lock clean
+.PHONY: test-gpu bench lint lint-style lint-types format docs reference readme-assets lock clean
 
 help: ## Show these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -75,11 +75,17 @@ test-gpu: .venv/.done ## Run what only a GPU shows (a CUDA device; under three m
 bench: .venv/.done ## Compare speed and memory with the textbook's (BENCH=--quick: 2 minutes)
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# Side by side: the types take as long as all else.
 lint: .venv/.done ## Check style and types: ruff, snakefmt, Snakemake's own linter, basedpyright
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 lint-style lint-types
+
+lint-style: .venv/.done
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(BIN)/python -m snakemake --lint
+
+lint-types: .venv/.done
 	$(BIN)/python -m basedpyright
 
 format: .venv/.done ## Format the code
