@@ -22,7 +22,6 @@ from distillery.sets.synthetic import SyntheticSet, header
 from distillery.store import artefact
 from distillery.store import checkpoint as checkpoints
 from distillery.training import trajectories
-from distillery.vocabulary import REAL
 
 if TYPE_CHECKING:
     from distillery.sets.starts import Start
@@ -119,9 +118,10 @@ def _initial(
 ) -> Tensor:
     """Return the stored images that a set starts from: of real ones each holds as many as it will
     be decoded into."""
-    each = cell["ipc"] * (factor**2 if cell["init"] == REAL else 1)
+    real = cell["init"] == "real"
+    each = cell["ipc"] * (factor**2 if real else 1)
     initial = initial_images(cell["init"], images, labels, classes, each, drawn)
-    return formation.encode(initial, factor) if cell["init"] == REAL else initial
+    return formation.encode(initial, factor) if real else initial
 
 
 def _header(
