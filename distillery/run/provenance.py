@@ -50,7 +50,7 @@ def packages() -> list[dict[str, str]]:
             # others at the path's end.
             bill.setdefault(
                 name.lower(),
-                {"name": name, "version": distribution.version, "licence": _licence(meta)},
+                {"name": name, "version": meta["Version"], "licence": _licence(meta)},
             )
     return [bill[name] for name in sorted(bill)]
 

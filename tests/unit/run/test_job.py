@@ -208,19 +208,21 @@ with job.run(sys.argv[1], {"precision": "float32", "compile": "off", "threads": 
 
 
 @pytest.mark.slow
-def test_jobs_side_by_side_share_a_terminal(tmp_path):
+def test_jobs_side_by_side_share_a_terminal(tmp_path, starter):
     """One has the bar, the other writes lines until the bar is free; both say which job they are,
     and no line holds two of them. Each does what it is asked, a step at a time: left to themselves,
     the second may begin after the first has ended."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
-    jobs = {}
+    jobs, script = {}, tmp_path / "job.py"
+    script.write_text(TWO_JOBS, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for method in ("dc", "mtt"):
         path = tmp_path / "results/logs/distill/digits" / method / "ipc1.log"
         path.parent.mkdir(parents=True)
-        command = [sys.executable, "-c", TWO_JOBS, str(path)]
+        command = [starter.interpreter, str(script), str(path)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": theirs}
-        jobs[method] = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+        jobs[method] = subprocess.Popen(command, env=environment, text=True, **pipes)
         assert jobs[method].stdout.readline() == "ready\n"
     os.close(theirs)
 
@@ -272,8 +274,9 @@ def test_the_time_left_leaves_out_what_compiles_and_what_a_resumed_job_had_done(
 
 
 @pytest.mark.slow
-def test_torch_s_word_on_a_toolkit_without_a_gpu_is_no_news(tmp_path):
-    code = (
+def test_torch_s_word_on_a_toolkit_without_a_gpu_is_no_news(tmp_path, starter):
+    script = tmp_path / "job.py"
+    script.write_text(
         "import logging, sys\n"
         "from distillery.run import job\n"
         "with job.run(sys.argv[1]):\n"
@@ -282,10 +285,9 @@ def test_torch_s_word_on_a_toolkit_without_a_gpu_is_no_news(tmp_path):
         "    noisy.warning(\"No CUDA runtime is found, using CUDA_HOME='%s'\", '/usr/local/cuda')\n"
         "    noisy.warning('something else')\n"
     )
-    environment = {**os.environ, "CUDA_HOME": str(tmp_path)}
+    environment = {**os.environ, "CUDA_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "log")],
-        cwd=ROOT,
+        [starter.interpreter, str(script), str(tmp_path / "log")],
         env=environment,
         capture_output=True,
         text=True,
