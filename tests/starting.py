@@ -61,6 +61,13 @@ class Starter:
             server.sendall(json.dumps(order).encode() + b"\n")
             return int(server.recv(16))
 
+    def script(self, path: Path, text: str, *arguments: str) -> None:
+        """Run a script, which is written to a path, with the library on its path; it must end
+        well."""
+        path.write_text(text, encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        subprocess.run([self.interpreter, path, *arguments], env=environment, check=True)
+
     def close(self) -> None:
         self._process.stdin.close()
         self._process.wait()

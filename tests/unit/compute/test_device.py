@@ -3,8 +3,6 @@ lacks something."""
 
 import os
 import shutil
-import subprocess
-import sys
 import warnings
 
 import pytest
@@ -71,7 +69,7 @@ def test_the_next_compiler_serves_where_the_first_is_broken(tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_float32_is_float32_where_a_job_computes():
+def test_float32_is_float32_where_a_job_computes(tmp_path, starter):
     """TF32 is torch's default for convolutions on a GPU; whoever asks for it, by either of torch's
     names, gets an answer, and it is no."""
     script = (
@@ -88,7 +86,7 @@ def test_float32_is_float32_where_a_job_computes():
         "torch.backends.cuda.matmul.allow_tf32 is False\n"
         "    assert torch.get_float32_matmul_precision() == 'highest'\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    starter.script(tmp_path / "job.py", script)
 
 
 @pytest.mark.gpu

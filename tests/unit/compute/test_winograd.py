@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -243,7 +241,7 @@ def test_compiled_functions_use_them(monkeypatch):
 
 
 @pytest.mark.slow
-def test_without_a_compiler_everything_stays_usual():
+def test_without_a_compiler_everything_stays_usual(tmp_path, starter):
     script = (
         "import os; os.environ['PATH'] = ''\n"
         "from distillery.compute import winograd\n"
@@ -251,7 +249,7 @@ def test_without_a_compiler_everything_stays_usual():
         "assert winograd.library() is None and winograd.options() == {}\n"
         "assert not winograd.fits(torch.zeros(8, 32, 16, 16), 32, 32)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    starter.script(tmp_path / "job.py", script)
 
 
 @pytest.mark.slow
@@ -279,7 +277,7 @@ def test_a_compiler_that_fails_is_reported_and_the_usual_convolutions_serve(
 
 
 @pytest.mark.slow
-def test_a_library_that_is_not_whole_is_re_created_before_it_is_loaded(tmp_path):
+def test_a_library_that_is_not_whole_is_re_created_before_it_is_loaded(tmp_path, starter):
     """One that was cut short would end every job that loads it, until somebody deletes it by
     hand."""
     script = (
@@ -306,4 +304,4 @@ def test_a_library_that_is_not_whole_is_re_created_before_it_is_loaded(tmp_path)
         "        assert winograd.library().lanes() in (8, 16)\n"
         "        assert winograd._whole(path)\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    starter.script(tmp_path / "job.py", script, str(tmp_path / "cache"))
