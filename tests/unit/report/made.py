@@ -190,6 +190,7 @@ def continual_rows(draw, dataset):
     for strategy, memory in plans:
         common = {
             "rule": "continual",
+            "steps": 2,
             "dataset": dataset,
             "network": "ConvNet",
             "strategy": strategy,
