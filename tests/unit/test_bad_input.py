@@ -3,7 +3,6 @@ where, what is wrong and what would be right, before any job, and leaves nothing
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -418,13 +417,13 @@ def test_a_command_is_refused_in_one_line(name, here, capsys):
     ],
     ids=["an empty split", "a network that needs 224 pixels"],
 )
-def test_a_run_is_refused_in_one_line_before_any_job(given, line, made, tmp_path):
+def test_a_run_is_refused_in_one_line_before_any_job(given, line, made, tmp_path, starter):
     block = given["datasets"]["pets"]
     (tmp_path / block["path"]).symlink_to(made / block["path"])
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
     before = everything(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "distillery", "run", "--nocolor"],
+        [starter.interpreter, "-m", "distillery", "run", "--nocolor"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(places.ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -137,7 +136,7 @@ def test_a_card_does_not_call_real_images_synthetic_and_invents_no_protocol(tmp_
 
 
 @pytest.mark.slow
-def test_the_code_in_the_cards_runs(tmp_path):
+def test_the_code_in_the_cards_runs(tmp_path, starter):
     made(soft=True).save(tmp_path / "set.safetensors")
     folder.hub(made(soft=True), tmp_path / "hub")
     folder.image_folder(made(soft=True), tmp_path / "images")
@@ -158,8 +157,10 @@ def test_the_code_in_the_cards_runs(tmp_path):
             else "print(len(rows), rows[0][1], rows[0][0].size)"
         )
         environment = {"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"}
+        script = tmp_path / f"{kind}.py"
+        script.write_text(given + code + told, encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "-c", given + code + told],
+            [starter.interpreter, script],
             cwd=tmp_path / kind,
             env=environment,
             capture_output=True,
