@@ -381,6 +381,15 @@ def test_a_rule_declares_all_that_a_job_needs(rule):
     assert script(rule) == Path(section(rule, "script").strip('"')).name
 
 
+def test_a_rule_made_of_another_asks_for_its_own_params():
+    """Else both keep their state in one checkpoint."""
+    rules = "".join(path.read_text("utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    made = re.findall(r"^use rule \w+ as (\w+) with:\n(.*?)(?=^\S|\Z)", rules, re.M | re.S)
+    assert made
+    for rule, text in made:
+        assert f'**asks("{rule}"),' in text, rule
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_claims_a_device_if_and_only_if_it_counts_as_computing(rule):
     """`job.main` claims one where the rule's params have a `compute`."""

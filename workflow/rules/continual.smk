@@ -105,6 +105,9 @@ use rule continual_alone as continual_whitened with:
         LAYOUT.benchmark("continual_whitened")
     wildcard_constraints:
         strategy=vocabulary.FINETUNE,
+    params:
+        # Its own checkpoint, which it would share with the other rule.
+        **asks("continual_whitened"),
     message:
         "Continual learning on {wildcards.dataset} in {wildcards.steps} steps, order "
         "{wildcards.order}: {wildcards.strategy}, on whitened images"
