@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree
 
-from distillery.compute import winograd
+from distillery.compute import strides, winograd
 
 # torch.compile of a step costs 10 to 60 s on a CPU the first time on a machine, 2 s later
 # (`process.keep_compiled`); a job that would run for less than this stays eager.
@@ -83,6 +83,8 @@ class Compute:
             return function
         if device.type == "cuda":
             return _Captured(function)
+        if device.type == "cpu":
+            strides.hasten()
         return torch.compile(function, dynamic=False, options=winograd.options() or None)
 
 
