@@ -410,11 +410,8 @@ def answers(verdicts: list[dict], card: dict | None) -> dict:
     places: dict[tuple[str, str], list[dict]] = {}
     for line in lines:
         places.setdefault((line["dataset"], line["size"]), []).append(line)
-    full = {
-        (line["dataset"], line["figures"]["accuracy"].network): percent(line["mean"], 1)
-        for line in lines
-        if line["whole"]
-    }
+    wholes = [(line["dataset"], line["figures"]["accuracy"]) for line in lines if line["whole"]]
+    full = {(name, one.network): f"{one.text} % ({one.note})" for name, one in wholes}
     for place in places:
         where = {"dataset": place[0], "size": place[1]}
         for row in judged.get(place, []):

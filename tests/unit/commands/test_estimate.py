@@ -34,6 +34,7 @@ def _here(monkeypatch, tmp_path):
     monkeypatch.setattr(estimate, "gpus", lambda: 0)
 
 
+@pytest.mark.slow
 def test_a_table_by_rule_and_a_total(capsys):
     assert shell.main(["estimate", "--cores", "4", "--resources", "gpu=2"]) == 0
     printed, said = capsys.readouterr()

@@ -21,6 +21,7 @@ def by_job(found):
     return {(each.job.rule, *dict(each.job.wildcards).values()): each for each in found}
 
 
+@pytest.mark.slow
 def test_every_job_is_estimated(tmp_path):
     jobs = jobs_of(tmp_path / "results")
     found = Estimates(jobs, CALLS, False).all()

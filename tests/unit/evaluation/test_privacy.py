@@ -104,6 +104,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.91 <= covered / 400 <= 0.98
 
 
+@pytest.mark.slow
 def test_networks_have_the_lower_losses_on_what_they_learned():
     network = NetworkSpec("ConvNet", 1, 8, 3, {"width": 8, "depth": 1})
     compute = Compute("float32", "off")

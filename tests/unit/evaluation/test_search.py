@@ -133,6 +133,7 @@ def trained():
     return search.train(bench, specs, recipe, labelled, splits, 2).rows
 
 
+@pytest.mark.slow
 def test_every_network_is_tested_on_every_split():
     rows = trained()
     names = list(search.specs(NETWORK, GRID))

@@ -13,6 +13,7 @@ def rows_of(text):
     return part, {first.strip(): [text.strip() for text in rest] for first, *rest in lines[2:]}
 
 
+@pytest.mark.slow
 def test_without_a_record_every_cell_is_missing():
     part, rows = rows_of(document.render({}))
     assert "\n0 of 17 cells have been run.\n" in part

@@ -63,6 +63,7 @@ def test_axes_follow_the_data_that_are_shown():
     assert {source["data"] for source in scale(plain, "y")["domain"]["fields"]} == {"shown"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "marks"),
     [

@@ -118,6 +118,7 @@ def test_nothing_is_said_where_the_recipe_of_ours_is_not_known(study, tmp_path):
     assert "not comparable" not in shown(study, tmp_path, "dc", {})[0]
 
 
+@pytest.mark.slow
 def test_the_course_project_s_figures_are_of_its_epochs(study, tmp_path):
     ten = {"ipc": 10}
     row, _ = shown(study, tmp_path, "dc", published("dc", **ten, epochs=20), **ten)

@@ -228,6 +228,7 @@ def test_the_digest_does_not_change_with_what_is_no_part_of_a_result(jobs):
     )
 
 
+@pytest.mark.slow
 def test_the_code_of_a_job_names_the_plug_ins_that_it_runs_and_no_other():
     blocks = [
         {"dataset": "digits", "method": ["dc", "dsa", "dm", "mtt"], "init": "real", "ipc": 1},

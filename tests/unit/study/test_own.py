@@ -81,6 +81,7 @@ def test_an_edit_of_what_reads_another_kind_leaves_prepared_images_as_they_are(p
     assert not read & {"_table", "_arrays", "_stacked", "_hub", "_rows"}
 
 
+@pytest.mark.slow
 def test_the_study_asks_another_thing_where_an_image_is_another(pets):
     wildcards = {"dataset": "pets"}
 

@@ -1,5 +1,7 @@
 """Class-incremental learning on the page: over orders of the classes, and memories of two kinds."""
 
+import pytest
+
 from tests.unit.report.made import section
 
 COMMON = {"rule": "continual", "dataset": "MNIST", "network": "ConvNet", "split": "test"}
@@ -29,6 +31,7 @@ MEMORY = {"method": "dc", "init": "real", "ipc": 10}
 REPLAYED = {(0, 0): 0.7, (0, 1): 0.72, (1, 0): 0.74, (1, 1): 0.74}
 
 
+@pytest.mark.slow
 def test_means_are_over_orders_sets_and_networks_and_memories_of_two_kinds_stand_apart(
     study, tmp_path
 ):

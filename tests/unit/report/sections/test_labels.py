@@ -1,6 +1,7 @@
 """What the page says of images and of their labels."""
 
 import pandas as pd
+import pytest
 
 from distillery.store.metrics import COLUMNS
 from tests.unit.report.made import built, rows_of, section
@@ -17,6 +18,7 @@ def rows(labels="soft"):
     return made
 
 
+@pytest.mark.slow
 def test_every_set_stands_under_every_kind_of_labels_with_its_count(study, tmp_path):
     own = rows()
     more = {"labels": ["own", "hard", "teacher"], "teacher": TEACHER}
@@ -44,6 +46,7 @@ def test_a_study_of_one_kind_of_labels_has_no_such_table(study, tmp_path):
     assert 'id="labels"' not in page and 'href="#labels"' not in page
 
 
+@pytest.mark.slow
 def test_other_labels_are_no_part_of_any_other_figure(study, tmp_path):
     own = rows()
     other = under(own, "hard", {"dc": 0.1, "random": 0.9})
