@@ -99,7 +99,8 @@ def test_a_size_without_a_verdict_is_answered_by_its_best_distilled_set(tmp_path
         found = scorecard.answers(verdict.view(results), card)
         (line,) = found["lines"]
         assert bool(line["verdict"]) == answered and bool(line["best"]) != answered
-        assert line["network"] == found["network"] == "ConvNet" and line["full"] == "95.0 % (n 1 × 1)"
+        assert line["network"] == found["network"] == "ConvNet"
+        assert line["full"] == "95.0 % (n 1 × 1)"
         if not answered:
             assert line["best"]["cell"] == Cell("MNIST", "dc", "real", 1) and line["among"] == 2
 
