@@ -28,7 +28,7 @@ SHIPPED = sorted(
 def test_every_shipped_config_is_a_study_and_has_jobs_of_every_kind(name):
     loaded = load.study(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
     methods = {cell.method for cell in loaded.cells}
-    assert methods
+    assert "random" in methods
     if name in ("config/quickstart.yaml", "config/paper.yaml"):
         assert methods >= {"dc", "dsa", "dm", "mtt", "tesla", "ncfm", "random", "herding"}
     if name.startswith("studies/"):
