@@ -135,10 +135,10 @@ class Works:
         classes = self._counts(cell["dataset"])[3]
         return 4.0 * classes * cell["ipc"] * self._pixels(cell["dataset"])
 
-    def _seen(self, cell: Mapping[str, Any]) -> int:
-        """Return how many images of a set are trained on."""
-        each = self._study.seen_ipc(Cell(*(cell[name] for name in AXES)))
-        return self._counts(cell["dataset"])[3] * each
+    def _seen(self, asked: Any) -> int:
+        """Return how many images of a job's set are trained on."""
+        cell = cell_of(asked.job)
+        return self._counts(cell.dataset)[3] * self._study.seen_ipc(cell)
 
     def _of_step(self, asked: Any) -> tuple[int, int, int]:
         """Count the images of a step that are learned from and held out, and its classes."""
@@ -200,7 +200,7 @@ class Works:
     def _evaluate_synthetic(self, asked: Any) -> Work:
         cell, settings = asked.cell, asked.settings
         _, held, test, _ = self._counts(cell["dataset"])
-        recipe, count = Recipe.of(settings), self._seen(cell)
+        recipe, count = Recipe.of(settings), self._seen(asked)
         models, points = settings["models"], min(settings["curve"], settings["epochs"])
         parts = [_trained(recipe, count, models)]
         parts += [_tested(test, models + points), _tested(held, models)]
@@ -230,7 +230,7 @@ class Works:
         different = len(
             set(robust.trainings(recipe, settings["robust"]["augment"], soft=False).values())
         )
-        parts = [_trained(recipe, self._seen(cell), different * models)]
+        parts = [_trained(recipe, self._seen(asked), different * models)]
         parts.append(_tested(test, different * models))
         share = 4 * test / (train + test)
         return Work(
@@ -240,7 +240,7 @@ class Works:
     def _evaluate_privacy(self, asked: Any) -> Work:
         cell, settings = asked.cell, asked.settings
         train, held, test, _ = self._counts(cell["dataset"])
-        count, models = self._seen(cell), settings["models"]
+        count, models = self._seen(asked), settings["models"]
         tested = min(settings["tested"], train - held) + min(settings["tested"], test)
         # Distances from the set and from test images to all training images, at 1e10 operations a
         # second.
@@ -272,7 +272,7 @@ class Works:
     def _search(self, asked: Any) -> Work:
         _, held, test, _ = self._counts(asked.cell["dataset"])
         models = asked.settings["models"]
-        return self._searching(asked, self._seen(asked.cell), {test: models, held: models})
+        return self._searching(asked, self._seen(asked), {test: models, held: models})
 
     def _searching(self, asked: Any, count: int, tested: Mapping[int, int]) -> Work:
         """Return the work of a grid's networks on ``count`` images, and on those that they are
@@ -292,7 +292,7 @@ class Works:
         if asked.strategy in (AFTERWARDS, GDUMB):
             # The whole memory once, or after each group what there is of it.
             stages, share = (groups, (groups + 1) / 2) if asked.strategy == GDUMB else (1, 1)
-            count = math.ceil(share * self._seen(cell_of(asked.job).__dict__))
+            count = math.ceil(share * self._seen(asked))
             own = {name: settings[f"{asked.strategy}_{name}"] for name in ("epochs", "batch")}
             recipe = Recipe.of({**settings, **own, "decay": "none"})
             parts = [_trained(recipe, count, models), _tested(test, models * stages)]

@@ -2,11 +2,11 @@
 Parameterization*, ICML 2022, arXiv 2205.14959, section 4: multi-formation; IDC).
 
 A stored image is cut into f x f parts, and each part is scaled up, bilinearly, to the whole image's
-sides: f² images for training in the bytes of one, of f times less resolution. Both ways are linear.
-They act in the space in which a set is stored: where channels are normalised that is the same as on
-pixels, for the weights of each scaled pixel add up to 1; whitened images are decoded as whitened
-ones. DEVIATES: the authors pad sides that f does not divide; here f divides them. They start from
-real images by every f-th pixel, here from the mean of each f x f.
+sides: f² images for training in the bytes of one, of f times less resolution. Both ways are
+linear. They act in the space in which a set is stored: where channels are normalised that is the
+same as on pixels, for the weights of each scaled pixel add up to 1; whitened images are decoded as
+whitened ones. DEVIATES: the authors pad sides that f does not divide; here f divides them. They
+start from real images by every f-th pixel, here from the mean of each f x f.
 """
 
 from torch import Tensor

@@ -60,11 +60,11 @@ from distillery.compute.device import Compute
 from distillery.errors import UserError
 from distillery.networks import Network, NetworkSpec
 
+BATCH = 256  # images that a network answers at a time, where nothing is learned from them
+
 # How networks are trained on sets in the literature: the gradient-matching authors' evaluation, and
 # theirs where images are augmented. The decay is their code's, which trains one epoch more than it
 # says.
-BATCH = 256  # images that a network answers at a time, where nothing is learned from them
-
 PROTOCOL = {
     "models": 20,
     "epochs": 300,
@@ -155,8 +155,8 @@ class Task:
         return synthetic_labels(self.classes, self.seen_ipc, self.device)
 
     def decoded(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Return the images (…, N·f², C, H, W) that training sees of the set's (…, N, C, H, W), and
-        what carries a derivative in them back to the set's."""
+        """Return the images (…, N·f², C, H, W) that training sees of the set's (…, N, C, H,
+        W), and what carries a derivative in them back to the set's."""
         if self.factor == 1:
             return images, lambda derivative: derivative
         # Two values without `has_aux`.

@@ -54,7 +54,6 @@ SETTINGS = {
 }
 PROTOCOL = _trajectory_matching.PROTOCOL
 
-_BATCH = 256
 # Real images per class from which its mean logits are taken.
 _MOST = 1024
 
@@ -95,7 +94,10 @@ def teach(
 
     def logits(x: Tensor) -> Tensor:
         return torch.cat(
-            [torch.stack([apply(p, part) for p in parameters]).mean(0) for part in x.split(_BATCH)]
+            [
+                torch.stack([apply(p, part) for p in parameters]).mean(0)
+                for part in x.split(base.BATCH)
+            ]
         )
 
     given, targets = logits(task.decode(task.initial)), task.targets

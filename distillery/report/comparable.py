@@ -59,7 +59,7 @@ def _differences(
     results: Results, cell: Cell, ours: dict[str, Any], theirs: dict[str, Any]
 ) -> list[str]:
     pairs: list[tuple[str, Any, Any]] = []
-    factor = results.headers.get(cell, {}).get("factor", 1)
+    factor = results.factor(cell)
     for key in RECIPE:
         if key in ours and key in theirs:
             pair = ours[key], theirs[key]

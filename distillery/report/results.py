@@ -386,6 +386,10 @@ class Results:
     def _datasets(self) -> dict[str, plugins.Dataset]:
         return plugged.gather(reading.folders(self.config)).datasets
 
+    def factor(self, cell: Cell) -> int:
+        """Return how many images one of a cell's stored images holds on a side."""
+        return self.headers.get(cell, {}).get("factor", 1)
+
     def classes(self, dataset: str) -> list[str]:
         """List the names of a dataset's classes; their numbers where nothing says the names."""
 

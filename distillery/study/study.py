@@ -188,15 +188,14 @@ class Study:
     def method_settings(self, cell: Cell) -> dict[str, Any]:
         """Return every setting of ``cell``'s method: defaults, then the config's block, then the
         overrides that match the cell; and ``factor`` where a stored image holds several."""
-        method = self.methods[cell.method]
-        properties = method.settings
-        settings = {name: schema["default"] for name, schema in properties.items()}
+        method, factor = self.methods[cell.method], self.factor(cell)
+        settings = {name: schema["default"] for name, schema in method.settings.items()}
         settings.update(self._method_block(cell))
         return {
             name: value
             for name, value in settings.items()
             if name != "experts" and name not in reading.common(method)
-        } | ({"factor": self.factor(cell)} if self.factor(cell) != 1 else {})
+        } | ({"factor": factor} if factor != 1 else {})
 
     def learns(self, cell: Cell) -> bool:
         """Return whether ``cell``'s set is made from experts."""

@@ -112,26 +112,26 @@ def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
     assert browser.errors() == []
 
 
-def test_a_confusion_is_told_under_the_pointer_and_by_the_keyboard(browser, linked_page):
+def test_a_confusion_is_explained_under_the_pointer_and_by_the_keyboard(browser, linked_page):
     browser.open(linked_page)
     table = browser.one("table.confusion")
     browser.js("for (let at = arguments[0]; at; at = at.parentElement) at.open = true", table)
     cells = table.find_elements("css selector", "td")
     assert [one.text for one in cells] == ["2", "0", "0", "0", "1", "1", "1", "0", "1"]
 
-    def told():
+    def shown():
         return browser.one("#confusion ~ * output").text
 
     browser.js("arguments[0].scrollIntoView({block: 'center'})", table)
     ActionChains(browser.driver).move_to_element(cells[6]).perform()
-    assert told() == "c2 taken for c0: 1 of 2 images, 50.0 %"
+    assert shown() == "c2 taken for c0: 1 of 2 images, 50.0 %"
     # By Tab to the first, by arrows to the others, and no further than the table.
     assert [one.get_attribute("tabindex") for one in cells] == ["0"] + [None] * 8
     browser.js("arguments[0].focus()", cells[0])
-    assert told() == "c0 taken for c0: 2 of 2 images, 100.0 %, which is right"
+    assert shown() == "c0 taken for c0: 2 of 2 images, 100.0 %, which is right"
     for key, at in ((LEFT, 0), (UP, 0), (RIGHT, 1), (RIGHT, 2), (DOWN, 5)):
         browser.js("return document.activeElement").send_keys(key)
         assert browser.js("return document.activeElement === arguments[0]", cells[at])
-    assert told() == "c1 taken for c2: 1 of 2 images, 50.0 %"
+    assert shown() == "c1 taken for c2: 1 of 2 images, 50.0 %"
     cells[5].send_keys(ENTER)
     assert {one.text for one in browser.all("dialog summary")} == evaluations(DC1)

@@ -357,7 +357,7 @@ def _bytes(results: Results, cell: Cell, kind: str) -> Figure:
     stored = verdict.bytes_per_class(results, cell, kind)
     if stored is None:
         return Figure(note="no file")
-    factor = results.headers.get(cell, {}).get("factor", 1)
+    factor = results.factor(cell)
     note = "" if factor == 1 else f"{factor**2} images are seen of each"
     return Figure(byte_count(stored), note, stored)
 

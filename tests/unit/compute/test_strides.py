@@ -42,7 +42,7 @@ def test_what_is_not_linear_is_left_to_torch():
         assert strides.linear_stride(index, D0) is None, index
 
 
-def test_the_compiler_asks_ours_once_it_was_told(monkeypatch):
+def test_the_compiler_asks_for_ours_from_then_on(monkeypatch):
     asked = []
     monkeypatch.setattr(cpp, "stride_at_vec_range", lambda *given: asked.append(given))
     strides.hasten.__wrapped__()

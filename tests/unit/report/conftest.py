@@ -19,12 +19,12 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once():
     """Each template is compiled once, not for each page: that is a quarter of a small one."""
-    compiled, compile_anew = {}, jinja2.Environment.compile
+    compiled, usual_compile = {}, jinja2.Environment.compile
 
     def compile_once(self, source, *about, **named):
         asked = source, about, *sorted(named.items())
         if asked not in compiled:
-            compiled[asked] = compile_anew(self, source, *about, **named)
+            compiled[asked] = usual_compile(self, source, *about, **named)
         return compiled[asked]
 
     with pytest.MonkeyPatch.context() as patched:

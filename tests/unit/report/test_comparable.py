@@ -7,6 +7,7 @@ import pytest
 from distillery import plugins
 from distillery.report import comparable
 from distillery.report.cells import Cell
+from distillery.report.results import Results
 from distillery.study.overrides import resolve
 from distillery.study.presets import recipe
 from tests.unit.report.made import rows_of, section
@@ -61,6 +62,7 @@ def test_a_figure_says_where_our_images_hold_several(header, batch, said):
     costs = [{"network": "ConvNet", "settings": published("dc", batch=batch)}]
     results = SimpleNamespace(
         headers={cell: header},
+        factor=lambda cell: Results.factor(results, cell),
         jobs_of=lambda *_: costs,
         sets_of=lambda _: [],
         classes=lambda _: list("0123456789"),

@@ -80,7 +80,7 @@ def test_text_is_text_and_the_same_results_give_the_same_bytes(part, drawn, tmp_
     svg = drawn["accuracy_by_ipc_MNIST_ConvNet.svg"].read_text()
     assert "test accuracy of ConvNet" in svg and "full training set" in svg
     assert not re.search(r"\b20\d\d-\d\d-\d\dT", svg)
-    # Each kind once more, from results that are read anew.
+    # Each kind once more, from results that are read again.
     metrics = part["metrics"][part["metrics"]["network"] != "ResNet18"]
     written = paper.write(results_of({**part, "metrics": metrics}, sets=2), tmp_path)
     assert kinds(path.name for path in written) == KINDS
