@@ -20,7 +20,6 @@ from distillery.store.costs import read_cost
 from distillery.store.layout import COST, filled, standing
 from distillery.study.jobs import Job, Jobs
 from distillery.study.params import RULES, Params
-from distillery.vocabulary import ALONE
 
 _STAGES = (
     *("synthetic", "experts", "evaluate", "robust", "privacy", "vanilla", "search"),
@@ -157,12 +156,8 @@ class Estimates:
 
 def _of_record(record: Mapping[str, Any]) -> tuple[str, Params]:
     """Return the rule of a finished job, and what it was asked."""
-    asked, rule = dict(record["asked"]), record["rule"]
-    if rule == "continual":
-        alone = asked["job"]["strategy"] in ALONE
-        rule = "continual_alone" if alone else "continual_memory"
-    model: Any = RULES[rule]
-    return rule, model(**asked, **dict.fromkeys(model.places, ""))
+    model: Any = RULES[record["rule"]]
+    return record["rule"], model(**record["asked"], **dict.fromkeys(model.places, ""))
 
 
 def _kind(rule: str, asked: Any) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from distillery.store.costs import read_cost
 from distillery.store.measurements import finished, read_metrics
 from distillery.vocabulary import LAST, PER_STEP, SELECTIONS
 
-# The folders of measurements, and the rules that fill them.
-STAGES = (
-    ("evaluate", "evaluate_synthetic"),
-    ("vanilla", "train_vanilla"),
-    ("continual", "continual"),
-)
+# The folders of measurements, and the rules that fill them with what is recorded.
+STAGES = {
+    "evaluate": ("evaluate_synthetic",),
+    "vanilla": ("train_vanilla",),
+    "continual": ("continual_alone", "continual_memory"),
+}
 
 
 @dataclass
@@ -113,11 +113,11 @@ def _made_per_step(cost: Mapping[str, Any], steps: Mapping[str, _Set]) -> _Set |
 def _measurements(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, list[float]], int]]:
     """Read the measurements in a results folder: the cost record of each, its accuracies, and of
     continual learning the number of groups, else 0."""
-    for stage, rule in STAGES:
+    for stage, rules in STAGES.items():
         for path in layout.standing(results, stage, layout.COST):
             cost = read_cost(path, unsealed=True)
             accuracies, groups = _accuracies(path.with_name(layout.METRICS), stage == "continual")
-            if cost.get("rule") == rule and accuracies:
+            if cost.get("rule") in rules and accuracies:
                 yield cost, accuracies, groups
 
 

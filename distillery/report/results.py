@@ -31,6 +31,7 @@ from distillery.report.words import (
     quantity,
 )
 from distillery.store import artefact
+from distillery.store import costs as costs_of
 from distillery.store.measurements import average, finished, read_metrics
 from distillery.study import reading
 from distillery.vocabulary import IMPORTED, LAST, NOISE, REAL, WHOLE
@@ -79,7 +80,7 @@ def _read_costs(costs: Sequence[dict | str | Path] | str | Path | None) -> list[
         raise UserError(
             "costs: each is one JSON object a job (rule, dataset, seconds, …); found something else"
         )
-    return records
+    return list(map(costs_of.named, records))
 
 
 def _read_json(path: str | Path) -> Any:

@@ -6,6 +6,7 @@ import errno
 import functools
 import json
 import logging
+import platform
 import signal
 import sys
 import time
@@ -102,8 +103,8 @@ class Run:
         outputs: Mapping[str, Any],
         **identity: Any,
     ) -> None:
-        """Write the job's record: what it took (seconds, peak memory, device, versions) and what it
-        was made from. The one artefact that holds times.
+        """Write the job's record: what it took (seconds, peak memory, device, versions), on which
+        machine, and what it was made from. The one artefact that holds times.
 
         Args:
             path: of the record.
@@ -124,6 +125,7 @@ class Run:
             **self._code,
             "code": self.asked["code"],
             "started": self._started,
+            "host": platform.node(),
             "settings": self.asked["settings"],
             **self.origin,
             "outputs": {Path(file).name: artefact.content(file) for file in noted},
@@ -143,23 +145,25 @@ def main(
     """Run a job of the workflow: what every script ends in.
 
     Args:
-        function: of the name of its script; called as ``function(run, asked, inputs, outputs,
+        function: named as its script; called as ``function(run, asked, inputs, outputs,
             *more)`` with ``asked`` of the rule's dataclass in ``distillery.study.params``. It
             computes on a device if that has a ``compute``. Its record is written where the rule
             has an output ``cost``.
-        params: the rule's params, of Snakemake.
+        params: the rule's params, of Snakemake, and its name as ``rule``.
         inputs: the rule's inputs.
         outputs: the rule's outputs.
         logs: the rule's logs, one.
         *more: further arguments of the function.
     """
-    asked = RULES[function.__name__](**dict(params.items()))
+    given = dict(params.items())
+    rule = given.pop("rule")
+    asked = RULES[rule](**given)
     record = asked.recorded()
     with run(logs[0], getattr(asked, "compute", None), asked=record) as state:
         state.asked, state.inputs = record, inputs
         function(state, asked, inputs, outputs, *more)
         if "cost" in outputs.keys():
-            state.save_cost(outputs.cost, rule=asked.kind, outputs=outputs, **asked.identity)
+            state.save_cost(outputs.cost, rule=rule, outputs=outputs, **asked.identity)
         if state.tracker is not None and "metrics" in outputs.keys():
             track.measured(state.tracker, outputs.metrics)
         state.finish()

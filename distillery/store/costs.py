@@ -17,6 +17,18 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, SEAL: hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
+def named(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with the rule whose job it is of. Earlier records say ``continual`` for three
+    rules, which what the job was asked and what it read tell apart."""
+    if record.get("rule") != "continual":
+        return record
+    if record.get("memory") or record.get("method"):
+        return {**record, "rule": "continual_memory"}
+    inputs: Any = record.get("inputs") or {}
+    whitened = inputs.get("whitening")
+    return {**record, "rule": "continual_whitened" if whitened else "continual_alone"}
+
+
 def collect_costs(paths: list[str | os.PathLike[str]], output: str | os.PathLike[str]) -> None:
     """Put the cost records (one JSON object a file) into one JSON list, in the order given.
 
@@ -28,7 +40,7 @@ def collect_costs(paths: list[str | os.PathLike[str]], output: str | os.PathLike
 
 
 def read_cost(path: str | os.PathLike[str], *, unsealed: bool = False) -> dict[str, Any]:
-    """Read one job's cost record, without its seal.
+    """Read one job's cost record, without its seal, :func:`named`.
 
     Args:
         path: the record.
@@ -53,4 +65,4 @@ def read_cost(path: str | os.PathLike[str], *, unsealed: bool = False) -> dict[s
             f"{path}: is not a cost record ({error}); delete it and run snakemake again: its rule "
             "re-creates it"
         ) from error
-    return content
+    return named(content)

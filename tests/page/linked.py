@@ -89,6 +89,4 @@ def _records():
 
 def _record(rule: str, **job) -> dict:
     asked = {name: str(value) for name, value in job.items()}
-    more = {"inputs": {"whitening": ["0"]}} if rule == "continual_whitened" else {}
-    rule = "continual" if rule.startswith("continual") else rule
-    return {"rule": rule, **job, "asked": {"job": asked}, "seconds": 1.0, **more}
+    return {"rule": rule, **job, "asked": {"job": asked}, "seconds": 1.0}

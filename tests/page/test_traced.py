@@ -1,6 +1,7 @@
 """Each figure leads to its job."""
 
 import json
+import platform
 
 from selenium.webdriver.common.action_chains import ActionChains
 
@@ -23,6 +24,7 @@ def test_a_figure_leads_to_its_job(browser, study):
     for known in (job["code"], job["started"][:10], job["versions"]["torch"]):
         assert known in text
     assert f"epochs {job['settings']['epochs']}" in text and "not measured" in text
+    assert f"host\n{platform.node()}\n" in text
     # What it names is there, and the command names a file of the study.
     paths = browser.js(
         "return [...document.querySelectorAll('dialog a')].map("
@@ -110,6 +112,13 @@ def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
             assert shown == jobs, (section, row, column)
             browser.js("document.querySelector('dialog').close()")
     assert browser.errors() == []
+
+
+def test_the_host_of_an_earlier_job_is_said_to_stand_in_its_log(browser, linked_page):
+    browser.open(linked_page)
+    row = browser.one("section[aria-labelledby=pairs] tr[data-cell]")
+    browser.js("arguments[0].querySelector('td').click()", row)
+    assert "host\nin the log\n" in browser.one("dialog").text
 
 
 def test_a_confusion_is_explained_under_the_pointer_and_by_the_keyboard(browser, linked_page):

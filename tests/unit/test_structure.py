@@ -339,7 +339,8 @@ def test_what_a_job_may_read_of_snakemake_is_params_and_files():
     ]
     given = [ast.unparse(argument) for argument in call.args]
     assert given == ["state", "asked", "inputs", "outputs", "*more"] and not call.keywords
-    assert "RULES[function.__name__](**dict(params.items()))" in ast.unparse(main)
+    assert "given = dict(params.items())" in ast.unparse(main)
+    assert "asked = RULES[rule](**given)" in ast.unparse(main)
 
 
 # ---- rules ---------------------------------------------------------------------------------------

@@ -127,12 +127,20 @@ def unprefixed(files):
 
 
 def asks(rule):
-    """Return the params of a rule: what the study asks of a job, each a function of its wildcards.
+    """Return the params of a rule: what the study asks of a job, each a function of its wildcards,
+    and under ``rule`` its name, for the job's record.
 
     A function, so that what only one job needs is not worked out by every other job, which reads
     the workflow too.
     """
-    return {name: _asked(rule, name) for name in names_of_params(rule)}
+    asked = {name: _asked(rule, name) for name in names_of_params(rule)}
+    return {**asked, "rule": _named(rule)}
+
+
+def _named(rule):
+    # Snakemake compares no param that is a function of the outputs: how a record is headed makes
+    # no result stale.
+    return lambda wildcards, output: rule
 
 
 def _asked(rule, name):

@@ -11,7 +11,7 @@ from distillery.store.layout import Layout
 from distillery.times import duration
 
 # What many jobs have in common: each value stands once.
-_SHARED = ("settings", "versions", "code", "commit", "device", "memory_kind", "threads")
+_SHARED = ("settings", "versions", "code", "commit", "device", "host", "memory_kind", "threads")
 _PLACES = ("dataset", "recipe", "shard", "method", "init", "ipc", "seed", "network")
 
 
@@ -44,23 +44,12 @@ def key_of(cell: Cell) -> str:
     return "|".join("" if part is None else str(part) for part in cell)
 
 
-def _rule(cost: Mapping[str, Any]) -> str:
-    """Name the rule of a job: those of continual learning have one name in their records."""
-    rule = str(cost.get("rule") or "")
-    if rule != "continual":
-        return rule
-    if cost.get("memory") or cost.get("method"):
-        return "continual_memory"
-    whitened = (cost.get("inputs") or {}).get("whitening")
-    return "continual_whitened" if whitened else "continual_alone"
-
-
 def _job(cost: Mapping[str, Any], shared: dict[str, dict[str, int]]) -> dict[str, Any]:
     asked = (cost.get("asked") or {}).get("job") or {}
     wildcards = {name: str(cost[name]) for name in _PLACES if not blank(cost.get(name))}
     joules = cost.get("energy_joules")
     job = {
-        "rule": _rule(cost),
+        "rule": str(cost.get("rule") or ""),
         "job": {name: str(value) for name, value in (asked or wildcards).items()},
         "files": sorted(cost.get("outputs") or {}),
         "started": str(cost.get("started") or "").replace("T", " ")[:19],

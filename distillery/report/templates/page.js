@@ -339,11 +339,11 @@
       if (files.length) add("files", ...files.flatMap((file, at) => [at ? ", " : "", link(`${folder}/${file}`, file)]));
     }
     const named = { settings: "settings", code: "code digest", commit: "commit", device: "device",
-      versions: "versions", threads: "threads" };
+      host: "host", versions: "versions", threads: "threads" };
     for (const [kind, name] of Object.entries(named)) {
       if (job[kind] !== undefined) add(name, listed(data.shared[kind][job[kind]]));
     }
-    add("host", "in the log");
+    if (job.host === undefined) add("host", "in the log"); // the record is of an earlier version
     add("started", job.started ?? "not recorded");
     add("took", job.took ?? "not recorded");
     add("energy", job.energy ?? "not measured");

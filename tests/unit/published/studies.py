@@ -221,7 +221,7 @@ class Study:
         metrics.save(folder / "metrics.csv")
         save_cost(
             folder,
-            "continual",
+            "continual_memory" if memory else "continual_alone",
             minute,
             60.0,
             settings,

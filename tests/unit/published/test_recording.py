@@ -1,5 +1,6 @@
 """The record of a study tells what its results folder measured."""
 
+import json
 import shutil
 import statistics
 
@@ -168,3 +169,20 @@ def test_every_strategy_has_its_place_and_the_means_are_the_reports(study):
     assert [100 * summary["mean"].item(), 100 * summary["std"].item()] == pytest.approx(
         [statistics.fmean(values), statistics.pstdev(values)]
     )
+
+
+def test_what_was_learned_continually_is_recorded_under_either_name_of_its_rule(study):
+    study.continual("finetune", [49.0, 47.0])
+    study.continual("joint", [90.0, 95.0])
+    finetune = study.folder / "continual/MNIST/steps2/order0/finetune"
+    now = record(study.folder, COMMAND)
+    assert {cell.strategy for cell in now.cells} == {"finetune", "joint"}
+    for path in study.folder.rglob("cost.json"):
+        path.write_text(path.read_text().replace("continual_alone", "continual"))
+    assert record(study.folder, COMMAND) == now
+    # The networks that a whitened memory trains further are measured by what it makes of them.
+    shutil.copytree(finetune, finetune.with_name("finetune_zca"))
+    path = finetune.with_name("finetune_zca") / "cost.json"
+    whitened = {**json.loads(path.read_text()), "inputs": {"whitening": ["0"]}}
+    path.write_text(json.dumps(whitened))
+    assert record(study.folder, COMMAND) == now

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import pty
 import re
 import signal
@@ -148,6 +149,7 @@ def test_a_job_s_cost_says_what_ran_where_and_how_long_and_of_what(log, tmp_path
         "ipc": 1,
         "threads": 1,
     }
+    assert cost["host"] == platform.node() != ""
     assert (
         0.05 <= cost["seconds"] < 60 and cost["peak_memory_bytes"] > 10**7 and cost["device_name"]
     )

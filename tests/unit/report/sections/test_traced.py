@@ -38,6 +38,13 @@ def test_a_job_says_what_it_was_asked_and_what_it_took():
     assert block["shared"]["settings"][first["settings"]] == EVALUATED["settings"]
 
 
+def test_a_job_says_where_it_ran_if_its_record_does():
+    block = block_of([EVALUATED, *({**EVALUATED, "host": host} for host in ("a", "b", "a"))])
+    assert "host" not in block["jobs"][0]
+    assert block["shared"]["host"] == ["a", "b"]
+    assert [job["host"] for job in block["jobs"][1:]] == [0, 1, 0]
+
+
 def test_what_jobs_share_stands_once():
     block = block_of(jobs(LEVELS, dc={"epochs": 1}))
     assert len(block["jobs"]) == 9 and len(block["shared"]["settings"]) == 2
