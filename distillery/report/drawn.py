@@ -159,9 +159,4 @@ def heat_cell(value: float | None, low: float, high: float, digits: int = 1) -> 
     if blank(value):
         return None
     share = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 1.0
-    return {
-        "text": percent(value, digits),
-        "share": round(share, 3),
-        "std": "",
-        "published": "",
-    }
+    return {"text": percent(value, digits), "share": round(share, 3)}

@@ -43,6 +43,23 @@ def test_numbers_are_visible_on_a_phone(browser, any_page):
     assert shares == []
 
 
+def test_the_first_figure_is_seen_on_a_phone_and_names_keep_their_head(browser, any_page):
+    browser.open(any_page, width=390, height=844)
+    over = browser.js(
+        "const box = document.querySelector('.scroll:has(> .scorecard)');"
+        "return [...box.querySelectorAll('td[data-key=accuracy] b')].map((one) =>"
+        "one.getBoundingClientRect().right - box.getBoundingClientRect().right)"
+    )
+    assert over and max(over) <= 0
+    lefts = browser.js(
+        "const box = document.querySelector('.scroll:has(> .scorecard)');"
+        "box.scrollLeft = 200;"
+        "return [...box.querySelectorAll('th[data-key=set]')].map((one) =>"
+        "one.getBoundingClientRect().left - box.getBoundingClientRect().left)"
+    )
+    assert len(lefts) > 1 and all(0 <= left <= 1 for left in lefts)
+
+
 def unfold(browser):
     browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
 

@@ -1,72 +1,94 @@
-"""Accuracy on other networks than a set was made with."""
+"""What sets are worth to other networks than the one that they were made with."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from distillery.published import figures as published
 from distillery.report.cells import Cell, records
-from distillery.report.comparable import apart
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
 from distillery.report.sections.traced import key_of
-from distillery.report.words import percent
+from distillery.report.words import signed
 from distillery.vocabulary import LAST, WHOLE
+
+Rows = Mapping[Cell, Mapping[str, Mapping[str, Any]]]
 
 
 def view(results: Results) -> list[dict]:
-    """Return a heat map of each dataset that several networks were trained on."""
+    """Return, of each dataset that several networks were trained on, what no other table says: by
+    how many points each network is above the first on the same set, and where the set ranks among
+    those of its size by each network.
+    """
     blocks = []
     for dataset in results.datasets:
-        networks = results.networks(dataset)
-        if len(networks) < 2:
+        first, *others = results.networks(dataset) or [""]
+        cells = _accuracies(results, dataset)
+        compared = [cell for cell, row in cells.items() if first in row and len(row) > 1]
+        if not compared:
             continue
-        rows = results.summary
-        rows = rows[(rows["dataset"] == dataset) & (rows["selection"] == LAST)]
-        bounds = rows["mean"].min(), rows["mean"].max()
-        cells: dict[Cell, dict[str, dict[str, Any]]] = {}
-        for row in records(rows):
-            cells.setdefault(Cell.of(row), {})[row["network"]] = row
+        ranks = _ranks(cells)
+        apart = [
+            row[network]["mean"] - row[first]["mean"]
+            for row in (cells[cell] for cell in compared)
+            for network in row
+        ]
+        bounds = min(apart), max(apart)
         lines = [
             {
                 "cell": key_of(cell),
                 "rule": "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic",
                 "label": results.name(cell.method, cell.init),
                 "size": "all" if cell.ipc is None else f"{cell.ipc}",
+                "rank": ranks.get((cell, first), ""),
                 "cells": [
-                    _heat(results, cell, cells[cell][network], bounds)
-                    if network in cells[cell]
-                    else None
-                    for network in networks
+                    _cell(cells[cell], first, other, bounds, ranks.get((cell, other), ""))
+                    for other in others
                 ],
             }
-            for cell in sorted(cells, key=lambda cell: cell.order)
+            for cell in sorted(compared, key=lambda cell: cell.order)
         ]
-        blocks.append({"dataset": results.title(dataset), "networks": networks, "rows": lines})
+        title = results.title(dataset)
+        blocks.append({"dataset": title, "first": first, "networks": others, "rows": lines})
     return blocks
 
 
-def _heat(
-    results: Results, cell: Cell, row: Mapping[str, Any], bounds: tuple[float, float]
+def _accuracies(results: Results, dataset: str) -> Rows:
+    """Return the accuracies of the final images of each cell, by network."""
+    rows = results.summary
+    rows = rows[(rows["dataset"] == dataset) & (rows["selection"] == LAST)]
+    cells: dict[Cell, dict[str, dict[str, Any]]] = {}
+    for row in records(rows):
+        cells.setdefault(Cell.of(row), {})[str(row["network"])] = row
+    return cells
+
+
+def _ranks(cells: Rows) -> dict[tuple[Cell, str], str]:
+    """Return the place of each set among those of its size that all networks were trained on, by
+    its mean with each network; nothing where there is only one."""
+    networks = {network for row in cells.values() for network in row}
+    sizes: dict[int | None, list[Cell]] = {}
+    for cell, row in cells.items():
+        if cell.method != WHOLE and row.keys() == networks:
+            sizes.setdefault(cell.ipc, []).append(cell)
+    ranks: dict[tuple[Cell, str], str] = {}
+    for among in sizes.values():
+        for network in networks if len(among) > 1 else ():
+            means = {cell: cells[cell][network]["mean"] for cell in among}
+            for cell, mean in means.items():
+                place = 1 + sum(other > mean for other in means.values())
+                ranks[cell, network] = f"{place} of {len(among)}"
+    return ranks
+
+
+def _cell(
+    row: Mapping[str, Mapping[str, Any]],
+    first: str,
+    other: str,
+    bounds: tuple[float, float],
+    rank: str,
 ) -> dict | None:
-    """Return the accuracy of a network on a set, with the published figure where it was measured
-    under the same recipe."""
-    network = str(row["network"])
-    theirs = published.lookup(
-        cell.dataset,
-        cell.method,
-        ipc=cell.ipc,
-        init=cell.init,
-        network=network,
-        protocol=published.PROTOCOLS[0],
-    )
-    theirs = theirs[theirs["not_comparable"] == ""]
-    if apart(results, cell, network, published.PROTOCOLS[0]):
-        theirs = theirs.iloc[:0]
-    heat = heat_cell(row["mean"], *bounds)
-    if heat is None:
+    """Return how far a network is above the first on a set, and its rank there."""
+    if other not in row:
         return None
-    return heat | {
-        "std": percent(row["std"], 1) if row["count"] > 1 else "",
-        "published": None if theirs.empty else theirs.iloc[0]["printed"].split(" ")[0],
-        "unconfirmed": not theirs.empty and theirs.iloc[0]["evidence"] == "M",
-    }
+    difference = row[other]["mean"] - row[first]["mean"]
+    heat = heat_cell(difference, *bounds)
+    return heat and heat | {"text": signed(100 * difference, 1), "rank": rank}

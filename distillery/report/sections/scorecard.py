@@ -427,6 +427,7 @@ def answers(verdicts: list[dict], card: dict | None) -> dict:
     return {
         "network": networks.pop() if len(networks) == 1 else "",
         "lines": found[:ANSWERED],
+        "above": any(line["verdict"] and line["verdict"]["sentence"]["above"] for line in found),
         "more": max(0, len(found) - ANSWERED),
     }
 

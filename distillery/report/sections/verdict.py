@@ -144,9 +144,7 @@ def _line(
     if judged is None:
         return None
     ours, theirs = keys[judged.distilled], keys[judged.opponent]
-    values = {
-        key: np.array(list(test[key].values())) for key in (judged.distilled, judged.opponent)
-    }
+    sides = [[key for key in test if (key in distilled) == mine] for mine in (True, False)]
     # Of a training under the labels that sets are compared under: its job's time is theirs.
     timed = group.labels == first_kind(results, ours, group.network)
     pays = pays_text(paid_after(results, ours, group.network)) if timed else ""
@@ -162,20 +160,50 @@ def _line(
         "pays": pays,
         "sentence": _sentence(results, group, judged, (ours, theirs), pays),
     }
-    for side, cell, key in (
-        ("ours", ours, judged.distilled),
-        ("theirs", theirs, judged.opponent),
+    above: list[str] = []
+    for side, cell, key, among in (
+        ("ours", ours, judged.distilled, sides[0]),
+        ("theirs", theirs, judged.opponent, sides[1]),
     ):
         making = making_of(results, cell)
         line[side] = {
             "label": results.name(cell.method, cell.init),
             "colour": results.colours.get(cell.method, 0),
-            "accuracy": plus_minus(values[key].mean(), values[key].std(), len(values[key]), 1),
+            "accuracy": _accuracy(test[key]),
             "count": f"n {_count(test[key])}",
             "bytes": byte_count(bytes_per_class(results, cell, group.labels)),
             "made": "" if making is None else duration(making.together),
+            "above": "",
         }
+        if (top := _above(test, key, among)) is not None:
+            reached = f"{_accuracy(test[top])} %"
+            line[side]["above"] = f"{results.name(*top)} {reached}"
+            above.append(
+                f"{results.short_name(*top)} reaches {reached}, more than "
+                f"{results.short_name(cell.method, cell.init)}"
+            )
+    if above:
+        line["sentence"]["above"] = (
+            f"On the test images, by which nothing is chosen, {listed(above)}"
+        )
     return line
+
+
+def _above(
+    test: Mapping[tuple[str, str], Mapping[Any, float]],
+    best: tuple[str, str],
+    among: list[tuple[str, str]],
+) -> tuple[str, str] | None:
+    """Return which of a side's sets is above its best on the test images, by which none is chosen;
+    ``None`` where none is, or by less than is shown."""
+    means = {key: round(100 * float(np.mean(list(test[key].values()))), 1) for key in among}
+    top = max(among, key=lambda key: means[key])
+    return top if means[top] > means[best] else None
+
+
+def _accuracy(accuracies: Mapping[Any, float]) -> str:
+    values = np.array(list(accuracies.values()))
+    return plus_minus(values.mean(), values.std(), len(values), 1)
 
 
 def _count(accuracies: Mapping[tuple[int, int], float]) -> str:
@@ -234,6 +262,7 @@ def _sentence(
         "where": f"at {images_per_class(group.ipc)}, {KINDS[group.labels]}",
         "text": text,
         "price": _price(pays),
+        "above": "",
     }
 
 

@@ -105,6 +105,19 @@ def test_a_size_without_a_verdict_is_answered_by_its_best_distilled_set(tmp_path
             assert line["best"]["cell"] == Cell("MNIST", "dc", "real", 1) and line["among"] == 2
 
 
+def test_an_answer_says_where_another_set_is_above_the_best_on_test_images(tmp_path):
+    rows = [
+        {**row, "value": 0.1} if (row["method"], row["split"]) == ("dc", "validation") else row
+        for row in measured(LEVELS)
+    ]
+    for measured_, above in ((measured(LEVELS), ""), (rows, "DC, real images 62.0 ± 1.3 %")):
+        results = results_of(measured_, jobs(LEVELS))
+        found = scorecard.answers(verdict.view(results), scorecard.view(results, tmp_path))
+        (line,) = found["lines"]
+        assert (line["verdict"]["ours"]["above"], found["above"]) == (above, bool(above))
+        assert line["verdict"]["theirs"]["above"] == ""
+
+
 def test_more_sets_than_can_be_pictured_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(scorecard, "PICTURED", 1)
     sets = [made(method, init, 0, tmp_path) for method, init in LEVELS]
