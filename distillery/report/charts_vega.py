@@ -208,7 +208,8 @@ def _filter(expression: str) -> dict[str, Any]:
 
 
 def _names_at_ends() -> list[dict[str, Any]]:
-    """Place each line's name beside its end, ``at`` pixels down, none over another.
+    """Place each line's name beside its end, or where it leaves a plot that is zoomed; ``at``
+    pixels down, none over another.
 
     Sorted from the top, the names are moved down from one another, and up: either way each is a
     gap or more from the next, and so is the mean of both, which leaves a crowd where it was. None
@@ -216,10 +217,21 @@ def _names_at_ends() -> list[dict[str, Any]]:
     """
     gap = SIZE + 1.5
     window = {"type": "window", "sort": {"field": "py"}, "ignorePeers": True}
+    line = {"type": "window", "groupby": ["s"], "sort": {"field": "x"}}
+    slope = "(datum.ny - datum.by) / (datum.nx - datum.bx)"
     return [
-        {"type": "aggregate", "groupby": ["s"], "ops": ["argmax"], "fields": ["x"], "as": ["end"]},
-        {"type": "formula", "as": "px", "expr": "scale('x', datum.end.x)"},
-        {"type": "formula", "as": "py", "expr": "scale('y', datum.end.y)"},
+        {"type": "formula", "as": "bx", "expr": "scale('x', datum.x)"},
+        {"type": "formula", "as": "by", "expr": "scale('y', datum.y)"},
+        {**line, "ops": ["lead", "lead"], "fields": ["bx", "by"], "as": ["nx", "ny"]},
+        # One point of each line: its last, or the last before the plot's edge.
+        {"type": "formula", "as": "on", "expr": "isValid(datum.nx)"},
+        _filter("datum.bx < width + 1 && (datum.on ? datum.nx > width + 1 : datum.bx > -1)"),
+        {"type": "formula", "as": "px", "expr": "datum.on ? width : datum.bx"},
+        {
+            "type": "formula",
+            "as": "py",
+            "expr": f"datum.on ? datum.by + (width - datum.bx) * {slope} : datum.by",
+        },
         _filter("datum.py > -1 && datum.py < height + 1"),
         {"type": "window", "sort": {"field": "py"}, "ops": ["row_number"], "as": ["place"]},
         {"type": "formula", "as": "stacked", "expr": f"datum.py - {gap} * datum.place"},
@@ -414,7 +426,7 @@ def _bounds() -> dict[str, Any]:
 
 def _names() -> list[dict[str, Any]]:
     """Draw the names at the lines' ends, and what leads to them."""
-    colour = {"signal": "datum.end.look.colour"}
+    colour = {"signal": "datum.look.colour"}
     faint = {"signal": f"{FAINT}1"}
     leader = {
         "x": {"field": "px"},
@@ -429,7 +441,7 @@ def _names() -> list[dict[str, Any]]:
         "x": {"signal": "width + 11"},
         "y": {"field": "at"},
         "baseline": {"value": "middle"},
-        "text": {"signal": "datum.end.look.short"},
+        "text": {"signal": "datum.look.short"},
         "limit": {"signal": "room - 14"},
         "fill": {"value": "var(--ink)"},
         "fillOpacity": faint,

@@ -163,6 +163,37 @@ def test_a_drag_and_a_button_zoom_and_a_double_click_shows_all_again(shown):
     wait(lambda: marks(shown) == wide)
 
 
+def off_their_lines(browser):
+    """By how many pixels each name's leader begins above or below its line, in the first chart."""
+    return browser.js(
+        "const plot = document.querySelector('.plot');"
+        "return [...plot.querySelectorAll('.mark-rule line')].filter((one) =>"
+        "one.getAttribute('stroke')?.startsWith('var(--s')).map((leader) => {"
+        " const {x, y} = new DOMPoint(0, 0).matrixTransform(leader.getScreenCTM());"
+        " const near = [...plot.querySelectorAll('.mark-line path')].filter((one) =>"
+        "  one.getAttribute('stroke') === leader.getAttribute('stroke')).map((line) => {"
+        "  let low = 0, high = line.getTotalLength();"
+        "  const at = (part) => line.getPointAtLength(part).matrixTransform(line.getScreenCTM());"
+        "  while (high - low > 0.01) {"
+        "   const middle = (low + high) / 2;"
+        "   if (at(middle).x < x) low = middle; else high = middle;"
+        "  }"
+        "  return Math.abs(at(low).y - y);"
+        " });"
+        " return Math.min(...near);"
+        "})"
+    )
+
+
+def test_names_stand_where_their_lines_leave_a_zoomed_plot(shown):
+    assert len(off_their_lines(shown)) == 10 and max(off_their_lines(shown)) < 1
+    wide, plot = marks(shown), shown.one(".plot")
+    chain = ActionChains(shown.driver).move_to_element_with_offset(plot, -200, -100)
+    chain.click_and_hold().move_by_offset(90, 220).release().perform()
+    wait(lambda: marks(shown) != wide)
+    assert len(off_their_lines(shown)) > 3 and max(off_their_lines(shown)) < 1
+
+
 def saved(browser, kind):
     """Press the button of the first chart that saves it; return the file."""
     buttons = browser.one(".tools").find_elements("css selector", "button")
