@@ -180,7 +180,8 @@
     const copy = image.cloneNode();
     copy.removeAttribute("class");
     copy.className = "pixels";
-    return make("figure", {}, copy, make("figcaption", { textContent: title }));
+    const row = image.getAttribute("width") > 3 * image.getAttribute("height");
+    return make("figure", { className: row ? "row" : "" }, copy, make("figcaption", { textContent: title }));
   }
 
   // An image, and the real images of its class beside.
