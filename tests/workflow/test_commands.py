@@ -44,6 +44,7 @@ ELSEWHERE = {
     "snakemake --profile profiles/slurm": "tests/slurm/run.sh",
     "snakemake --cores 4 --profile profiles/slurm": "tests/slurm/run.sh",
 }
+FIGURES = "snakemake --quiet all --cores 2 --configfile tiny.yaml -- figures"
 # What is cut, and what stands for a reader's own.
 CUT = {
     "distillery distil pictures --ipc 10 --iterations 500 -o set.safetensors": (
@@ -53,6 +54,9 @@ CUT = {
         ("--on pictures", "--on pictures --set epochs=2 --models 1"),
     ),
     "distillery run --cores 8 --keep-going": (("run", "run --dry-run"),),
+    "snakemake study figures --report study.zip": (
+        ("snakemake", f"{FIGURES} && snakemake"),  # which has to be there
+    ),
     "snakemake results/data/pets/dataset.safetensors": (
         ("snakemake", "snakemake --configfile pets.yaml --"),
     ),

@@ -23,7 +23,8 @@ NAMES = ("synthetic.safetensors", "evolution.safetensors", "metrics.csv", "synth
 
 
 def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
-    clone.snakemake("--report", "study.zip")
+    clone.make("figures")
+    clone.snakemake("study", "figures", "--report", "study.zip")
     with zipfile.ZipFile(clone / "study.zip") as packed:
         page = packed.read("study/report.html").decode()
     for words in (
@@ -31,6 +32,8 @@ def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
         "The report",
         "Synthetic images",
         "of digits by",
+        "Figures for papers",
+        "accuracy_by_bytes_digits_ConvNet",
     ):
         assert words in page
     clone.configs = []  # the default study

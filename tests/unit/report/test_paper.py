@@ -1,12 +1,15 @@
 """The figures for papers."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from distillery.report import paper
+from distillery.report.charts import Look, Series
 from distillery.report.results import Results
 
 pytestmark = pytest.mark.slow
@@ -67,6 +70,25 @@ def test_the_lines_are_the_means_of_the_summary(results):
         for line in (container.lines[0] for container in axes.containers)
     ]
     assert len(set(looks)) == 6 and len({marker for marker, *_ in looks}) == 4
+
+
+@pytest.mark.parametrize("places", [(264, 265, 297), (264, 2100), (0.4, 30, 3000), (60, 60)])
+def test_the_marks_of_an_axis_stand_beside_each_other(results, monkeypatch, places):
+    line = Series("a", list(places), [0.8] * len(places), Look(1), count=[5] * len(places))
+    monkeypatch.setattr(paper, "accuracies", lambda *_: [line])
+    figure = paper._accuracy(results, "MNIST", "ConvNet", "bytes")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    low, high = axes.bbox.x0 - 1, axes.bbox.x1 + 1
+    boxes = [
+        one.get_window_extent(canvas.get_renderer())
+        for one in axes.get_xticklabels(which="both")
+        if one.get_text()
+    ]
+    inside = sorted((box.x0, box.x1) for box in boxes if low < (box.x0 + box.x1) / 2 < high)
+    assert len(inside) > 1
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(inside))
 
 
 def test_what_is_not_known_is_no_figure(results):
