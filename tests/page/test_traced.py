@@ -117,6 +117,7 @@ def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
 def test_the_host_of_an_earlier_job_is_said_to_stand_in_its_log(browser, linked_page):
     browser.open(linked_page)
     row = browser.one("section[aria-labelledby=pairs] tr[data-cell]")
+    browser.js("for (let at = arguments[0]; at; at = at.parentElement) at.open = true", row)
     browser.js("arguments[0].cells[2].click()", row)
     assert "host\nin the log\n" in browser.one("dialog").text
 
