@@ -1,5 +1,6 @@
 """What sets are worth to other networks than the one that they were made with."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from distillery.report.cells import Cell, records
 from distillery.report.drawn import heat_cell
 from distillery.report.results import Results
 from distillery.report.sections.traced import key_of
-from distillery.report.words import signed
+from distillery.report.words import percent, signed
 from distillery.vocabulary import LAST, WHOLE
 
 Rows = Mapping[Cell, Mapping[str, Mapping[str, Any]]]
@@ -86,9 +87,14 @@ def _cell(
     bounds: tuple[float, float],
     rank: str,
 ) -> dict | None:
-    """Return how far a network is above the first on a set, and its rank there."""
+    """Return how far a network is above the first on a set, with the standard deviation of the
+    difference between one network of each, and its rank there."""
     if other not in row:
         return None
-    difference = row[other]["mean"] - row[first]["mean"]
+    theirs, ours = row[first], row[other]
+    difference = ours["mean"] - theirs["mean"]
     heat = heat_cell(difference, *bounds)
-    return heat and heat | {"text": signed(100 * difference, 1), "rank": rank}
+    # A single network has no spread.
+    several = min(ours["count"], theirs["count"]) > 1
+    std = percent(math.hypot(ours["std"], theirs["std"]), 1) if several else ""
+    return heat and heat | {"text": signed(100 * difference, 1), "std": std, "rank": rank}

@@ -50,3 +50,17 @@ def test_a_set_that_one_network_lacks_is_ranked_by_none_and_one_network_is_compa
     assert ("Random", "1") not in lines
     assert [lines["DC, real images", "1"][key] for key in ("rank",)] == ["1 of 2"]
     assert architectures.view(results_of(rows({("dc", "real", 1): (0.6, None)}))) == []
+
+
+def test_a_difference_has_the_spread_of_one_network_of_each_where_there_are_several():
+    by_network = {"ConvNet": [0.60, 0.66], "ResNet18": [0.40, 0.48], "MLP": [0.30]}
+    measured = [
+        {**row, "network": network}
+        for network, accuracies in by_network.items()
+        for row in rows_of("dc", "real", {0: accuracies}, ipc=1)
+    ]
+    (block,) = architectures.view(results_of(measured))
+    cells = dict(zip(block["networks"], block["rows"][0]["cells"], strict=True))
+    # Standard deviations of 3 and 4 points.
+    assert (cells["ResNet18"]["text"], cells["ResNet18"]["std"]) == ("−19.0", "5.0")
+    assert (cells["MLP"]["text"], cells["MLP"]["std"]) == ("−33.0", "")
