@@ -85,6 +85,13 @@ class Browser:
         """Find the first element that a CSS selector names."""
         return self.driver.find_element("css selector", selector)
 
+    def jobs(self) -> set[str]:
+        """Return the headings of the dialog of jobs, for which a busy machine may take its time."""
+        deadline = time.monotonic() + 10
+        while not (jobs := self.all("dialog summary")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return {one.text for one in jobs}
+
     def errors(self) -> list[str]:
         """List what the page wrote to its console since it was opened: errors and warnings."""
         return [f"{entry['level']}: {entry['message']}" for entry in self.driver.get_log("browser")]

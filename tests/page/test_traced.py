@@ -40,7 +40,7 @@ def test_a_figure_leads_to_its_job(browser, study):
 def test_a_price_leads_to_the_experts_as_well(browser, study):
     browser.open(study / "results/report.html")
     browser.one("table.scorecard tr[data-recipe] td[data-key=made] b").click()
-    rules = {one.text.split(":")[0] for one in browser.all("dialog summary")}
+    rules = {job.split(":")[0] for job in browser.jobs()}
     assert rules == {"distill", "train_experts"}
 
 
@@ -49,7 +49,7 @@ def test_a_row_leads_to_all_its_jobs_by_the_keyboard(browser, any_page):
     button = browser.one("table.scorecard button.why")
     browser.js("arguments[0].focus()", button)
     button.send_keys("\ue007")
-    rules = {one.text.split(":")[0] for one in browser.all("dialog summary")}
+    rules = {job.split(":")[0] for job in browser.jobs()}
     assert {"distill", "evaluate_synthetic"} <= rules
 
 
@@ -108,8 +108,8 @@ def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
                 row,
                 column,
             )
-            shown = {one.text for one in browser.all("dialog summary")}
-            assert shown == jobs, (section, row, column)
+            said = browser.js("return document.querySelector('dialog')?.innerText")
+            assert browser.jobs() == jobs, (section, row, column, said)
             browser.js("document.querySelector('dialog').close()")
     assert browser.errors() == []
 
@@ -144,4 +144,4 @@ def test_a_confusion_is_explained_under_the_pointer_and_by_the_keyboard(browser,
         assert browser.js("return document.activeElement === arguments[0]", cells[at])
     assert shown() == "c1 taken for c2: 1 of 2 images, 50.0 %"
     cells[5].send_keys(ENTER)
-    assert {one.text for one in browser.all("dialog summary")} == evaluations(DC1)
+    assert browser.jobs() == evaluations(DC1)
