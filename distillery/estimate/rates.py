@@ -32,6 +32,9 @@ _NOMINAL = {FORWARD: 1.0, GRADIENT: 3.0, ADJOINT: 12.0, MATCHING: 41.0}
 # in bfloat16, and of its activations, which fuse. Set by the finished jobs on CIFAR-10 and MNIST in
 # docs/cost.md.
 _COMPILED = {"call": 0.3, "flop": 0.7, "low": 0.5, "activation": 0.2}
+# What is left of a compiled adjoint whose step kept the results of its convolutions: six forward
+# passes of nine.
+_HALVED = 2 / 3
 # Of code that this machine has compiled before; the first job of each network takes up to a minute
 # more.
 _COMPILING_SECONDS = 5.0
@@ -95,6 +98,8 @@ class Rates:
             compiled = compiles and worth and not part.eager
             share = _COMPILED if compiled else {}
             flop = (self.low if part.low else share["flop"]) if compiled else 1.0
+            if compiled and part.kept and self.device == "cpu":
+                flop *= _HALVED
             total += part.calls * counted.layers * self.call[part.kind] * share.get("call", 1.0)
             total += images * counted.flops * self.flop[part.kind] * flop
             total += (

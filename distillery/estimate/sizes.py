@@ -19,6 +19,7 @@ class Part(NamedTuple):
         images: of each call.
         low: whether it may be in bfloat16 where the device has it.
         eager: whether it is never compiled.
+        kept: of an adjoint, how many steps keep results for it where they are compiled for a CPU.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Part(NamedTuple):
     images: float
     low: bool = False
     eager: bool = False
+    kept: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

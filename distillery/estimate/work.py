@@ -25,6 +25,11 @@ from distillery.vocabulary import AFTERWARDS, GDUMB, JOINT, REPLAY, TEACHER
 _PROCESS, _TRANSFORMS = 600e6, 190e6
 # Of the activations of a step, in float32: what training keeps of them, by kind of pass.
 _KEPT: dict[str, float] = dict(zip(KINDS, (1.0, 1.7, 5.0, 5.0), strict=True))
+# Of the same activations, what a step keeps for its adjoint: 0.15 of the ConvNet's, more where no
+# layer pools.
+_RESULTS = 0.3
+# Of all steps together, as methods/_unroll.py bounds it.
+_KEPT_BYTES = 1.5e9
 # The most images whose second-order graph is alive at once, on a CPU.
 _TOGETHER = 200
 # A log, a benchmark, a record and measurements.
@@ -62,12 +67,14 @@ class Work:
 
     def memory(self, count: Callable[[NetworkSpec], Counted]) -> float:
         """Estimate the peak of its memory, in bytes."""
-        most = 0.0
+        most = kept = 0.0
         for network, parts in self.passes:
             for part in parts:
                 together = min(part.images, _TOGETHER) if _KEPT[part.kind] > 2 else part.images
                 most = max(most, 4 * _KEPT[part.kind] * together * count(network).activations)
-        return _PROCESS + self.images + most
+                results = 4 * _RESULTS * part.images * count(network).activations
+                kept = max(kept, min(_KEPT_BYTES, part.kept * results))
+        return _PROCESS + self.images + most + kept
 
 
 class Works:

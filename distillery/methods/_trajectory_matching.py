@@ -4,7 +4,7 @@
 An iteration takes an expert's parameters at a random epoch, trains a student from there on the
 synthetic set for N steps, and compares where it ends with where the expert was M epochs later. The
 images and the student's step size α learn from the gradient through the whole run (``unroll``:
-exact, in the memory of one step). Everything is float32: the loss is a ratio of small differences
+exact, in bounded memory). Everything is float32: the loss is a ratio of small differences
 of parameters.
 
 DEVIATES: α stays positive by construction. With v the momentum-accumulated derivative in α, the
@@ -160,7 +160,8 @@ class TrajectoryMatching(base.Distillation[State]):
         count = task.classes * task.seen_ipc
         self._batch = min(settings["batch_syn"] or count, count)
         one_image, steps = networks.count(module, task.initial[0])[0], settings["syn_steps"]
-        # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine.
+        # A step forward costs three forwards; its adjoint, a gradient of a gradient, about nine
+        # where nothing is compiled, six with what the step kept.
         work = 12 * one_image * self._batch * steps * settings["iterations"]
         self._unroll = Unroll(
             self._apply,
@@ -252,4 +253,7 @@ def expected_work(sizes: "Sizes") -> list[tuple]:
     settings, count = sizes.settings, sizes.classes * sizes.seen_ipc
     steps = settings["iterations"] * settings["syn_steps"]
     batch = min(settings["batch_syn"] or count, count)
-    return [("gradient", steps, batch), ("adjoint", steps, batch)]
+    return [
+        ("gradient", steps, batch),
+        ("adjoint", steps, batch, False, False, settings["syn_steps"]),
+    ]

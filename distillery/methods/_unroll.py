@@ -1,4 +1,4 @@
-"""The gradient through an unrolled training run, exact and in constant memory.
+"""The gradient through an unrolled training run, exact and in bounded memory.
 
 A student starts at θ₀, an expert's parameters, and takes N plain gradient steps on synthetic
 images, θ₍ᵢ₊₁₎ = θᵢ − α g(θᵢ, xᵢ, yᵢ) with g the gradient of the mean cross-entropy. Trajectory
@@ -12,11 +12,16 @@ with λ_N = 2 (θ_N − θ*) / ‖θ₀ − θ*‖² and h(θ, x, y) = ⟨g(θ, 
 
     ∂L/∂xᵢ = −α ∂h/∂x,   ∂L/∂yᵢ = −α ∂h/∂y,   ∂L/∂α ← ∂L/∂α − h,   λ ← λ − α ∂h/∂θ.
 
-Nothing is dropped: it is the gradient that unrolling gives, up to rounding.
+Nothing is dropped: it is the gradient that unrolling gives, up to rounding. The gradients g of the
+run forwards are kept, so h is a product of vectors; where the functions are compiled for a CPU, so
+are the results of the convolutions (``_halves``), up to ``KEPT_BYTES``. Steps beyond that are
+computed again before their adjoint, with the same function: the bound changes no bit.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,10 +30,17 @@ from torch.nn import functional
 
 from distillery import augmentations
 from distillery.compute.device import Compute
+from distillery.methods import _halves
 from distillery.networks import unflatten
 
 if TYPE_CHECKING:
     from distillery.methods.base import Task
+
+# What a run may keep of its steps: 45 steps of the ConvNet of width 128 on 100 images of 32 x 32
+# pixels.
+KEPT_BYTES = 1.5e9
+
+log = logging.getLogger("distillery")
 
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
@@ -170,21 +182,45 @@ class Unroll:
         expected_seconds: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
-        _, gradient, projected = pieces(apply, like)
-
-        def step(theta: Tensor, images: Tensor, labels: Tensor, step_size: Tensor) -> Tensor:
-            return theta - step_size * gradient(theta, images, labels)
-
+        _, self._gradient, projected = pieces(apply, like)
         compute = compute or Compute("float32", "off")
-        options = {"device": device, "expected_seconds": expected_seconds}
-        self._step = compute.compiled(step, **options)
-        self._back = compute.compiled(
-            torch.func.grad_and_value(projected, argnums=(0, 1)), **options
+        self._compiled = partial(compute.compiled, device=device, expected_seconds=expected_seconds)
+        self._halved = torch.device(device).type == "cpu" and compute.compiles(
+            device, expected_seconds
         )
-        self._back_soft = compute.compiled(
-            torch.func.grad_and_value(projected, argnums=(0, 1, 2)), **options
-        )
+        gradient = self._compiled(self._gradient)
+        self._whole = [
+            (
+                lambda *inputs: (gradient(*inputs), ()),
+                self._compiled(torch.func.grad(projected, argnums=which)),
+            )
+            for which in ((0, 1), (0, 1, 2))
+        ]
+        self._made: dict[tuple[torch.Size, bool], tuple[Callable, Callable]] = {}
         self._transform = transform
+
+    def _functions(
+        self, theta: Tensor, images: Tensor, labels: Tensor
+    ) -> tuple[Callable, Callable]:
+        """Return ``step(theta, images, labels) -> (gradient, kept)`` and its adjoint ``back(theta,
+        images, labels, adjoint, *kept)`` for inputs of these shapes: as ``_halves`` has them, or
+        whole, with nothing kept."""
+        soft = labels.is_floating_point()
+        key = (images.shape, soft)
+        if key not in self._made:
+            made = self._halves(theta, images, labels) if self._halved else None
+            self._made[key] = made or self._whole[soft]
+        return self._made[key]
+
+    def _halves(self, *inputs: Tensor) -> tuple[Callable, Callable] | None:
+        """Return both functions for inputs of these shapes; ``None`` where the network cannot be
+        traced."""
+        try:
+            step, back = _halves.halves(self._gradient, *inputs)
+        except Exception as error:  # whatever a network from outside does
+            log.info("the network cannot be traced, its adjoint takes longer: %s", error)
+            return None
+        return self._compiled(step), self._compiled(back)
 
     @torch.no_grad()
     def __call__(
@@ -221,10 +257,14 @@ class Unroll:
         def inputs(i: int) -> tuple[Tensor, Tensor, Callable | None]:
             return seen(i, images, labels, batches, draws, self._transform)
 
-        thetas = [start]
+        thetas, gradients, kept, left = [start], list[Tensor](), list[Any](), KEPT_BYTES
         for i in range(steps):
             x, y, _ = inputs(i)
-            thetas.append(self._step(thetas[-1], x, y, step_size))
+            gradient, results = self._functions(start, x, y)[0](thetas[-1], x, y)
+            left -= sum(result.nbytes for result in results)
+            kept.append(results if left >= 0 else None)
+            gradients.append(gradient)
+            thetas.append(thetas[-1] - step_size * gradient)
         end = thetas.pop()
         loss = (end - target).square().sum() / scale
 
@@ -233,14 +273,16 @@ class Unroll:
         d_step = torch.zeros_like(step_size)
         for i in reversed(range(steps)):
             x, y, pull = inputs(i)
-            (d_theta, d_x, *d_y), value = (self._back_soft if soft else self._back)(
-                thetas.pop(), x, y, adjoint
-            )
+            step, back = self._functions(start, x, y)
+            theta, results = thetas.pop(), kept.pop()
+            if results is None:
+                _, results = step(theta, x, y)
+            d_theta, d_x, *d_y = back(theta, x, y, adjoint, *results)
             for total, part in zip(totals, (d_x if pull is None else pull(d_x), *d_y), strict=True):
                 if batches is None:
                     total.sub_(step_size * part)
                 else:
                     total.index_add_(0, batches[i], -step_size * part)
-            d_step -= value
+            d_step -= torch.dot(gradients.pop(), adjoint)
             adjoint = adjoint - step_size * d_theta
         return Unrolled(loss, totals[0], d_step, totals[1] if soft else None, end)

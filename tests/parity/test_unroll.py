@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from distillery import augmentations, networks
-from distillery.methods import base
+from distillery.methods import _halves, _unroll, base
 from distillery.methods._unroll import Unroll
 from distillery.networks import NetworkSpec
 
@@ -50,8 +50,8 @@ class Case:
             ]
             self.transform = lambda x, draw: augmentations.apply(draw[0], x, draw[1])
 
-    def adjoint(self):
-        unroll = Unroll(self.apply, self.like, transform=self.transform)
+    def adjoint(self, compute=None):
+        unroll = Unroll(self.apply, self.like, transform=self.transform, compute=compute)
         return unroll(
             self.start,
             self.target,
@@ -143,3 +143,97 @@ def test_equal_start_and_target_give_a_loss_that_is_not_finite():
     case = Case(torch.float32)
     case.target = case.start.clone()
     assert not torch.isfinite(case.adjoint().loss)
+
+
+class Halved:
+    """Computes as if it compiled: the functions that would be compiled run as they are. Counts the
+    calls of each."""
+
+    def __init__(self):
+        self.calls = {}
+
+    def compiles(self, device, expected_seconds):
+        return True
+
+    def compiled(self, function, **options):
+        def counted(*inputs):
+            self.calls[function] = self.calls.get(function, 0) + 1
+            return function(*inputs)
+
+        return counted
+
+    def graphs(self):
+        """Calls by the number of inputs, of graphs alone."""
+        return {
+            len([node for node in function.graph.nodes if node.op == "placeholder"]): count
+            for function, count in self.calls.items()
+            if isinstance(function, torch.fx.GraphModule)
+        }
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Have the results of the second convolution kept, whose numbers take 36 multiply-adds; the
+    first's take 18."""
+    monkeypatch.setattr(_halves, "WORTH", 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("batched", [False, True])
+def test_results_that_are_kept_give_the_gradient_through_the_whole_run(soft, batched, kept):
+    case, compute = Case(torch.float64, soft=soft, batched=batched, augmented=True), Halved()
+    leaves = [case.images.clone().requires_grad_(), case.step_size.clone().requires_grad_()]
+    leaves += [case.labels.clone().requires_grad_()] if soft else []
+    loss = case.loss(leaves[0], leaves[1], leaves[2] if soft else case.labels)
+    expected = torch.autograd.grad(loss, leaves)
+    found = case.adjoint(compute)
+    # The adjoint takes two results; each step was computed once, and nothing else.
+    assert compute.graphs() == {3: STEPS, 6: STEPS}
+    assert sum(compute.calls.values()) == 2 * STEPS
+    assert _relative(found.images, expected[0]) < 1e-11
+    assert _relative(found.step_size, expected[1]) < 1e-11
+    if soft:
+        assert _relative(found.labels, expected[2]) < 1e-11
+
+
+def test_the_bound_on_what_is_kept_changes_no_bit(kept, monkeypatch):
+    case, compute = Case(torch.float32, batched=True), Halved()
+    free = case.adjoint()
+    found = case.adjoint(Halved())
+    # Both results are of 4 images, 4 channels and 4 x 4 pixels: two steps fit.
+    monkeypatch.setattr(_unroll, "KEPT_BYTES", 2.5 * 2 * 4 * 4 * 16 * 4)
+    bound = case.adjoint(compute)
+    assert compute.graphs() == {3: STEPS + 3, 6: STEPS}
+    for name in ("loss", "images", "step_size", "end"):
+        assert torch.equal(getattr(found, name), getattr(bound, name)), name
+        assert _relative(getattr(found, name), getattr(free, name)) < 1e-4
+
+
+def test_what_is_kept_is_not_computed_again(kept):
+    case = Case(torch.float64)
+    _, gradient, _ = _unroll.pieces(case.apply, case.like)
+    inputs = case.start, case.images, case.labels
+
+    def convolutions(function):
+        return sum("convolution" in str(node.target) for node in function.graph.nodes)
+
+    step, back = _halves.halves(gradient, *inputs)
+    assert [tuple(each.shape) for each in step(*inputs)[1]] == [(COUNT, 4, 4, 4)] * 2
+    # Of two layers forwards and back the adjoint has the first layer's forwards, and eight of its
+    # own.
+    assert (convolutions(step), convolutions(back)) == (4, 1 + 8)
+    assert not torch.compiler.is_compiling()
+
+
+def test_a_network_that_cannot_be_traced_is_differentiated_whole(kept):
+    case, compute = Case(torch.float64), Halved()
+    expected, apply = case.adjoint(), case.apply
+
+    def by_value(params, images):
+        return apply(params, images) * (1 if torch.isfinite(images.detach().sum()) else 2)
+
+    case.apply = by_value
+    found = case.adjoint(compute)
+    assert compute.graphs() == {} and sum(compute.calls.values()) == 2 * STEPS
+    assert torch.equal(found.images, expected.images)

@@ -46,6 +46,22 @@ def test_what_is_long_is_compiled_and_what_is_short_is_not():
     assert low < known.seconds([long], COUNTED, compiles=True)
 
 
+def test_a_compiled_adjoint_of_a_step_that_kept_its_results_takes_two_thirds_of_the_arithmetic():
+    nothing = {kind: 0.0 for kind in KINDS}
+    made = Rates(0.0, nothing, {kind: 1e-9 for kind in KINDS}, nothing)
+    counted = Counted(1e9, 1, 1, 1)
+    whole, kept = (Part(ADJOINT, 100, 10, kept=steps) for steps in (0, 20))
+
+    def seconds(part, of=made, compiles=True):
+        return of.seconds([part], counted, compiles)
+
+    start = rates._COMPILING_SECONDS
+    assert (seconds(kept) - start) / (seconds(whole) - start) == pytest.approx(2 / 3)
+    assert seconds(kept, compiles=False) == seconds(whole, compiles=False)
+    gpu = replace(made, device="cuda")
+    assert seconds(kept, gpu) == seconds(whole, gpu)
+
+
 def test_two_networks_tell_operations_from_activations():
     class Stub:
         images = 4

@@ -3,9 +3,12 @@
 import pytest
 
 from distillery import outside, plugins
-from distillery.estimate import kept
-from distillery.estimate.sizes import FORWARD, GRADIENT, KINDS, MATCHING, Part, Sizes
+from distillery.estimate import kept, work
+from distillery.estimate.rates import Counted
+from distillery.estimate.sizes import ADJOINT, FORWARD, GRADIENT, KINDS, MATCHING, Part, Sizes
 from distillery.estimate.work import Work, Works
+from distillery.methods import _unroll
+from distillery.networks import NetworkSpec
 from distillery.study.params import RULES
 from tests.unit.estimate.given import TEST, TRAIN, jobs_of
 
@@ -134,6 +137,18 @@ def test_each_network_of_a_search_is_trained_and_tested():
             Part(FORWARD, TEST / 512, 512, True),
         ]
     assert all(parts[0] == Part(GRADIENT, 3, 10) for _, parts in by_set.passes)
+
+
+def test_what_steps_keep_for_their_adjoint_is_memory_up_to_the_bound():
+    network = NetworkSpec("ConvNet", 3, 32, 10, {"width": 128, "depth": 3})
+
+    def memory(steps):
+        return Work(network, [Part(ADJOINT, 1, 100, kept=steps)]).memory(Counted.of)
+
+    assert work._KEPT_BYTES == _unroll.KEPT_BYTES
+    # Measured: 33 MB a step.
+    assert 1 < (memory(20) - memory(0)) / (20 * 33e6) < 2.5
+    assert memory(1000) - memory(0) == work._KEPT_BYTES
 
 
 @pytest.mark.parametrize("rule", RULES)
