@@ -396,6 +396,7 @@ COMPUTING = METHODS | {
         ("methods/mtt.py", {"mtt"}),
         ("methods/_gradient_distance.py", {"dc", "dsa"}),
         ("methods/_unroll.py", {"mtt", "tesla", "rat_bptt"}),
+        ("methods/_halves.py", {"mtt", "tesla", "rat_bptt"}),
         ("methods/base.py", METHODS),
         ("methods/_driver.py", METHODS),
         ("store/tree.py", METHODS),
