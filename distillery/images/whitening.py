@@ -101,7 +101,7 @@ class Whitening:
             torch.mm(
                 (rows if images.is_floating_point() else rows / 255) - mean,
                 matrix,
-                out=out.view(len(out), -1),
+                out=out.flatten(1),  # a view; of no images, too
             )
         return whitened
 

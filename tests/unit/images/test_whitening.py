@@ -103,6 +103,13 @@ def test_images_come_back():
     )
 
 
+def test_no_images_are_none_there_and_back():
+    # A study without validation images has none to whiten.
+    fitted = whitening.fit(photographs(), 0.1)
+    none = fitted.apply(photographs()[:0])
+    assert none.shape == fitted.invert(none).shape == (0, 3, 5, 4)
+
+
 def test_pixels_as_bytes_and_as_floats_are_the_same_images():
     images = photographs(20)
     fitted = whitening.fit(images)
