@@ -24,7 +24,7 @@ NAMES = ("synthetic.safetensors", "evolution.safetensors", "metrics.csv", "synth
 
 def test_snakemake_s_own_report_and_the_graph_are_made(study, clone):
     clone.make("figures")
-    clone.snakemake("study", "figures", "--report", "study.zip")
+    clone.snakemake("--report", "study.zip", "--", "study", "figures")
     with zipfile.ZipFile(clone / "study.zip") as packed:
         page = packed.read("study/report.html").decode()
     for words in (
