@@ -183,7 +183,7 @@ def order(command: str) -> tuple:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_command_runs(reader):
     failed = []
     for command in sorted(COMMANDS.keys() - ELSEWHERE.keys(), key=order):
