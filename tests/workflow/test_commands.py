@@ -43,6 +43,8 @@ ELSEWHERE = {
     "snakemake -n --profile profiles/slurm": "tests/slurm/run.sh",
     "snakemake --profile profiles/slurm": "tests/slurm/run.sh",
     "snakemake --cores 4 --profile profiles/slurm": "tests/slurm/run.sh",
+    "snakemake --profile profiles/slurm --groups evaluate_synthetic=evaluate --group-components "
+    "evaluate=10": "tests/slurm/run.sh",
 }
 FIGURES = "snakemake --quiet all --cores 2 --configfile tiny.yaml -- figures"
 # What is cut, and what stands for a reader's own.
