@@ -171,7 +171,7 @@ def made_runnable(command: str, folder: Path) -> str:
     if words[-1] == "reproduction":
         return f"{made} --help"
     if "snakemake" in made and not {"--report", "--unlock", "-n", "--dry-run"} & set(words):
-        made = re.sub(r"snakemake(?= |$)", "snakemake --dry-run --quiet all", made, count=1)
+        made = re.sub(r"snakemake(?= |$)", "snakemake --quiet all --dry-run", made, count=1)
     if "--report" in words or "--unlock" in words:
         made += " --configfile tiny.yaml"
     return made
