@@ -50,7 +50,7 @@ def test_a_compiled_adjoint_of_a_step_that_kept_its_results_takes_two_thirds_of_
     nothing = {kind: 0.0 for kind in KINDS}
     made = Rates(0.0, nothing, {kind: 1e-9 for kind in KINDS}, nothing)
     counted = Counted(1e9, 1, 1, 1)
-    whole, kept = (Part(ADJOINT, 100, 10, kept=steps) for steps in (0, 20))
+    whole, kept = (Part(ADJOINT, 10_000, 10, kept=steps) for steps in (0, 20))
 
     def seconds(part, of=made, compiles=True):
         return of.seconds([part], counted, compiles)
