@@ -85,6 +85,17 @@ class Browser:
         """Find the first element that a CSS selector names."""
         return self.driver.find_element("css selector", selector)
 
+    def unfold(self, around: Any = None) -> None:
+        """Open every fold of the page, or those around an element."""
+        if around is None:
+            self.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        else:
+            self.js(
+                "for (let at = arguments[0]; at; at = at.parentElement)"
+                "if (at.tagName === 'DETAILS') at.open = true",
+                around,
+            )
+
     def jobs(self) -> set[str]:
         """Return the headings of the dialog of jobs, for which a busy machine may take its time."""
         deadline = time.monotonic() + 10

@@ -3,13 +3,9 @@
 ESCAPE, ENTER, LEFT = "\ue00c", "\ue007", "\ue012"
 
 
-def open_folds(browser):
-    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
-
-
 def test_an_image_is_enlarged_by_the_keyboard_and_escape_closes_it(browser, any_page):
     browser.open(any_page)
-    open_folds(browser)
+    browser.unfold()
     button = browser.one(".card[data-cell] button.zoom")
     alt = button.find_element("css selector", "img").get_attribute("alt")
     browser.js("arguments[0].focus()", button)
@@ -26,7 +22,7 @@ def test_an_image_is_enlarged_by_the_keyboard_and_escape_closes_it(browser, any_
 
 def test_real_images_of_the_class_and_the_nearest_stand_beside(browser, study):
     browser.open(study / "results/report.html")
-    open_folds(browser)
+    browser.unfold()
     card = browser.one(".card[data-cell]")
     name = card.find_element("css selector", "[data-class]").get_attribute("data-class")
     browser.js("arguments[0].click()", card.find_element("css selector", "button.zoom"))
@@ -37,7 +33,7 @@ def test_real_images_of_the_class_and_the_nearest_stand_beside(browser, study):
 
 def test_an_evolution_is_a_slider_over_all_snapshots(browser, any_page):
     browser.open(any_page)
-    open_folds(browser)
+    browser.unfold()
     box = browser.one(".evolution")
     steps = box.get_attribute("data-iterations").split(" ")
     slider = box.find_element("css selector", "input[type=range]")

@@ -34,8 +34,8 @@ def test_the_page_is_never_wider_than_its_window(browser, any_page, width):
 def test_numbers_are_visible_on_a_phone(browser, any_page):
     """The column that stays in place leaves 60 % of the width."""
     browser.open(any_page, width=390, height=844)
+    browser.unfold()
     shares = browser.js(
-        "for (const fold of document.querySelectorAll('details')) fold.open = true;"
         "return [...document.querySelectorAll('.scroll tbody th[scope=row]')].map("
         "(cell) => [cell.innerText, cell.offsetWidth / cell.closest('.scroll').clientWidth])"
         ".filter(([, share]) => share > 0.4)"
@@ -60,22 +60,18 @@ def test_the_first_figure_is_seen_on_a_phone_and_names_keep_their_head(browser, 
     assert len(lefts) > 1 and all(0 <= left <= 1 for left in lefts)
 
 
-def unfold(browser):
-    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
-
-
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_core_finds_nothing(browser, any_page, dark):
     browser.open(any_page, dark=dark)
     if "made" not in str(any_page):  # thousands of cells, which are of the same kinds
-        unfold(browser)
+        browser.unfold()
     assert browser.axe() == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_core_finds_nothing_in_what_the_finished_study_lacks(browser, linked_page, dark):
     browser.open(linked_page, dark=dark)
-    unfold(browser)
+    browser.unfold()
     browser.js("document.querySelector('#nested ~ * td').click()")
     assert browser.axe("dialog") == []
     browser.js("document.querySelector('dialog').close()")
@@ -85,7 +81,7 @@ def test_axe_core_finds_nothing_in_what_the_finished_study_lacks(browser, linked
 
 def test_a_table_is_saved_as_csv(browser, any_page):
     browser.open(any_page)
-    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    browser.unfold()
     box = browser.one(".scroll[aria-label^='Accuracy on']")
     rows = box.find_elements("css selector", "tbody tr")
     browser.js("arguments[0].nextElementSibling.click()", box)
@@ -141,7 +137,7 @@ def test_no_table_is_cut_on_paper(browser, any_page):
     browser.open(any_page)
     browser.media("print")
     browser.resize(1040, 700)  # A4 across, without its margins
-    browser.js("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    browser.unfold()
     wide = browser.js(
         "return [...document.querySelectorAll('table')].map((table) => [table.innerText,"
         "table.getBoundingClientRect().right - document.querySelector('main')"

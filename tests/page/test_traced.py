@@ -94,22 +94,21 @@ def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
     browser.open(linked_page)
     for section, figures in FIGURES.items():
         for row, column, jobs in figures:
+            table = browser.one(f"section[aria-labelledby={section}] table")
+            browser.unfold(table)
             browser.js(
-                "const [section, row, column] = arguments;"
-                "const table = document.querySelector("
-                "`section[aria-labelledby=${section}] table`);"
-                "for (let at = table; at; at = at.parentElement) at.open = true;"
+                "const [table, row, column] = arguments;"
                 "const heads = [...table.tHead.rows[0].cells];"
                 "const head = heads.find((one) => one.innerText.startsWith(column));"
                 "const line = [...table.querySelectorAll('tbody tr:has(td)')].find("
                 "(one) => one.cells[0].innerText.startsWith(row));"
                 "line.cells[head.cellIndex].click()",
-                section,
+                table,
                 row,
                 column,
             )
-            said = browser.js("return document.querySelector('dialog')?.innerText")
-            assert browser.jobs() == jobs, (section, row, column, said)
+            found, said = browser.jobs(), [one.text for one in browser.all("dialog")]
+            assert found == jobs, (section, row, column, said)
             browser.js("document.querySelector('dialog').close()")
     assert browser.errors() == []
 
@@ -117,7 +116,7 @@ def test_a_figure_of_a_later_section_leads_to_its_jobs(browser, linked_page):
 def test_the_host_of_an_earlier_job_is_said_to_stand_in_its_log(browser, linked_page):
     browser.open(linked_page)
     row = browser.one("section[aria-labelledby=pairs] tr[data-cell]")
-    browser.js("for (let at = arguments[0]; at; at = at.parentElement) at.open = true", row)
+    browser.unfold(row)
     browser.js("arguments[0].cells[2].click()", row)
     assert "host\nin the log\n" in browser.one("dialog").text
 
@@ -125,7 +124,7 @@ def test_the_host_of_an_earlier_job_is_said_to_stand_in_its_log(browser, linked_
 def test_a_confusion_is_explained_under_the_pointer_and_by_the_keyboard(browser, linked_page):
     browser.open(linked_page)
     table = browser.one("table.confusion")
-    browser.js("for (let at = arguments[0]; at; at = at.parentElement) at.open = true", table)
+    browser.unfold(table)
     cells = table.find_elements("css selector", "td")
     assert [one.text for one in cells] == ["2", "0", "0", "0", "1", "1", "1", "0", "1"]
 
