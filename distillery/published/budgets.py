@@ -46,8 +46,10 @@ def spent(cell: Cell) -> dict[str, int | str]:
 
 def beside(place: Place) -> dict[str, Any]:
     """Look up the published row that stands beside a place, by protocol: of continual learning of
-    as many groups, for a memory that was given and the dataset's own order of the classes."""
+    as many groups, for a memory that was given and the dataset's own order of the classes. Its
+    ``not_comparable`` is of this place."""
     rows = {}
+    batch = place.evaluation.get("batch") if isinstance(place, Cell) else None
     if place.memory or _reordered(place):
         return rows
     for protocol in figures.PROTOCOLS:
@@ -63,7 +65,8 @@ def beside(place: Place) -> dict[str, Any]:
         if place.strategy:
             published = published[published["groups"] == place.groups]
         if len(published):
-            rows[protocol] = published.iloc[0]
+            row = published.iloc[0]
+            rows[protocol] = row.where(row.index != "not_comparable", figures.apart(row, batch))
     return rows
 
 
@@ -158,14 +161,18 @@ def is_same(cell: Cell) -> bool:
     return mark(cell, beside(cell)).startswith(SAME)
 
 
-def nearness(cell: Cell, protocol: str = PUBLISHED) -> tuple[bool, bool, int, int, int, float]:
+def nearness(
+    cell: Cell, protocol: str = PUBLISHED
+) -> tuple[bool, bool, bool, int, int, int, float]:
     """Return what sorts the cells of one place by how near their work is to a protocol's, the
-    nearest last: equal work, then the published tables' network, most iterations, epochs and
-    trained networks, and the newest."""
+    nearest last: a figure that may be set against the protocol's, equal work, then the published
+    tables' network, most iterations, epochs and trained networks, and the newest."""
+    row = beside(cell).get(protocol)
+    comparable = row is not None and not row["not_comparable"]
     same = is_same(cell) if protocol == PUBLISHED else equals(cell, protocol)
     iterations, epochs = cell.settings.get("iterations", 0), cell.evaluation.get("epochs", 0)
     networks = sum(len(one.accuracies.get(LAST, ())) for one in cell.sets)
-    return same, same_network(cell), iterations, epochs, networks, cell.newest
+    return comparable, same, same_network(cell), iterations, epochs, networks, cell.newest
 
 
 def words(cell: Cell, beside: Mapping[str, Any]) -> str:

@@ -39,18 +39,20 @@ def render(cells: Sequence[tuple[str, Cell]]) -> str:
 def _row(place: Place, cells: Sequence[tuple[str, Cell]]) -> list[str]:
     """Write a row: the course project's figure, and the one of ours that is nearest to its work."""
     theirs = budgets.beside(place)[COURSE]
-    printed = str(theirs["printed"])
-    if theirs["not_comparable"]:  # the tables below say why
-        printed += " (not comparable)"
-    texts = [markdown.cell(f"{place.dataset}, {place.name}"), markdown.cell(printed)]
+    name = markdown.cell(f"{place.dataset}, {place.name}")
     ours = [
         (record, cell)
         for record, cell in cells
         if budgets.covers(dataclasses.replace(cell, method=cell.base), place)
     ]
     if not ours:
-        return [*texts, NOT_RUN, "", ""]
+        return [name, markdown.cell(theirs["printed"]), NOT_RUN, "", ""]
     record, cell = max(ours, key=lambda one: budgets.nearness(one[1], COURSE))
+    theirs = budgets.beside(cell).get(COURSE, theirs)
+    printed = str(theirs["printed"])
+    if theirs["not_comparable"]:  # the tables below say why
+        printed += " (not comparable)"
+    texts = [name, markdown.cell(printed)]
     same = budgets.equals(cell, COURSE)
     took = budgets.mark(cell, {COURSE: theirs}) if same else _spent(cell)
     return [*texts, cell.figure().text(), markdown.cell(took), link(record)]

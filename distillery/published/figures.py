@@ -5,6 +5,7 @@ a repository's README, ``P`` in a paper's table, ``I`` in an issue thread, ``M``
 confirmed by a stored copy.
 """
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ COLUMNS = (
     "evidence",
     "note",
     "not_comparable",
+    "batch",
 )
 PROTOCOLS = ("published", "course project")
 EVIDENCE = {
@@ -59,7 +61,7 @@ def _table(path: str) -> pd.DataFrame:
     frame["printed"] = frame["value"].where(
         frame["std"] == "", frame["value"] + " ± " + frame["std"]
     )
-    for name in ("ipc", "groups", "value", "std"):
+    for name in ("ipc", "groups", "value", "std", "batch"):
         frame[name] = pd.to_numeric(frame[name].where(frame[name] != ""), errors="coerce").astype(
             float
         )
@@ -75,8 +77,9 @@ def table(path: str | Path = FILE) -> pd.DataFrame:
     of classes, in the dataset's own order; float, NaN elsewhere), ``protocol``
     (``published`` or ``course project``), ``value`` and ``std`` (percent; NaN where none is given),
     ``source``, ``evidence`` (one letter, see ``EVIDENCE``), ``note``, ``not_comparable`` (why no
-    figure of a study may be set against it, empty where one may), ``printed`` (``"44.9 ± 0.5"``,
-    the source's digits).
+    figure of a study may be set against it, empty where one may), ``batch`` (images a step that
+    networks were trained with, where that is not what the protocol has; float, NaN elsewhere),
+    ``printed`` (``"44.9 ± 0.5"``, the source's digits).
 
     Raises:
         UserError: the file is missing or has other columns.
@@ -117,6 +120,19 @@ def lookup(
     if ipc not in sizes:  # most of a large study's, and a search would find none
         return _none(str(path))
     return _rows(str(path), dataset, method, ipc, init, network, protocol, strategy).copy()
+
+
+def apart(row: pd.Series, batch: int | None) -> str:
+    """Say why a published figure may not be set against one of ours; empty where it may.
+
+    Args:
+        row: of :func:`table`.
+        batch: images a step that our networks were trained with; ``None`` where there are none.
+    """
+    if row["not_comparable"] or math.isnan(row["batch"]) or row["batch"] == batch:
+        return str(row["not_comparable"])
+    ours = "" if batch is None else f", ours at {batch}"
+    return f"networks trained at batch {row['batch']:.0f}{ours}"
 
 
 @cache

@@ -25,10 +25,10 @@ def apart(results: Results, cell: Cell, network: str, protocol: str) -> str:
         results: the study's.
         cell: that the figure stands beside.
         network: that was trained.
-        protocol: of the figure, one of ``figures.PROTOCOLS``. Of the course project's no more than
-            the epochs are on record.
+        protocol: of the figure, one of ``figures.PROTOCOLS``. Of the course project's the epochs
+            are on record, and the batch where it was another than the published code's.
     """
-    theirs = _theirs(cell, protocol)
+    theirs = _theirs(cell, network, protocol)
     if theirs is None:
         return UNKNOWN
     rule = "train_vanilla" if cell.method == WHOLE else "evaluate_synthetic"
@@ -40,12 +40,22 @@ def apart(results: Results, cell: Cell, network: str, protocol: str) -> str:
     return "measured with " + ", ".join(found) if found else ""
 
 
-def _theirs(cell: Cell, protocol: str) -> dict[str, Any] | None:
+def _theirs(cell: Cell, network: str, protocol: str) -> dict[str, Any] | None:
     """Return the settings under which a figure was measured, as far as they are known; ``None``
     where it is of a coreset that others evaluated, and they do not say how."""
     if protocol == COURSE:
         budget = published.budget(cell.method, cell.dataset, cell.ipc, COURSE)
-        return {"epochs": budget["epochs"]} if "epochs" in budget else {}
+        known = {"epochs": budget["epochs"]} if "epochs" in budget else {}
+        rows = published.lookup(
+            cell.dataset,
+            cell.method,
+            ipc=cell.ipc,
+            init=cell.init,
+            network=network,
+            protocol=COURSE,
+        )
+        batch = rows["batch"].dropna()
+        return known | ({"batch": int(batch.iloc[0])} if len(batch) else {})
     method = plugins.methods().get(cell.method)
     if method is None:
         return {}

@@ -19,7 +19,7 @@ def test_without_a_record_every_cell_is_missing():
     assert "\n0 of 17 cells have been run.\n" in part
     assert {row[1] for row in rows.values()} == {"not run"}
     assert rows["CIFAR10, mtt from real, 10 per class, ConvNet"][0] == "23.77"
-    assert rows["MNIST, dc from real, 10 per class, ResNet18"][0] == "60.0 (not comparable)"
+    assert rows["MNIST, dc from real, 10 per class, ResNet18"][0] == "60.0"
 
 
 @pytest.mark.slow
@@ -43,3 +43,23 @@ def test_the_figure_at_the_course_projects_budget_stands_before_newer_ones(tmp_p
     assert ours == "87.00 ± 1.00 (1 × 2)" and link == "[lean](reproduction/lean.json)"
     assert took.startswith("15 iterations, 10 outer loops") and took.endswith(", as dc_lean")
     assert "\n1 of 17 cells have been run.\n" in part
+
+
+@pytest.mark.slow
+def test_a_figure_of_the_course_projects_batch_stands_before_one_of_another(tmp_path):
+    few = {"iterations": 15, "outer": 10, "inner": 2}
+    records = {}
+    for name, batch, percent in (("usual", 256, 53.0), ("single", 1, 58.0)):
+        study = Study(tmp_path / name)
+        study.set("dc", "real", 10, 0, few, minute=1)
+        minute = 55 if batch == 256 else 2
+        study.evaluation(
+            "dc", "real", 10, 0, [percent], network="ResNet18", batch=batch, minute=minute
+        )
+        records[name] = record(study.folder, COMMAND)
+    place = "MNIST, dc from real, 10 per class, ResNet18"
+    usual = rows_of(document.render({"usual": records["usual"]}))[1][place]
+    assert usual[:2] == ["60.0 (not comparable)", "53.00 (1 × 1)"]
+    both = document.render(records)
+    assert rows_of(both)[1][place][:2] == ["60.0", "58.00 (1 × 1)"]
+    assert "not comparable: networks trained at batch 1, ours at 256" in both

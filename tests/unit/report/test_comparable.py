@@ -120,6 +120,25 @@ def test_nothing_is_said_where_the_recipe_of_ours_is_not_known(study, tmp_path):
     assert "not comparable" not in shown(study, tmp_path, "dc", {})[0]
 
 
+def test_the_course_project_s_networks_on_resnet_saw_one_image_a_step():
+    """Asked of a set that is at hand: the page writes what this says beside the figure."""
+    cell = Cell("CIFAR10", "dc", "real", 10)
+    for network, batch, said in (
+        ("ResNet18", 1, ""),
+        ("ResNet18", 256, "measured with batch 1 (here 100)"),
+        ("ConvNet", 256, ""),
+    ):
+        costs = [{"network": network, "settings": {"epochs": 20, "batch": batch}}]
+        results = SimpleNamespace(
+            headers={cell: {}},
+            factor=lambda cell: 1,
+            jobs_of=lambda *_, costs=costs: costs,
+            sets_of=lambda _: [],
+            classes=lambda _: list("0123456789"),
+        )
+        assert comparable.apart(results, cell, network, "course project") == said
+
+
 @pytest.mark.slow
 def test_the_course_project_s_figures_are_of_its_epochs(study, tmp_path):
     ten = {"ipc": 10}

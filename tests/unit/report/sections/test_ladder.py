@@ -1,20 +1,27 @@
 """The methods on one axis."""
 
-from distillery.published import figures as published
-from distillery.report.sections import sources
-from tests.unit.report.made import text_of
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from distillery.report.cells import Cell
+from distillery.report.results import Results
+from distillery.report.sections import ladder, sources
 
 
-def test_a_figure_that_is_not_comparable_says_why_and_has_no_mark_on_the_axis(page):
-    resnet = published.lookup(
-        "MNIST", "dc", ipc=10, init="real", network="ResNet18", protocol="course project"
+@pytest.mark.parametrize(("batch", "value"), [(1, 60.0), (256, None)])
+def test_a_figure_of_another_protocol_has_no_mark_on_the_axis(batch, value):
+    row = pd.Series({"dataset": "MNIST", "method": "dc", "init": "real", "ipc": 10, "seed": 0})
+    cell = Cell.of(row)
+    settings = {"epochs": 20, "batch": batch}
+    results = SimpleNamespace(
+        headers={cell: {}},
+        factor=lambda cell: Results.factor(results, cell),
+        jobs_of=lambda *_: [{"network": "ResNet18", "settings": settings}],
+        sets_of=lambda _: [],
+        classes=lambda _: list("0123456789"),
     )
-    assert sources.Sources().cell(resnet)["not_comparable"] == resnet["not_comparable"].item() != ""
-    table = text_of(
-        page[page.index('aria-label="Accuracy on MNIST of ResNet18"') :].split("</table>")[0]
-    )
-    assert "60.0" in table and f"not comparable: {resnet['not_comparable'].item()}" in table
-    table = text_of(
-        page[page.index('aria-label="Accuracy on MNIST of ConvNet"') :].split("</table>")[0]
-    )
-    assert "not comparable" not in table
+    row["network"] = "ResNet18"
+    _, course = ladder._figures(results, sources.Sources(), row)
+    assert (course and course["value"]) == value
