@@ -84,11 +84,24 @@ def declare(parser: argparse.ArgumentParser, shape: bool) -> None:
     )
 
 
+def declare_sources(parser: argparse.ArgumentParser) -> None:
+    """Declare where a built-in dataset comes from, of commands that may be given one."""
+    parser.add_argument(
+        "--source",
+        choices=SOURCES,
+        action="append",
+        default=[],
+        help="where a built-in dataset comes from; may be given several times, in the order of "
+        f"trial (default: {', '.join(SOURCES)})",
+    )
+
+
 def again(given: argparse.Namespace) -> list[str]:
     """Return the words by which another command reads the same images."""
     usual = {"test": None, **DEFAULTS}
     chosen = [(name, getattr(given, name)) for name in usual if getattr(given, name) != usual[name]]
-    options = [("data", pair) for pair in given.data] + chosen
+    repeated = [(name, one) for name in ("data", "source") for one in getattr(given, name)]
+    options = repeated + chosen
     return [word for name, value in options for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
@@ -186,6 +199,8 @@ def read(
     if os.path.isfile(named) and not named.lower().endswith(files):
         raise UserError(f"{named}: is no folder of pictures, nor one of {', '.join(files)}")
     if os.path.exists(named) or _is_of_a_hub(named):
+        if given.source:
+            raise UserError(f"--source: {named} is no built-in dataset; only they have sources")
         return _own(named, block(given, named, size, channels))
     if named in plugins.datasets():
         if given.data:
@@ -193,7 +208,7 @@ def read(
         from distillery.datasets._fetch import fetch
 
         with tempfile.TemporaryDirectory() as workspace:
-            return fetch(named, sources=SOURCES, local=LOCAL, workspace=workspace)
+            return fetch(named, sources=given.source or SOURCES, local=LOCAL, workspace=workspace)
     close = hint(named, plugins.datasets())
     raise UserError(
         f"{named}: there is no such folder or file, nor a built-in dataset; {close}known are "

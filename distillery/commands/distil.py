@@ -59,6 +59,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="how many experts to train first, for methods that learn from them",
     )
     _images.declare(parser, shape=True)
+    _images.declare_sources(parser)
     parser.add_argument("--name", help="what the set calls the dataset (default: the folder's)")
     parser.add_argument(
         "--force", action="store_true", help="write over a file that is there already"

@@ -37,6 +37,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     _settings.declare_set(parser, "how they are trained, such as epochs=300 or augment=none")
     _images.declare(parser, shape=False)
+    _images.declare_sources(parser)
     parser.add_argument("--csv", metavar="FILE", help="write a row for each network there")
     _settings.declare_compute(parser)
 

@@ -10,6 +10,8 @@ import pytest
 
 import distillery
 from distillery import __main__ as shell
+from distillery.datasets import _fetch
+from distillery.errors import UserError
 from tests.unit.commands.drawn import CLASSES, draw
 
 QUICK = ["--size", "16", "--threads", "1"]
@@ -51,9 +53,26 @@ def test_settings_and_the_network_are_given_by_name(made, capsys):
 def test_a_built_in_dataset_is_named(tmp_path):
     output = tmp_path / "digits.safetensors"
     words = ["distil", "digits", "-o", str(output), "--method", "random", "--ipc", "1"]
+    words += ["--source", "local"]  # embedded: it needs none
     assert shell.main(words) == 0
     header = distillery.load(output).header
     assert header["dataset"] == "digits" and header["licence"] == "CC BY 4.0"
+
+
+def test_a_built_in_dataset_comes_from_the_sources_that_are_named(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def fetch(name, **given):
+        asked.append((name, list(given["sources"])))
+        raise UserError("not today")
+
+    monkeypatch.setattr(_fetch, "fetch", fetch)
+    words = ["distil", "MNIST", "-o", str(tmp_path / "a.safetensors")]
+    assert shell.main(words) == 1
+    assert shell.main([*words, "--source", "registry", "--source", "local"]) == 1
+    usual = ["local", "torchvision", "registry"]
+    assert asked == [("MNIST", usual), ("MNIST", ["registry", "local"])]
+    capsys.readouterr()
 
 
 def test_arrays_are_read_as_they_are_or_brought_to_a_size(tmp_path):
@@ -169,6 +188,10 @@ def test_networks_are_tested_on_the_pictures_that_were_left_out(made, tmp_path, 
             "--data: must be KEY=VALUE",
         ),
         (["digits", "-o", "a.safetensors", "--data", "seed=1"], "--data: digits is built in; only"),
+        (
+            ["{pictures}", "-o", "a.safetensors", "--source", "local"],
+            "only they have sources",
+        ),
         (["{pictures}", "-o", "a.safetensors", "--method", "dmm"], "distil: unknown method 'dmm'"),
         (["{pictures}", "-o", "a.safetensors", "--ipc", "9"], "ipc 9 is above the smallest class"),
         (["{pictures}", "-o", "a.safetensors", "--size", "4"], "size"),
