@@ -3,7 +3,11 @@ memory, and that the CPU repeats its bits."""
 
 import ctypes
 import functools
+import hashlib
 import os
+import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +20,8 @@ def keep_compiled() -> None:
     """Let compiled code outlive the process, so that a machine compiles each function once.
 
     It is kept in ``TORCHINDUCTOR_CACHE_DIR`` where that is set, else in the user's cache folder. If
-    that cannot be written to, torch keeps its own temporary place.
+    that cannot be written to, torch keeps its own temporary place. ``CXX`` becomes a script that
+    runs the compiler, see ``whole_outputs``.
     """
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -28,6 +33,64 @@ def keep_compiled() -> None:
         return
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place)
     os.environ.setdefault("TRITON_CACHE_DIR", str(place / "triton"))
+    # In the order of `winograd.compiler`, which tries it and goes on to the next if it is broken.
+    names = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
+    compiler = next(filter(None, map(shutil.which, names)), None)
+    if compiler:
+        os.environ["CXX"] = whole_outputs(compiler)
+
+
+# Runs a compiler so that its output, the word after -o, appears when it is whole.
+_WHOLE = """\
+#!/bin/sh
+output= before=
+for word; do
+  shift
+  if [ "$before" = -o ]; then
+    output=$word
+    case $word in /dev/*) ;; *) word=$word.$$ ;; esac
+  fi
+  set -- "$@" "$word"
+  before=$word
+done
+case $output in "" | /dev/*) exec {compiler} "$@" ;; esac
+{compiler} "$@" && exec mv -f "$output.$$" "$output"
+status=$?
+rm -f "$output.$$"
+exit $status
+"""
+_SCRIPTS = "compilers"
+
+
+def whole_outputs(compiler: str) -> str:
+    """Write a script that runs a C++ compiler and lets its output appear when it is whole, and
+    return its path; ``compiler`` itself where no script can be kept and run.
+
+    A compiler that is killed leaves a part of a library, and torch loads whatever lies in its
+    cache: every later job then fails ("file too short") or ends by SIGBUS, until somebody empties
+    the cache. torch's workers compile in processes of their own, so this is no patch of torch.
+
+    Args:
+        compiler: its path. It runs 2 ms later, a library takes 700.
+    """
+    cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if not cache or os.name != "posix" or Path(compiler).parent.parent.name == _SCRIPTS:
+        return compiler
+    text = _WHOLE.format(compiler=shlex.quote(compiler))
+    folder = Path(cache) / _SCRIPTS / hashlib.sha256(text.encode()).hexdigest()[:8]
+    script = folder / Path(compiler).name  # torch reads from the name what kind it is
+    try:
+        if not script.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                fresh = Path(place, "script")
+                fresh.write_text(text, encoding="utf-8")
+                fresh.chmod(0o755)
+                fresh.replace(script)
+        subprocess.run([str(script), "--version"], capture_output=True)
+    except OSError:  # read-only, full, or not to be run from
+        return compiler
+    return str(script)
 
 
 @functools.cache
