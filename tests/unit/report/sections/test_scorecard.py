@@ -106,16 +106,20 @@ def test_a_size_without_a_verdict_is_answered_by_its_best_distilled_set(tmp_path
 
 
 def test_an_answer_says_where_another_set_is_above_the_best_on_test_images(tmp_path):
+    """A second size is answered without a remark in every case."""
+    other = [{**row, "ipc": 10} for row in measured(LEVELS)]
+    costs = jobs(LEVELS) + [{**job, "ipc": 10} for job in jobs(LEVELS)]
     rows = [
         {**row, "value": 0.1} if (row["method"], row["split"]) == ("dc", "validation") else row
         for row in measured(LEVELS)
     ]
-    for measured_, above in ((measured(LEVELS), ""), (rows, "DC, real images 62.0 ± 1.3 %")):
-        results = results_of(measured_, jobs(LEVELS))
+    for first, above in ((measured(LEVELS), ""), (rows, "DC, real images 62.0 ± 1.3 %")):
+        results = results_of(first + other, costs)
         found = scorecard.answers(verdict.view(results), scorecard.view(results, tmp_path))
-        (line,) = found["lines"]
-        assert (line["verdict"]["ours"]["above"], found["above"]) == (above, bool(above))
-        assert line["verdict"]["theirs"]["above"] == ""
+        said = {line["size"]: line["verdict"] for line in found["lines"]}
+        assert {size: one["ours"]["above"] for size, one in said.items()} == {"1": above, "10": ""}
+        assert [one["theirs"]["above"] for one in said.values()] == ["", ""]
+        assert found["above"] == bool(above), "for one line of two"
 
 
 def test_more_sets_than_can_be_pictured_are_counted(tmp_path, monkeypatch):
