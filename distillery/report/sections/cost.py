@@ -97,7 +97,7 @@ def _set(results: Results, cell: Cell, jobs: list[dict]) -> dict:
     devices = {str(job.get("device_name") or job.get("device") or "") for job in jobs} - {""}
     return _naming(results, cell) | {
         "dataset": results.title(cell.dataset),
-        "iterations": "" if iterations is None else iterations,
+        "iterations": iterations or "",  # none of real images that are chosen
         "jobs": len(jobs),
         "seconds": duration(making.distilling),
         "spread": duration(making.spread) if len(jobs) > 1 else "",

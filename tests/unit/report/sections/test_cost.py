@@ -90,6 +90,19 @@ def test_making_a_set_includes_its_share_of_the_experts_and_says_when_it_has_pai
     )
 
 
+@pytest.mark.slow
+def test_real_images_that_are_chosen_took_no_iterations(study, tmp_path):
+    rows = [row for method in ("random", "dc") for row in rows_of(method, "real", {0: THREE[0]})]
+    metrics = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    none = {"settings": {"models": 2, "iterations": 0}}
+    for costs in ([job("distill", 1.5, "random", **none)], [job("distill", 1.5, "random")]):
+        changes = {"metrics": metrics, "sets": [], "evolutions": [], "costs": costs}
+        page = text_of(built(study, tmp_path / "r.html", **changes))
+        iterations = costs[0]["settings"]["iterations"]
+        took, each = (str(iterations), "0.015 s") if iterations else ("–", "–")
+        assert f"Random MNIST 1 image per class {took} 1.5 s 1 {each} – 1.5 s" in page
+
+
 def test_energy_that_no_job_measured_is_said_to_be_so():
     jobs = (("distill", None), ("evaluate", 2e3), ("evaluate", None), ("collect", 5.0))
     costs = [{"rule": rule, "seconds": 1.0, "energy_joules": energy} for rule, energy in jobs]
