@@ -461,6 +461,18 @@ def test_no_module_has_more_than_500_lines_and_no_function_more_than_80():
                 assert node.end_lineno - node.lineno < 80, f"{path}: {node.name}"
 
 
+def test_no_line_of_the_page_s_scripts_and_styles_has_more_than_100_bytes():
+    paths = [path for path in FILES if path.suffix in (".js", ".css")]
+    assert {path.name for path in paths} >= {"page.js", "style.css"}
+    long = [
+        f"{path.name}:{number}"
+        for path in paths
+        for number, line in enumerate(path.read_bytes().splitlines(), 1)
+        if len(line) > 100
+    ]
+    assert long == []
+
+
 def test_the_house_in_the_readme_is_the_house_that_stands():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     drawn = text.partition("## How it is built\n\n```\n")[2].partition("```")[0].splitlines()

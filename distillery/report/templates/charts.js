@@ -91,7 +91,8 @@
     return best;
   }
 
-  const number = (value) => Number(value.toPrecision(5)).toLocaleString("en", {maximumSignificantDigits: 5});
+  const number = (value) =>
+    Number(value.toPrecision(5)).toLocaleString("en", {maximumSignificantDigits: 5});
 
   function show(point, {chart}, event) {
     const spread = (point.hi - point.lo) / 2;
@@ -227,8 +228,8 @@
     const [, , width, height] = root.getAttribute("viewBox").split(" ").map(Number);
     const make = (tag) => document.createElementNS(root.namespaceURI, tag);
     const paper = make("rect"), title = make("title");
-    for (const [key, value] of Object.entries({width, height, fill: page.getPropertyValue("--panel")}))
-      paper.setAttribute(key, value);
+    const painted = {width, height, fill: page.getPropertyValue("--panel")};
+    for (const [key, value] of Object.entries(painted)) paper.setAttribute(key, value);
     title.textContent = plot.getAttribute("aria-label");
     root.prepend(title, paper);
     return {text: new XMLSerializer().serializeToString(root), width, height, name: chart.name};

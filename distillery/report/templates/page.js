@@ -32,7 +32,8 @@
         return [words(cell)];
       }
       if (!at) return [words(cell), `${words(cell)}: note`];
-      return [cell.querySelector("b")?.textContent ?? "", all(".sub", cell).map((one) => one.textContent).join("; ")];
+      const notes = all(".sub", cell).map((one) => one.textContent);
+      return [cell.querySelector("b")?.textContent ?? "", notes.join("; ")];
     }));
   }
 
@@ -80,9 +81,11 @@
       button.addEventListener("click", () => {
         const was = head.getAttribute("aria-sort");
         const textual = key === "set" || key === "dataset";
-        const turns = textual ? ["ascending", "descending", "none"] : ["descending", "ascending", "none"];
+        const [one, two] = textual ? ["ascending", "descending"] : ["descending", "ascending"];
+        const turns = [one, two, "none"];
         const now = turns[(turns.indexOf(was === "none" ? "none" : was) + 1) % 3];
-        for (const other of all("thead th[aria-sort]", table)) other.setAttribute("aria-sort", "none");
+        const sorted = all("thead th[aria-sort]", table);
+        for (const other of sorted) other.setAttribute("aria-sort", "none");
         head.setAttribute("aria-sort", now);
         const of = (row) => row.querySelector(`[data-key="${key}"]`);
         const value = (row) => (of(row).dataset.v === undefined ? NaN : Number(of(row).dataset.v));
@@ -104,7 +107,8 @@
     const chosen = {};
     const apply = () => {
       for (const row of rows) {
-        row.hidden = Object.entries(chosen).some(([key, value]) => value && row.dataset[key] !== value);
+        const differs = ([key, value]) => value && row.dataset[key] !== value;
+        row.hidden = Object.entries(chosen).some(differs);
       }
       const left = rows.filter((row) => !row.hidden).length;
       count.textContent = left === rows.length ? `${left} rows` : `${left} of ${rows.length} rows`;
@@ -181,7 +185,8 @@
     copy.removeAttribute("class");
     copy.className = "pixels";
     const row = image.getAttribute("width") > 3 * image.getAttribute("height");
-    return make("figure", { className: row ? "row" : "" }, copy, make("figcaption", { textContent: title }));
+    const caption = make("figcaption", { textContent: title });
+    return make("figure", { className: row ? "row" : "" }, copy, caption);
   }
 
   // An image, and the real images of its class beside.
@@ -257,8 +262,9 @@
         const row = cell.parentElement;
         const tested = [...row.cells].slice(1).reduce((sum, one) => sum + count(one), 0);
         const [name, answer] = [row.cells[0].textContent, answers[cell.cellIndex]];
+        const share = (100 * count(cell) / tested).toFixed(1);
         line.textContent = `${name} taken for ${answer}: ${count(cell)} of ${tested} images, ` +
-          `${(100 * count(cell) / tested).toFixed(1)} %${name === answer ? ", which is right" : ""}`;
+          `${share} %${name === answer ? ", which is right" : ""}`;
       };
       table.addEventListener("pointerover", say);
       table.addEventListener("focusin", say);
@@ -319,25 +325,30 @@
   }
 
   const filled = (pattern, values) => pattern.replace(/{(\w+)}/g, (_, name) => values[name] ?? "");
+  const plain = (one) => (typeof one === "object" ? JSON.stringify(one) : one);
   const listed = (value) => (value && typeof value === "object"
-    ? Object.entries(value).map(([key, one]) => `${key} ${typeof one === "object" ? JSON.stringify(one) : one}`).join(", ")
+    ? Object.entries(value).map(([key, one]) => `${key} ${plain(one)}`).join(", ")
     : String(value));
 
   function described(job) {
     const data = traced();
     const list = make("dl", { className: "plain" });
-    const add = (name, ...value) => list.append(make("dt", { textContent: name }), make("dd", {}, ...value));
+    const add = (name, ...value) =>
+      list.append(make("dt", { textContent: name }), make("dd", {}, ...value));
     const place = data.places[job.rule];
     const link = (address, text) => make("a", { href: encodeURI(address), textContent: text });
     add("what", listed(job.job));
     if (place) {
       const folder = filled(place.folder, job.job);
       const files = job.files ?? [];
-      const target = `${data.results}/${folder.replace(/^\.\//, "")}/${files.at(-1) ?? "metrics.csv"}`;
-      add("made again by", make("code", { textContent: `snakemake --cores all --configfile CONFIG.yaml --force '${target}'` }));
+      const file = files.at(-1) ?? "metrics.csv";
+      const target = `${data.results}/${folder.replace(/^\.\//, "")}/${file}`;
+      const command = `snakemake --cores all --configfile CONFIG.yaml --force '${target}'`;
+      add("made again by", make("code", { textContent: command }));
       const log = filled(place.log, job.job);
       add("log", link(log, log.replace(/^\.\//, "")));
-      if (files.length) add("files", ...files.flatMap((file, at) => [at ? ", " : "", link(`${folder}/${file}`, file)]));
+      const links = files.flatMap((one, at) => [at ? ", " : "", link(`${folder}/${one}`, one)]);
+      if (files.length) add("files", ...links);
     }
     const named = { settings: "settings", code: "code digest", commit: "commit", device: "device",
       host: "host", versions: "versions", threads: "threads" };
@@ -349,8 +360,8 @@
     add("took", job.took ?? "not recorded");
     add("energy", job.energy ?? "not measured");
     if (job.memory) {
-      const kind = job.memory_kind === undefined ? "" : ` (${data.shared.memory_kind[job.memory_kind]})`;
-      add("peak memory", job.memory + kind);
+      const kind = data.shared.memory_kind?.[job.memory_kind];
+      add("peak memory", job.memory + (kind === undefined ? "" : ` (${kind})`));
     }
     return list;
   }
@@ -359,18 +370,23 @@
     const jobs = jobsOf(place, rule, network);
     if (rule === "distill" && said(place, "recipe")) jobs.push(...expertsOf(place));
     const most = 40;
-    const folds = jobs.slice(0, most).map((job, at) => make("details", { open: at === 0 },
-      make("summary", { textContent: `${job.rule}: ${Object.values(job.job).join(", ")}` }), described(job)));
-    if (jobs.length > most) folds.push(make("p", { textContent: `${jobs.length - most} more: see Provenance.` }));
-    if (!jobs.length) folds.push(make("p", { textContent: "No record of its job is in this study." }));
-    dialog(`Where ${figure} comes from: ${jobs.length} job${jobs.length === 1 ? "" : "s"}`, ...folds);
+    const folds = jobs.slice(0, most).map((job, at) => {
+      const textContent = `${job.rule}: ${Object.values(job.job).join(", ")}`;
+      return make("details", { open: at === 0 }, make("summary", { textContent }), described(job));
+    });
+    const add = (textContent) => folds.push(make("p", { textContent }));
+    if (jobs.length > most) add(`${jobs.length - most} more: see Provenance.`);
+    if (!jobs.length) add("No record of its job is in this study.");
+    const count = `${jobs.length} job${jobs.length === 1 ? "" : "s"}`;
+    dialog(`Where ${figure} comes from: ${count}`, ...folds);
   }
 
   function traceable() {
     for (const row of all("tr[data-cell]")) {
       const head = row.querySelector("th[scope=row]");
       if (!head) continue;
-      const button = make("button", { type: "button", className: "why", title: "the jobs behind this row" });
+      const title = "the jobs behind this row";
+      const button = make("button", { type: "button", className: "why", title });
       button.append(...[...head.childNodes].filter((node) => !(node.classList?.contains("sub"))));
       head.prepend(button);
       button.addEventListener("click", () => explain(row, button.innerText.trim(), "", ""));
@@ -392,10 +408,12 @@
 
   function links() {
     const follow = () => {
-      const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const name = decodeURIComponent(location.hash.slice(1));
+      const target = name && document.getElementById(name);
       if (!target) return;
       unfold(target);
-      const blocks = target.tagName === "H2" ? all(":scope > details.block", target.parentElement) : [];
+      const section = target.tagName === "H2" && target.parentElement;
+      const blocks = section ? all(":scope > details.block", section) : [];
       if (blocks.length && !blocks.some((block) => block.open)) blocks[0].open = true;
       target.scrollIntoView();
     };
