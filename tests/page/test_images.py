@@ -1,5 +1,7 @@
 """Images are enlarged, compared and followed along their making."""
 
+from selenium.webdriver.support.wait import WebDriverWait
+
 ESCAPE, ENTER, LEFT = "\ue00c", "\ue007", "\ue012"
 
 
@@ -33,21 +35,32 @@ def test_real_images_of_the_class_and_the_nearest_stand_beside(browser, study):
 
 def test_an_evolution_is_a_slider_over_all_snapshots(browser, any_page):
     browser.open(any_page)
-    browser.unfold()
     box = browser.one(".evolution")
+    browser.unfold(box)
     steps = box.get_attribute("data-iterations").split(" ")
     slider = box.find_element("css selector", "input[type=range]")
     seen = set()
 
     def shown():
-        """Which iteration is named, and where the sheet is."""
-        image, window = (box.find_element("css selector", name) for name in ("img", ".window"))
-        seen.add(round(image.rect["y"] - window.rect["y"]))
-        return box.find_element("css selector", ".at").text.split()[1].rstrip(".")
+        """Which iteration is named and where the sheet is, read at one moment: charts above it that
+        are drawn when they come into view move all that stands below."""
+        text, top = browser.js(
+            "const [image, view, at] = ['img', '.window', '.at'].map("
+            "(name) => arguments[0].querySelector(name));"
+            "return [at.textContent,"
+            "image.getBoundingClientRect().y - view.getBoundingClientRect().y]",
+            box,
+        )
+        seen.add(round(top))
+        return text.split()[1].rstrip(".")
+
+    def comes(step):
+        """Wait until a step is named: a busy page moves its slider after the key is taken."""
+        WebDriverWait(browser.driver, 20).until(lambda _: shown() == step)
 
     assert shown() == steps[-1], "the final images come first"
     for step in reversed(steps[:-1]):
         slider.send_keys(LEFT)
-        assert shown() == step
+        comes(step)
         assert slider.get_attribute("aria-valuetext") == f"iteration {step}"
     assert len(seen) == len(steps) > 1
