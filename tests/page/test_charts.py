@@ -1,10 +1,13 @@
 """The charts in a real browser: what a pointer, the legend and the buttons do."""
 
 import csv
+import io
 import re
 import time
+import unicodedata
 
 import numpy as np
+import pypdf
 import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
@@ -262,3 +265,25 @@ def test_without_script_pictures_stand_in_the_charts_places(browser, file):
         assert len(pictures) == 3 and all(one.is_displayed() for one in pictures)
     finally:
         browser.command("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_a_heading_and_a_legend_are_on_the_sheet_of_their_chart(browser, file):
+    """Wherever a sheet ends: most of these rooms leave enough for the two, and not for a chart."""
+    browser.open(file)
+    browser.js(
+        "const [space, heading] = ['div', 'h3'].map((name) => document.createElement(name));"
+        "space.id = 'space';"
+        "heading.textContent = 'Learning curves';"
+        "document.querySelector('.chartset').before(space, heading)"
+    )
+    found = {}
+    for room in (40, 260, 340, 420, 500, 540):
+        browser.js("document.getElementById('space').style.height = `${arguments[0]}px`", room)
+        sheets = [one.extract_text() for one in pypdf.PdfReader(io.BytesIO(browser.pdf())).pages]
+        sheets = [unicodedata.normalize("NFKC", text) for text in sheets]
+        found[room] = [
+            next(number for number, text in enumerate(sheets) if part in text)
+            for part in ("Learning curves", "Method 9", "ConvNet: accuracy")
+        ]
+    assert {room: set(sheets) for room, sheets in found.items() if len(set(sheets)) > 1} == {}
+    assert found[40][0] == 0 and found[540][0] == 1

@@ -133,6 +133,21 @@ def test_it_is_read_on_paper(browser, study):
     assert leading and not set(ends) & leading
 
 
+@pytest.mark.parametrize("width", [718, 1040], ids=["upright", "across"])
+def test_no_picture_is_left_out_on_paper(browser, made_page, width):
+    """A sheet is as wide as a phone or a tablet, whose rules leave columns out."""
+    browser.open(made_page)
+    browser.media("print")
+    browser.resize(width)
+    shown = browser.js(
+        "return [...document.querySelectorAll('.scorecard tbody tr')].slice(0, 40).map("
+        "(row) => [...row.querySelectorAll('[data-key=picture], [data-key=dataset], img')]"
+        ".map((one) => one.getClientRects().length))"
+    )
+    assert len(shown) > 10 and {len(row) for row in shown} >= {3}
+    assert all(all(row) for row in shown)
+
+
 def test_no_table_is_cut_on_paper(browser, any_page):
     browser.open(any_page)
     browser.media("print")
