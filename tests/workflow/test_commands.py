@@ -52,6 +52,9 @@ CUT = {
     "distillery distil pictures --ipc 10 --iterations 500 -o set.safetensors": (
         ("--iterations 500", "--iterations 2 --size 16"),
     ),
+    "distillery distil pictures --ipc 5 --iterations 500 -o five.safetensors": (
+        ("--iterations 500", "--iterations 2 --size 16"),
+    ),
     "distillery evaluate set.safetensors --on pictures": (
         ("--on pictures", "--on pictures --set epochs=2 --models 1"),
     ),
@@ -102,6 +105,14 @@ def test_the_pages_have_commands_and_what_is_run_elsewhere_is_there():
     assert all((ROOT / place).exists() for place in (*ELSEWHERE.values(), *WHOLE.values()))
     track = (ROOT / "tests/unit/run/test_track.py").read_text(encoding="utf-8")
     assert "tensorboard" in track
+
+
+def test_every_answer_has_something_to_type():
+    """A command, a key of the config or a call: most questions were asked with a file open."""
+    text = (ROOT / "docs/faq.md").read_text(encoding="utf-8")
+    answers = [part for part in text.split("\n\n") if part.startswith("**")]
+    assert len(answers) > 40
+    assert [one.splitlines()[0] for one in answers if not re.search(r"`[^`]+`", one)] == []
 
 
 @pytest.fixture(scope="module")
