@@ -66,21 +66,25 @@ def tracker(log_path: str) -> Tracker | None:
 
 def measured(to: Tracker, metrics: str | os.PathLike[str]) -> None:
     """Give what a job measured: of each measure the mean over the networks trained, by epoch,
-    iteration or stage where it has one; what is of a single class is left out.
+    iteration or stage where it has one; what is of a single class is left out. What is measured
+    along training and at its end, too, has a line ``final …`` for its end: at step 0 of the same
+    line it would lead back to the left.
 
     Args:
         to: the tracker.
         metrics: the job's rows, CSV.
     """
-    values: dict[tuple[str, int], list[float]] = {}
+    values: dict[tuple[str, int | None], list[float]] = {}
     for row in read(metrics):
         if row["class"]:
             continue
-        step = next((int(float(row[name])) for name in _STEPS if row[name]), 0)
+        step = next((int(float(row[name])) for name in _STEPS if row[name]), None)
         tag = "/".join([row["measure"], *(row[name] for name in _PARTS if row[name])])
         values.setdefault((tag, step), []).append(float(row["value"]))
+    along = {tag for tag, step in values if step is not None}
     for (tag, step), several in values.items():
-        to.add_scalar(tag, sum(several) / len(several), step)
+        name = f"final {tag}" if step is None and tag in along else tag
+        to.add_scalar(name, sum(several) / len(several), step or 0)
 
 
 def every(total: int) -> int:
@@ -89,5 +93,5 @@ def every(total: int) -> int:
 
 
 def loss(to: Tracker, iteration: int, value: Any) -> None:
-    """Give the matching loss of an iteration."""
-    to.add_scalar("matching loss", float(value), iteration)
+    """Give the matching loss of an iteration, apart from the line of all that the job measured."""
+    to.add_scalar("progress/matching_loss", float(value), iteration)

@@ -38,6 +38,8 @@ def test_a_job_leaves_its_losses_and_measurements(log_path, tmp_path):
     for model, accuracy in enumerate((0.5, 0.7)):
         for epoch in (1, 2):
             metrics.add("accuracy", accuracy + epoch / 10, model=model, split="test", epoch=epoch)
+        metrics.add("accuracy", accuracy + 0.3, model=model, split="test")
+        metrics.add("parameters", 4000, model=model)
         metrics.add("accuracy", 0.1, model=model, split="test", epoch=2, class_=3)
     metrics.save(tmp_path / "metrics.csv")
     for _ in range(2):  # a job that runs again leaves one line, not two
@@ -50,10 +52,13 @@ def test_a_job_leaves_its_losses_and_measurements(log_path, tmp_path):
         track.measured(to, tmp_path / "metrics.csv")
         to.close()
     reported = scalars(tmp_path / "results/tensorboard/distill/digits/dc/real/ipc1/seed0")
-    assert set(reported) == {"matching loss", "accuracy/MLP/test"}
-    assert reported["accuracy/MLP/test"] == [(1, 0.7), (2, 0.8)]
-    steps = [step for step, _ in reported["matching loss"]]
-    assert steps == list(range(2, 1001, 2)) and reported["matching loss"][0] == (2, 0.5)
+    losses = reported.pop("progress/matching_loss")
+    assert reported == {
+        "accuracy/MLP/test": [(1, 0.7), (2, 0.8)],
+        "final accuracy/MLP/test": [(0, 0.9)],
+        "parameters/MLP": [(0, 4000.0)],
+    }
+    assert [step for step, _ in losses] == list(range(2, 1001, 2)) and losses[0] == (2, 0.5)
 
 
 def test_nothing_is_written_where_nothing_tracks(log_path, monkeypatch):
