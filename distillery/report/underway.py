@@ -275,7 +275,7 @@ def lines(jobs: Jobs, known: list[State], page: str) -> list[str]:
         for state in group["jobs"]
     ]
     waiting = sum(state.state == WAITING for state in known)
-    texts += [f"waiting: {waiting} jobs"] if waiting else []
+    texts += [f"waiting: {quantity(waiting, 'job')}"] if waiting else []
     return [
         *texts,
         f"{about['jobs']} of {about['of_jobs']} jobs and {about['sets']} of {about['of']} sets "

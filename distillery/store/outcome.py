@@ -12,6 +12,7 @@ from typing import Any
 
 LISTED = 5
 _ERROR = re.compile(r"\d\d:\d\d:\d\d error: (.*)")
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?([+-]\d{4})$")
 _BEGAN = re.compile(r"(?:\d\d:\d\d:\d\d )?began (\S+?)(?:, asked (\w+))?(?:, on (\S+))?$")
 _PROGRESS = re.compile(r"\d\d:\d\d:\d\d (.*: \d+ of \d+ .*)")
 _TRACEBACK = re.compile(r"\d\d:\d\d:\d\d Traceback \(most recent call last\):")
@@ -130,7 +131,7 @@ def read_log(path: str | Path) -> Log:
     began, asked, host = match.groups() if match else (lines[0][:8], None, None)
     told = (match.group(1) for line in reversed(lines) if (match := _PROGRESS.match(line)))
     return Log(
-        began=began.replace("T", " "),
+        began=_ISO.sub(r"\1 \2 UTC\3", began).replace("UTC+0000", "UTC"),
         asked=asked or "",
         host=host or "",
         held=held,

@@ -113,7 +113,7 @@ def test_everything_that_a_module_with_a_prefix_makes_is_below_it_to_the_report(
 
 @pytest.mark.parametrize(
     ("results", "said"),
-    [("results/plain", "waiting: 1 jobs\n1 of 3"), ("inner/results", r"all \d+ jobs are done\n")],
+    [("results/plain", "waiting: 1 job\n1 of 3"), ("inner/results", r"all \d+ jobs are done\n")],
 )
 def test_a_module_can_be_looked_at_while_it_is_under_way(outer, starter, results, said):
     command = [starter.interpreter, "-m", "distillery", "report", results]

@@ -86,10 +86,10 @@ def test_a_job_is_running_while_its_process_holds_the_log_and_was_stopped_when_n
     path = log_of(jobs, "distill", MTT, BEGAN, "distillation: 3 of 100 iterations")
     with path.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
-        why = "since 2026-11-27 12:00:00+0000; distillation: 3 of 100 iterations"
+        why = "since 2026-11-27 12:00 UTC; distillation: 3 of 100 iterations"
         assert found(jobs) == ("running", why)
     state, why = found(jobs)
-    assert state == "stopped" and "2026-11-27 12:00:00+0000" in why
+    assert state == "stopped" and "2026-11-27 12:00 UTC" in why
 
 
 def test_a_job_that_runs_says_how_far_it_is(jobs):
@@ -97,7 +97,7 @@ def test_a_job_that_runs_says_how_far_it_is(jobs):
     path = log_of(jobs, "distill", MTT, BEGAN, "on a processor", told, "wrote a checkpoint")
     with path.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
-        assert found(jobs) == ("running", f"since 2026-11-27 12:00:00+0000; {told}")
+        assert found(jobs) == ("running", f"since 2026-11-27 12:00 UTC; {told}")
         assert found(jobs, "evaluate_synthetic")[0] == "waiting"
 
 
@@ -105,7 +105,7 @@ def test_a_job_of_another_machine_runs_while_its_log_grows(jobs):
     """Its lock is not seen through every file system that the two share."""
     path = log_of(jobs, "distill", MTT, f"{BEGAN}, on node17", "distillation: 3 of 100 iterations")
     state, why = found(jobs)
-    assert state == "running" and "since 2026-11-27 12:00:00+0000 on node17; " in why
+    assert state == "running" and "since 2026-11-27 12:00 UTC on node17; " in why
     silent = path.stat().st_mtime - underway.SILENT - 120
     os.utime(path, (silent, silent))
     state, why = found(jobs)
