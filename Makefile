@@ -99,12 +99,13 @@ docs: .venv/.done ## Build the documentation with the API reference, in site/
 reference: .venv/.done ## Write the config's schema and table of keys from its models
 	$(BIN)/python -m distillery schema --write
 
-# The picture is of a real run, the table is of the records.
+# The pictures are of a real run, the table is of the records.
 README := results/readme/figures
 readme-assets: .venv/.done ## Run the study that README shows, draw it, write README's table
 	$(BIN)/python -m snakemake figures --cores $(CORES) --configfile studies/readme.yaml
 	mkdir -p docs/assets
 	cp $(README)/evolution_MNIST_dc_noise_ipc1.gif docs/assets/evolution.gif
+	cp $(README)/sets_MNIST_ipc1.png docs/assets/sets.png
 	$(BIN)/python -m distillery reproduction render
 
 lock: .venv/.done ## Resolve the newest versions and write requirements.lock

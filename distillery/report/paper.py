@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 from PIL import Image
 
-from distillery.report.cells import Cell
+from distillery.report.cells import Cell, records
 from distillery.report.charts import DASHES, Points, Series, spaced, visible
 from distillery.report.drawn import accuracies
 from distillery.report.effort import making_of
@@ -26,7 +26,8 @@ from distillery.report.results import Item, Results
 from distillery.report.sections.continual import curve, panels, ways
 from distillery.report.sections.images import hard
 from distillery.report.sections.verdict import bytes_per_class
-from distillery.report.words import class_name, images_per_class
+from distillery.report.words import class_name, images_per_class, plus_minus
+from distillery.vocabulary import IMPORTED, LAST
 
 STYLE = Path(__file__).with_name("templates") / "style.css"  # whose colours are the page's
 FORMATS = ("pdf", "svg", "png")
@@ -52,14 +53,16 @@ NAMELESS = {
 }
 CLASSES, IMAGES, FRAMES, SIDE = 10, 10, 8, 96
 FRAME_MS, LAST_MS = 250, 1500  # of the moving picture
+SHADES = 24  # of each channel there: of noise a third less to load than 256, and looks the same
 
 
 def write(results: Results, folder: Path) -> list[Path]:
     """Write every figure that the study has something for.
 
     ``accuracy_by_ipc``, ``accuracy_by_bytes`` and ``accuracy_by_seconds`` of each dataset and
-    network; ``images`` and ``evolution`` of each cell's first set, the evolution as a GIF as well;
-    ``continual`` and ``forgetting`` of each way of continual learning; ``cost`` of each dataset.
+    network; ``cost`` of each dataset; ``sets`` of each dataset and size, under each other;
+    ``images`` and ``evolution`` of each cell's first set, the evolution as a GIF as well;
+    ``continual`` and ``forgetting`` of each way of continual learning.
 
     Args:
         results: of the study.
@@ -93,6 +96,13 @@ def _figures(results: Results) -> Iterator[tuple[str, Callable[[], Figure | None
                     ),
                 )
         yield f"cost_{dataset}", lambda dataset=dataset: _cost(results, dataset)
+        for ipc in sorted(
+            {cell.ipc for cell in results.headers if cell.dataset == dataset and cell.ipc}
+        ):
+            yield (
+                f"sets_{dataset}_ipc{ipc}",
+                lambda dataset=dataset, ipc=ipc: _sets(results, dataset, ipc),
+            )
     for name, item in _firsts(results.sets):
         yield f"images_{name}", lambda item=item: _images(results, item)
     for name, item in _firsts(results.evolutions):
@@ -190,6 +200,40 @@ def _firsts(items: Sequence[Item]) -> Iterator[tuple[str, Item]]:
             yield f"{cell.dataset}_{cell.method}_{cell.init}_ipc{cell.ipc}", item
 
 
+def _sets(results: Results, dataset: str, ipc: int) -> Figure | None:
+    """Draw the first image of each class of the sets of one size, a row a cell, with what its
+    images train the first network to; ``None`` where one set has nothing beside it."""
+    names, reached = results.classes(dataset)[:CLASSES], _reached(results, dataset)
+    rows = []
+    for _, (tensors, header) in _firsts(results.sets):
+        cell = Cell.of(header)
+        if (cell.dataset, cell.ipc) != (dataset, ipc):
+            continue
+        classes, first = np.unique(hard(tensors["labels"]), return_index=True)
+        known = classes < len(names)
+        pixels = results.pixels(tensors["images"][first[known]], header)[0]
+        images = np.ones((len(names), *pixels.shape[1:]))  # white where a class has no image
+        images[classes[known]] = pixels
+        start = results.start(cell.method, cell.init)
+        given = cell.init == IMPORTED or results.is_coreset(cell.method)
+        lines = [results.method_title(cell.method), start if given else f"from {start}"]
+        lines += [reached[cell]] if cell in reached else []
+        rows.append(("\n".join(lines), images))
+    return _grid(rows, names) if len(rows) > 1 else None
+
+
+def _reached(results: Results, dataset: str) -> dict[Cell, str]:
+    """Return the test accuracy of each cell's final images, by the first network of a dataset."""
+    rows = [
+        row
+        for network in results.networks(dataset)[:1]
+        for row in records(results.summed(dataset, network, LAST))
+    ]
+    return {
+        Cell.of(row): f"{plus_minus(row['mean'], row['std'], row['count'], 1)} %" for row in rows
+    }
+
+
 def _images(results: Results, item: Item) -> Figure:
     """Draw a row of images for each class."""
     tensors, header = item
@@ -248,7 +292,11 @@ def _grid(rows: list[tuple[str, np.ndarray]], heads: Sequence[str] = ()) -> Figu
         [number * (high + gap) + high / 2 for number in range(len(rows))],
         [name for name, _ in rows],
     )
-    axes.set_xticks([n * (broad + gap) + broad / 2 for n in range(len(heads))], heads)
+    # Ten letters are as wide as an image.
+    fitting = 6.5 * min(1, 10 / max(map(len, heads), default=1))
+    axes.set_xticks(
+        [n * (broad + gap) + broad / 2 for n in range(len(heads))], heads, fontsize=fitting
+    )
     return figure
 
 
@@ -266,7 +314,8 @@ def _moving(results: Results, folder: Path) -> Iterator[Path]:
         pictures = []
         for frame in frames:
             sheet = np.concatenate([np.atleast_3d(_shown(image)) for image in frame], axis=1)
-            pixels = np.round(255 * sheet).clip(0, 255).astype(np.uint8)
+            shades = np.round((SHADES - 1) * sheet.clip(0, 1)) / (SHADES - 1)
+            pixels = np.round(255 * shades).astype(np.uint8)
             pixels = pixels.repeat(scale, 0).repeat(scale, 1)
             pictures.append(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
         path = folder / f"evolution_{name}.gif"

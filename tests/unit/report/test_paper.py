@@ -1,5 +1,6 @@
 """The figures for papers."""
 
+import copy
 import itertools
 import re
 
@@ -12,6 +13,7 @@ from distillery.report import paper
 from distillery.report.charts import Look, Series
 from distillery.report.results import Results
 
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 pytestmark = pytest.mark.slow
 
 
@@ -34,7 +36,7 @@ def drawn(results, tmp_path_factory):
 
 KINDS = {
     *("accuracy_by_ipc", "accuracy_by_bytes", "accuracy_by_seconds", "images", "evolution"),
-    *("continual", "forgetting", "cost"),
+    *("continual", "forgetting", "cost", "sets"),
 }
 
 
@@ -111,14 +113,22 @@ def test_text_is_text_and_the_same_results_give_the_same_bytes(part, drawn, tmp_
     ] == []
 
 
-def test_the_moving_picture_has_every_snapshot(drawn):
+def test_the_moving_picture_has_every_snapshot(results, drawn):
     with Image.open(drawn["evolution_MNIST_dc_noise_ipc10.gif"]) as picture:
         assert picture.n_frames == 11
         wide, high = picture.size
         assert wide == 10 * high and high % 28 == 0
         first = np.asarray(picture.convert("L")).copy()
         picture.seek(10)
-        assert (np.asarray(picture.convert("L")) != first).any()
+        last = np.asarray(picture.convert("L"))
+        assert (last != first).any()
+    assert len(np.unique(last)) <= paper.SHADES
+    tensors, header = results.evolutions[1]
+    pixels = results.pixels(tensors["images"][10][::10], header)[0][:, 0]
+    assert header["init"] == "noise"
+    scale = high // 28
+    shown = last[::scale, ::scale].reshape(28, 10, 28).swapaxes(0, 1) / 255
+    assert np.abs(shown - pixels).max() < 0.51 / (paper.SHADES - 1) + 0.5 / 255
 
 
 def test_the_images_are_the_set_s_own(results):
@@ -132,3 +142,53 @@ def test_the_images_are_the_set_s_own(results):
     assert (shown[28] == 1).all() and [tick.get_text() for tick in axes.get_yticklabels()] == [
         str(digit) for digit in range(10)
     ]
+
+
+def test_the_sets_of_a_size_stand_under_each_other_with_what_they_reach(results):
+    figure = paper._sets(results, "MNIST", 10)
+    assert figure is not None
+    (axes,) = figure.axes
+    shown = np.asarray(axes.get_images()[0].get_array())
+    for row, item in enumerate(results.sets):
+        pixels = results.pixels(item[0]["images"], item[1])[0][:, 0]
+        # Column 3 is the first of class 3: ten images per class, in the order of classes.
+        part = shown[29 * row : 29 * row + 28, 87:115, 1]
+        np.testing.assert_allclose(part, pixels[30], atol=1e-6)
+    (reached,) = results.summed("MNIST", "ConvNet", "last").query(
+        "method == 'dc' and init == 'real'"
+    )["mean"]
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert names[0].startswith(f"DC\nfrom real images\n{100 * reached:.1f} ±")
+    assert names[1].startswith("DC\nfrom Gaussian noise\n")
+    heads = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert heads == [str(digit) for digit in range(10)]
+
+
+def test_one_set_alone_is_no_comparison_and_a_class_without_an_image_leaves_white(part, results):
+    assert paper._sets(results_of(part, sets=1), "MNIST", 10) is None
+    assert paper._sets(results, "MNIST", 1) is None
+    lacking = [
+        ({name: tensor[10:] for name, tensor in tensors.items()}, header)
+        for tensors, header in results.sets
+    ]
+    found = copy.copy(results)
+    found.sets = lacking
+    figure = paper._sets(found, "MNIST", 10)
+    assert figure is not None
+    shown = np.asarray(figure.axes[0].get_images()[0].get_array())
+    pixels = results.pixels(results.sets[0][0]["images"], results.sets[0][1])[0][:, 0]
+    assert (shown[:28, :28] == 1).all()
+    np.testing.assert_allclose(shown[:28, 29:57, 1], pixels[10], atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [range(10), CIFAR10, ["aquarium_fish"] * 10])
+def test_the_names_of_classes_stand_beside_each_other(names):
+    rows = [(f"a{row}", np.zeros((10, 3, 32, 32))) for row in range(2)]
+    figure = paper._grid(rows, [str(name) for name in names])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [
+        label.get_window_extent(canvas.get_renderer()) for label in figure.axes[0].get_xticklabels()
+    ]
+    assert len(boxes) == 10
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
