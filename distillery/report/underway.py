@@ -144,16 +144,15 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
             different = seen.differences(job)
         except UserError as error:
             return STALE, str(error)
-        if different:
-            return STALE, str(different[0])
+        # What is not there has no digest, which would say nothing.
+        told = [one for one in different if not (missing and one.key.startswith("inputs."))]
+        if told:
+            return STALE, str(told[0])
         if missing:
-            return STALE, f"it was made from what is {missing.state}: {missing.what}"
+            return STALE, f"it was made from what {_now(missing)}: {missing.what}"
         return DONE, ""
     if missing:
-        return (
-            WAITING,
-            f"for {missing.what}, which {'is ' * (missing.state != FAILED)}{missing.state}",
-        )
+        return WAITING, f"for {missing.what}, which {_now(missing)}"
     if record.began and not record.finished:
         if record.asked and record.asked != _asked(seen.jobs, job):
             return (
@@ -165,6 +164,11 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
             return FAILED, record.failed
         return STOPPED, f"it began {record.began}, its log has no end, and {_silence(record)}"
     return WAITING, "for its turn"
+
+
+def _now(missing: State) -> str:
+    """Return the state of a job that others need, within their sentence."""
+    return f"{'is ' * (missing.state != FAILED)}{missing.state}"
 
 
 def _writes_elsewhere(record: outcome.Log) -> bool:

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,20 @@ def test_what_is_not_what_the_study_asks_for_is_missing_and_so_is_what_was_made_
     assert found(other, "evaluate_synthetic", DC)[0] == underway.STALE
     about = underway.missing_jobs(other, underway.states(other))
     assert (about["sets"], about["of"], about["jobs"], about["of_jobs"]) == (2, 2, 4, 8)
+
+
+def test_what_was_made_from_a_set_that_is_made_again_says_so(jobs):
+    """Not that the set has one digest and the study asks for none."""
+    (job,) = [one for one in jobs.all if one.rule == "distill" and dict(one.wildcards) == DC]
+    shutil.rmtree(Path(job.record).parent)
+    name = "distill: digits, dc, real, ipc 1, seed 0"
+    path = log_of(jobs, "distill", DC, BEGAN, "distillation: 3 of 100 iterations")
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        why = f"it was made from what is running: {name}"
+        assert found(jobs, "evaluate_synthetic", DC) == (underway.STALE, why)
+    log_of(jobs, "distill", DC, BEGAN, "error: too large: give less")
+    assert found(jobs, "evaluate_synthetic", DC)[1] == f"it was made from what failed: {name}"
 
 
 def test_a_finished_study_misses_nothing(jobs):
