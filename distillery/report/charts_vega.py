@@ -122,7 +122,8 @@ def spec(chart: Chart, still: bool = False) -> dict[str, Any]:
 def label_room(chart: Chart) -> float:
     """Return how many pixels the names at the lines' ends take."""
     names = [one.short or one.label for one in chart.series if not one.thin]
-    return 22 + round(LETTER * min(30, max(map(len, names), default=0)))
+    # A short name has to have its whole width, however wide its letters are.
+    return 30 + round(LETTER * min(30, max(map(len, names), default=0)))
 
 
 # ---- data ----------------------------------------------------------------------------------------

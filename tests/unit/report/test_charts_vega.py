@@ -3,11 +3,16 @@
 import base64
 import gzip
 import re
+from pathlib import Path
 
+import matplotlib
 import pytest
+from PIL import ImageFont
 
+from distillery import plugins
 from distillery.report import charts, charts_vega
 from distillery.report.charts import Chart, Look, Series
+from distillery.report.words import method_title
 
 
 def chart(**more):
@@ -97,6 +102,14 @@ def test_names_have_room_at_the_ends_of_their_lines():
     long = charts.chart(Chart("a", "b", "c", (Series("a name that is long", [0], [0]),)))
     assert short < charts_vega.label_room(long) < 250
     assert charts_vega.spec(long)["padding"]["right"] == charts_vega.label_room(long)
+
+
+@pytest.mark.parametrize("name", sorted({method_title(name) for name in plugins.methods()}))
+def test_a_method_s_name_is_written_out_in_a_wide_font(name):
+    """DejaVu, which is the system's font on many Linux machines: Random had been cut."""
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", 11)
+    room = charts_vega.label_room(charts.chart(Chart("a", "b", "c", (Series(name, [0], [0]),))))
+    assert font.getlength(name) < room - 14
 
 
 def test_a_picture_has_every_line_and_name_in_the_page_s_colours_and_no_id():
