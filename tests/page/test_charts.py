@@ -210,6 +210,9 @@ def test_a_chart_is_saved_as_svg_png_and_csv(shown):
     svg = saved(shown, "svg").read_text(encoding="utf-8")
     assert svg.startswith("<svg") and "var(" not in svg and "<title>ConvNet: accuracy" in svg
     assert all(f">Method {number}<" in svg for number in range(10))
+    (title,) = re.findall(r"<text[^>]*>ConvNet: accuracy, %</text>", svg)
+    top = re.search(r'viewBox="0 (-\d+) ', svg)
+    assert top and float(top[1]) < float(re.search(r' y="(-\d+)"', title)[1]) < 0, "over the plot"
     assert "#ffffff" in svg and re.search(r'stroke="#0b6bb8"', svg)
     with Image.open(saved(shown, "png")) as picture:
         assert picture.width > 1000 and len(picture.convert("RGB").getcolors(1 << 20)) > 20

@@ -219,19 +219,30 @@
 
   // ---- saving -----------------------------------------------------------------------------------
 
-  // A file knows no colours of the page by name.
+  // A file knows no colours of the page by name, and has the chart's title over it.
   async function picture({plot, chart, view}) {
     const page = getComputedStyle(plot);
     const text = (await view.toSVG()).replace(/var\((--\w+)\)/g,
       (_, name) => page.getPropertyValue(name).trim());
     const root = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-    const [, , width, height] = root.getAttribute("viewBox").split(" ").map(Number);
-    const make = (tag) => document.createElementNS(root.namespaceURI, tag);
-    const paper = make("rect"), title = make("title");
-    const painted = {width, height, fill: page.getPropertyValue("--panel")};
-    for (const [key, value] of Object.entries(painted)) paper.setAttribute(key, value);
-    title.textContent = plot.getAttribute("aria-label");
-    root.prepend(title, paper);
+    const [, , width, below] = root.getAttribute("viewBox").split(" ").map(Number);
+    const top = 24, height = below + top;
+    const make = (tag, content, about) => {
+      const made = document.createElementNS(root.namespaceURI, tag);
+      for (const [key, value] of Object.entries(about)) made.setAttribute(key, value);
+      made.textContent = content;
+      return made;
+    };
+    const fill = (name) => page.getPropertyValue(name).trim();
+    const about = {x: 12, y: -6, fill: fill("--ink"), "font-weight": 600};
+    root.setAttribute("viewBox", `0 ${-top} ${width} ${height}`);
+    root.setAttribute("height", height);
+    root.prepend(
+      make("title", plot.getAttribute("aria-label"), {}),
+      make("rect", "", {y: -top, width, height, fill: fill("--panel")}),
+      make("text", plot.closest("figure").querySelector("figcaption b").textContent,
+        {...about, "font-family": "system-ui, sans-serif", "font-size": 13}),
+    );
     return {text: new XMLSerializer().serializeToString(root), width, height, name: chart.name};
   }
 
