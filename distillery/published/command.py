@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distillery.errors import UserError
 from distillery.published import readme, records
-from distillery.published.document import DOCUMENT, render
+from distillery.published.document import DOCUMENT, MISSED, render
 from distillery.store.files import write_text
 
 
@@ -21,7 +21,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.action == "add":
         _add(arguments, docs)
     recorded = records.load(docs)
-    texts = {docs / DOCUMENT: render(recorded)}
+    missed = docs / records.RECORDS / MISSED
+    by_hand = missed.read_text(encoding="utf-8") if missed.is_file() else ""
+    texts = {docs / DOCUMENT: render(recorded, by_hand)}
     front = docs.parent / "README.md"
     if front.is_file() and readme.START in (before := front.read_text(encoding="utf-8")):
         cells = [cell for record in recorded.values() for cell in record.cells]

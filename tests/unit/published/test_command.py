@@ -30,6 +30,14 @@ def test_add_writes_the_record_and_the_document_and_check_sees_an_edit(study, tm
         == 0
     )
     page = tmp_path / "docs/reproduction.md"
+    by_hand = "## Missed\n\nThe rate was too high.\n"
+    (tmp_path / "docs/reproduction/missed.md").write_text(by_hand, encoding="utf-8")
+    assert __main__.main(["reproduction", "render", "--check", *docs]) == 1
+    assert __main__.main(["reproduction", "render", *docs]) == 0
+    before, _, after = page.read_text(encoding="utf-8").partition(by_hand)
+    assert "## The default study" in before and "## How to read this page" in after
+    (tmp_path / "docs/reproduction/missed.md").unlink()
+    assert __main__.main(["reproduction", "render", *docs]) == 0
     assert page.read_text(encoding="utf-8") == document.render(records.load(tmp_path / "docs"))
     assert __main__.main(["reproduction", "render", "--check", *docs]) == 0
     page.write_text(page.read_text(encoding="utf-8").replace("91.45", "97.40"), encoding="utf-8")
