@@ -7,7 +7,6 @@ import hashlib
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +32,8 @@ def keep_compiled() -> None:
         return
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place)
     os.environ.setdefault("TRITON_CACHE_DIR", str(place / "triton"))
-    # In the order of `winograd.compiler`, which tries it and goes on to the next if it is broken.
+    # The order is that of `winograd.compiler`, which tries this one first and then the others. It
+    # does not ask here: what it imports decides whether results are stale, and this does not.
     names = (os.environ.get("CXX", ""), "g++", "clang++", "c++")
     compiler = next(filter(None, map(shutil.which, names)), None)
     if compiler:
@@ -64,7 +64,8 @@ _SCRIPTS = "compilers"
 
 def whole_outputs(compiler: str) -> str:
     """Write a script that runs a C++ compiler and lets its output appear when it is whole, and
-    return its path; ``compiler`` itself where no script can be kept and run.
+    return its path; ``compiler`` itself where no script can be kept. Whether it runs,
+    ``winograd.compiler`` tries.
 
     A compiler that is killed leaves a part of a library, and torch loads whatever lies in its
     cache: every later job then fails ("file too short") or ends by SIGBUS, until somebody empties
@@ -87,8 +88,7 @@ def whole_outputs(compiler: str) -> str:
                 fresh.write_text(text, encoding="utf-8")
                 fresh.chmod(0o755)
                 fresh.replace(script)
-        subprocess.run([str(script), "--version"], capture_output=True)
-    except OSError:  # read-only, full, or not to be run from
+    except OSError:  # read-only or full
         return compiler
     return str(script)
 

@@ -115,6 +115,7 @@ def test_torch_compiles_by_way_of_the_script(tmp_path, starter):
         tmp_path / "job.py",
         "import os\n"
         f"os.environ['TORCHINDUCTOR_CACHE_DIR'] = {str(cache)!r}\n"
+        "os.environ.pop('CXX', None)  # of another cache, where a job ran in this process\n"
         "import torch\n"
         "from distillery.compute import process\n"
         "from distillery.compute.device import Compute\n"
