@@ -38,7 +38,6 @@ def render(cells: Sequence[tuple[str, Cell]]) -> str:
 
 def _row(place: Place, cells: Sequence[tuple[str, Cell]]) -> list[str]:
     """Write a row: the course project's figure, and the one of ours that is nearest to its work."""
-    theirs = budgets.beside(place)[COURSE]
     name = markdown.cell(f"{place.dataset}, {place.name}")
     ours = [
         (record, cell)
@@ -46,9 +45,9 @@ def _row(place: Place, cells: Sequence[tuple[str, Cell]]) -> list[str]:
         if budgets.covers(dataclasses.replace(cell, method=cell.base), place)
     ]
     if not ours:
-        return [name, markdown.cell(theirs["printed"]), NOT_RUN, "", ""]
+        return [name, markdown.cell(budgets.beside(place)[COURSE]["printed"]), NOT_RUN, "", ""]
     record, cell = max(ours, key=lambda one: budgets.nearness(one[1], COURSE))
-    theirs = budgets.beside(cell).get(COURSE, theirs)
+    theirs = budgets.beside(cell)[COURSE]
     printed = str(theirs["printed"])
     if theirs["not_comparable"]:  # the tables below say why
         printed += " (not comparable)"

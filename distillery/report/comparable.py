@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pandas as pd
+
 from distillery import plugins
 from distillery.published import figures as published
 from distillery.report.cells import Cell
@@ -15,6 +17,18 @@ PUBLISHED, COURSE = published.PROTOCOLS
 # Coresets whose published tables are the gradient-matching authors', by their evaluation.
 _OF_DC = ("random", "herding")
 UNKNOWN = "its source does not give the recipe"
+
+
+def rows(cell: Cell, network: str, protocol: str) -> pd.DataFrame:
+    """Look up the figures of a protocol that stand beside a cell, as ``figures.lookup`` does."""
+    return published.lookup(
+        cell.dataset,
+        cell.method,
+        ipc=cell.ipc,
+        init=cell.init,
+        network=network,
+        protocol=protocol,
+    )
 
 
 def apart(results: Results, cell: Cell, network: str, protocol: str) -> str:
@@ -46,15 +60,7 @@ def _theirs(cell: Cell, network: str, protocol: str) -> dict[str, Any] | None:
     if protocol == COURSE:
         budget = published.budget(cell.method, cell.dataset, cell.ipc, COURSE)
         known = {"epochs": budget["epochs"]} if "epochs" in budget else {}
-        rows = published.lookup(
-            cell.dataset,
-            cell.method,
-            ipc=cell.ipc,
-            init=cell.init,
-            network=network,
-            protocol=COURSE,
-        )
-        batch = rows["batch"].dropna()
+        batch = rows(cell, network, COURSE)["batch"].dropna()
         return known | ({"batch": int(batch.iloc[0])} if len(batch) else {})
     method = plugins.methods().get(cell.method)
     if method is None:

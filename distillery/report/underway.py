@@ -145,9 +145,9 @@ def _state(seen: records.Records, job: Job, log: str, missing: State | None) -> 
         except UserError as error:
             return STALE, str(error)
         # What is not there has no digest, which would say nothing.
-        told = [one for one in different if not (missing and one.key.startswith("inputs."))]
-        if told:
-            return STALE, str(told[0])
+        telling = [one for one in different if not (missing and one.key.startswith("inputs."))]
+        if telling:
+            return STALE, str(telling[0])
         if missing:
             return STALE, f"it was made from what {_now(missing)}: {missing.what}"
         return DONE, ""

@@ -9,7 +9,6 @@ import numpy as np
 from distillery.published import figures as published
 from distillery.report.cells import Cell, records
 from distillery.report.charts import spaced
-from distillery.report.comparable import apart
 from distillery.report.comparison import RANDOM
 from distillery.report.results import FullTraining, Results
 from distillery.report.sections.budgets import astray_notes, budget_table, expert_notes
@@ -127,21 +126,7 @@ def _line(
     of = {row["selection"]: row for row in rows}
     final = of.get(LAST)
     usual = next(of[name] for name in selections if name in of) if final is None else final
-    figures = [
-        sources.cell(
-            published.lookup(
-                cell.dataset,
-                cell.method,
-                ipc=cell.ipc,
-                init=cell.init,
-                network=network,
-                protocol=protocol,
-            ),
-            cell.init,
-            apart(results, cell, network, protocol),
-        )
-        for protocol in published.PROTOCOLS
-    ]
+    figures = sources.beside(results, cell, network)
     gain = None if final is None else _gain(results, cell, network)
     return {
         "cell": key_of(cell),

@@ -5,10 +5,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from distillery.published import figures as published
 from distillery.report import charts as figures
 from distillery.report.cells import Cell
-from distillery.report.comparable import apart
 from distillery.report.results import Results
 from distillery.report.sections.sources import Sources
 from distillery.report.words import images_per_class, percent, plus_minus
@@ -56,21 +54,7 @@ def ladder_of(results: Results, sources: Sources, dataset: str, ipc: float) -> d
 def _figures(results: Results, sources: Sources, row: pd.Series) -> list[dict | None]:
     """Look up the published figure and the course project's. What was measured under another
     protocol has no place on the axis."""
-    cell, network = Cell.of(row), str(row["network"])
-    cells = [
-        sources.cell(
-            published.lookup(
-                row["dataset"],
-                row["method"],
-                ipc=int(row["ipc"]),
-                init=row["init"],
-                protocol=protocol,
-                network=row["network"],
-            ),
-            apart=apart(results, cell, network, protocol),
-        )
-        for protocol in published.PROTOCOLS
-    ]
+    cells = sources.beside(results, Cell.of(row), str(row["network"]))
     return [cell if cell and not cell["not_comparable"] else None for cell in cells]
 
 

@@ -3,6 +3,9 @@
 import pandas as pd
 
 from distillery.published import figures as published
+from distillery.report import comparable
+from distillery.report.cells import Cell
+from distillery.report.results import Results
 from distillery.report.words import INIT_TITLES, blank
 
 
@@ -11,6 +14,24 @@ class Sources:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], int] = {}
+
+    def beside(self, results: Results, cell: Cell, network: str) -> list[dict | None]:
+        """Return the figures that stand beside a cell of ours, as cells of a table: one of each of
+        ``figures.PROTOCOLS``, ``None`` where there is none.
+
+        Args:
+            results: the study's.
+            cell: of ours.
+            network: that was trained.
+        """
+        return [
+            self.cell(
+                comparable.rows(cell, network, protocol),
+                cell.init,
+                comparable.apart(results, cell, network, protocol),
+            )
+            for protocol in published.PROTOCOLS
+        ]
 
     def cell(self, frame: pd.DataFrame, init: str | None = None, apart: str = "") -> dict | None:
         """Return the first of published figures as a cell of a table; ``None`` where there is none.
